@@ -1,0 +1,1 @@
+"""Bundled media and weights, with their licences."""

@@ -1,0 +1,1 @@
+"""Tracks: load, resample, separate, and turn into features aligned to latent frames."""

@@ -1,0 +1,1 @@
+"""Records, shards and the Grain pipeline that feeds training."""

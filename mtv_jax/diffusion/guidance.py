@@ -1,0 +1,104 @@
+"""Classifier-free guidance, with one scale for everything or one for each condition.
+
+Conditions are added one after another, c_0 = none, c_1 = the first group, c_2 = the first two, ...:
+
+    guided = c_0 + sum_i g_i (c_i - c_{i-1})
+
+With one group that is plain guidance u + g (c - u), and with equal scales the sum telescopes to the same. x_0
+is linear in the raw prediction with equal coefficients for every branch that sum to the same x term, and the
+weights 1 - g_1, g_1 - g_2, ... sum to one: so guiding the raw prediction is guiding x_0 (as MTV does).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.diffusion.samplers import Denoise
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Float
+
+ScaleFn = Callable[[Float[Array, "b"]], Float[Array, "b"]]
+"""Guidance scale at the training timesteps `[b]`."""
+
+GuidanceKind = Literal["constant", "dynamic", "dynamic_diffusers"]
+
+
+def guidance_scale(
+    kind: GuidanceKind, scale: float, *, num_steps: int = 50, num_train_timesteps: int = 1000
+) -> ScaleFn:
+    """The scale as a function of the timestep.
+
+    - `constant`: `scale`.
+    - `dynamic`: 1 + scale (1 - cos(pi ((T - t) / T)**5)) / 2, rising from 1 to 1 + scale; T training timesteps.
+    - `dynamic_diffusers`: the same with the number of sampling steps for T and t still the training timestep,
+      which is what diffusers' CogVideoX pipeline computes: it jumps about between 1 and 1 + scale.
+    """
+    t = np.arange(num_train_timesteps)
+    if kind == "constant":
+        table = np.full(num_train_timesteps, scale, np.float64)
+    elif kind in ("dynamic", "dynamic_diffusers"):
+        total = num_train_timesteps if kind == "dynamic" else num_steps
+        table = 1 + scale * (1 - np.cos(math.pi * ((total - t) / total) ** 5)) / 2
+    else:
+        raise UserError(f"guidance={kind!r}: not known; use constant, dynamic or dynamic_diffusers")
+    # A table, since the last kind needs float64: its cosine is of numbers up to 1e7.
+    scales = jnp.asarray(table, jnp.float32)
+    return lambda timesteps: scales[timesteps.astype(jnp.int32)]
+
+
+def guided(denoise: Denoise, *scales: ScaleFn) -> Denoise:
+    """A denoise function of batch b, from one of batch (groups + 1) b and a scale for each group.
+
+    `denoise` gets x and t repeated, and answers for [no condition, first group, first two groups, ...]: for one
+    scale that is the doubled batch [unconditional, conditional]. `stack_conditions` orders conditions so.
+    """
+    branches = len(scales) + 1
+
+    def combined(x: Float[Array, "b ..."], t: Float[Array, "b"]) -> Float[Array, "b ..."]:
+        prediction = denoise(jnp.concatenate([x] * branches), jnp.concatenate([t] * branches))
+        parts = jnp.split(prediction.astype(jnp.float32), branches)
+        out = parts[0]
+        for scale, before, after in zip(scales, parts[:-1], parts[1:], strict=True):
+            g = scale(t)
+            out = out + g.reshape(g.shape + (1,) * (x.ndim - 1)) * (after - before)
+        return out
+
+    return combined
+
+
+def stack_conditions(
+    conditions: Mapping[str, Array], groups: Sequence[Sequence[str]]
+) -> dict[str, Float[Array, "branches_b ..."]]:
+    """Conditions `[b ...]` repeated for the branches of `guided`: zeros until their group has come.
+
+    Zero embeddings are what training puts in place of a dropped text or track (MTV). Every condition must be
+    in exactly one group, or `UserError`.
+    """
+    named = [name for group in groups for name in group]
+    if sorted(named) != sorted(conditions):
+        raise UserError(f"guidance groups {named}: must name each of {sorted(conditions)} once")
+    place = {name: number for number, group in enumerate(groups) for name in group}
+    branches = range(len(groups) + 1)
+    return {
+        name: jnp.concatenate([value if j > place[name] else jnp.zeros_like(value) for j in branches])
+        for name, value in conditions.items()
+    }
+
+
+def guidance_groups(scales: Mapping[str, float]) -> tuple[list[list[str]], list[float]]:
+    """Groups and their scales for `{"text": 6.0, "speech": 6.0, "music": 3.0, ...}`, in the order given.
+
+    Neighbours of equal scale share a group, so four equal scales cost two network branches, not five.
+    """
+    groups: list[list[str]] = []
+    values: list[float] = []
+    for name, scale in scales.items():
+        if values and values[-1] == scale:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+            values.append(scale)
+    return groups, values

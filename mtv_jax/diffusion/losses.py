@@ -1,0 +1,83 @@
+"""Training losses, one value a sample, in float32 whatever the model's dtype."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from mtv_jax.diffusion.schedule import Schedule, add_noise, to_x0, velocity
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Float, Int, Key
+
+LossKind = Literal["mse", "x0_snr"]
+
+
+def stratified_timesteps(key: Key, batch: int, num_train_timesteps: int = 1000) -> Int[Array, "b"]:
+    """Timesteps for a *global* batch: each is uniform on 0..T-1, and each T/b-wide interval gets one.
+
+    A random permutation decides who gets which interval, so no position in the batch sees only some of them.
+    """
+    order, jitter = jax.random.split(key)
+    strata = jax.random.permutation(order, batch).astype(jnp.float32)
+    position = (strata + jax.random.uniform(jitter, (batch,))) / batch
+    return jnp.minimum((position * num_train_timesteps).astype(jnp.int32), num_train_timesteps - 1)
+
+
+def frame_timesteps(t: Int[Array, "b"], clean_mask: Array | None) -> Int[Array, "..."]:
+    """Timestep of every latent frame, `[b f]`: clean keyframes are at 0. Without a mask `t` itself, `[b]`."""
+    if clean_mask is None:
+        return t
+    return jnp.where(clean_mask, 0, t[:, None])
+
+
+def noised_latents(
+    schedule: Schedule,
+    x0: Float[Array, "b f h w c"],
+    noise: Float[Array, "b f h w c"],
+    t: Int[Array, "b"],
+    clean_mask: Array | None = None,
+) -> Float[Array, "b f h w c"]:
+    """The network's input in training: x_t, but clean frames (`clean_mask` `[b f]`) noised at timestep 0.
+
+    Not exactly clean: sqrt(abar_0) = .99957, as the MTV reference trains.
+    """
+    return add_noise(schedule, x0, noise, frame_timesteps(t, clean_mask))
+
+
+def denoising_loss(
+    schedule: Schedule,
+    x0: Float[Array, "b f h w c"],
+    noise: Float[Array, "b f h w c"],
+    t: Int[Array, "b"],
+    prediction: Float[Array, "b f h w c"],
+    *,
+    clean_mask: Array | None = None,
+    kind: LossKind = "mse",
+) -> Float[Array, "b"]:
+    """Loss of every sample for the raw `prediction` made at `noised_latents(...)`.
+
+    - `mse`: MTV Eq. 1, the mean of (target - prediction)**2, where the target is the noise (epsilon) or the
+      velocity (v), whichever the schedule's config says. Clean keyframes are left out of the mean.
+    - `x0_snr`: the MTV reference, the mean of (x0_hat - x0)**2 / (1 - abar_t). Clean frames are included,
+      with x0_hat by the levels of timestep 0 and the weight of the sample's `t`. Equal to `mse` for v without
+      clean frames, and to `mse` / abar_t for epsilon.
+    """
+    x0, noise = x0.astype(jnp.float32), noise.astype(jnp.float32)
+    frames = frame_timesteps(t, clean_mask)
+    if kind == "mse":
+        target = noise if schedule.config.prediction == "epsilon" else velocity(schedule, x0, noise, frames)
+        return _mean_of_noisy((target - prediction.astype(jnp.float32)) ** 2, clean_mask)
+    if kind == "x0_snr":
+        estimate = to_x0(schedule, add_noise(schedule, x0, noise, frames), prediction, frames)
+        weight = 1 / schedule.sqrt_one_minus_alphas_cumprod[t] ** 2
+        return weight * jnp.mean((estimate - x0) ** 2, axis=tuple(range(1, x0.ndim)))
+    raise UserError(f"loss kind={kind!r}: not known; use mse or x0_snr")
+
+
+def _mean_of_noisy(error: Float[Array, "b f h w c"], clean_mask: Array | None) -> Float[Array, "b"]:
+    """Mean over all but the batch, of the frames that are not clean; 0 if none is noisy."""
+    if clean_mask is None:
+        return jnp.mean(error, axis=tuple(range(1, error.ndim)))
+    per_frame = jnp.mean(error, axis=tuple(range(2, error.ndim)))
+    noisy = 1 - clean_mask.astype(jnp.float32)
+    return jnp.sum(per_frame * noisy, axis=1) / jnp.maximum(jnp.sum(noisy, axis=1), 1)

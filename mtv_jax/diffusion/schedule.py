@@ -1,0 +1,208 @@
+"""Noise schedules: how much of the clean latents is left at each of the training timesteps.
+
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise. Everything is computed in numpy float64 from the config
+and stored as float32; latents are cast to float32 before they meet a schedule, whatever the model's dtype.
+"""
+
+import dataclasses
+import functools
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Float, Int
+
+Prediction = Literal["v", "epsilon"]
+Spacing = Literal["trailing", "leading", "linspace", "floor"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """Which schedule, and which of the timesteps sampling visits.
+
+    Attributes:
+        num_train_timesteps: number of training timesteps T; timesteps are 0 (nearly clean) to T-1 (noise).
+        beta_start: first beta of `linspace(sqrt(beta_start), sqrt(beta_end), T) ** 2`.
+        beta_end: last beta.
+        snr_shift_scale: s in `abar / (s + (1 - s) abar)`, which divides every SNR by s; before the rescale.
+        zero_terminal_snr: shift and scale sqrt(abar) so that timestep T-1 is pure noise (arXiv 2305.08891).
+        zero_snr_on: `full` rescales all T values and then picks those that are visited (diffusers);
+            `subsampled` picks first (the MTV reference). Training always uses `full`.
+        prediction: what the network predicts, `v` = sqrt(abar) noise - sqrt(1 - abar) x_0, or `epsilon`.
+        spacing: timesteps visited. `trailing`, `leading` and `linspace` as diffusers; `floor` is the MTV
+            reference's floor(linspace(T-1, 0, n, endpoint=False)), the same as `trailing` where n divides T.
+        step_to: noise level a step goes to. `next`: that of the next visited timestep, and the last step
+            ends at the clean sample. `stride`: that of t - T // n as diffusers, the same where n divides T.
+        set_alpha_to_one: the level after timestep 0 is abar = 1, else abar of timestep 0.
+        x0_level: level by which a prediction becomes x_0. `own`: that of the step; `nearest`: the nearest
+            entry of the full table (the MTV reference).
+    """
+
+    num_train_timesteps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    snr_shift_scale: float = 1.0
+    zero_terminal_snr: bool = True
+    zero_snr_on: Literal["full", "subsampled"] = "full"
+    prediction: Prediction = "v"
+    spacing: Spacing = "trailing"
+    step_to: Literal["next", "stride"] = "next"
+    set_alpha_to_one: bool = True
+    x0_level: Literal["own", "nearest"] = "own"
+
+    def __post_init__(self):
+        choices = {
+            "zero_snr_on": ("full", "subsampled"),
+            "prediction": get_args(Prediction),
+            "spacing": get_args(Spacing),
+            "step_to": ("next", "stride"),
+            "x0_level": ("own", "nearest"),
+        }
+        for field, allowed in choices.items():
+            value = getattr(self, field)
+            if value not in allowed:
+                raise UserError(f"{field}={value!r}: not known; use one of {', '.join(allowed)}")
+
+    @classmethod
+    def cogvideox_2b(cls) -> "ScheduleConfig":
+        """Schedule of CogVideoX-2b: SNR shift 3, steps as diffusers."""
+        return cls(snr_shift_scale=3.0, step_to="stride")
+
+    @classmethod
+    def cogvideox_5b(cls) -> "ScheduleConfig":
+        """Schedule of CogVideoX-5b and 5b-I2V: no SNR shift, steps as diffusers."""
+        return cls(step_to="stride")
+
+    @classmethod
+    def released(cls) -> "ScheduleConfig":
+        """Schedule as the public MTV reference samples with it, its peculiarities included."""
+        return cls(zero_snr_on="subsampled", spacing="floor", x0_level="nearest")
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("alphas_cumprod", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
+    meta_fields=("config",),
+)
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """The full table of T entries as float32 arrays (a pytree; the config is static)."""
+
+    alphas_cumprod: Float[Array, "T"]
+    sqrt_alphas_cumprod: Float[Array, "T"]
+    sqrt_one_minus_alphas_cumprod: Float[Array, "T"]
+    config: ScheduleConfig
+
+    @classmethod
+    def create(cls, config: ScheduleConfig | None = None) -> "Schedule":
+        """The schedule of `config` (default: `ScheduleConfig()`)."""
+        config = config or ScheduleConfig()
+        abar = full_alphas_cumprod(config)
+        arrays = (abar, np.sqrt(abar), np.sqrt(1 - abar))
+        return cls(*(jnp.asarray(a, jnp.float32) for a in arrays), config=config)
+
+
+def zero_terminal(alphas_cumprod: np.ndarray) -> np.ndarray:
+    """Shifts and scales sqrt(abar): the last becomes 0 and the first stays (arXiv 2305.08891, algorithm 1)."""
+    root = np.sqrt(alphas_cumprod)
+    if root[0] == root[-1]:  # one entry: it can only be pure noise
+        return np.zeros_like(root)
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
+def shifted_alphas_cumprod(config: ScheduleConfig) -> np.ndarray:
+    """abar of all T timesteps after the SNR shift and before the zero-SNR rescale; float64 `[T]`."""
+    roots = np.linspace(config.beta_start**0.5, config.beta_end**0.5, config.num_train_timesteps)
+    abar = np.cumprod(1 - roots**2)
+    scale = config.snr_shift_scale
+    return abar / (scale + (1 - scale) * abar)
+
+
+def full_alphas_cumprod(config: ScheduleConfig) -> np.ndarray:
+    """abar of all T timesteps as training uses it; float64 `[T]`, index = timestep."""
+    abar = shifted_alphas_cumprod(config)
+    return zero_terminal(abar) if config.zero_terminal_snr else abar
+
+
+def sampling_timesteps(config: ScheduleConfig, num_steps: int) -> np.ndarray:
+    """The timesteps that `num_steps` steps visit, from noisy to clean; int64 `[num_steps]`.
+
+    Raises `UserError` unless 1 <= num_steps <= T.
+    """
+    total = config.num_train_timesteps
+    if not 1 <= num_steps <= total:
+        raise UserError(f"num_steps={num_steps}: a schedule of {total} timesteps takes 1 to {total} steps")
+    if config.spacing == "linspace":
+        return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
+    if config.spacing == "leading":
+        return (np.arange(num_steps) * (total // num_steps))[::-1].astype(np.int64)
+    if config.spacing == "floor":
+        return np.linspace(total - 1, 0, num_steps, endpoint=False).astype(np.int64)
+    # The cut is for the counts (61, 103, ...) where rounding in arange gives one entry too many.
+    return np.round(np.arange(total, 0, -total / num_steps))[:num_steps].astype(np.int64) - 1
+
+
+def sampling_alphas_cumprod(config: ScheduleConfig, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """abar before and after each step; two float64 arrays `[num_steps]`."""
+    timesteps = sampling_timesteps(config, num_steps)
+    if config.zero_terminal_snr and config.zero_snr_on == "subsampled":
+        # The rescale keeps the first entry and zeroes the last, so it wants rising timesteps.
+        table = full_alphas_cumprod(config).copy()
+        table[timesteps] = zero_terminal(shifted_alphas_cumprod(config)[timesteps[::-1]])[::-1]
+    else:
+        table = full_alphas_cumprod(config)
+    final = 1.0 if config.set_alpha_to_one else table[0]
+    if config.step_to == "next":
+        return table[timesteps], np.append(table[timesteps[1:]], final)
+    target = timesteps - config.num_train_timesteps // num_steps
+    return table[timesteps], np.where(target >= 0, table[np.maximum(target, 0)], final)
+
+
+def nearest_level(config: ScheduleConfig, alphas_cumprod: np.ndarray) -> np.ndarray:
+    """Index of the entry of the full table whose sqrt(abar) is nearest; int64, shape as given."""
+    table = np.sqrt(full_alphas_cumprod(config))
+    return np.abs(np.sqrt(alphas_cumprod)[..., None] - table).argmin(-1)
+
+
+def _levels(schedule: Schedule, t: Int[Array, "..."], ndim: int) -> tuple[Array, Array]:
+    """sqrt(abar_t) and sqrt(1 - abar_t), with trailing axes added up to `ndim`."""
+    index = jnp.asarray(t).astype(jnp.int32)
+    shape = index.shape + (1,) * (ndim - index.ndim)
+    return (
+        schedule.sqrt_alphas_cumprod[index].reshape(shape),
+        schedule.sqrt_one_minus_alphas_cumprod[index].reshape(shape),
+    )
+
+
+def add_noise(
+    schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
+) -> Float[Array, "b ..."]:
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise in float32; `t` is `[b]`, or `[b f]` per latent frame."""
+    signal, sigma = _levels(schedule, t, x0.ndim)
+    return signal * x0.astype(jnp.float32) + sigma * noise.astype(jnp.float32)
+
+
+def velocity(
+    schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
+) -> Float[Array, "b ..."]:
+    """v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0 in float32 (arXiv 2202.00512); `t` is `[b]` or `[b f]`."""
+    signal, sigma = _levels(schedule, t, x0.ndim)
+    return signal * noise.astype(jnp.float32) - sigma * x0.astype(jnp.float32)
+
+
+def to_x0(
+    schedule: Schedule, x: Float[Array, "b ..."], prediction: Float[Array, "b ..."], t: Int[Array, "..."]
+) -> Float[Array, "b ..."]:
+    """The x_0 that a raw prediction at `x` stands for, in float32; `t` is `[b]` or `[b f]`.
+
+    v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / sqrt(abar), and 0 where abar
+    is 0: there the noise says nothing about x_0.
+    """
+    signal, sigma = _levels(schedule, t, x.ndim)
+    x, prediction = x.astype(jnp.float32), prediction.astype(jnp.float32)
+    if schedule.config.prediction == "v":
+        return signal * x - sigma * prediction
+    return jnp.where(signal > 0, (x - sigma * prediction) / jnp.where(signal > 0, signal, 1.0), 0.0)

@@ -1,0 +1,1 @@
+"""Files, video, sound, errors, logging and progress. Knows nothing of networks."""

@@ -1,0 +1,219 @@
+"""The Multi-Stream Temporal ControlNet.
+
+Interval stream: speech and effects, one set of tokens an interval (= latent frame), interact in a few
+blocks and are injected into the video tokens of their own interval by cross-attention.
+Holistic stream: music, pooled over the clip, scales and shifts all video tokens.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
+from mtv_jax.ops.attention import attention, merge_heads, split_heads
+from mtv_jax.ops.rope import apply_rope
+from mtv_jax.ops.stack import run_stack, stack_layers
+from mtv_jax.typing import Array, Float
+
+
+def frame_windows(features: Float[Array, "b F L c"], size: int) -> Float[Array, "b F W L c"]:
+    """The `size` frames around every frame, clamped to the clip at its ends."""
+    frames = features.shape[-3]
+    offsets = np.arange(size) - size // 2
+    index = np.clip(np.arange(frames)[:, None] + offsets, 0, frames - 1)
+    return jnp.take(features, index, axis=-3)
+
+
+class AudioProjection(nn.Module):
+    """A track's windowed features to `context_tokens` tokens an interval.
+
+    Three linear layers a frame, then one convolution (kernel 2, stride 2), applied twice along time,
+    takes 1+4k frames to 1+k intervals: while the length is odd the first frame bypasses it.
+    """
+
+    config: MSTControlNetConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b F W L c"]) -> Float[Array, "b M k d"]:
+        """Context tokens; interval 0 is the first frame alone."""
+        cfg, dtype = self.config, self.dtype
+        b, frames = features.shape[:2]
+        x = features.reshape(b, frames, -1).astype(dtype)
+        x = nn.relu(nn.Dense(cfg.projection_width, dtype=dtype, name="proj1")(x))
+        x = nn.relu(nn.Dense(cfg.projection_width, dtype=dtype, name="proj2")(x))
+        channels = cfg.context_tokens * cfg.width
+        x = nn.Dense(channels, dtype=dtype, name="proj3")(x)
+        conv = nn.DenseGeneral(channels, axis=(-2, -1), dtype=dtype, name="conv")
+        for _ in range(2):
+            x = _halve(x, conv)
+        x = x.reshape(b, x.shape[1], cfg.context_tokens, cfg.width)
+        return nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name="norm")(x)
+
+
+def _halve(x: Array, conv: nn.Module) -> Array:
+    """Convolves pairs of steps; an odd first step is kept as it is."""
+    b, length, channels = x.shape
+    first, rest = x[:, : length % 2], x[:, length % 2 :]
+    if not rest.shape[1]:
+        return first
+    return jnp.concatenate([first, conv(rest.reshape(b, length // 2, 2, channels))], axis=1)
+
+
+class InteractionBlock(nn.Module):
+    """Self-attention over the tokens of all tracks of one interval, modulated by the timestep.
+
+    Attention, feed-forward and the norm before the latter are shared; the norm before attention and
+    the modulation belong to the kind of track (two speakers share theirs).
+    """
+
+    config: MSTControlNetConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, tracks: tuple[Array, ...], time: Float[Array, "b t"]):
+        """`tracks`: [b M k d] of every speaker, then of the effects. The form `nn.scan` wants."""
+        cfg, dtype = self.config, self.dtype
+        linear = nn.Dense(12 * cfg.width, dtype=dtype, name="modulation")
+        modulation = jnp.split(linear(nn.silu(time))[:, None, None], 12, axis=-1)
+        speech_norm, effects_norm = (
+            nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name=f"norm_{kind}")
+            for kind in ("speech", "effects")
+        )
+        post_norm = nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name="post_norm")
+        kinds = [(speech_norm, modulation[:6])] * (len(tracks) - 1) + [(effects_norm, modulation[6:])]
+        normed = [norm(x) * (1 + m[1]) + m[0] for x, (norm, m) in zip(tracks, kinds, strict=True)]
+        attended = self._attend(normed)
+        tracks = tuple(x + m[2] * a for x, a, (_, m) in zip(tracks, attended, kinds, strict=True))
+        up = nn.Dense(cfg.mlp_multiplier * cfg.width, dtype=dtype, name="up")
+        down = nn.Dense(cfg.width, dtype=dtype, name="down")
+
+        def mlp(x, m):
+            return down(nn.gelu(up(post_norm(x) * (1 + m[4]) + m[3]), approximate=True))
+
+        tracks = tuple(x + m[5] * mlp(x, m) for x, (_, m) in zip(tracks, kinds, strict=True))
+        self.sow("intermediates", "out", tracks)
+        return tracks, None
+
+    def _attend(self, tracks: list[Array]) -> list[Array]:
+        """Joint attention over the tokens of all tracks, interval by interval."""
+        cfg, dtype = self.config, self.dtype
+        tokens = jnp.concatenate(tracks, axis=2)
+        b, intervals, n, width = tokens.shape
+        tokens = tokens.reshape(b * intervals, n, width)
+        q, k, v = (
+            split_heads(nn.Dense(width, dtype=dtype, name=f"to_{x}")(tokens), cfg.interaction_heads)
+            for x in "qkv"
+        )
+        out = nn.Dense(width, dtype=dtype, name="to_out")(merge_heads(attention(q, k, v)))
+        return jnp.split(out.reshape(b, intervals, n, width), len(tracks), axis=2)
+
+
+class MSTControlNet(nn.Module):
+    """Windowed features of the tracks to the control that `AudioInjection` reads in every layer."""
+
+    config: MSTControlNetConfig
+    dtype: Any = jnp.float32
+    scan_layers: bool = True
+
+    def setup(self):
+        cfg, dtype = self.config, self.dtype
+        self.speech, self.effects, self.music = (AudioProjection(cfg, dtype) for _ in range(3))
+        make = stack_layers(InteractionBlock, cfg.interaction_blocks, num_broadcast=1, scan=self.scan_layers)
+        self.blocks = make(cfg, dtype)
+        if cfg.num_speakers == 2:
+            self.speaker_embeddings = [
+                self.param(f"speaker_embedding_{i}", nn.initializers.zeros, (cfg.width,)) for i in range(2)
+            ]
+
+    def __call__(
+        self, audio: Mapping[str, Float[Array, "b F W L c"]], time: Float[Array, "b t"]
+    ) -> dict[str, Array]:
+        """Control: `speech`, `effects` (and `speech2`) tokens [b M k d], `music` [b d].
+
+        `audio` has the tracks `speech`, `effects`, `music`, and `speech2` if there are two speakers.
+        """
+        names = self._speakers(audio)
+        speakers = [self.speech(audio[name]) for name in names]
+        effects, music = self.effects(audio["effects"]), self.music(audio["music"])
+        self.sow("intermediates", "projected", (*speakers, effects, music))
+        if len(names) == 2:
+            speakers = [
+                x + e.astype(self.dtype) for x, e in zip(speakers, self.speaker_embeddings, strict=True)
+            ]
+        tracks = run_stack(self.blocks, (*speakers, effects), time)
+        control = dict(zip((*names, "effects"), tracks, strict=True))
+        return control | {"music": music.mean(axis=(1, 2))}
+
+    def _speakers(self, audio: Mapping[str, Array]) -> tuple[str, ...]:
+        names = ("speech", "speech2")[: self.config.num_speakers]
+        wanted = {*names, "effects", "music"}
+        if set(audio) != wanted:
+            raise UserError(f"audio tracks {sorted(audio)}: this model takes exactly {sorted(wanted)}")
+        return names
+
+
+class CrossAttention(nn.Module):
+    """Video tokens of an interval attend to a track's tokens of that interval."""
+
+    heads: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array, norm_q: Any, norm_k: Any, rope: Any) -> Array:
+        """`x` [bM n d], `context` [bM k e]; queries are rotated, keys are not."""
+        width = x.shape[-1]
+        q, k, v = (
+            split_heads(nn.Dense(width, dtype=self.dtype, name=f"to_{name}")(source), self.heads)
+            for name, source in (("q", x), ("k", context), ("v", context))
+        )
+        q, k = norm_q(q), norm_k(k)
+        if rope is not None:
+            q = apply_rope(q, *rope)
+        out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02), name="to_out")
+        return out(merge_heads(attention(q, k, v)))
+
+
+class AudioInjection(nn.Module):
+    """What every layer of the backbone adds to its video tokens (MTV Eq. 2 and 3).
+
+    Speech and effects read the same hidden states through norms of their own; their outputs are added
+    (the residual is the released code's, Eq. 2 has none). Music then scales and shifts. The
+    cross-attention borrows the layer's query and key norms, and the rotary table of the first frame.
+    """
+
+    config: MSTControlNetConfig
+    heads: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, video: Float[Array, "b n d"], control: Mapping[str, Array], norm_q: Any, norm_k: Any, rope: Any
+    ) -> Float[Array, "b n d"]:
+        """Video tokens with the control injected; `n` is intervals times tokens a latent frame."""
+        b, n, width = video.shape
+        intervals = control["effects"].shape[1]
+        if n % intervals:
+            raise UserError(f"{intervals} audio intervals for {n} video tokens: one interval a latent frame")
+        per_frame = n // intervals
+        first_frame = None if rope is None else tuple(x[:per_frame] for x in rope)
+        frames = video.reshape(b * intervals, per_frame, width)
+        added = jnp.zeros_like(frames)
+        for name in sorted(set(control) - {"music"}):
+            context = control[name]
+            norm = nn.LayerNorm(epsilon=self.config.norm_eps, dtype=self.dtype, name=f"norm_{name}")
+            cross = CrossAttention(self.heads, self.dtype, name=f"attn_{name}")
+            context = context.reshape(b * intervals, *context.shape[2:])
+            out = cross(norm(frames), context, norm_q, norm_k, first_frame)
+            self.sow("intermediates", f"cross_{name}", out)
+            added = added + out
+        video = (frames + added).reshape(b, n, width)
+        style = nn.Dense(
+            2 * width, dtype=self.dtype, kernel_init=nn.initializers.zeros, name="music_modulation"
+        )
+        scale, shift = jnp.split(style(control["music"])[:, None], 2, axis=-1)
+        return video * (1 + scale) + shift

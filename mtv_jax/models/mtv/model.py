@@ -1,0 +1,56 @@
+"""The MTV denoiser."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mtv_jax.models.dit.model import DiT
+from mtv_jax.models.mst_controlnet.model import AudioInjection, MSTControlNet, frame_windows
+from mtv_jax.models.mtv.config import MTVConfig
+from mtv_jax.typing import Array, Float
+
+
+class MTV(nn.Module):
+    """Noised latents, timestep, text and three tracks to a raw prediction (v or epsilon).
+
+    Parameters: `transformer/...` (the backbone, with the controlnet's part of each layer under
+    `transformer/blocks/injection`) and `controlnet/...`.
+    """
+
+    config: MTVConfig
+    dtype: Any = jnp.float32
+    scan_layers: bool = True
+    remat: str = "none"
+
+    def setup(self):
+        cfg = self.config
+        make_injection = partial(AudioInjection, cfg.controlnet, cfg.dit.num_attention_heads)
+        self.transformer = DiT(cfg.dit, make_injection, self.dtype, self.scan_layers, self.remat)
+        self.controlnet = MSTControlNet(cfg.controlnet, self.dtype, self.scan_layers)
+
+    def __call__(
+        self,
+        latents: Float[Array, "b f h w c"],
+        timesteps: Float[Array, "b"],
+        text: Float[Array, "b l t"],
+        audio: Mapping[str, Float[Array, "b F L c"]],
+        clean_mask: Array | None = None,
+    ) -> Float[Array, "b f h w o"]:
+        """Raw prediction in float32. `audio` holds per-frame features; F = 1 + 4(f - 1)."""
+        windowed = {name: frame_windows(x, self.config.controlnet.window) for name, x in audio.items()}
+        return self.denoise(latents, timesteps, text, windowed, clean_mask)
+
+    def denoise(
+        self,
+        latents: Float[Array, "b f h w c"],
+        timesteps: Float[Array, "b"],
+        text: Float[Array, "b l t"],
+        windowed: Mapping[str, Float[Array, "b F W L c"]],
+        clean_mask: Array | None = None,
+    ) -> Float[Array, "b f h w o"]:
+        """As `__call__`, for features that are windowed already."""
+        control = self.controlnet(windowed, self.transformer.embed_time(timesteps))
+        return self.transformer.denoise(latents, timesteps, text, control, clean_mask)

@@ -1,0 +1,1 @@
+"""Array operations the networks share: attention, rotary positions, causal convolution, norms, patches."""

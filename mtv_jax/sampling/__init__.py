@@ -1,0 +1,1 @@
+"""From prompt and sound to video: the pipeline."""

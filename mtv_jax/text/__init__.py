@@ -1,0 +1,1 @@
+"""Prompts: the template of the paper, tokenizers, embeddings."""

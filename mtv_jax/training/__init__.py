@@ -1,0 +1,1 @@
+"""Optimiser, state, steps, checkpoints and the one training loop."""

@@ -1,0 +1,30 @@
+"""Array types that appear in signatures, and the batches that training sees.
+
+Letters: b batch, F pixel frames, f latent frames, H W pixels, h w latent cells, c channels, l text
+tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens an interval,
+s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
+"""
+
+from typing import Any, TypedDict
+
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+
+__all__ = ["Array", "AudioFeatures", "Batch", "Float", "Int", "Key", "Params", "PyTree", "UInt8"]
+
+Params = dict[str, Any]
+"""Flax variables: `{"params": nested dict of arrays}`, as `model.apply(params, ...)` takes them."""
+
+AudioFeatures = dict[str, Float[Array, "b F L c"]]
+"""Features per video frame of the tracks `speech`, `effects` and `music`."""
+
+
+class Batch(TypedDict, total=False):
+    """One batch of records. Shards of latents have all keys but `video`, shards of frames have `video`."""
+
+    video: UInt8[Array, "b F H W 3"]
+    latents_mean: Float[Array, "b f h w c"]
+    latents_logvar: Float[Array, "b f h w c"]
+    text: Float[Array, "b l d"]
+    speech: Float[Array, "b F L c"]
+    effects: Float[Array, "b F L c"]
+    music: Float[Array, "b F L c"]

@@ -1,0 +1,1 @@
+"""Parameters on disk: safetensors and config.json, read and written strictly."""
