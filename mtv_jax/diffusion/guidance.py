@@ -4,9 +4,10 @@ Conditions are added one after another, c_0 = none, c_1 = the first group, c_2 =
 
     guided = c_0 + sum_i g_i (c_i - c_{i-1})
 
-With one group that is plain guidance u + g (c - u), and with equal scales the sum telescopes to the same. x_0
-is linear in the raw prediction with equal coefficients for every branch that sum to the same x term, and the
-weights 1 - g_1, g_1 - g_2, ... sum to one: so guiding the raw prediction is guiding x_0 (as MTV does).
+With one group that is plain guidance u + g (c - u); with equal scales the sum telescopes to the same.
+
+Guiding the raw prediction is guiding x_0, as the MTV reference does: for v and for epsilon x_0 = p x + q c
+with p and q the same for all branches, and the weights of the branches (1 - g_1, g_1 - g_2, ...) sum to one.
 """
 
 import math
@@ -32,7 +33,7 @@ def guidance_scale(
     """The scale as a function of the timestep.
 
     - `constant`: `scale`.
-    - `dynamic`: 1 + scale (1 - cos(pi ((T - t) / T)**5)) / 2, rising from 1 to 1 + scale; T training timesteps.
+    - `dynamic`: 1 + scale (1 - cos(pi ((T - t) / T)**5)) / 2, rising from 1 to 1 + scale; T = 1000.
     - `dynamic_diffusers`: the same with the number of sampling steps for T and t still the training timestep,
       which is what diffusers' CogVideoX pipeline computes: it jumps about between 1 and 1 + scale.
     """
@@ -52,8 +53,9 @@ def guidance_scale(
 def guided(denoise: Denoise, *scales: ScaleFn) -> Denoise:
     """A denoise function of batch b, from one of batch (groups + 1) b and a scale for each group.
 
-    `denoise` gets x and t repeated, and answers for [no condition, first group, first two groups, ...]: for one
-    scale that is the doubled batch [unconditional, conditional]. `stack_conditions` orders conditions so.
+    `denoise` gets x and t repeated, and answers for [no condition, first group, first two groups, ...]: with
+    one scale that is the doubled batch [unconditional, conditional]. `stack_conditions` puts conditions in
+    this order.
     """
     branches = len(scales) + 1
 

@@ -47,7 +47,7 @@ class KeyframeConfig:
 
 
 def draw_clean_mask(key: Key, batch: int, frames: int, config: KeyframeConfig | None = None) -> Array:
-    """Bool `[b f]`, true where a latent frame is clean; at least one frame of each sample stays noisy. Jit-safe."""
+    """Bool `[b f]`, true where a latent frame is clean; at least one of each sample is not. Jit-safe."""
     config = config or KeyframeConfig()
     kind_key, draw_key = jax.random.split(key)
     edges = jnp.cumsum(jnp.asarray(config.probabilities()))
@@ -56,7 +56,7 @@ def draw_clean_mask(key: Key, batch: int, frames: int, config: KeyframeConfig | 
 
 
 def _pattern(kind: Array, key: Key, frames: int) -> Array:
-    """The mask `[f]` of one sample; `kind` counts the fields of `KeyframeConfig`, one beyond is no keyframe."""
+    """The mask `[f]` of one sample. `kind` counts the fields of `KeyframeConfig`; beyond: no keyframe."""
     share_key, coin_key, parity_key, size_key, place_key = jax.random.split(key, 5)
     index = jnp.arange(frames)
     head, tail = index == 0, index == frames - 1

@@ -9,7 +9,6 @@ The limits at abar = 0 and abar = 1 are taken in that table, never in float32 on
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
@@ -52,10 +51,9 @@ class SamplerConfig:
     eta: float = 0.0
 
     def __post_init__(self):
-        if self.name not in get_args(SamplerName):
-            raise UserError(
-                f"sampler={self.name!r}: not known; use one of {', '.join(get_args(SamplerName))}"
-            )
+        names = get_args(SamplerName)
+        if self.name not in names:
+            raise UserError(f"sampler={self.name!r}: not known; use one of {', '.join(names)}")
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta={self.eta}: must lie between 0 and 1")
         if self.eta and self.name != "ddim":
@@ -93,24 +91,19 @@ class SamplerState(NamedTuple):
 
 
 def sampler_steps(schedule: Schedule, config: SamplerConfig) -> Step:
-    """The stacked table of all steps; numpy float32 (int32 `index`). `step_at` takes one out."""
-    return _steps(schedule.config, config)
-
-
-@functools.lru_cache(maxsize=32)
-def _steps(schedule: ScheduleConfig, config: SamplerConfig) -> Step:
-    now, after = sampling_alphas_cumprod(schedule, config.num_steps)
-    x0_from_x, x0_from_prediction = _x0_coefficients(schedule, now)
+    """The stacked table of all steps, float32 (int32 `index`). `step_at` takes one out."""
+    now, after, ends = sampling_alphas_cumprod(schedule.config, config.num_steps)
+    x0_from_x, x0_from_prediction = _x0_coefficients(schedule.config, now)
     if config.name == "dpm++":
-        rows = _dpm_coefficients(now, after)
+        rows = _dpm_coefficients(now, after, ends)
     elif config.name == "ddim":
         rows = _ddim_coefficients(now, after, config.eta)
     else:
         rows = _ddpm_coefficients(now, after)
-    timesteps = sampling_timesteps(schedule, config.num_steps)
+    timesteps = sampling_timesteps(schedule.config, config.num_steps)
     columns = (timesteps, np.sqrt(now), x0_from_x, x0_from_prediction, *rows)
-    index = np.arange(config.num_steps, dtype=np.int32)
-    return Step(index, *(column.astype(np.float32) for column in columns))
+    index = jnp.arange(config.num_steps, dtype=jnp.int32)
+    return Step(index, *(jnp.asarray(column, jnp.float32) for column in columns))
 
 
 def _x0_coefficients(schedule: ScheduleConfig, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,11 +141,11 @@ def half_log_snr(alphas_cumprod: np.ndarray) -> np.ndarray:
         return 0.5 * (np.log(alphas_cumprod) - np.log1p(-alphas_cumprod))
 
 
-def _dpm_coefficients(now: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, ...]:
+def _dpm_coefficients(now: np.ndarray, after: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, ...]:
     """arXiv 2211.01095 (2M), in the SDE form of CogVideoX: x <- m1 x - m2 (m3 x_0 - m4 previous x_0) + noise.
 
     First order (m3 = 1, m4 = 0) at the first step, at one that follows pure noise (r is infinite) and at
-    one that ends clean.
+    the end.
     """
     decay = now * (1 - after) / ((1 - now) * after)  # exp(-2 h), h the step in half_log_snr
     from_x = (1 - after) / (1 - now) * np.sqrt(now / after)
@@ -160,7 +153,7 @@ def _dpm_coefficients(now: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, .
     noise = np.sqrt((1 - after) * np.maximum(1 - decay, 0))
     before = np.concatenate([[0.0], now[:-1]])
     extrapolate = np.zeros_like(now)
-    second = (before > 0) & (after < 1)
+    second = (before > 0) & ~ends
     here = half_log_snr(now[second])
     h, h_before = half_log_snr(after[second]) - here, here - half_log_snr(before[second])
     extrapolate[second] = h / (2 * h_before)
@@ -197,7 +190,7 @@ def sampler_step(
             state = one(state, step_at(steps, i))
     """
     x = _write(state.x, clean)
-    t = jnp.full(x.shape[:1], step.timestep, jnp.float32)
+    t = jnp.broadcast_to(step.timestep, x.shape[:1])
     prediction = denoise(x, t).astype(jnp.float32)
     x0 = step.x0_from_x * x + step.x0_from_prediction * prediction
     x = step.next_from_x * x + step.next_from_x0 * x0 + step.next_from_previous_x0 * state.x0
@@ -243,6 +236,6 @@ def sample(
         step, step_noise = inputs
         return sampler_step(denoise, state, step, clean=clean, noise=step_noise), None
 
-    steps = jax.tree.map(jnp.asarray, sampler_steps(schedule, config))
+    steps = sampler_steps(schedule, config)
     state, _ = jax.lax.scan(body, start(x_init, key, config), (steps, noise))
     return state.x

@@ -106,7 +106,7 @@ class Schedule:
 
 
 def zero_terminal(alphas_cumprod: np.ndarray) -> np.ndarray:
-    """Shifts and scales sqrt(abar): the last becomes 0 and the first stays (arXiv 2305.08891, algorithm 1)."""
+    """Shifts and scales sqrt(abar): the last becomes 0, the first stays (arXiv 2305.08891, alg. 1)."""
     root = np.sqrt(alphas_cumprod)
     if root[0] == root[-1]:  # one entry: it can only be pure noise
         return np.zeros_like(root)
@@ -145,8 +145,10 @@ def sampling_timesteps(config: ScheduleConfig, num_steps: int) -> np.ndarray:
     return np.round(np.arange(total, 0, -total / num_steps))[:num_steps].astype(np.int64) - 1
 
 
-def sampling_alphas_cumprod(config: ScheduleConfig, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """abar before and after each step; two float64 arrays `[num_steps]`."""
+def sampling_alphas_cumprod(
+    config: ScheduleConfig, num_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """abar before and after each step (float64), and whether it ends below timestep 0; all `[num_steps]`."""
     timesteps = sampling_timesteps(config, num_steps)
     if config.zero_terminal_snr and config.zero_snr_on == "subsampled":
         # The rescale keeps the first entry and zeroes the last, so it wants rising timesteps.
@@ -156,9 +158,11 @@ def sampling_alphas_cumprod(config: ScheduleConfig, num_steps: int) -> tuple[np.
         table = full_alphas_cumprod(config)
     final = 1.0 if config.set_alpha_to_one else table[0]
     if config.step_to == "next":
-        return table[timesteps], np.append(table[timesteps[1:]], final)
-    target = timesteps - config.num_train_timesteps // num_steps
-    return table[timesteps], np.where(target >= 0, table[np.maximum(target, 0)], final)
+        target = np.append(timesteps[1:], -1)
+    else:
+        target = timesteps - config.num_train_timesteps // num_steps
+    ends = target < 0
+    return table[timesteps], np.where(ends, final, table[np.maximum(target, 0)]), ends
 
 
 def nearest_level(config: ScheduleConfig, alphas_cumprod: np.ndarray) -> np.ndarray:
@@ -180,7 +184,7 @@ def _levels(schedule: Schedule, t: Int[Array, "..."], ndim: int) -> tuple[Array,
 def add_noise(
     schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
 ) -> Float[Array, "b ..."]:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise in float32; `t` is `[b]`, or `[b f]` per latent frame."""
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise in float32; `t` is `[b]` or, per frame, `[b f]`."""
     signal, sigma = _levels(schedule, t, x0.ndim)
     return signal * x0.astype(jnp.float32) + sigma * noise.astype(jnp.float32)
 
@@ -188,7 +192,7 @@ def add_noise(
 def velocity(
     schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
 ) -> Float[Array, "b ..."]:
-    """v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0 in float32 (arXiv 2202.00512); `t` is `[b]` or `[b f]`."""
+    """v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0 (arXiv 2202.00512) in float32; `t` as `add_noise`."""
     signal, sigma = _levels(schedule, t, x0.ndim)
     return signal * noise.astype(jnp.float32) - sigma * x0.astype(jnp.float32)
 

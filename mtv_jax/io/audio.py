@@ -13,6 +13,7 @@ import soxr
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
+from mtv_jax.io.video import probe
 
 _SOUNDFILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
@@ -22,6 +23,8 @@ _GAP_SECONDS = 0.01
 """Time stamps this far from the running sample count are a gap; nearer, they are rounding (Matroska: 1 ms)."""
 _PREROLL_SECONDS = 0.5
 """Decoders need some packets before the one sought, for overlapping transforms."""
+_SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm"})
+"""Containers whose time stamps are right after a seek; the rest (raw AAC: guessed by bit rate) are read through."""
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -131,9 +134,9 @@ def audio_info(path: str | os.PathLike) -> AudioInfo:
             pass
     with _open(path) as container:
         stream = _sound_stream(container, path)
-        if stream.duration is not None and stream.time_base is not None:
-            end = _start(stream) + stream.duration * stream.time_base
-            duration = end - _origin(container, stream)
+        if stream.duration is not None:
+            end = _start(stream) + stream.duration * _time_base(stream)
+            duration = end - _origin(container, stream, path)
         else:
             duration = Fraction(container.duration or 0, av.time_base)
         return AudioInfo(stream.rate, stream.channels, float(duration), stream.codec_context.name)
@@ -165,8 +168,8 @@ def _read_ffmpeg(path: Path, start: float, duration: float | None) -> tuple[np.n
     rate, channels, cursor = 0, 0, None
     with _open(path) as container:
         stream = _sound_stream(container, path)
-        begin = _origin(container, stream) + Fraction(start)
-        if start > 0:
+        begin = _origin(container, stream, path) + Fraction(start)
+        if start > 0 and _SEEKABLE & set(container.format.name.split(",")):
             container.seek(int((begin - Fraction(_PREROLL_SECONDS)) * av.time_base))
         for frame in _frames(container, stream, path):
             samples = _frame_samples(frame)
@@ -174,7 +177,8 @@ def _read_ffmpeg(path: Path, start: float, duration: float | None) -> tuple[np.n
             if (frame.sample_rate, samples.shape[1]) != (rate, channels):
                 raise UserError(f"{path}: sample rate or channels change midway; convert it to one format")
             cursor = _position(frame, begin, rate, cursor)
-            pieces.append((cursor, samples))
+            if cursor + len(samples) > 0:
+                pieces.append((cursor, samples))
             cursor += len(samples)
             if duration is not None and cursor >= round(duration * rate):
                 break
@@ -184,9 +188,9 @@ def _read_ffmpeg(path: Path, start: float, duration: float | None) -> tuple[np.n
 
 def _position(frame: av.AudioFrame, begin: Fraction, rate: int, cursor: int | None) -> int:
     """Sample index of a frame's first sample from `begin`: the running count unless the stamp tells of a gap."""
-    if frame.pts is None or frame.time_base is None:
+    if frame.pts is None:
         return cursor or 0
-    stamped = round((frame.pts * frame.time_base - begin) * rate)
+    stamped = round((frame.pts * _time_base(frame) - begin) * rate)
     if cursor is None or abs(stamped - cursor) > _GAP_SECONDS * rate:
         return stamped
     return cursor
@@ -199,7 +203,7 @@ def _assemble(pieces: list[tuple[int, np.ndarray]], channels: int, limit: int | 
     result = np.zeros((max(length, 0), channels), np.float32)
     for position, samples in pieces:
         skip = max(-position, 0)
-        target = result[position + skip : position + len(samples)] if position + len(samples) > 0 else result[:0]
+        target = result[position + skip : position + len(samples)]
         target[:] = samples[skip : skip + len(target)]
     return result
 
@@ -219,8 +223,8 @@ def _frames(container: av.container.InputContainer, stream: av.AudioStream, path
     seconds = 0.0
     try:
         for frame in container.decode(stream):
-            yield frame
             seconds = frame.time or seconds
+            yield frame
     except av.FFmpegError as error:
         raise UserError(f"{path}: damaged: sound cannot be decoded past {seconds:.2f} s ({error})") from error
 
@@ -241,18 +245,27 @@ def _sound_stream(container: av.container.InputContainer, path: Path) -> av.Audi
     raise UserError(f"{path}: not a sound file: {kind}")
 
 
-def _origin(container: av.container.InputContainer, stream: av.AudioStream) -> Fraction:
+def _origin(container: av.container.InputContainer, stream: av.AudioStream, path: Path) -> Fraction:
     """Seconds, in the container's time, that count as 0: the first video frame, else the first sample."""
     for video in container.streams.video:
         if not video.disposition & av.stream.Disposition.attached_pic:
-            return _start(video)
+            try:
+                info = probe(path)
+            except UserError:  # pictures that cannot be decoded; the sound may still be good
+                return _start(video)
+            return info.start_pts * info.time_base
     return _start(stream)
 
 
 def _start(stream: av.AudioStream | av.VideoStream) -> Fraction:
-    if stream.start_time is None or stream.time_base is None:
-        return Fraction(0)
-    return stream.start_time * stream.time_base
+    return Fraction(0) if stream.start_time is None else stream.start_time * _time_base(stream)
+
+
+def _time_base(timed: av.AudioStream | av.VideoStream | av.AudioFrame) -> Fraction:
+    """As a Fraction: PyAV 19 has a rational of its own."""
+    if timed.time_base is None:
+        return Fraction(1, av.time_base)
+    return Fraction(timed.time_base.numerator, timed.time_base.denominator)
 
 
 _UNKNOWN = "of no known format"

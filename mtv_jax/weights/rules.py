@@ -163,12 +163,13 @@ def to_params(
         raise UserError(f"{origin}: {'; '.join(problems)}")
     flat, wrong = {}, []
     for path, leaf in flat_paths(shapes).items():
-        array = _gather(state, plan[path], stacked=_is_stacked(plan[path], path))
-        if array is None or array.shape != leaf.shape:
-            got = [tuple(state[s.key].shape) for s in plan[path][:1]]
-            wrong.append(f"{plan[path][0].key} has shape {got[0]}, {path} needs {tuple(leaf.shape)}")
-        else:
-            flat[path] = place(path, array)
+        stacked = _is_stacked(plan[path], path)
+        layers = [_extract(state, source) for source in plan[path]]
+        shape = tuple(leaf.shape[1:] if stacked else leaf.shape)
+        bad = [s for s, x in zip(plan[path], layers, strict=True) if x is None or x.shape != shape]
+        wrong += [f"{s.key} has shape {tuple(state[s.key].shape)}, {path} needs {shape}" for s in bad]
+        if not bad:
+            flat[path] = place(path, np.stack(layers) if stacked else layers[0])  # pyright: ignore
     if wrong:
         raise UserError(f"{origin}: tensors of another shape: {_listing(wrong)}")
     return from_flat_paths(flat)
@@ -196,11 +197,10 @@ def to_state(params: Params, rules: Iterable[Rule]) -> dict[str, np.ndarray]:
     return state
 
 
-def _gather(state: Mapping[str, np.ndarray], group: list[Source], *, stacked: bool) -> np.ndarray | None:
-    """The parameter that `group` makes up, or None if the tensors do not fit one another."""
+def _extract(state: Mapping[str, np.ndarray], source: Source) -> np.ndarray | None:
+    """A layer of a parameter, or None if the tensor cannot be cut or turned as its rule says."""
     try:
-        layers = [source.extract(state[source.key]) for source in group]
-        return np.stack(layers) if stacked else layers[0]
+        return source.extract(state[source.key])
     except ValueError:
         return None
 

@@ -55,7 +55,7 @@ class DiTConfig:
             num_layers=4,
             num_attention_heads=3,
             text_embed_dim=64,
-            max_text_seq_length=96,
+            max_text_seq_length=128,
             time_embed_dim=128,
             sample_frames=7,
             sample_height=8,

@@ -1,0 +1,70 @@
+# Targets set themselves up: a virtual environment in the checkout, with the newest Python from 3.13 down to
+# 3.11 that really runs. `make PYTHON=/path/to/python VENV=.venv-other test` uses another.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+DEMO ?= runs/demo
+
+.PHONY: help setup setup-dev demo test test-all check lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed-test  ## make the virtual environment
+setup-dev: $(VENV)/.installed-dev  ## the same with the tools for development
+
+# A command may be there and not run (a shim without a version behind it), so each is tried. Versions that
+# pyenv holds count too. Newer Pythons have a newer jax, which is faster on CPU.
+$(BIN)/python:
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	  for version in 3.13 3.12 3.11; do \
+	    for candidate in "python$$version" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python$$version python3; do \
+	      if "$$candidate" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
+	        >/dev/null 2>&1; then python="$$candidate"; break 2; fi; \
+	    done; \
+	  done; \
+	fi; \
+	if [ -z "$$python" ]; then \
+	  echo "error: no Python from 3.11 to 3.13 with venv runs here; install one, or give PYTHON=/path/to/python" >&2; \
+	  exit 2; \
+	fi; \
+	echo "making $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
+
+$(VENV)/.installed-%: $(BIN)/python pyproject.toml
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (about 4 minutes)
+	rm -rf $(DEMO)
+	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/frames --frames-only --num-frames 9 --stride 3
+	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(DEMO)/vae --config.data.dir=$(DEMO)/frames
+	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/shards --encoders tiny --vae $(DEMO)/vae --stride 3
+	$(RUN) mtv_jax.train --config configs/tiny.py --workdir $(DEMO)/train --config.data.dir=$(DEMO)/shards
+	$(RUN) mtv_jax.sample --checkpoint $(DEMO)/train --prompt "$$($(BIN)/python -c \
+	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
+	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(DEMO)/demo.mp4
+	@echo "the demo's video: $(DEMO)/demo.mp4"
+
+test: setup  ## the tests (at most 10 minutes on two cores)
+	$(RUN) pytest
+
+test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[parity]'
+	$(RUN) pytest -m ''
+
+lint: setup-dev  ## ruff, pyright and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+check: lint test  ## lint and tests
+
+bench: setup  ## step time, sample time and peak memory, as JSON
+	$(BIN)/python benchmarks/tiny.py
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,36 @@
+"""The tiny denoiser on shards of latents, text and three tracks.
+
+    python -m mtv_jax.train --config configs/tiny.py --config.data.dir=shards
+
+What it gives: see the figures in the README's example.
+"""
+
+from configs import common
+from ml_collections import ConfigDict
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config = common.get_config(arg)
+    config.task = "denoiser"
+    config.num_steps = 400
+    config.model = common.model("mtv", "tiny")
+
+    config.loss = ConfigDict()
+    config.loss.kind = "x0_snr"
+    config.loss.scaling_factor = 0.7
+    config.loss.drop_text = 0.1
+    config.loss.drop_tracks = 0.05
+    config.loss.drop_speech = 0.0
+    config.loss.drop_effects = 0.0
+    config.loss.drop_music = 0.0
+
+    config.data.batch_size = 4
+    config.data.text_length = 96
+    config.optimizer.learning_rate = 5e-4
+    config.optimizer.warmup_steps = 20
+    config.optimizer.ema_decay = 0.98
+    config.checkpoint.every = 100
+    config.sample.every = 200
+    config.sample.num_inference_steps = 20
+    config.sample.guidance_scale = 3.5
+    return config

@@ -1,0 +1,27 @@
+"""The causal 3D autoencoder on shards of frames.
+
+    python -m mtv_jax.train --config configs/vae.py:tiny --config.data.dir=frames
+"""
+
+from configs import common
+from ml_collections import ConfigDict
+
+VARIANTS = {"": "cogvideox_5b", "tiny": "tiny"}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    if arg not in VARIANTS:
+        raise ValueError("the argument is 'tiny', or nothing for the full size")
+    config = common.get_config()
+    config.task = "vae"
+    config.model = common.model("vae3d", VARIANTS[arg])
+    config.loss = ConfigDict({"kind": "l1", "kl_weight": 1e-6, "motion_weight": 0.5})
+    if arg == "tiny":
+        config.num_steps = 1000
+        config.data.batch_size = 4
+        config.optimizer.learning_rate = 1e-3
+        config.optimizer.warmup_steps = 50
+        config.optimizer.ema_decay = 0.99
+        config.checkpoint.every = 250
+        config.sample.every = 250
+    return config

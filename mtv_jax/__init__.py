@@ -1,0 +1,28 @@
+"""mtv_jax: audio-synchronised video generation in JAX.
+
+The names below are the public API; everything else may move. They are imported when first used, so that
+commands which need no network start at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mtv_jax.sampling.pipeline import Pipeline
+    from mtv_jax.sampling.video import Video
+    from mtv_jax.weights.pretrained import load_model, save_model
+
+__all__ = ["Pipeline", "Video", "load_model", "save_model"]
+
+_HOMES = {
+    "Pipeline": "mtv_jax.sampling.pipeline",
+    "Video": "mtv_jax.sampling.video",
+    "load_model": "mtv_jax.weights.pretrained",
+    "save_model": "mtv_jax.weights.pretrained",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mtv_jax' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,163 @@
+"""Separates a mix into speech, effects and music.
+
+A demixer works on sections with some sound around them, so a long sound needs little memory beyond
+its own; the sections are cross-faded. Whatever a demixer does, its tracks add up to the mix.
+"""
+
+import dataclasses
+import importlib.metadata
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mtv_jax.audio import dfn3
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.progress import progress
+
+TRACKS = ("speech", "effects", "music")
+DEFAULT_DEMIXER = "dfn3+hpss"
+SILENT_DBFS = -45.0
+"""RMS below which a track counts as silent (MTV section 3.2)."""
+
+SECTION_SECONDS = 60
+_PAST_SECONDS = 8
+"""Heard, but not kept, before a section: after 4 s the recurrent network is 16 dB from its settled state, after 8 s 26 dB."""
+_FUTURE_SECONDS = 1
+"""Heard, but not kept, after a section: look-ahead of the network, and medians over time."""
+_FADE_SECONDS = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackModel:
+    """What made a track: `fidelity` is `real` (trained weights) or `classical` (signal processing)."""
+
+    name: str
+    version: str
+    fidelity: str
+    licence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Demixer:
+    """A way to separate: `separate(samples [s, channels], sample_rate)` gives tracks that add up to the samples."""
+
+    separate: Callable[[np.ndarray, int], dict[str, np.ndarray]]
+    models: Callable[[], dict[str, TrackModel]]
+
+
+@dataclasses.dataclass(frozen=True)
+class DemixResult:
+    """Tracks (float32, shaped as the mix) with the model that made each."""
+
+    tracks: dict[str, np.ndarray]
+    sample_rate: int
+    models: dict[str, TrackModel]
+
+
+def demix(samples: np.ndarray, sample_rate: int, demixer: str = DEFAULT_DEMIXER) -> DemixResult:
+    """Separates a mix held in memory.
+
+    Args:
+      samples: float32 [s] or [s, channels]; channels are separated one by one.
+      sample_rate: Hz.
+      demixer: a name in `DEMIXERS`.
+
+    Returns:
+      speech, effects and music, each of the mix's shape; they add up to it.
+
+    Raises:
+      UserError: unknown demixer, or its package is not installed.
+    """
+    mix = np.asarray(samples, np.float32).reshape(len(samples), -1)
+    pieces = demix_sections(lambda first, last: mix[first:last], sample_rate, demixer)
+    seconds = len(mix) / sample_rate
+    if seconds >= SECTION_SECONDS + _FUTURE_SECONDS:
+        pieces = progress(pieces, "separating", math.ceil(seconds / SECTION_SECONDS))
+    tracks = {name: np.empty_like(mix) for name in TRACKS}
+    done = 0
+    for piece in pieces:
+        for name, track in piece.items():
+            tracks[name][done : done + len(track)] = track
+        done += len(piece[TRACKS[0]])
+    tracks = {name: track.reshape(np.shape(samples)) for name, track in tracks.items()}
+    return DemixResult(tracks, sample_rate, find_demixer(demixer).models())
+
+
+def demix_sections(
+    read: Callable[[int, int], np.ndarray], sample_rate: int, demixer: str = DEFAULT_DEMIXER
+) -> Iterator[dict[str, np.ndarray]]:
+    """Separates a mix of any length piece by piece, in memory that does not grow with it.
+
+    Args:
+      read: (first, last) -> samples [last - first, channels] of the mix, fewer only where the mix ends.
+      sample_rate: Hz.
+      demixer: a name in `DEMIXERS`.
+
+    Yields:
+      Track name -> float32 [s, channels]; the pieces (`SECTION_SECONDS` each) follow one another without gaps.
+    """
+    separate = find_demixer(demixer).separate
+    section, future = SECTION_SECONDS * sample_rate, _FUTURE_SECONDS * sample_rate
+    fade = round(_FADE_SECONDS * sample_rate)
+    rise = ((np.arange(fade, dtype=np.float32) + 0.5) / fade)[:, None]
+    tails: dict[str, np.ndarray] = {}
+    for first in itertools.count(0, section):
+        begin, last = max(first - _PAST_SECONDS * sample_rate, 0), first + section
+        mix = np.asarray(read(begin, last + future), np.float32)
+        ended = begin + len(mix) < last + future
+        stop = len(mix) if ended else last - begin
+        piece = {}
+        for name, track in separate(mix, sample_rate).items():
+            piece[name] = track[first - begin : stop].copy()
+            if name in tails:
+                piece[name][:fade] = rise * piece[name][:fade] + (1 - rise) * tails[name]
+            tails[name] = track[stop : stop + fade]
+        yield piece
+        if ended:
+            return
+
+
+def rms_dbfs(samples: np.ndarray) -> float:
+    """Level of a sound in dB of full scale: 20 log10 of its RMS over all samples; digital silence is -120."""
+    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if np.size(samples) else 0.0
+    return 10 * float(np.log10(max(mean_square, 1e-12)))
+
+
+def find_demixer(name: str) -> Demixer:
+    """The demixer of that name. Raises UserError, with the names there are, if there is none."""
+    if name not in DEMIXERS:
+        raise UserError(f"{name}: no such demixer; there is {', '.join(sorted(DEMIXERS))}")
+    return DEMIXERS[name]
+
+
+def _separate_dfn3_hpss(samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+    speech = dfn3.extract_speech(samples, sample_rate)
+    rest = samples - speech
+    music = _harmonic(rest, sample_rate)
+    return {"speech": speech, "effects": rest - music, "music": music}
+
+
+def _dfn3_hpss_models() -> dict[str, TrackModel]:
+    speech = TrackModel("DeepFilterNet3", dfn3.version(), "real", "MIT OR Apache-2.0")
+    version = importlib.metadata.version("librosa")
+    music = TrackModel("HPSS (harmonic part of what is not speech)", f"librosa {version}", "classical", "ISC")
+    effects = dataclasses.replace(music, name="HPSS (percussive part of what is not speech)")
+    return {"speech": speech, "effects": effects, "music": music}
+
+
+DEMIXERS = {DEFAULT_DEMIXER: Demixer(_separate_dfn3_hpss, _dfn3_hpss_models)}
+"""Demixers by name. `dfn3+hpss`: DeepFilterNet3 takes the speech, harmonic-percussive separation parts the rest."""
+
+
+def _harmonic(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The harmonic part of [s, channels]: soft masks from medians along time and frequency (Fitzgerald 2010)."""
+    import librosa
+
+    n_fft = 2 ** round(np.log2(0.0464 * sample_rate))  # 46 ms: 2048 at 44.1 and 48 kHz
+    if len(samples) < n_fft:
+        return np.zeros_like(samples)  # too short to hear a pitch in: all of it is effects
+    spectrum = librosa.stft(samples.T, n_fft=n_fft)
+    mask, _ = librosa.decompose.hpss(spectrum, mask=True)
+    return librosa.istft(spectrum * mask, n_fft=n_fft, length=len(samples)).T.astype(np.float32)

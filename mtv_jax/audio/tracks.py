@@ -1,0 +1,132 @@
+"""The three tracks that steer a video, and the sound that goes with it."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from mtv_jax.audio.demix import DEFAULT_DEMIXER, TRACKS, demix
+from mtv_jax.io.audio import fit_length, read_audio, resample, to_stereo
+from mtv_jax.io.errors import UserError
+
+SAMPLE_RATE = 16000
+"""Of the tracks, Hz: what every audio encoder here takes."""
+_PEAK = 0.99
+_Path = str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracks:
+    """Speech, effects and music, each mono float32 [s] at 16 kHz and all of one length."""
+
+    speech: np.ndarray
+    effects: np.ndarray
+    music: np.ndarray
+
+    @property
+    def mix(self) -> np.ndarray:
+        """The sum of the tracks, float32 [s]."""
+        return self.speech + self.effects + self.music
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.speech) / SAMPLE_RATE
+
+    def items(self) -> list[tuple[str, np.ndarray]]:
+        """Name and samples of each track."""
+        return [(name, getattr(self, name)) for name in TRACKS]
+
+
+def load_tracks(
+    *,
+    speech: _Path | None = None,
+    effects: _Path | None = None,
+    music: _Path | None = None,
+    audio: _Path | None = None,
+    demixer: str = DEFAULT_DEMIXER,
+    start: float = 0.0,
+    duration: float | None = None,
+) -> Tracks:
+    """Reads tracks, or separates a mix. A track that is not given is silence.
+
+    Args:
+      speech, effects, music: a sound file each.
+      audio: one mixed file instead, separated by `demixer`.
+      demixer: a name in `audio.demix.DEMIXERS`.
+      start: seconds to skip in every file.
+      duration: seconds of the result, cut or padded with silence. None: the longest track's length.
+
+    Returns:
+      Tracks of one length.
+
+    Raises:
+      UserError: a file is bad; both a mix and tracks; nothing given and no `duration`.
+    """
+    given = _given(speech, effects, music, audio)
+    if audio is not None:
+        tracks = _separated(audio, demixer, start, duration)
+    else:
+        tracks = {k: read_audio(p, SAMPLE_RATE, start=start, duration=duration) for k, p in given.items()}
+    if not tracks and duration is None:
+        raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
+    longest = max((len(samples) for samples in tracks.values()), default=0)
+    length = longest if duration is None else round(duration * SAMPLE_RATE)
+    silence = np.zeros(0, np.float32)
+    return Tracks(**{name: fit_length(tracks.get(name, silence), length) for name in TRACKS})
+
+
+def read_mix(
+    *,
+    speech: _Path | None = None,
+    effects: _Path | None = None,
+    music: _Path | None = None,
+    audio: _Path | None = None,
+    sample_rate: int = 48000,
+    start: float = 0.0,
+    duration: float | None = None,
+) -> np.ndarray:
+    """The sound to put beside the video: the mixed file as it is, or the sum of the tracks, in stereo.
+
+    Takes the same files as `load_tracks`, but reads them at full rate. Where the peak would pass full
+    scale the whole sound is turned down to 0.99, so it is never clipped and its dynamics stay.
+
+    Returns:
+      float32 [s, 2] at `sample_rate`; with `duration`, exactly that long (padded with silence).
+
+    Raises:
+      UserError: as `load_tracks`.
+    """
+    given = _given(speech, effects, music, audio)
+    if not given and duration is None:
+        raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
+    sounds = [
+        to_stereo(read_audio(path, sample_rate, mono=False, start=start, duration=duration))
+        for path in given.values()
+    ]
+    longest = max((len(sound) for sound in sounds), default=0)
+    length = longest if duration is None else round(duration * sample_rate)
+    mix = sum((fit_length(sound, length) for sound in sounds), start=np.zeros((length, 2), np.float32))
+    peak = float(np.abs(mix).max(initial=0))
+    return mix * np.float32(_PEAK / peak) if peak > 1 else mix
+
+
+def _given(
+    speech: _Path | None, effects: _Path | None, music: _Path | None, audio: _Path | None
+) -> dict[str, _Path]:
+    tracks = {"speech": speech, "effects": effects, "music": music}
+    tracks = {name: path for name, path in tracks.items() if path is not None}
+    if audio is None:
+        return tracks
+    if tracks:
+        raise UserError(f"audio and {' and '.join(tracks)}: give one mixed file or separate tracks, not both")
+    return {"audio": audio}
+
+
+def _separated(audio: _Path, demixer: str, start: float, duration: float | None) -> dict[str, np.ndarray]:
+    from mtv_jax.io.audio import audio_info
+
+    rate = audio_info(audio).sample_rate
+    samples = read_audio(audio, rate, start=start, duration=duration)
+    result = demix(samples, rate, demixer)
+    return {name: resample(track, rate, SAMPLE_RATE) for name, track in result.tracks.items()}

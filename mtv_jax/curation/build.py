@@ -1,0 +1,176 @@
+"""A folder of videos becomes shards: decode, cut into clips, resize, encode pictures, prompt and sound.
+
+Beside a video lies what is known of it, under the same name with `.json`: `{"prompt": ..., "licence": ...}`.
+Every finished video is kept in `<out>/.work`, so that a run that was stopped goes on where it was.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import msgpack
+import numpy as np
+
+from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.audio.features import track_features
+from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks, load_tracks
+from mtv_jax.curation.encoders import Encoders
+from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
+from mtv_jax.data.shards import write_shards
+from mtv_jax.data.transforms import resize_crop, to_unit
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_path, existing_directory, read_json, sha256
+from mtv_jax.io.progress import progress
+from mtv_jax.io.video import probe, read_video
+from mtv_jax.weights.folder import PipelineDefaults
+
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What clips to make.
+
+    Attributes:
+      size: frames, frame rate, height and width of a clip.
+      stride: frames from one clip's start to the next; less than the clip's length makes them overlap.
+      frames_only: keep pixels (to train an autoencoder) instead of latents, text and sound.
+      demixer: what separates the sound of a video.
+    """
+
+    size: PipelineDefaults
+    stride: int
+    frames_only: bool = False
+    demixer: str = DEFAULT_DEMIXER
+
+    def __post_init__(self):
+        self.size.check()
+        if self.stride < 1:
+            raise UserError(f"stride {self.stride}: must be at least 1 frame")
+
+
+def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: BuildConfig) -> dict[str, Any]:
+    """Writes shards of all clips of the videos in a folder, and returns their manifest.
+
+    `encoders` may be None with `frames_only`. Raises UserError for a folder without videos, a video without
+    description, frames or sound, and if no video is as long as a clip.
+    """
+    files = find_videos(videos)
+    work = out / ".work"
+    identity = encoders.identity if encoders is not None else {}
+    stamp = _stamp(config, identity)
+    for file in progress(files, "encoding videos"):
+        part = work / f"{sha256(file)}-{stamp}.msgpack"
+        if not part.exists():
+            records = [encode_record(record) for record in clips_of(file, encoders, config)]
+            with atomic_path(part) as temporary:
+                temporary.write_bytes(msgpack.packb(records))
+    parts = [work / f"{sha256(file)}-{stamp}.msgpack" for file in files]
+    kind = "frames" if config.frames_only else "latents"
+    info = {"encoders": identity, "demixer": config.demixer, "stride": config.stride}
+    manifest = write_shards(out, _records(parts, config), kind=kind, info=info)
+    if encoders is not None and not config.frames_only:
+        encoders.save(out / "encoders", config.size)
+    shutil.rmtree(work)
+    return manifest
+
+
+def find_videos(directory: Path) -> list[Path]:
+    """The video files in a folder, by name. Raises UserError if there is none."""
+    files = sorted(p for p in existing_directory(directory).iterdir() if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{directory}: no video in it ({', '.join(SUFFIXES)})")
+    return files
+
+
+def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iterator[ClipRecord]:
+    """The clips of a video, every `stride` frames while they are whole."""
+    size = config.size
+    about = describe(file)
+    info, digest = probe(file), sha256(file)
+    tracks = None if config.frames_only else load_tracks(audio=file, demixer=config.demixer)
+    clip_seconds = size.num_frames / size.fps
+    text = None if encoders is None or config.frames_only else encoders.text.encode([about["prompt"]])[0]
+    index = 0
+    while (begin := Fraction(index * config.stride) / size.fps) + clip_seconds <= info.duration:
+        frames, _ = read_video(file, fps=size.fps, start=float(begin), num_frames=size.num_frames)
+        frames = resize_crop(frames, size.height, size.width)
+        arrays = {"video": frames}
+        if encoders is not None and tracks is not None and text is not None:
+            arrays = _encode(frames, tracks, begin, text, encoders, size)
+        start_pts, end_pts = (round(t / info.time_base) for t in (begin, begin + clip_seconds))
+        yield ClipRecord(
+            id=clip_id(digest, start_pts, end_pts, info.time_base),
+            prompt=about["prompt"],
+            fps=(size.fps.numerator, size.fps.denominator),
+            num_frames=size.num_frames,
+            height=size.height,
+            width=size.width,
+            source=ClipSource(
+                name=file.name,
+                sha256=digest,
+                start_pts=start_pts,
+                end_pts=end_pts,
+                time_base=(info.time_base.numerator, info.time_base.denominator),
+                licence=about.get("licence", "unknown"),
+            ),
+            arrays=arrays,
+        )
+        index += 1
+
+
+def describe(file: Path) -> dict[str, str]:
+    """What lies beside a video about it. Raises UserError if that is missing or has no prompt."""
+    path = file.with_suffix(".json")
+    if not path.exists():
+        raise UserError(f'{file}: no description; write {path.name} with {{"prompt": "what is seen"}} beside it')
+    about = read_json(path)
+    if not isinstance(about, dict) or not isinstance(about.get("prompt"), str) or not about["prompt"].strip():
+        raise UserError(f'{path}: must hold {{"prompt": "what is seen"}}')
+    return about
+
+
+def _encode(
+    frames: np.ndarray, tracks: Tracks, begin: Fraction, text: np.ndarray, encoders: Encoders, size: PipelineDefaults
+) -> dict[str, np.ndarray]:
+    """The arrays of a record: posterior of the latents, text, features of the tracks per frame."""
+    mean, logvar = _posterior(encoders.vae, encoders.vae_params, to_unit(frames)[None])
+    first = round(begin * SAMPLE_RATE)
+    clip = Tracks(**{name: samples[first:] for name, samples in tracks.items()})
+    features = track_features(encoders.audio, clip, size.num_frames, size.fps)
+    return {
+        "latents_mean": np.asarray(mean[0], np.float16),
+        "latents_logvar": np.asarray(logvar[0], np.float16),
+        "text": np.asarray(text, np.float16),
+        **{name: np.asarray(x, np.float16) for name, x in features.items()},
+    }
+
+
+@partial(jax.jit, static_argnums=0)
+def _posterior(vae: Any, params: Any, video: Any) -> Any:
+    return vae.apply(params, video, method="encode")
+
+
+def _records(parts: list[Path], config: BuildConfig) -> Iterator[ClipRecord]:
+    count = 0
+    for part in parts:
+        for data in msgpack.unpackb(part.read_bytes()):
+            count += 1
+            yield decode_record(data)
+    if not count:
+        seconds = float(config.size.num_frames / config.size.fps)
+        raise UserError(f"no video is as long as a clip ({seconds:.2f} s): give longer videos or shorter clips")
+
+
+def _stamp(config: BuildConfig, identity: dict[str, Any]) -> str:
+    """Names what a finished video was made with, so that another config does not reuse it."""
+    told = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,0 +1,70 @@
+"""The frozen networks that turn a clip into a record."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+
+from mtv_jax.audio.features import AudioEncoder
+from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.io.files import atomic_directory, sha256, write_json
+from mtv_jax.text.pretrained import TextEncoder
+from mtv_jax.typing import Params
+from mtv_jax.weights.folder import PipelineDefaults, index_json, pipeline_folder
+from mtv_jax.weights.pretrained import load_model
+
+PARTS = ("vae", "text_encoder", "tokenizer", "audio_encoder", "scheduler")
+"""Of a pipeline folder: everything but what training makes."""
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Autoencoder, text encoder and audio encoder, with the folders they came from."""
+
+    vae: nn.Module
+    vae_params: Params
+    text: TextEncoder
+    audio: AudioEncoder
+    folders: dict[str, Path]
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike, vae: str | os.PathLike | None = None) -> "Encoders":
+        """The encoders of a pipeline folder or preset; the autoencoder of another one if `vae` is given."""
+        folder = pipeline_folder(path)
+        folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
+        if vae is not None:
+            other = pipeline_folder(vae)
+            folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
+        model, params = load_model(folders.get("vae", folder / "vae"))
+        audio = load_audio_encoder(folder / "audio_encoder")
+        return cls(model, params, TextEncoder.from_pretrained(folder), audio, folders)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """A hash of each part's files: latents of one autoencoder mean nothing to another."""
+        return {name: _hashes(path) for name, path in sorted(self.folders.items())}
+
+    def save(self, out: Path, size: PipelineDefaults) -> None:
+        """Writes a pipeline folder without denoiser; its defaults are the clips' `size`, and our text's.
+
+        Large files are linked, not copied, where that can be.
+        """
+        size = size.replace(text_length=self.text.text_length, text_padding=self.text.padding)
+        with atomic_directory(out) as temporary:
+            for name, path in self.folders.items():
+                shutil.copytree(path, temporary / name, copy_function=_link)
+            write_json(temporary / "model_index.json", index_json({}, size))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

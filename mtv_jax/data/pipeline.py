@@ -1,0 +1,225 @@
+"""From shards to batches, by Grain: shuffled, mixed, endless, split over processes, exactly resumable.
+
+The order is a pure function of the position: row r of global batch i is the same record whatever the number
+of processes, workers or threads, and an iterator's state is little more than the number of batches drawn.
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+
+from mtv_jax.data.records import decode_record
+from mtv_jax.data.shards import ShardSet
+from mtv_jax.io.errors import UserError
+
+_MAX_BLOCK = 10_000
+"""Rows of a mixture's block at most: its permutation is drawn anew for each row (0.1 ms at this size)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """How shards become batches.
+
+    Attributes:
+      batch_size: rows of the global batch, over all processes.
+      seed: of the order.
+      shuffle: another order each epoch.
+      repeat: endless, batches always full. False: one pass, no row lost, the last batch may be shorter.
+      keys: arrays to give; None: all the shards have.
+      text_length: tokens that `text` is padded to with zeros; None: as stored (all must be equally long).
+      mixture: subset -> weight; blocks of rows hold exact counts. Without `repeat` it names one subset, which
+        is then read once. None: all records.
+      num_workers: Grain worker processes; 0: threads of this process. A saved state needs the same number.
+      read_threads: threads that read and decode batches, in each worker.
+      prefetch_batches: batches read ahead, in each worker. Memory is about this many batches.
+    """
+
+    batch_size: int
+    seed: int = 0
+    shuffle: bool = True
+    repeat: bool = True
+    keys: tuple[str, ...] | None = None
+    text_length: int | None = None
+    mixture: Mapping[str, float] | None = None
+    num_workers: int = 0
+    read_threads: int = 4
+    prefetch_batches: int = 4
+
+
+def make_dataset(
+    shards: ShardSet,
+    config: DataConfig,
+    *,
+    process_index: int | None = None,
+    process_count: int | None = None,
+) -> grain.IterDataset:
+    """Batches of `shards` for one process: dicts of NumPy arrays as `mtv_jax.typing.Batch`, dtypes as stored.
+
+    Process p of n gives the contiguous rows [p * batch_size / n, (p + 1) * batch_size / n) of each global
+    batch. `iter(dataset)` has `get_state` and `set_state`, and goes into an Orbax checkpoint by
+    `grain.checkpoint.CheckpointSave` and `CheckpointRestore`.
+
+    Args:
+      process_index: default `jax.process_index()`.
+      process_count: default `jax.process_count()`.
+
+    Raises:
+      UserError: a batch size that processes cannot share, an unknown key or subset, or arrays of differing
+        shape; while iterating: a damaged record, or a text longer than `text_length`.
+    """
+    index = jax.process_index() if process_index is None else process_index
+    count = jax.process_count() if process_count is None else process_count
+    if config.batch_size < 1 or config.batch_size % count:
+        raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
+    keys = _checked_keys(shards, config)
+    parents, counts = _parents(shards, config)
+    rows = _RowOrder(
+        counts=counts,
+        num_rows=sys.maxsize // 2 if config.repeat else sum(map(len, parents)),
+        seed=config.seed if config.shuffle else None,
+        batch_size=config.batch_size,
+        process=(index, count),
+    )
+    dataset = grain.MapDataset.select_from_datasets(parents, rows)
+    dataset = dataset.map(_RowDecoder(keys, config.text_length))
+    # Batching before the iterator makes a batch the unit of work, so workers change speed and not content.
+    dataset = dataset.batch(config.batch_size // count)
+    threads = min(config.read_threads, config.prefetch_batches)
+    dataset = dataset.to_iter_dataset(grain.ReadOptions(threads, config.prefetch_batches if threads else 0))
+    if config.num_workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags, with or without absl's app
+        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(config.num_workers))
+    return dataset
+
+
+def mixture_counts(weights: Mapping[str, float]) -> tuple[int, ...]:
+    """The smallest whole numbers in proportion to the weights: 0.5, 0.25, 0.25 -> 2, 1, 1.
+
+    Raises UserError for weights that are not above 0 or have no common proportion below some thousands.
+    """
+    if not weights or not all(np.isfinite(weight) and weight > 0 for weight in weights.values()):
+        raise UserError(f"mixture {dict(weights)}: it needs subsets, with weights above 0")
+    exact = [Fraction(weight).limit_denominator(1000) for weight in weights.values()]
+    scale = math.lcm(*(weight.denominator for weight in exact))
+    counts = [int(weight * scale) for weight in exact]
+    divisor = math.gcd(*counts)
+    if 0 in counts or sum(counts) // divisor > _MAX_BLOCK:
+        raise UserError(f"mixture {dict(weights)}: give small whole numbers, such as 3 and 1")
+    return tuple(count // divisor for count in counts)
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowOrder(grain.transforms.DatasetSelectionMap):
+    """This process's row number -> (subset, position in that subset's endless order).
+
+    Rows go in blocks of sum(counts), each with exactly `counts` rows of the subsets, in an order drawn from
+    (seed, block). Drawing by global position first and splitting over processes after keeps every process and
+    batch balanced; mixing by turns and then slicing would give process k only subset k.
+    """
+
+    counts: tuple[int, ...]
+    num_rows: int
+    seed: int | None
+    batch_size: int
+    process: tuple[int, int]
+
+    @property
+    def _local_size(self) -> int:
+        return self.batch_size // self.process[1]
+
+    def __len__(self) -> int:
+        batches, rest = divmod(self.num_rows, self.batch_size)
+        mine = rest - self.process[0] * self._local_size
+        return batches * self._local_size + min(max(mine, 0), self._local_size)
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        batch, row = divmod(index, self._local_size)
+        position = batch * self.batch_size + self.process[0] * self._local_size + row
+        if len(self.counts) == 1:
+            return 0, position
+        size = sum(self.counts)
+        block, slot = divmod(position, size)
+        # Drawn without `shuffle` too: in order, a batch smaller than a block would see one subset.
+        slot = int(np.random.default_rng((self.seed or 0, block)).permutation(size)[slot])
+        for subset, count in enumerate(self.counts):
+            if slot < count:
+                return subset, block * count + slot
+            slot -= count
+        raise AssertionError("a slot lies beyond its block")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Records:
+    """The bytes of chosen records, as a Grain source."""
+
+    shards: ShardSet
+    numbers: tuple[int, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.shards) if self.numbers is None else len(self.numbers)
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.shards.source[index if self.numbers is None else self.numbers[index]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _RowDecoder:
+    """Bytes -> the arrays of one row."""
+
+    keys: tuple[str, ...]
+    text_length: int | None
+
+    def __call__(self, data: bytes) -> dict[str, np.ndarray]:
+        record = decode_record(data, self.keys)
+        arrays = record.arrays
+        if "text" in arrays and self.text_length is not None:
+            missing = self.text_length - len(arrays["text"])
+            if missing < 0:
+                raise UserError(
+                    f"clip {record.id[:16]}: its text has {len(arrays['text'])} tokens, "
+                    f"text_length is {self.text_length}; raise it"
+                )
+            arrays["text"] = np.pad(arrays["text"], [(0, missing), (0, 0)])
+        return arrays
+
+
+def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDataset], tuple[int, ...]]:
+    """A dataset of bytes, endless if so wanted, for each subset, and how many rows of each make a block."""
+    mixture = config.mixture
+    if mixture is not None and len(mixture) > 1 and not config.repeat:
+        raise UserError(
+            f"mixture {dict(mixture)}: one pass over several subsets has no proportions; name one"
+        )
+    counts = (1,) if mixture is None else mixture_counts(mixture)
+    members = [None] if mixture is None else [shards.subset(name) for name in mixture]
+    sources = [_Records(shards, numbers) for numbers in members]
+    parents = []
+    for number, source in enumerate(sources):
+        parent = grain.MapDataset.source(source)
+        if config.shuffle:
+            parent = parent.seed(config.seed + number).shuffle()
+        parents.append(parent.repeat() if config.repeat else parent)
+    return parents, counts
+
+
+def _checked_keys(shards: ShardSet, config: DataConfig) -> tuple[str, ...]:
+    arrays: dict[str, Any] = shards.manifest["arrays"]
+    keys = tuple(arrays) if config.keys is None else tuple(config.keys)
+    for key in keys:
+        if key not in arrays:
+            raise UserError(f"key {key!r}: not in {shards.directory}; it has {', '.join(arrays)}")
+        shape = arrays[key]["shape"]
+        padded = key == "text" and config.text_length is not None
+        if None in (shape[1:] if padded else shape):
+            advice = "; give text_length" if key == "text" else ""
+            raise UserError(f"{shards.directory}: {key} differs in shape from clip to clip ({shape}){advice}")
+    return keys

@@ -1,0 +1,120 @@
+"""One clip as bytes: what it is, where it came from, and its arrays (msgpack, one schema version).
+
+Arrays are named by the keys of `mtv_jax.typing.Batch`, without the batch axis; `text` is stored unpadded.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Collection
+from fractions import Fraction
+from typing import Any
+
+import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy
+import msgpack
+import numpy as np
+
+from mtv_jax.io.errors import UserError
+
+SCHEMA = 1
+"""Grows when a reader of the former version could misread a record."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSource:
+    """Where a clip was cut. It covers the time stamps [start_pts, end_pts) of `time_base` seconds each."""
+
+    name: str
+    sha256: str
+    start_pts: int
+    end_pts: int
+    time_base: tuple[int, int]
+    licence: str = "unknown"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipRecord:
+    """A clip: `num_frames` frames of height x width pixels at `fps` (numerator, denominator), and arrays."""
+
+    id: str
+    prompt: str
+    fps: tuple[int, int]
+    num_frames: int
+    height: int
+    width: int
+    source: ClipSource
+    arrays: dict[str, np.ndarray]
+
+
+def clip_id(source_sha256: str, start_pts: int, end_pts: int, time_base: tuple[int, int]) -> str:
+    """Hexadecimal SHA-256 that names a clip: the same cut of the same file, whatever the file is called."""
+    base = Fraction(*time_base)
+    text = f"{source_sha256}:{start_pts}:{end_pts}:{base.numerator}/{base.denominator}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def encode_record(record: ClipRecord) -> bytes:
+    """The record as bytes."""
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    fields["source"] = dataclasses.asdict(record.source)
+    fields["arrays"] = {key: _pack_array(record.id, key, value) for key, value in record.arrays.items()}
+    data = msgpack.packb({"schema": SCHEMA, **fields})
+    assert data is not None  # the type stub says it could be
+    return data
+
+
+def decode_record(data: bytes, keys: Collection[str] | None = None) -> ClipRecord:
+    """Reads a record; `keys` names the arrays to keep (None: all). The arrays are read-only views.
+
+    Raises:
+      UserError: damaged bytes, another schema version, or a key the record lacks.
+    """
+    try:
+        fields = msgpack.unpackb(data)
+    except Exception as error:  # msgpack raises a dozen types for bytes that are not msgpack
+        raise UserError(f"clip record of {len(data)} bytes: damaged (not msgpack: {error})") from error
+    if not isinstance(fields, dict) or "schema" not in fields:
+        raise UserError(f"clip record of {len(data)} bytes: damaged (no schema version in it)")
+    if fields["schema"] != SCHEMA:
+        raise UserError(
+            f"clip record: schema version {fields['schema']}, this program reads {SCHEMA}; build it again"
+        )
+    name = str(fields.get("id", "without id"))[:16]
+    try:
+        arrays = fields["arrays"]
+        missing = [key for key in keys or () if key not in arrays]
+        if missing:
+            raise UserError(f"clip {name}: holds no {', '.join(missing)}; it has {', '.join(sorted(arrays))}")
+        return ClipRecord(
+            id=fields["id"],
+            prompt=fields["prompt"],
+            fps=_pair(fields["fps"]),
+            num_frames=fields["num_frames"],
+            height=fields["height"],
+            width=fields["width"],
+            source=_unpack_source(fields["source"]),
+            arrays={key: _unpack_array(arrays[key]) for key in (arrays if keys is None else keys)},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"clip {name}: damaged record ({type(error).__name__}: {error})") from error
+
+
+def _pack_array(clip: str, key: str, array: np.ndarray) -> dict[str, Any]:
+    array = np.ascontiguousarray(array)
+    if array.dtype.kind in "OUSM":
+        raise TypeError(f"clip {clip}: {key} is of dtype {array.dtype}; arrays of numbers can be stored")
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return {"shape": list(array.shape), "dtype": array.dtype.name, "data": array.tobytes()}
+
+
+def _unpack_array(packed: dict[str, Any]) -> np.ndarray:
+    return np.frombuffer(packed["data"], np.dtype(packed["dtype"])).reshape(packed["shape"])
+
+
+def _unpack_source(fields: dict[str, Any]) -> ClipSource:
+    return ClipSource(**{**fields, "time_base": _pair(fields["time_base"])})
+
+
+def _pair(values: list[int]) -> tuple[int, int]:
+    first, second = values
+    return first, second

@@ -1,0 +1,44 @@
+"""Frames to the size and range that networks take, and back."""
+
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Float, UInt8
+
+ArrayT = TypeVar("ArrayT", np.ndarray, Array)
+
+
+def resize_crop(
+    frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int
+) -> UInt8[np.ndarray, "F height width 3"]:
+    """Scales the frames to just cover height x width (bicubic, antialiased) and cuts the middle.
+
+    The cut is made in source pixels, to a fraction of one, so the shape of things never changes. Raises
+    UserError for sides below 1.
+    """
+    if height < 1 or width < 1:
+        raise UserError(f"size {width}x{height}: height and width must be at least 1")
+    source_height, source_width = frames.shape[1:3]
+    if (source_height, source_width) == (height, width):
+        return frames
+    scale = min(source_height / height, source_width / width)
+    left, top = (source_width - width * scale) / 2, (source_height - height * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    resized = np.empty((len(frames), height, width, 3), np.uint8)
+    for target, frame in zip(resized, frames, strict=True):
+        target[:] = Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC, box=box)
+    return resized
+
+
+def to_unit(video: ArrayT) -> ArrayT:
+    """uint8 (NumPy or JAX) to float32 in [-1, 1]: 0 -> -1, 255 -> 1."""
+    return (video.astype(np.float32) - 127.5) / 127.5
+
+
+def to_uint8(video: Float[Array, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
+    """[-1, 1] to uint8, rounded; values outside are clipped. The inverse of `to_unit`."""
+    pixels = np.asarray(video, np.float32) * 127.5 + 127.5
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -1,0 +1,41 @@
+"""The cache of compiled programs, which lets a second run start without compiling."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+_MIN_COMPILE_SECONDS = 1.0
+
+
+def enable_compilation_cache(directory: str = "auto") -> Path | None:
+    """Keeps compiled programs in `directory`; call it before anything is compiled.
+
+    Args:
+      directory: `auto` is `$XDG_CACHE_HOME/mtv_jax/jax` (`~/.cache/mtv_jax/jax`), the empty string no cache.
+
+    Returns:
+      Where they are kept, or None. On CPUs that is a folder for each kind of processor: programs hold its
+      instructions, and a home directory may be shared by several kinds.
+    """
+    if not directory:
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(home) / "mtv_jax" / "jax" if directory == "auto" else Path(directory).expanduser()
+    if jax.default_backend() == "cpu":
+        path = path / f"cpu-{_processor()}"
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_SECONDS)
+    return path
+
+
+def _processor() -> str:
+    """A name for the processor's set of instructions."""
+    told = platform.machine() + platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        told += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -1,0 +1,191 @@
+"""Config files at the command line: `--config file.py[:argument]` and `--config.key=value`.
+
+A config file has `get_config(arg: str = "") -> ml_collections.ConfigDict`. Overrides keep the type of what
+they replace; a key that the file does not have is an error that names the nearest one.
+"""
+
+import ast
+import contextlib
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_file
+
+PREFIX = "--config."
+
+
+def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ConfigDict:
+    """The locked config of `spec`, `path` or `path:argument`, with dotted keys replaced by `overrides`."""
+    path, argument = _split_spec(spec)
+    get_config = getattr(_load_module(path), "get_config", None)
+    if get_config is None:
+        raise UserError(f"{path}: no config file: it has no function get_config")
+    try:
+        config = get_config(argument)
+    except ValueError as error:
+        raise UserError(f"{spec}: {error}") from error
+    config.lock()
+    for key, text in (overrides or {}).items():
+        override(config, key, text)
+    return config
+
+
+def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Takes `--config.key=value` and `--config.key value` out of the arguments of a command."""
+    rest: list[str] = []
+    overrides: dict[str, str] = {}
+    arguments = iter(argv)
+    for argument in arguments:
+        if not argument.startswith(PREFIX):
+            rest.append(argument)
+            continue
+        key, equals, value = argument.removeprefix(PREFIX).partition("=")
+        if not equals:
+            value = next(arguments, None)
+            if value is None:
+                raise UserError(f"{argument}: no value; write {argument}=VALUE")
+        overrides[key] = value
+    return rest, overrides
+
+
+def override(config: ConfigDict, key: str, text: str) -> None:
+    """Sets the dotted `key` to what `text` says, of the type it has.
+
+    Raises UserError for an unknown key, a section, or a text of another type.
+    """
+    values = dict(flatten(config))
+    if key not in values:
+        raise UserError(_unknown(key, values))
+    *parents, name = key.split(".")
+    section = config
+    for parent in parents:
+        section = section[parent]
+    kind = section.get_type(name)
+    try:
+        with section.unlocked() if kind is ConfigDict else contextlib.nullcontext():
+            section[name] = parse(text, kind)
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise UserError(f"config.{key}={text!r}: must be {_KINDS.get(kind, kind.__name__)}") from error
+
+
+def parse(text: str, kind: type) -> Any:
+    """The value of type `kind` that `text` says. Raises ValueError or SyntaxError if it says none."""
+    if kind is str:
+        return text
+    if kind is bool:
+        return {"true": True, "false": False, "1": True, "0": False}[_known_bool(text)]
+    if kind in (int, float):
+        return kind(text)
+    if kind in (tuple, list):
+        value = _literal(text)
+        return kind(value) if isinstance(value, (tuple, list)) else kind([value])
+    if kind is ConfigDict:
+        return ConfigDict(_literal(text))
+    return _literal(text)
+
+
+_KINDS = {
+    ConfigDict: "a dict such as \"{'a': {'b': 1}}\"",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a tuple such as \"('a', 'b')\"",
+    list: "a list such as \"['a', 'b']\"",
+}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values, sections resolved, in order. An empty section is a value: a dict to fill."""
+    for key, value in config.items():
+        if isinstance(value, (ConfigDict, dict)) and len(value):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def describe(config: ConfigDict) -> str:
+    """The keys that can be overridden, one a line, with their values."""
+    return "\n".join(f"  --config.{key}={value!r}" for key, value in sorted(flatten(config)))
+
+
+def to_plain(config: ConfigDict) -> dict[str, Any]:
+    """Nested dicts, tuples as lists: what JSON keeps."""
+    return {key: _plain(value) for key, value in config.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (ConfigDict, dict)):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _split_spec(spec: str) -> tuple[Path, str]:
+    path, _, argument = spec.partition(":")
+    if Path(spec).exists():
+        path, argument = spec, ""
+    if not path.endswith(".py"):
+        raise UserError(f"{spec}: a config is a Python file, file.py or file.py:argument")
+    return existing_file(path), argument
+
+
+def _load_module(path: Path) -> Any:
+    """The module of a config file, which may say `from configs import common` of the files beside it."""
+    folder = path.resolve().parent
+    for name in [name for name in sys.modules if name.split(".")[0] == "configs"]:
+        # It may be another folder's: several checkouts have one.
+        del sys.modules[name]
+    spec = importlib.util.spec_from_file_location(f"mtv_jax_config_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder.parent))
+    try:
+        importlib.invalidate_caches()
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(folder.parent))
+    return module
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    sections = {".".join(name.split(".")[:n]) for name in known for n in range(1, name.count(".") + 1)}
+    if key in sections:
+        inside = ", ".join(name for name in known if name.startswith(f"{key}."))
+        return f"config.{key}: a section; set one of {inside}"
+    near = max(known, key=lambda name: _likeness(key, name), default=None)
+    return f"config.{key}: unknown key" + (f"; did you mean config.{near}?" if near else "")
+
+
+def _likeness(key: str, name: str) -> float:
+    """Alike as a whole, or in the last part: people forget the section."""
+    whole = difflib.SequenceMatcher(None, key, name).ratio()
+    last = difflib.SequenceMatcher(None, key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]).ratio()
+    return max(whole, last)
+
+
+def _known_bool(text: str) -> str:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(text)
+    return text.lower()
+
+
+def _literal(text: str) -> Any:
+    """A Python literal; a bare word is a string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        if text.startswith(("(", "[", "{")):
+            raise
+        return text

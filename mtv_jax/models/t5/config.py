@@ -1,0 +1,46 @@
+"""Sizes of the T5 text encoders."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class T5Config:
+    """Architecture of `T5Encoder` (transformers `T5EncoderModel`, gated GELU, and `UMT5EncoderModel`).
+
+    `relative_bias_per_layer` is what sets UMT5 apart: every layer has its own table of relative
+    position biases, where T5 has one for all.
+    """
+
+    vocab_size: int
+    d_model: int
+    d_kv: int
+    d_ff: int
+    num_layers: int
+    num_heads: int
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+    layer_norm_epsilon: float = 1e-6
+    relative_bias_per_layer: bool = False
+
+    @classmethod
+    def tiny(cls) -> "T5Config":
+        """Two layers over ByT5's byte vocabulary (256 bytes, 3 special tokens, 125 sentinels)."""
+        return cls(vocab_size=384, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4)
+
+    @classmethod
+    def t5_v1_1_xxl(cls) -> "T5Config":
+        """The encoder of google/t5-v1_1-xxl, CogVideoX's and MTV's text encoder."""
+        return cls(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64)
+
+    @classmethod
+    def umt5_xxl(cls) -> "T5Config":
+        """The encoder of google/umt5-xxl, Wan 2.1's text encoder."""
+        return cls(
+            vocab_size=256384,
+            d_model=4096,
+            d_kv=64,
+            d_ff=10240,
+            num_layers=24,
+            num_heads=64,
+            relative_bias_per_layer=True,
+        )

@@ -1,0 +1,73 @@
+"""Sizes of the causal 3D autoencoder, in the vocabulary of diffusers' AutoencoderKLCogVideoX."""
+
+from dataclasses import dataclass
+
+from mtv_jax.io.errors import UserError
+
+
+@dataclass(frozen=True)
+class VAE3DConfig:
+    """Architecture and latent scale. Levels = len(block_out_channels); space halves between levels."""
+
+    in_channels: int = 3
+    out_channels: int = 3
+    block_out_channels: tuple[int, ...] = (128, 256, 256, 512)
+    latent_channels: int = 16
+    layers_per_block: int = 3
+    """Residual blocks a level of the encoder; the decoder has one more."""
+    norm_eps: float = 1e-6
+    """Of the group norms in residual blocks; spatial norms and output norms have 1e-6 always."""
+    norm_num_groups: int = 32
+    temporal_compression_ratio: int = 4
+    sample_height: int = 480
+    """Pixels of the clips it was trained on; tiles are half as high and wide."""
+    sample_width: int = 720
+    scaling_factor: float = 1.15258426
+    """The denoiser's latents are samples of the posterior times this (applied by callers)."""
+    invert_scale_latents: bool = False
+    """Image conditioning latents are divided by the scaling factor instead (applied by callers)."""
+
+    def __post_init__(self) -> None:
+        ratio = self.temporal_compression_ratio
+        if ratio < 1 or ratio & (ratio - 1) or ratio > 2 ** (len(self.block_out_channels) - 1):
+            raise UserError(
+                f"temporal_compression_ratio {ratio}: must be a power of 2, "
+                f"at most one halving between two of the {len(self.block_out_channels)} levels"
+            )
+        for channels in self.block_out_channels:
+            if channels % self.norm_num_groups:
+                raise UserError(
+                    f"block_out_channels {channels}: not divisible into norm_num_groups {self.norm_num_groups}"
+                )
+
+    @property
+    def temporal_levels(self) -> int:
+        """How often time is halved; the first levels of the encoder and of the decoder do it."""
+        return self.temporal_compression_ratio.bit_length() - 1
+
+    @property
+    def spatial_compression_ratio(self) -> int:
+        """Pixels a latent cell, along each of height and width."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+    @classmethod
+    def tiny(cls) -> "VAE3DConfig":
+        """Real architecture, few channels: trains on two CPU cores."""
+        return cls(
+            block_out_channels=(8, 16, 32, 32),
+            layers_per_block=1,
+            norm_num_groups=4,
+            sample_height=64,
+            sample_width=96,
+            scaling_factor=1.0,
+        )
+
+    @classmethod
+    def cogvideox_2b(cls) -> "VAE3DConfig":
+        """The autoencoder of CogVideoX-2b."""
+        return cls()
+
+    @classmethod
+    def cogvideox_5b(cls) -> "VAE3DConfig":
+        """The autoencoder of CogVideoX-5b, of its image-to-video variant and of MTV."""
+        return cls(scaling_factor=0.7)

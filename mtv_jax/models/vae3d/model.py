@@ -1,0 +1,223 @@
+"""The causal 3D autoencoder: encoder, decoder, and the ways to walk through time."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.vae3d.blocks import (
+    Cache,
+    CausalConv,
+    Downsample,
+    GroupNorm,
+    ResBlock,
+    SpatialNorm,
+    Upsample,
+)
+from mtv_jax.models.vae3d.config import VAE3DConfig
+from mtv_jax.typing import Array, Float
+
+ENCODE_CHUNK = 8
+"""Pixel frames a chunk that diffusers encodes at once."""
+DECODE_CHUNK = 2
+"""Latent frames a chunk that diffusers decodes at once."""
+
+
+class Encoder(nn.Module):
+    """Video to posterior moments [b f h w 2z]. Source: diffusers CogVideoXEncoder3D."""
+
+    config: VAE3DConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b F H W c"], cache: Cache | None, lone_first: bool
+    ) -> tuple[Float[Array, "b f h w z"], Cache]:
+        config, new = self.config, {}
+        past = cache or {}
+
+        def conv(x: Array, channels: int, name: str) -> Array:
+            x, new[name] = CausalConv(channels, dtype=self.dtype, name=name)(x, past.get(name))
+            return x
+
+        def block(x: Array, channels: int, name: str) -> Array:
+            part = ResBlock(channels, config.norm_num_groups, config.norm_eps, self.dtype, name=name)
+            x, new[name] = part(x, past.get(name))
+            return x
+
+        x = conv(x, config.block_out_channels[0], "conv_in")
+        last = len(config.block_out_channels) - 1
+        for level, channels in enumerate(config.block_out_channels):
+            for i in range(config.layers_per_block):
+                x = block(x, channels, f"level_{level}_block_{i}")
+            if level < last:
+                halves_time = level < config.temporal_levels
+                x = Downsample(halves_time, self.dtype, name=f"level_{level}_down")(x, lone_first)
+        for i in range(2):
+            x = block(x, config.block_out_channels[-1], f"middle_{i}")
+        x = nn.silu(GroupNorm(config.norm_num_groups, name="norm_out")(x))
+        return conv(x, 2 * config.latent_channels, "conv_out"), new
+
+
+class Decoder(nn.Module):
+    """Latents to video. Source: diffusers CogVideoXDecoder3D."""
+
+    config: VAE3DConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
+    ) -> tuple[Float[Array, "b F H W c"], Cache]:
+        config, new = self.config, {}
+        past = cache or {}
+        widths = config.block_out_channels[::-1]
+
+        def conv(x: Array, channels: int, name: str) -> Array:
+            x, new[name] = CausalConv(channels, dtype=self.dtype, name=name)(x, past.get(name))
+            return x
+
+        def block(x: Array, channels: int, name: str) -> Array:
+            part = ResBlock(channels, config.norm_num_groups, config.norm_eps, self.dtype, name=name)
+            x, new[name] = part(x, past.get(name), z, lone_first)
+            return x
+
+        x = conv(z, widths[0], "conv_in")
+        for i in range(2):
+            x = block(x, widths[0], f"middle_{i}")
+        for level, channels in enumerate(widths):
+            for i in range(config.layers_per_block + 1):
+                x = block(x, channels, f"level_{level}_block_{i}")
+            if level < len(widths) - 1:
+                doubles_time = level < config.temporal_levels
+                x = Upsample(doubles_time, self.dtype, name=f"level_{level}_up")(x, lone_first)
+        x = SpatialNorm(config.norm_num_groups, self.dtype, name="norm_out")(x, z, lone_first)
+        return conv(nn.silu(x), config.out_channels, "conv_out"), new
+
+
+class VAE3D(nn.Module):
+    """The autoencoder of CogVideoX (diffusers AutoencoderKLCogVideoX).
+
+    Call its methods by `model.apply(params, video, method="encode")`. Latents are not scaled: multiply a
+    sample of the posterior by `config.scaling_factor` for the denoiser, and divide before decoding.
+    Norms are computed in float32 and results are float32, whatever `dtype` the convolutions run in.
+    """
+
+    config: VAE3DConfig
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        """Both halves share nothing."""
+        self.encoder = Encoder(self.config, self.dtype)
+        self.decoder = Decoder(self.config, self.dtype)
+
+    def __call__(self, video: Float[Array, "b F H W 3"]) -> Float[Array, "b F H W 3"]:
+        """Decodes the mean of what `video` is encoded to; initialises all parameters."""
+        mean, _ = self.encode(video)
+        return self.decode(mean)
+
+    def encode(
+        self, video: Float[Array, "b F H W 3"], frames_per_chunk: int | None = ENCODE_CHUNK
+    ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
+        """Mean and log-variance of the posterior of a video in [-1, 1], with F = 1+4k and f = 1+k.
+
+        Group norms see one chunk at a time: `frames_per_chunk` is 8 in diffusers (the first chunk takes
+        what is left over as well), None encodes all frames at once as MTV does.
+        Raises UserError for another number of frames, and for height or width not divisible by 8.
+        """
+        check_video_shape(video.shape, self.config)
+        ratio = self.config.temporal_compression_ratio
+        if frames_per_chunk is not None and (frames_per_chunk < ratio or frames_per_chunk % ratio):
+            raise UserError(f"frames_per_chunk {frames_per_chunk}: must be a multiple of {ratio} to encode")
+        return split_moments(_in_chunks(self.encoder, video, frames_per_chunk, lone_first=True))
+
+    def decode(
+        self,
+        latents: Float[Array, "b f h w z"],
+        frames_per_chunk: int | None = DECODE_CHUNK,
+        lone_first: bool = True,
+    ) -> Float[Array, "b F H W 3"]:
+        """The video of (unscaled) latents, about in [-1, 1], F = 1 + 4(f-1) frames.
+
+        `frames_per_chunk` counts latent frames: 2 as in diffusers (the first chunk takes what is left over
+        as well), None for all at once. diffusers gives the first latent one frame only if the chunk it is
+        in has an odd length, so it makes 4f frames of an even number of latents: `lone_first=False` does
+        the same; for an odd number (and chunks of 2) there is no difference.
+        """
+        if frames_per_chunk is not None and frames_per_chunk < 1:
+            raise UserError(f"frames_per_chunk {frames_per_chunk}: must be at least 1")
+        return _in_chunks(self.decoder, latents, frames_per_chunk, lone_first)
+
+    def encode_chunk(
+        self, video: Float[Array, "b F H W 3"], cache: Cache | None
+    ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache]:
+        """One chunk of `encode`: 1+4k frames without a cache, then 4k frames with the one returned before."""
+        moments, cache = self.encoder(video, cache, lone_first=cache is None)
+        return split_moments(moments.astype(jnp.float32)), cache
+
+    def decode_chunk(
+        self, latents: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
+    ) -> tuple[Float[Array, "b F H W 3"], Cache]:
+        """One chunk of `decode`; `lone_first` for the first chunk (see `chunk_starts_alone`)."""
+        video, cache = self.decoder(latents, cache, lone_first)
+        return video.astype(jnp.float32), cache
+
+
+def chunk_lengths(total: int, frames_per_chunk: int | None) -> list[int]:
+    """Lengths of the chunks of `total` frames: the first takes the remainder as well, as in diffusers."""
+    size = frames_per_chunk or total
+    return [size + total % size] + [size] * (total // size - 1) if total >= size else [total]
+
+
+def chunk_starts_alone(index: int, length: int, lone_first: bool) -> bool:
+    """Whether the first frame of a chunk stands alone in time.
+
+    With `lone_first` it does in the first chunk; otherwise, as in diffusers, in any chunk of odd length.
+    """
+    return index == 0 if lone_first else length % 2 == 1
+
+
+def split_moments(
+    moments: Float[Array, "b f h w z"],
+) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
+    """Mean and log-variance, the latter clamped to [-30, 20] as in diffusers."""
+    mean, logvar = jnp.split(moments, 2, axis=-1)
+    return mean, jnp.clip(logvar, -30.0, 20.0)
+
+
+def check_video_shape(shape: tuple[int, ...], config: VAE3DConfig) -> None:
+    """Raises UserError unless a video [b F H W c] of this shape can be encoded."""
+    frames, height, width, channels = shape[-4:]
+    ratio, cell = config.temporal_compression_ratio, config.spatial_compression_ratio
+    if frames < 1 or (frames - 1) % ratio:
+        known = ", ".join(str(1 + ratio * k) for k in (0, 1, 2, 12))
+        raise UserError(f"video of {frames} frames: must be 1+{ratio}k frames (such as {known}); cut it")
+    if height % cell or width % cell or not height or not width:
+        raise UserError(
+            f"video of {height}x{width}: height and width must be divisible by {cell}; resize or crop it"
+        )
+    if channels != config.in_channels:
+        raise UserError(f"video with {channels} channels: must have {config.in_channels}")
+
+
+def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_first: bool) -> Array:
+    """Runs an encoder or decoder over chunks of time, handing on the cache. Returns float32.
+
+    All chunks but the first are alike and run under one scan, so that compile time does not grow with
+    their number.
+    """
+    first, *rest = chunk_lengths(x.shape[1], frames_per_chunk)
+    y, cache = half(x[:, :first], None, chunk_starts_alone(0, first, lone_first))
+    y = y.astype(jnp.float32)
+    if not rest:
+        return y
+    module, variables = half.unbind()
+    chunks = x[:, first:].reshape(x.shape[0], len(rest), rest[0], *x.shape[2:])
+
+    def step(cache: Cache, chunk: Array) -> tuple[Cache, Array]:
+        y, cache = module.apply(variables, chunk, cache, chunk_starts_alone(1, rest[0], lone_first))
+        return cache, y.astype(jnp.float32)
+
+    _, ys = jax.lax.scan(step, cache, jnp.moveaxis(chunks, 1, 0))
+    ys = jnp.moveaxis(ys, 0, 1)
+    return jnp.concatenate([y, ys.reshape(ys.shape[0], -1, *ys.shape[3:])], axis=1)

@@ -1,0 +1,64 @@
+"""Encoding and decoding one chunk of time at a time, so that memory does not grow with a video's length."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+
+from mtv_jax.models.vae3d.blocks import Cache
+from mtv_jax.models.vae3d.model import (
+    DECODE_CHUNK,
+    ENCODE_CHUNK,
+    VAE3D,
+    check_video_shape,
+    chunk_lengths,
+    chunk_starts_alone,
+)
+from mtv_jax.typing import Array, Float, Params
+
+
+def decode_stream(
+    model: VAE3D,
+    params: Params,
+    latents: Float[Array, "b f h w z"],
+    *,
+    frames_per_chunk: int = DECODE_CHUNK,
+    lone_first: bool = True,
+) -> Iterator[Float[Array, "b F H W 3"]]:
+    """Yields the video of (unscaled) latents piece by piece: the numbers of `VAE3D.decode`.
+
+    One function is compiled for the first chunk and one for the others; each call reuses them.
+    """
+    cache, start = None, 0
+    for index, length in enumerate(chunk_lengths(latents.shape[1], frames_per_chunk)):
+        alone = chunk_starts_alone(index, length, lone_first)
+        chunk = latents[:, start : start + length]
+        video, cache = _decode_chunk(model, params, chunk, cache, alone)
+        yield video
+        start += length
+
+
+def encode_stream(
+    model: VAE3D,
+    params: Params,
+    video: Float[Array, "b F H W 3"],
+    *,
+    frames_per_chunk: int = ENCODE_CHUNK,
+) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
+    """Yields mean and log-variance piece by piece: the numbers of `VAE3D.encode`, and its errors."""
+    check_video_shape(video.shape, model.config)
+    cache, start = None, 0
+    for length in chunk_lengths(video.shape[1], frames_per_chunk):
+        moments, cache = _encode_chunk(model, params, video[:, start : start + length], cache)
+        yield moments
+        start += length
+
+
+@partial(jax.jit, static_argnames=("model", "lone_first"), donate_argnames="cache")
+def _decode_chunk(model: VAE3D, params: Params, latents: Array, cache: Cache | None, lone_first: bool):
+    return model.apply(params, latents, cache, lone_first, method="decode_chunk")
+
+
+@partial(jax.jit, static_argnames="model", donate_argnames="cache")
+def _encode_chunk(model: VAE3D, params: Params, video: Array, cache: Cache | None):
+    return model.apply(params, video, cache, method="encode_chunk")

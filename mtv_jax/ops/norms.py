@@ -1,0 +1,35 @@
+"""Normalisation that is computed in float32 whatever the input's type."""
+
+import jax.numpy as jnp
+from jax import lax
+
+from mtv_jax.typing import Array, Float
+
+
+def group_norm(
+    x: Float[Array, "b *space c"],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    *,
+    groups: int,
+    eps: float,
+) -> Float[Array, "b *space c"]:
+    """Group norm over all axes but the first, channels in `groups` runs of neighbours. Returns float32.
+
+    Raises ValueError if the channels do not divide into the groups.
+    """
+    batch, channels = x.shape[0], x.shape[-1]
+    if channels % groups:
+        raise ValueError(f"{channels} channels do not divide into {groups} groups")
+    x = x.astype(jnp.float32)
+    space = tuple(range(1, x.ndim - 1))
+
+    def group_mean(values: Array) -> Array:
+        """Mean of a group, given back to each of its channels: [b, 1 ..., c]."""
+        means = values.mean(space).reshape(batch, groups, -1).mean(-1, keepdims=True)
+        means = jnp.broadcast_to(means, (batch, groups, channels // groups))
+        return means.reshape(batch, *(1 for _ in space), channels)
+
+    x = x - group_mean(x)
+    gain = lax.rsqrt(group_mean(x * x) + eps) * scale.astype(jnp.float32)
+    return x * gain + bias.astype(jnp.float32)

@@ -1,0 +1,93 @@
+"""`python -m mtv_jax.sample`: a video from a prompt and sound."""
+
+import argparse
+import time
+from fractions import Fraction
+from pathlib import Path
+
+from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
+from mtv_jax.io.cli import parser, run
+from mtv_jax.io.errors import UserError
+
+SAMPLERS = ("dpm++", "ddim", "ddpm")
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = parser("sample", "Make a video of a prompt that follows its sound.")
+    source = top.add_mutually_exclusive_group(required=True)
+    source.add_argument("--preset", help="a bundled pipeline: tiny")
+    source.add_argument("--checkpoint", help="a pipeline folder, or a training directory")
+    top.add_argument("--prompt", required=True, help="what is to be seen")
+    top.add_argument("--out", type=Path, required=True, help="file to write: .mp4, or .gif without sound")
+    top.add_argument("--speech", help="sound file that moves lips")
+    top.add_argument("--effects", help="sound file that times events")
+    top.add_argument("--music", help="sound file that sets the mood")
+    top.add_argument("--audio", help="one mixed file (or a video's sound) instead of tracks; it is separated first")
+    top.add_argument("--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio")
+    top.add_argument(
+        "--keyframe",
+        action="append",
+        default=[],
+        metavar="FRAME=FILE",
+        help="a picture the video has at a frame; may be repeated",
+    )
+    top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    top.add_argument("--steps", type=int, default=50, help="sampling steps")
+    top.add_argument("--guidance", type=float, default=3.5, help="pull of text and sound; 1 is none")
+    top.add_argument("--sampler", choices=SAMPLERS, default="dpm++", help="how to step")
+    top.add_argument("--num-frames", type=int, help="1 + 4k (default: the model's)")
+    top.add_argument("--height", type=int, help="pixels, divisible by 16 (default: the model's)")
+    top.add_argument("--width", type=int, help="pixels, divisible by 16 (default: the model's)")
+    top.add_argument("--fps", type=Fraction, help="frames a second (default: the model's)")
+    top.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in")
+    return top
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command."""
+    args = _parser().parse_args(argv)
+    if args.out.suffix.lower() not in (".mp4", ".gif"):
+        raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
+    from mtv_jax.sampling.pipeline import Pipeline
+
+    started = time.monotonic()
+    pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
+    if pipe.untrained:
+        print(f"note: {', '.join(pipe.untrained)}: random weights; this video shows that it runs, no more")
+    video = pipe(
+        args.prompt,
+        speech=args.speech,
+        effects=args.effects,
+        music=args.music,
+        audio=args.audio,
+        demixer=args.demixer,
+        keyframes=_keyframes(args.keyframe),
+        num_frames=args.num_frames,
+        fps=args.fps,
+        height=args.height,
+        width=args.width,
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        sampler=args.sampler,
+        seed=args.seed,
+    )
+    video.save(args.out)
+    count, height, width, _ = video.frames.shape
+    print(
+        f"{args.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
+        f"{'with sound' if video.audio is not None else 'silent'}, made in {time.monotonic() - started:.1f} s"
+    )
+
+
+def _keyframes(options: list[str]) -> dict[int, str]:
+    pictures = {}
+    for option in options:
+        frame, separator, file = option.partition("=")
+        if not separator or not frame.isdigit() or not file:
+            raise UserError(f"--keyframe {option}: must be FRAME=FILE, such as 0=first.png")
+        pictures[int(frame)] = file
+    return pictures
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Keyframes: pictures the video must pass through."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.data.transforms import resize_crop, to_unit
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import read_image
+from mtv_jax.typing import Array, Params
+
+Picture = str | os.PathLike | np.ndarray
+
+
+def keyframe_latents(
+    keyframes: Mapping[int, Picture], vae: Any, params: Params, num_frames: int, height: int, width: int
+) -> tuple[Array, Array]:
+    """Clean latents [1 f h w c] (scaled) and their mask [1 f], for pictures at pixel frames.
+
+    A latent frame after the first stands for four pixel frames, so a picture there holds for all four. Raises
+    UserError for a frame outside the video and for two pictures in one latent frame.
+    """
+    frames = (num_frames - 1) // 4 + 1
+    cells: dict[int, Array] = {}
+    for frame, picture in keyframes.items():
+        if not 0 <= frame < num_frames:
+            raise UserError(f"keyframe {frame}: the video has frames 0 to {num_frames - 1}")
+        index = (frame + 3) // 4
+        if index in cells:
+            raise UserError(f"keyframe {frame}: another keyframe is within the same four frames")
+        pixels = read_image(picture) if isinstance(picture, (str, os.PathLike)) else picture
+        still = to_unit(resize_crop(np.asarray(pixels)[None], height, width))
+        # Frame 0 has a latent of its own; elsewhere the second latent of a five-frame still.
+        clip = np.repeat(still, 1 if index == 0 else 5, axis=0)
+        cells[index] = _encode(vae, params, clip[None])[0, -1]
+    shape = next(iter(cells.values())).shape
+    values = jnp.stack([cells.get(i, jnp.zeros(shape)) for i in range(frames)])
+    mask = jnp.array([i in cells for i in range(frames)])
+    return values[None], mask[None]
+
+
+@partial(jax.jit, static_argnums=0)
+def _encode(vae: Any, params: Params, video: Array) -> Array:
+    mean, _ = vae.apply(params, video, method="encode")
+    return vae.config.scaling_factor * mean

@@ -1,0 +1,31 @@
+"""What a pipeline returns: frames with their sound."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from mtv_jax.io.video import write_gif, write_video
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames uint8 [F H W 3] at `fps`, and sound float32 [s, channels] at `sample_rate` (None: silent film)."""
+
+    frames: np.ndarray
+    fps: Fraction
+    audio: np.ndarray | None = None
+    sample_rate: int = 48000
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return float(len(self.frames) / self.fps)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes an mp4 (h264 yuv420p and aac, in sync to the frame), or a GIF without sound by its suffix."""
+        if os.fspath(path).lower().endswith(".gif"):
+            write_gif(path, self.frames, self.fps)
+        else:
+            write_video(path, self.frames, self.fps, audio=self.audio, sample_rate=self.sample_rate)

@@ -1,0 +1,89 @@
+"""Prompts to text embeddings, as records store them and as the denoiser takes them."""
+
+import functools
+import logging
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.t5 import T5Encoder
+from mtv_jax.text.tokenizer import Tokenizer
+from mtv_jax.typing import Array, Float, Params
+
+log = logging.getLogger(__name__)
+
+Padding = Literal["encoded", "zeros"]
+
+
+def encode_prompts(
+    tokenizer: Tokenizer,
+    model: T5Encoder,
+    params: Params,
+    prompts: Sequence[str],
+    *,
+    max_length: int,
+    padding: Padding = "encoded",
+    batch_size: int = 8,
+) -> list[Float[np.ndarray, "l d"]]:
+    """Embeddings of each prompt, float32, on the host.
+
+    `padding` says what the denoiser shall see behind the last token:
+    - `encoded`: the prompt is padded to `max_length` and encoded without a mask, and the padding's
+      embeddings are kept (l = `max_length`). CogVideoX and MTV were trained so; hence the default.
+    - `zeros`: padding is masked and dropped (l = the prompt's tokens, the end token included);
+      `pad_text` fills with zeros later. Wan was trained so, and records are much smaller.
+
+    A prompt of more than `max_length` tokens is cut, its end token kept, and a warning is logged.
+    """
+    tokens, mask = _tokenise(tokenizer, prompts, max_length)
+    lengths = mask.sum(1) if padding == "zeros" else [max_length] * len(prompts)
+    rows = []
+    for start in range(0, len(prompts), batch_size):
+        part = slice(start, start + batch_size)
+        size = min(batch_size, len(prompts))  # one compilation: a short last batch is filled up
+        chunk, chunk_mask = (_fill(array[part], size) for array in (tokens, mask))
+        out = _apply(model, params, chunk, chunk_mask if padding == "zeros" else None)
+        rows.extend(np.asarray(out)[: len(tokens[part])])
+    return [row[:length] for row, length in zip(rows, lengths, strict=True)]
+
+
+def pad_text(embeddings: Sequence[Float[np.ndarray, "l d"]], max_length: int) -> Float[np.ndarray, "b n d"]:
+    """Embeddings in one batch of `max_length` tokens, zeros behind each.
+
+    Raises UserError if one is longer: it was encoded for another text length.
+    """
+    batch = np.zeros((len(embeddings), max_length, embeddings[0].shape[-1]), np.float32)
+    for row, embedding in zip(batch, embeddings, strict=True):
+        if len(embedding) > max_length:
+            raise UserError(
+                f"text embedding of {len(embedding)} tokens: the model takes {max_length}; encode it again"
+            )
+        row[: len(embedding)] = embedding
+    return batch
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(model: T5Encoder, params: Params, tokens: Array, mask: Array | None) -> Array:
+    return jnp.asarray(model.apply(params, tokens, mask), jnp.float32)
+
+
+def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    tokens = np.full((len(prompts), max_length), tokenizer.pad_id, np.int32)
+    mask = np.zeros((len(prompts), max_length), bool)
+    for i, prompt in enumerate(prompts):
+        ids = tokenizer.encode(prompt)
+        if len(ids) > max_length:
+            log.warning("prompt cut from %d to %d tokens: %.60s...", len(ids), max_length, prompt)
+            ids = [*ids[: max_length - 1], ids[-1]]
+        tokens[i, : len(ids)] = ids
+        mask[i, : len(ids)] = True
+    return tokens, mask
+
+
+def _fill(array: np.ndarray, size: int) -> np.ndarray:
+    """`array` with its last row repeated up to `size` rows."""
+    return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

@@ -1,0 +1,51 @@
+"""The text encoder of a pipeline folder: tokenizer, network and how it is to be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.models.t5 import T5Encoder
+from mtv_jax.text.encoder import Padding, encode_prompts, pad_text
+from mtv_jax.text.tokenizer import Tokenizer, load_tokenizer
+from mtv_jax.typing import Float, Params
+from mtv_jax.weights.folder import read_defaults
+from mtv_jax.weights.pretrained import load_model
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Prompts to embeddings. `text_length` is in tokens; for `padding` see `encode_prompts`."""
+
+    tokenizer: Tokenizer
+    model: T5Encoder
+    params: Params
+    text_length: int
+    padding: Padding
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, *, dtype: Any = jnp.float32) -> "TextEncoder":
+        """The `text_encoder/` and `tokenizer/` of a pipeline folder; without the latter, bytes are tokens."""
+        model, params = load_model(folder / "text_encoder", dtype=dtype)
+        directory = folder / "tokenizer"
+        tokenizer = load_tokenizer(directory) if directory.is_dir() else load_tokenizer(None, "bytes")
+        defaults = read_defaults(folder)
+        return cls(tokenizer, model, params, defaults.text_length, defaults.text_padding)  # pyright: ignore[reportArgumentType]
+
+    def encode(self, prompts: Sequence[str]) -> list[Float[np.ndarray, "l d"]]:
+        """Embeddings as records store them: without the zeros behind a prompt."""
+        return encode_prompts(
+            self.tokenizer,
+            self.model,
+            self.params,
+            prompts,
+            max_length=self.text_length,
+            padding=self.padding,
+        )
+
+    def __call__(self, prompts: Sequence[str]) -> Float[np.ndarray, "b l d"]:
+        """Embeddings as the denoiser takes them."""
+        return pad_text(self.encode(prompts), self.text_length)

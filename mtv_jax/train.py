@@ -1,0 +1,135 @@
+"""`python -m mtv_jax.train --config configs/tiny.py`: trains, or goes on with, the run of a config."""
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from mtv_jax.data.pipeline import make_dataset
+from mtv_jax.data.shards import ShardSet, open_shards
+from mtv_jax.io import cli
+from mtv_jax.io.compilation import enable_compilation_cache
+from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.sharding.mesh import check_batch_size, make_mesh
+from mtv_jax.training.configs import TrainConfig, train_config
+from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
+from mtv_jax.training.tasks import Task, denoiser_task, to_unit, vae_task
+from mtv_jax.typing import Params
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+AUDIO_MODELS = ("mtv",)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command; see `mtv_jax.io.cli.run` for exit codes."""
+    rest, overrides = split_overrides(argv)
+    parser = _parser()
+    if {"-h", "--help"} & set(rest):
+        return _help(parser, rest)
+    args = parser.parse_args(rest)
+    values = load_config(args.config, overrides)
+    workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
+    config = train_config(values.to_dict())
+    enable_compilation_cache(config.compilation_cache)
+    try:
+        fit(make_job(config, values, workdir))
+    except NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"checkpoints and metrics: {workdir}")
+    return 0
+
+
+def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
+    """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
+    check_batch_size(make_mesh(config.mesh), config.data.batch_size)
+    model, task = make_task(config)
+    shards = open_shards(config.data.dir)
+    dataset = make_dataset(shards, config.data.pipeline(task.keys, config.seed))
+    identity = to_plain(values)
+    identity["data"]["shards"] = _content(shards)
+    return Job(config, task, dataset, workdir, identity, make_sample_fn(config, model, shards))
+
+
+def make_task(config: TrainConfig) -> tuple[Any, Task]:
+    """The model of a config, and how it is trained."""
+    section = config.model
+    if section.dtype not in DTYPES:
+        raise UserError(f"config.model.dtype {section.dtype!r}: must be one of {', '.join(DTYPES)}")
+    network = make_config(section.name, section.variant, section.overrides)
+    model = make_model(section.name, network, dtype=DTYPES[section.dtype], remat=section.remat)
+    if config.task == "vae":
+        return model, vae_task(model, config.loss)
+    return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
+
+
+def make_sample_fn(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction | None:
+    """What the loop calls for sample videos, or None if the config asks for none."""
+    if not config.sample.every:
+        return None
+    if config.task == "vae":
+        return _reconstructions(config, model, shards)
+    return None
+
+
+def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction:
+    """The first clips of the shards above what the autoencoder makes of them."""
+    count = min(config.sample.num, shards.num_records)
+    clips = np.stack([shards.read(i).arrays["video"] for i in range(count)])
+    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
+
+    @jax.jit
+    def reconstruct(params: Params, video: jax.Array) -> jax.Array:
+        mean, _ = model.apply(params, to_unit(video), method="encode")
+        decoded = model.apply(params, mean, method="decode")
+        return jnp.clip(jnp.round((decoded + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+        decoded = np.asarray(reconstruct(params, clips))
+        return np.concatenate([clips, decoded], axis=2), fps
+
+    return sample
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser("train", "Train, or go on with a run of the same --workdir.")
+    parser.add_argument("--config", required=True, metavar="FILE.py[:ARG]", help="config file")
+    parser.add_argument(
+        "--workdir", help="checkpoints, metrics and samples go here; by default runs/<name of the config>"
+    )
+    parser.epilog = "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys."
+    return parser
+
+
+def _help(parser: argparse.ArgumentParser, rest: list[str]) -> int:
+    """The usage, and the keys of the config if one is named."""
+    finder = argparse.ArgumentParser(add_help=False)
+    finder.add_argument("--config")
+    spec = finder.parse_known_args(rest)[0].config
+    print(parser.format_help())
+    if spec:
+        print(f"keys of {spec}, with their values:\n{describe(load_config(spec))}")
+    return 0
+
+
+def _run_name(spec: str) -> str:
+    path, _, argument = spec.partition(":")
+    return Path(path).stem + (f"-{argument}" if argument else "")
+
+
+def _content(shards: ShardSet) -> str:
+    """A name for what shards hold, wherever they lie."""
+    digests = "".join(shard["sha256"] for shard in shards.manifest["shards"])
+    return hashlib.sha256(digests.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,152 @@
+"""From the nested dict of a config file to the frozen dataclasses that training reads: the one place."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from mtv_jax.data.pipeline import DataConfig
+from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import MeshConfig
+from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
+
+TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
+
+MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir")
+"""Keys (or whole sections) that a run may be resumed with other values of. The others say what is
+trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
+`data.shards`, not where it lies.)"""
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """Which network: a name and a variant of `mtv_jax.models.registry`, fields replaced, and how it computes."""
+
+    name: str
+    variant: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
+    remat: str = "none"
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """Which shards, and how they are read (`mtv_jax.data.pipeline.DataConfig`)."""
+
+    dir: str
+    batch_size: int
+    text_length: int | None = None
+    mixture: Mapping[str, float] | None = None
+    num_workers: int = 0
+    read_threads: int = 4
+    prefetch_batches: int = 4
+
+    def pipeline(self, keys: tuple[str, ...], seed: int) -> DataConfig:
+        """The reader's config: endless, shuffled by `seed`, yielding `keys`."""
+        read = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dir"}
+        read["mixture"] = dict(self.mixture) if self.mixture else None
+        if "text" not in keys:
+            read["text_length"] = None
+        return DataConfig(seed=seed, keys=keys, **read)
+
+
+@dataclass(frozen=True)
+class CheckpointSection:
+    """Save after each `every` steps (and at the end), and keep the last `keep`."""
+
+    every: int = 1000
+    keep: int = 3
+
+
+@dataclass(frozen=True)
+class SampleSection:
+    """Sample videos after each `every` steps (0: never): `num` clips of `num_inference_steps`, `guidance_scale`."""
+
+    every: int = 1000
+    num: int = 2
+    num_inference_steps: int = 20
+    guidance_scale: float = 3.5
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run of training."""
+
+    task: str
+    num_steps: int
+    model: ModelSection
+    loss: DenoiserLossConfig | VAELossConfig
+    data: DataSection
+    optimizer: OptimizerConfig = OptimizerConfig()
+    mesh: MeshConfig = MeshConfig()
+    checkpoint: CheckpointSection = CheckpointSection()
+    sample: SampleSection = SampleSection()
+    seed: int = 0
+    compilation_cache: str = "auto"
+
+    def __post_init__(self):
+        if self.num_steps < 1:
+            raise UserError(f"config.num_steps {self.num_steps}: must be at least 1")
+        if self.checkpoint.every < 1 or self.checkpoint.keep < 1:
+            raise UserError("config.checkpoint.every and config.checkpoint.keep: must be at least 1")
+        if self.sample.every < 0:
+            raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
+
+
+def train_config(values: Mapping[str, Any]) -> TrainConfig:
+    """The config of nested dicts (`ml_collections.ConfigDict.to_dict()`).
+
+    Raises UserError naming the key for one that is unknown, missing or out of range.
+    """
+    task = values.get("task")
+    if task not in TASKS:
+        raise UserError(f"config.task {task!r}: must be one of {', '.join(TASKS)}")
+    sections = {
+        "model": ModelSection,
+        "loss": TASKS[task],
+        "data": DataSection,
+        "optimizer": OptimizerConfig,
+        "mesh": MeshConfig,
+        "checkpoint": CheckpointSection,
+        "sample": SampleSection,
+    }
+    plain = dict(values)
+    for name, section in sections.items():
+        plain[name] = from_dict(section, plain.get(name, {}), f"config.{name}")
+    return from_dict(TrainConfig, plain, "config")
+
+
+def from_dict(kind: type, values: Mapping[str, Any], name: str) -> Any:
+    """A frozen dataclass of `kind` with the given fields; dicts fill fields that are dataclasses."""
+    known = {f.name: f for f in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise UserError(f"{name}.{key}: unknown key; known are {', '.join(known)}")
+    for key, f in known.items():
+        needed = f.default is MISSING and f.default_factory is MISSING
+        if needed and values.get(key) is None:
+            raise UserError(f"{name}.{key}: not given; add --{name}.{key}=VALUE")
+    return kind(**{key: _value(known[key], value, f"{name}.{key}") for key, value in values.items()})
+
+
+def _value(known: Field, value: Any, name: str) -> Any:
+    default = known.default_factory() if known.default_factory is not MISSING else known.default
+    if is_dataclass(default) and isinstance(value, Mapping):
+        whole = {f.name: getattr(default, f.name) for f in fields(default)}
+        return from_dict(type(default), whole | dict(value), name)
+    return value
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Keys of which a resumed run has another value than its checkpoint, `key (was x, is y)`.
+
+    Keys of `MAY_CHANGE` are left out.
+    """
+    for key in sorted(saved.keys() | now.keys()):
+        path, was, now_is = prefix + key, saved.get(key), now.get(key)
+        if path in MAY_CHANGE:
+            continue
+        if isinstance(was, Mapping) and isinstance(now_is, Mapping):
+            yield from differences(was, now_is, f"{path}.")
+        elif was != now_is:
+            yield f"{path} (was {was!r}, is {now_is!r})"

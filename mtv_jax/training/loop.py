@@ -1,0 +1,286 @@
+"""The one training loop: resume, step, write down, save, sample, stop cleanly."""
+
+import errno
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
+from mtv_jax.training import optim, steps
+from mtv_jax.training.checkpoint import Checkpoints
+from mtv_jax.training.configs import TrainConfig, differences
+from mtv_jax.training.metrics import MetricsLog
+from mtv_jax.training.state import TrainState
+from mtv_jax.training.tasks import Task
+from mtv_jax.typing import Params
+
+SampleFunction = Callable[[int, Params], tuple[np.ndarray, float]]
+"""`(step, params) -> (frames uint8 [n F H W 3], frames per second)`."""
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class NonFiniteError(RuntimeError):
+    """The loss or the gradient is not a number: what the run should look into, not the program's failure."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run consists of.
+
+    Attributes:
+      config: of the run.
+      task: what is trained.
+      dataset: endless batches (dicts of arrays) of this process.
+      workdir: where checkpoints, metrics and samples go.
+      identity: nested plain dict, saved with each checkpoint; one of another identity is not resumed
+        (`mtv_jax.training.configs.differences` says what may differ).
+      sample: makes the sample videos, or None.
+    """
+
+    config: TrainConfig
+    task: Task
+    dataset: grain.IterDataset
+    workdir: Path
+    identity: Mapping[str, Any]
+    sample: SampleFunction | None = None
+
+
+def fit(job: Job) -> TrainState:
+    """Trains until `config.num_steps`, from the newest checkpoint of `workdir` if there is one.
+
+    On SIGTERM it saves and returns. Raises UserError before anything is compiled for a mesh that does not
+    fit, a checkpoint of another config, a full disk; NonFiniteError when the loss or gradient is not finite.
+    """
+    config = job.config
+    mesh = make_mesh(config.mesh)
+    check_batch_size(mesh, config.data.batch_size)
+    with (
+        _full_disk_told(job.workdir),
+        Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
+        _Stop() as stop,
+    ):
+        start = _resumable_step(job, checkpoints)
+        if start >= config.num_steps:
+            _say(f"already at step {start} of {config.num_steps}: nothing to do")
+        iterator = iter(job.dataset)
+        state, step_function = _prepare(job, mesh, checkpoints, start, iterator)
+        if start >= config.num_steps:
+            return state
+        with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
+            run = _Run(job, mesh, checkpoints, log, step_function, iterator, stop)
+            return run.until_done(state, start)
+
+
+def _resumable_step(job: Job, checkpoints: Checkpoints) -> int:
+    """Step of the newest checkpoint, 0 if there is none. Raises UserError if it is of another config."""
+    step = checkpoints.latest()
+    if step is None:
+        return 0
+    now = json.loads(json.dumps(job.identity))
+    found = list(differences(checkpoints.run(step)["config"], now))
+    if found:
+        raise UserError(
+            f"{checkpoints.directory / str(step)}: a checkpoint of another config: {'; '.join(found)}; "
+            "use that config, or another --workdir"
+        )
+    return step
+
+
+def _prepare(
+    job: Job, mesh: Mesh, checkpoints: Checkpoints, start: int, iterator: Any
+) -> tuple[TrainState, steps.StepFunction]:
+    """The state to start from, on the mesh, and the jitted step (compiled when first called)."""
+    config, batch = job.config, _peek(iterator, job.task)
+    init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
+    shapes, shardings = steps.state_shardings(init, mesh)
+    optim.check_rules(config.optimizer, shapes.all_params())
+    checkpoints.check_space(shapes)
+    if start:
+        state = checkpoints.restore(start, shapes, shardings, iterator)
+        _say(f"resumed from step {start} ({checkpoints.directory / str(start)})")
+    else:
+        state = steps.compile_init(init, shardings)
+    _say(
+        f"{_count(state.params)} parameters train, {_count(state.frozen)} are frozen; mesh "
+        + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
+    )
+    step = steps.make_step(job.task, config.optimizer, config.num_steps, config.seed)
+    return state, steps.compile_step(step, shardings, mesh)
+
+
+def _peek(iterator: Any, task: Task) -> Any:
+    """Shapes of the global batch. Raises UserError if arrays are missing."""
+    before = iterator.get_state()
+    batch = next(iterator)
+    iterator.set_state(before)
+    missing = [key for key in task.keys if key not in batch]
+    if missing:
+        raise UserError(f"the data have no {', '.join(missing)}: they hold {', '.join(sorted(batch))}")
+    processes = jax.process_count()
+    return {
+        key: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype) for key, x in batch.items()
+    }
+
+
+@dataclass
+class _Run:
+    """The steps of `fit`, with what they need."""
+
+    job: Job
+    mesh: Mesh
+    checkpoints: Checkpoints
+    log: MetricsLog
+    step_function: steps.StepFunction
+    iterator: Any
+    stop: "_Stop"
+
+    def until_done(self, state: TrainState, start: int) -> TrainState:
+        """The steps after `start`. While the device works on one, the host reports on the one before."""
+        config = self.job.config
+        reporter = _Reporter(self.log, self.checkpoints, config.num_steps, start)
+        _say("compiling the step")
+        for step in range(start + 1, config.num_steps + 1):
+            begun = time.monotonic()
+            batch = put_batch(next(self.iterator), self.mesh)
+            wait = time.monotonic() - begun
+            with jax.transfer_guard("disallow"):
+                state, metrics = self.step_function(state, batch)
+            reporter.push(step, metrics, begun, wait)
+            self.checkpoints.check()
+            stopping = self.stop.requested
+            save = stopping or step == config.num_steps or step % config.checkpoint.every == 0
+            sample = bool(self.job.sample) and config.sample.every and step % config.sample.every == 0
+            if save or sample:
+                # Nothing is saved of a step whose loss has not been looked at.
+                reporter.flush()
+            if save:
+                self.checkpoints.save(step, state, self.iterator, self._identity(step))
+            if sample:
+                self._sample(step, state)
+            if stopping:
+                self.checkpoints.wait()
+                _say(f"stopped by a signal: saved step {step}; run the same command again to go on")
+                break
+        self.checkpoints.wait()
+        return state
+
+    def _identity(self, step: int) -> dict[str, Any]:
+        versions = {"jax": jax.__version__, "grain": grain.__version__}
+        return {"step": step, "config": dict(self.job.identity), "versions": versions}
+
+    def _sample(self, step: int, state: TrainState) -> None:
+        assert self.job.sample is not None
+        frames, fps = self.job.sample(step, state.all_params(average=True))
+        self.log.video(step, "sample", frames, fps)
+
+
+class _Reporter:
+    """Writes down a step when the next one is under way, so that the device never waits for the host."""
+
+    def __init__(self, log: MetricsLog, checkpoints: Checkpoints, num_steps: int, start: int):
+        self._log, self._checkpoints, self._num_steps, self._start = log, checkpoints, num_steps, start
+        self._pending: tuple[int, Any, float, float] | None = None
+        self._finished = 0.0
+        self._last_line = -math.inf
+        # The first time holds the compilation, so it is left out of the pace.
+        self._times: deque[float] = deque(maxlen=20)
+
+    def push(self, step: int, metrics: Any, begun: float, wait: float) -> None:
+        """Takes the metrics (still being computed) of `step`, and reports on the step before."""
+        self.flush()
+        self._pending = (step, metrics, begun, wait)
+
+    def flush(self) -> None:
+        """Waits for the step that is pending and reports it. Raises NonFiniteError."""
+        if self._pending is None:
+            return
+        step, metrics, begun, wait = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        now = time.monotonic()
+        seconds = now - max(begun, self._finished)
+        self._finished = now
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(values[name]):
+                raise NonFiniteError(
+                    f"step {step}: {name} is {values[name]}; stopped; {self._checkpoints.describe_last()}"
+                )
+        self._log.scalars(step, values | {"step_time": seconds, "data_wait": wait})
+        self._show(step, values["loss"], seconds, now)
+
+    def _show(self, step: int, loss: float, seconds: float, now: float) -> None:
+        first = step == self._start + 1
+        if not first:
+            self._times.append(seconds)
+        if now - self._last_line < _SECONDS_BETWEEN_LINES and step != self._num_steps and not first:
+            return
+        self._last_line = now
+        pace = sum(self._times) / len(self._times) if self._times else seconds
+        told = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
+        if first:
+            told = f"{seconds:.1f} s with compilation"
+        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {told}")
+
+
+class _Stop:
+    """Turns SIGTERM into a request that the loop looks at after each step."""
+
+    requested = False
+
+    def __enter__(self) -> "_Stop":
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+
+
+@contextmanager
+def _full_disk_told(workdir: Path) -> Iterator[None]:
+    """A full disk met by the log or the samples; checkpoints tell of their own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{workdir}: disk full ({error}); the checkpoints are whole; make room and run the same command again"
+        ) from error
+
+
+def _say(message: str) -> None:
+    if jax.process_index() == 0:
+        print(message, file=sys.stderr, flush=True)
+
+
+def _count(params: Params) -> str:
+    number = sum(x.size for x in jax.tree.leaves(params))
+    return f"{number / 1e6:.3g} M" if number >= 1e5 else str(number)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,115 @@
+"""What a run leaves to look at: `metrics.jsonl` (one line a step), TensorBoard, and sample videos."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from mtv_jax.io.files import write_text
+from mtv_jax.io.video import write_gif, write_video
+
+METRICS_FILE = "metrics.jsonl"
+_PANEL_SECONDS_BETWEEN_FLUSHES = 20
+
+
+class MetricsLog:
+    """Appends to `workdir/metrics.jsonl` and `workdir/tensorboard`; a context manager.
+
+    Opened at step n, it first drops what an interrupted run wrote of later steps, so that each step
+    appears once. Only one process of a run may write: the others pass `active=False`.
+    """
+
+    def __init__(self, workdir: Path, step: int, *, active: bool = True):
+        self._active = active
+        self._samples = workdir / "samples"
+        if not active:
+            return
+        path = workdir / METRICS_FILE
+        drop_later_steps(path, step)
+        self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        self._events = EventFileWriter(
+            str(workdir / "tensorboard"), flush_secs=_PANEL_SECONDS_BETWEEN_FLUSHES
+        )
+        if step:
+            # TensorBoard forgets what it has read of this step and later ones.
+            session = SessionLog(status=SessionLog.START)
+            self._events.add_event(Event(wall_time=time.time(), step=step + 1, session_log=session))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl, flushed, and the same scalars for TensorBoard."""
+        if not self._active:
+            return
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._lines.write(json.dumps({"step": step} | finite) + "\n")
+        self._lines.flush()
+        self._add(step, [Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+
+    def video(self, step: int, name: str, frames: np.ndarray, fps: float) -> None:
+        """Writes `samples/step_<step>_<name>.mp4` and `.gif`, and the latter as a TensorBoard image.
+
+        Args:
+          frames: uint8 `[n F H W 3]`; the n clips are put side by side.
+          fps: frames per second.
+        """
+        if not self._active:
+            return
+        panel = side_by_side(frames)
+        stem = self._samples / f"step_{step:06d}_{name}"
+        write_video(stem.with_suffix(".mp4"), panel, fps)
+        gif = stem.with_suffix(".gif")
+        write_gif(gif, panel, fps)
+        image = Summary.Image(
+            height=panel.shape[1], width=panel.shape[2], colorspace=3, encoded_image_string=gif.read_bytes()
+        )
+        self._add(step, [Summary.Value(tag=f"samples/{name}", image=image)])
+        self._events.flush()
+
+    def _add(self, step: int, values: list[Any]) -> None:
+        self._events.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        if self._active:
+            self._lines.close()
+            self._events.close()
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def drop_later_steps(path: Path, step: int) -> None:
+    """Removes lines of `path` beyond `step`, and a last line that was cut short by a kill."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if _step_of(line) <= step]
+    if len(kept) != len(lines):
+        write_text(path, "".join(line + "\n" for line in kept))
+
+
+def read_metrics(workdir: str | Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics.jsonl, in order."""
+    text = (Path(workdir) / METRICS_FILE).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def side_by_side(frames: np.ndarray) -> np.ndarray:
+    """Clips `[n F H W 3]` as one `[F H n*W 3]`."""
+    return np.concatenate(list(frames), axis=2)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, TypeError, KeyError):
+        return math.inf

@@ -1,0 +1,66 @@
+"""The state of a training run, and its parameters split into those that train and those that do not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import optax
+
+from mtv_jax.typing import Array, Params
+
+_SEPARATOR = "/"
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that a step changes, or reads besides the batch.
+
+    Attributes:
+      step: number of updates done, int32 scalar.
+      params: the parameters that train.
+      frozen: the others: no gradient, no optimiser state, no average.
+      opt_state: of `params` alone.
+      ema: moving average of `params`, or None.
+    """
+
+    step: Array
+    params: Params
+    frozen: Params
+    opt_state: Any
+    ema: Params | None
+
+    def all_params(self, average: bool = False) -> Params:
+        """What `model.apply` takes; with `average`, the moving average where there is one."""
+        use = self.ema if average and self.ema is not None else self.params
+        return merge(use, self.frozen)
+
+
+def create_state(
+    params: Params, optimizer: optax.GradientTransformation, trainable: Callable[[str], bool], average: bool
+) -> TrainState:
+    """The state before the first step."""
+    train, frozen = split(params, trainable)
+    # A copy: the step donates the state, and one buffer cannot be donated twice.
+    ema = jax.tree.map(jnp.copy, train) if average else None
+    return TrainState(jnp.zeros((), jnp.int32), train, frozen, optimizer.init(train), ema)
+
+
+def split(params: Params, trainable: Callable[[str], bool]) -> tuple[Params, Params]:
+    """Parameters whose path is trainable, and the rest. Both are `{"params": ...}`."""
+    flat = flax.traverse_util.flatten_dict(params["params"], sep=_SEPARATOR)
+    chosen = {path: leaf for path, leaf in flat.items() if trainable(path)}
+    rest = {path: leaf for path, leaf in flat.items() if path not in chosen}
+    return _unflatten(chosen), _unflatten(rest)
+
+
+def merge(first: Params, second: Params) -> Params:
+    """Undoes `split`."""
+    flat = flax.traverse_util.flatten_dict(first["params"], sep=_SEPARATOR)
+    return _unflatten(flat | flax.traverse_util.flatten_dict(second["params"], sep=_SEPARATOR))
+
+
+def _unflatten(flat: dict[str, Any]) -> Params:
+    return {"params": flax.traverse_util.unflatten_dict(flat, sep=_SEPARATOR)}

@@ -1,0 +1,89 @@
+"""The train step: `(state, batch) -> (state, metrics)`, pure, and compiled once with its shardings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from mtv_jax.sharding.mesh import batch_sharding, replicated
+from mtv_jax.sharding.rules import tree_shardings
+from mtv_jax.training import optim
+from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.state import TrainState, create_state, merge
+from mtv_jax.training.tasks import Task
+from mtv_jax.typing import Array, Key, Params
+
+Metrics = dict[str, Array]
+StepFunction = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
+
+
+def make_init(
+    task: Task, config: OptimizerConfig, num_steps: int, seed: int, batch: Any
+) -> Callable[[], TrainState]:
+    """A function that makes the first state; `batch` (arrays or shapes) tells the model its shapes."""
+    optimizer = optim.make_optimizer(config, optim.learning_rate_schedule(config, num_steps))
+
+    def init() -> TrainState:
+        params = task.init(jax.random.key(seed), batch)
+        return create_state(params, optimizer, optim.is_trainable(config), config.ema_decay > 0)
+
+    return init
+
+
+def make_step(task: Task, config: OptimizerConfig, num_steps: int, seed: int) -> StepFunction:
+    """The step, not compiled. Its randomness depends on `seed` and the state's step alone."""
+    schedule = optim.learning_rate_schedule(config, num_steps)
+    optimizer = optim.make_optimizer(config, schedule)
+
+    def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        # Not the key of `init`, which is not folded.
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        loss, metrics, grads = _gradients(task, state, batch, key)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = None if state.ema is None else optim.update_average(state.ema, params, config.ema_decay)
+        metrics |= {
+            "loss": loss,
+            "grad_norm": optax.tree.norm(grads),
+            "learning_rate": schedule(state.step),
+        }
+        new = state.replace(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
+        return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
+
+    return step
+
+
+def _gradients(
+    task: Task, state: TrainState, batch: Any, key: Key[Array, ""]
+) -> tuple[Array, Metrics, Params]:
+    """Loss, metrics and the gradient with respect to what trains."""
+
+    def loss(params: Params) -> tuple[Array, Metrics]:
+        return task.loss(merge(params, state.frozen), batch, key)
+
+    (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+    return value, metrics, grads
+
+
+def state_shardings(init: Callable[[], TrainState], mesh: Mesh) -> tuple[TrainState, TrainState]:
+    """The state's shapes and its shardings on `mesh`; nothing is computed."""
+    shapes = jax.eval_shape(init)
+    return shapes, tree_shardings(shapes, mesh)
+
+
+def compile_init(init: Callable[[], TrainState], shardings: TrainState) -> TrainState:
+    """Makes the first state where it belongs: no device ever holds all of it."""
+    return jax.jit(init, out_shardings=shardings)()
+
+
+def compile_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> StepFunction:
+    """The jitted step. It donates the state: the one passed in must not be used again."""
+    return jax.jit(
+        step,
+        in_shardings=(shardings, batch_sharding(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+        donate_argnums=0,
+    )

@@ -1,0 +1,185 @@
+"""What is trained: a task makes a model's first parameters and tells the loss of a batch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, stratified_timesteps
+from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
+from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Float, Key, Params, UInt8
+
+TRACKS = ("speech", "effects", "music")
+NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
+
+Metrics = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model with its loss.
+
+    Attributes:
+      init: `(key, batch) -> params`; of the batch only shapes and dtypes are used, so it may be abstract.
+      loss: `(params, batch, key) -> (loss, metrics)`, scalars; pure.
+      keys: record arrays a batch must have.
+    """
+
+    init: Callable[[Key, Any], Params]
+    loss: Callable[[Params, Any, Key], tuple[Array, Metrics]]
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VAELossConfig:
+    """Loss of the autoencoder: reconstruction, plus a little KL, plus what moves.
+
+    Attributes:
+      kind: of the reconstruction, `l1` or `mse`, of pixels in [-1, 1].
+      kl_weight: on the posterior's KL divergence from a unit Gaussian, mean over latent cells.
+      motion_weight: on the same distance between differences of neighbouring frames. Where most of a
+        picture stands still, the plain distance hardly sees what moves.
+    """
+
+    kind: Literal["l1", "mse"] = "l1"
+    kl_weight: float = 1e-6
+    motion_weight: float = 0.0
+
+    def __post_init__(self):
+        if self.kind not in ("l1", "mse"):
+            raise UserError(f"loss.kind {self.kind!r}: must be 'l1' or 'mse'")
+
+
+def vae_task(model: nn.Module, config: VAELossConfig) -> Task:
+    """Train an autoencoder of video on batches with `video`."""
+
+    def init(key: Key, batch: Mapping[str, Any]) -> Params:
+        video = jnp.zeros(batch["video"].shape, jnp.float32)
+        return model.init(key, video, method=_through)
+
+    def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
+        video = to_unit(batch["video"])
+        mean, logvar = model.apply(params, video, method="encode")
+        decoded = model.apply(params, sample_posterior(key, mean, logvar), method="decode")
+        distance = _distance(config.kind, decoded, video)
+        moving = _distance(config.kind, jnp.diff(decoded, axis=1), jnp.diff(video, axis=1))
+        kl = 0.5 * jnp.mean(mean**2 + jnp.exp(logvar) - 1 - logvar)
+        psnr = 10 * jnp.log10(4 / jnp.maximum(jnp.mean((decoded - video) ** 2), 1e-10))
+        total = distance + config.kl_weight * kl + config.motion_weight * moving
+        return total, {"reconstruction": distance, "motion": moving, "kl": kl, "psnr": psnr}
+
+    return Task(init, loss, ("video",))
+
+
+def to_unit(video: UInt8[Array, "b F H W 3"]) -> Float[Array, "b F H W 3"]:
+    """Bytes to [-1, 1]."""
+    return video.astype(jnp.float32) / 127.5 - 1
+
+
+def sample_posterior(
+    key: Key, mean: Float[Array, "b f h w c"], logvar: Float[Array, "b f h w c"]
+) -> Float[Array, "b f h w c"]:
+    """A draw from the diagonal Gaussian of an encoder."""
+    mean, logvar = mean.astype(jnp.float32), logvar.astype(jnp.float32)
+    return mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+
+
+@dataclass(frozen=True)
+class DenoiserLossConfig:
+    """Loss of the denoiser (`mtv_jax.diffusion.losses`), and what it is trained to do without.
+
+    Attributes:
+      kind: `mse` (MTV Eq. 1) or `x0_snr` (the released code).
+      scaling_factor: of the autoencoder that made the latents.
+      drop_text: chance that a sample's text is all zeros.
+      drop_tracks: chance that all three tracks of a sample are zeros; independent of the text.
+      drop_speech, drop_effects, drop_music: chance that this track alone is.
+      keyframes: chances of clean keyframes; by default none.
+    """
+
+    kind: LossKind = "x0_snr"
+    scaling_factor: float = 0.7
+    drop_text: float = 0.1
+    drop_tracks: float = 0.05
+    drop_speech: float = 0.0
+    drop_effects: float = 0.0
+    drop_music: float = 0.0
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    keyframes: KeyframeConfig = NO_KEYFRAMES
+
+    def __post_init__(self):
+        for name in ("drop_text", "drop_tracks", *(f"drop_{track}" for track in TRACKS)):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"loss.{name} {getattr(self, name)}: must be between 0 and 1")
+        if self.kind == "x0_snr" and self.schedule.prediction == "epsilon" and self.schedule.zero_terminal_snr:
+            raise UserError(
+                "loss.kind 'x0_snr' with prediction 'epsilon' and zero terminal SNR: pure noise has no x0 "
+                "estimate; use loss.kind 'mse'"
+            )
+
+
+def denoiser_task(model: nn.Module, config: DenoiserLossConfig, *, with_audio: bool = True) -> Task:
+    """Train a denoiser on batches of latents, text and (`with_audio`) the three tracks."""
+    schedule = Schedule.create(config.schedule)
+    tracks = TRACKS if with_audio else ()
+
+    def init(key: Key, batch: Mapping[str, Any]) -> Params:
+        zeros = {name: jnp.zeros(x.shape, jnp.float32) for name, x in batch.items()}
+        latents = zeros["latents_mean"]
+        audio = {name: zeros[name] for name in tracks} or None
+        return model.init(key, latents, jnp.zeros(latents.shape[0]), zeros["text"], audio)
+
+    def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
+        posterior, noise, time, drop, mask = jax.random.split(key, 5)
+        x0 = config.scaling_factor * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
+        noise = jax.random.normal(noise, x0.shape)
+        t = stratified_timesteps(time, x0.shape[0], config.schedule.num_train_timesteps)
+        clean = None
+        if any(config.keyframes.probabilities()):
+            clean = draw_clean_mask(mask, x0.shape[0], x0.shape[1], config.keyframes)
+        given = drop_conditions(drop, {name: batch[name] for name in ("text", *tracks)}, config)
+        audio = {name: given[name] for name in tracks} or None
+        noised = noised_latents(schedule, x0, noise, t, clean)
+        prediction = model.apply(params, noised, t.astype(jnp.float32), given["text"], audio, clean)
+        losses = denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind=config.kind)
+        return jnp.mean(losses), {}
+
+    return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks))
+
+
+def drop_conditions(key: Key, conditions: Mapping[str, Array], config: DenoiserLossConfig) -> dict[str, Array]:
+    """Conditions `[b ...]` in float32, with those of some samples put to zero.
+
+    MTV (code): text and the three tracks jointly, independent of each other. Ours: each track alone too.
+    """
+    text_key, joint_key, *track_keys = jax.random.split(key, 2 + len(TRACKS))
+    batch = next(iter(conditions.values())).shape[0]
+    chances = {"text": (text_key, config.drop_text)}
+    for name, own_key in zip(TRACKS, track_keys, strict=True):
+        chances[name] = (own_key, getattr(config, f"drop_{name}"))
+    joint = jax.random.bernoulli(joint_key, config.drop_tracks, (batch,))
+    out = {}
+    for name, value in conditions.items():
+        own_key, chance = chances[name]
+        dropped = jax.random.bernoulli(own_key, chance, (batch,))
+        if name in TRACKS:
+            dropped |= joint
+        keep = 1.0 - dropped.astype(jnp.float32)
+        out[name] = value.astype(jnp.float32) * keep.reshape(-1, *(1,) * (value.ndim - 1))
+    return out
+
+
+def _distance(kind: str, a: Array, b: Array) -> Array:
+    error = a.astype(jnp.float32) - b
+    return jnp.mean(jnp.abs(error) if kind == "l1" else error**2)
+
+
+def _through(module: Any, video: Array) -> Array:
+    """Encoder and decoder, so that initialising makes the parameters of both."""
+    mean, _ = module.encode(video)
+    return module.decode(mean)

@@ -1,0 +1,114 @@
+"""Names of diffusers' CogVideoXTransformer3DModel and our backbone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.dit.config import DiTConfig
+from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
+from mtv_jax.weights.rules import BATCHED, CONV2D, LINEAR, Layout, Rule
+
+
+def _linear(key: str, path: str, layout: Layout = LINEAR) -> list[Rule]:
+    return [Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")]
+
+
+def _norm(key: str, path: str) -> list[Rule]:
+    return [Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")]
+
+
+def _rules() -> list[Rule]:
+    layer = "transformer_blocks.{layer}"
+    rules = [
+        *_linear("patch_embed.proj", "patch_embed/proj", CONV2D),
+        *_linear("patch_embed.text_proj", "patch_embed/text_proj"),
+        Rule("patch_embed.pos_embedding", "patch_embed/pos_embedding", BATCHED),
+        *_linear("time_embedding.linear_1", "time_embedding/linear_1"),
+        *_linear("time_embedding.linear_2", "time_embedding/linear_2"),
+        *_norm("norm_final", "norm_final"),
+        *_norm("norm_out.norm", "norm_out"),
+        *_linear("norm_out.linear", "norm_out_linear"),
+        *_linear("proj_out", "proj_out"),
+        *_linear(f"{layer}.attn1.to_out.0", "blocks/attn1/to_out"),
+        *_linear(f"{layer}.ff.net.0.proj", "blocks/ff/up"),
+        *_linear(f"{layer}.ff.net.2", "blocks/ff/down"),
+    ]
+    for norm in ("norm1", "norm2"):
+        rules += _linear(f"{layer}.{norm}.linear", f"blocks/{norm}/linear")
+        rules += _norm(f"{layer}.{norm}.norm", f"blocks/{norm}/norm")
+    for name in ("to_q", "to_k", "to_v"):
+        rules += _linear(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
+    for name in ("norm_q", "norm_k"):
+        rules += _norm(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
+    return rules
+
+
+RULES: tuple[Rule, ...] = tuple(_rules())
+
+_FIXED = {
+    "activation_fn": "gelu-approximate",
+    "attention_bias": True,
+    "dropout": 0.0,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "norm_elementwise_affine": True,
+    "ofs_embed_dim": None,
+    "patch_bias": True,
+    "patch_size_t": None,
+    "timestep_activation_fn": "silu",
+}
+"""Settings our network has built in; another value is an error."""
+
+_SAME = (
+    "num_layers",
+    "num_attention_heads",
+    "attention_head_dim",
+    "in_channels",
+    "out_channels",
+    "patch_size",
+    "text_embed_dim",
+    "max_text_seq_length",
+    "time_embed_dim",
+    "sample_height",
+    "sample_width",
+    "spatial_interpolation_scale",
+    "temporal_interpolation_scale",
+    "norm_eps",
+)
+_POSITIONS = ("use_rotary_positional_embeddings", "use_learned_positional_embeddings")
+
+
+def config_from_json(values: Mapping[str, Any]) -> DiTConfig:
+    """The config of a diffusers `config.json`. Raises UserError for what this network cannot be."""
+    fields = read_fields(
+        values,
+        {key: key for key in _SAME},
+        fixed=_FIXED,
+        harmless=(*DIFFUSERS_HARMLESS, *_POSITIONS, "sample_frames", "temporal_compression_ratio"),
+        origin="config.json of CogVideoXTransformer3DModel",
+    )
+    rotary, learned = (values.get(key, False) for key in _POSITIONS)
+    if learned and not rotary:
+        raise UserError("config.json: a learned position table without rotary positions is not supported")
+    eps = fields.get("norm_eps", 1e-5)
+    ratio = values.get("temporal_compression_ratio", 4)
+    return DiTConfig(
+        **{"num_layers": 30, "num_attention_heads": 30, **fields},
+        positions="rope_learned" if learned else "rope" if rotary else "sincos",
+        sample_frames=(values.get("sample_frames", 49) - 1) // ratio + 1,
+        final_norm_eps=eps,
+        final_adaln_eps=eps,
+    )
+
+
+def config_to_json(config: DiTConfig) -> dict[str, Any]:
+    """The diffusers `config.json` of a config."""
+    return {
+        "_class_name": "CogVideoXTransformer3DModel",
+        **{key: getattr(config, key) for key in _SAME},
+        **_FIXED,
+        _POSITIONS[0]: config.positions != "sincos",
+        _POSITIONS[1]: config.positions == "rope_learned",
+        "sample_frames": (config.sample_frames - 1) * 4 + 1,
+        "temporal_compression_ratio": 4,
+    }

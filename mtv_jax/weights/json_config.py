@@ -1,0 +1,84 @@
+"""Reads config.json of other libraries: known keys to fields, anything else is an error."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+
+DIFFUSERS_HARMLESS = ("_class_name", "_diffusers_version", "_name_or_path")
+"""Notes in any diffusers config."""
+
+TRANSFORMERS_HARMLESS = frozenset(
+    [
+        "_attn_implementation_autoset",
+        "_name_or_path",
+        "_commit_hash",
+        "activation_dropout",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "chunk_size_feed_forward",
+        "decoder_start_token_id",
+        "dropout_rate",
+        "dtype",
+        "eos_token_id",
+        "experts_implementation",
+        "hidden_dropout",
+        "id2label",
+        "initializer_factor",
+        "initializer_range",
+        "is_decoder",
+        "is_encoder_decoder",
+        "label2id",
+        "layerdrop",
+        "model_type",
+        "num_labels",
+        "output_attentions",
+        "output_hidden_states",
+        "output_past",
+        "pad_token_id",
+        "problem_type",
+        "return_dict",
+        "sep_token_id",
+        "task_specific_params",
+        "tie_word_embeddings",
+        "tokenizer_class",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+        "vocab_size",
+    ]
+)
+"""Keys any transformers config may have that change nothing in an encoder's forward pass."""
+
+
+def read_fields(
+    json: Mapping[str, Any],
+    fields: Mapping[str, str],
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    harmless: Iterable[str] = (),
+    required: Iterable[str] = (),
+    origin: str,
+) -> dict[str, Any]:
+    """The dataclass fields that `json` gives, by `fields` (their key -> our field).
+
+    `fixed` are keys of which we support one value. Raises UserError naming keys that are unknown, not
+    supported or missing.
+    """
+    fixed = fixed or {}
+    harmless = set(harmless) - set(fields) - set(fixed)
+    unknown = sorted(set(json) - set(fields) - set(fixed) - harmless)
+    if unknown:
+        raise UserError(f"{origin}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
+    for key, only in fixed.items():
+        if key in json and json[key] != only:
+            raise UserError(f"{origin}: {key} = {json[key]!r} is not supported (only {only!r})")
+    missing = sorted(set(required) - set(json))
+    if missing:
+        raise UserError(f"{origin}: keys missing: {', '.join(missing)}")
+    return {field: _frozen(json[key]) for key, field in fields.items() if key in json}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

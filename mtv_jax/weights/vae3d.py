@@ -1,0 +1,104 @@
+"""The causal 3D autoencoder in diffusers' files: tensor names and config.json of AutoencoderKLCogVideoX."""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.vae3d import VAE3DConfig
+from mtv_jax.weights.rules import CONV2D, CONV3D, PLAIN, Layout, Rule
+
+
+def _conv(key: str, path: str, layout: Layout = CONV3D) -> tuple[Rule, ...]:
+    return (Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias"))
+
+
+def _norm(key: str, path: str) -> tuple[Rule, ...]:
+    return (Rule(f"{key}.weight", f"{path}/scale", PLAIN), Rule(f"{key}.bias", f"{path}/bias"))
+
+
+def _spatial_norm(key: str, path: str) -> tuple[Rule, ...]:
+    return (
+        *_norm(f"{key}.norm_layer", f"{path}/norm"),
+        *_conv(f"{key}.conv_y.conv", f"{path}/conv_y"),
+        *_conv(f"{key}.conv_b.conv", f"{path}/conv_b"),
+    )
+
+
+def _block(key: str, path: str, *, spatial: bool) -> tuple[Rule, ...]:
+    norm = _spatial_norm if spatial else _norm
+    return (
+        *norm(f"{key}.norm1", f"{path}/norm1"),
+        *_conv(f"{key}.conv1.conv", f"{path}/conv1"),
+        *norm(f"{key}.norm2", f"{path}/norm2"),
+        *_conv(f"{key}.conv2.conv", f"{path}/conv2"),
+        *_conv(f"{key}.conv_shortcut", f"{path}/shortcut"),
+    )
+
+
+def _half(name: str, levels: str, resample: tuple[str, str], *, spatial: bool) -> tuple[Rule, ...]:
+    there, here = resample
+    norm = _spatial_norm if spatial else _norm
+    return (
+        *_conv(f"{name}.conv_in.conv", f"{name}/conv_in"),
+        *_block(f"{name}.{levels}.{{i}}.resnets.{{j}}", f"{name}/level_{{i}}_block_{{j}}", spatial=spatial),
+        *_conv(f"{name}.{levels}.{{i}}.{there}.0.conv", f"{name}/level_{{i}}_{here}/conv", CONV2D),
+        *_block(f"{name}.mid_block.resnets.{{j}}", f"{name}/middle_{{j}}", spatial=spatial),
+        *norm(f"{name}.norm_out", f"{name}/norm_out"),
+        *_conv(f"{name}.conv_out.conv", f"{name}/conv_out"),
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    *_half("encoder", "down_blocks", ("downsamplers", "down"), spatial=False),
+    *_half("decoder", "up_blocks", ("upsamplers", "up"), spatial=True),
+)
+
+CLASS_NAME = "AutoencoderKLCogVideoX"
+
+HARMLESS = frozenset({"_class_name", "_diffusers_version", "_name_or_path", "force_upcast", "sample_size"})
+"""Keys of config.json that change no number here."""
+
+_FIELDS = {field.name: field for field in fields(VAE3DConfig)}
+
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "act_fn": ("silu", "swish"),
+    "shift_factor": (None,),
+    "latents_mean": (None,),
+    "latents_std": (None,),
+    "use_quant_conv": (False,),
+    "use_post_quant_conv": (False,),
+}
+"""Keys that can say what this architecture does not have, and the values that do not."""
+
+
+def config_from_json(values: dict[str, Any]) -> VAE3DConfig:
+    """The config of a diffusers config.json; a key that is not there has diffusers' default.
+
+    Raises UserError for a key that is not known, or a value that asks for another architecture.
+    """
+    known = {}
+    for key, value in values.items():
+        if key in _FIELDS:
+            known[key] = tuple(value) if isinstance(value, list) else value
+        elif key in _FIXED:
+            if value not in _FIXED[key]:
+                raise UserError(f"{CLASS_NAME} config: {key} {value!r} is not supported (only {_FIXED[key][0]!r})")
+        elif key in _BLOCK_TYPES:
+            if set(value) != {_BLOCK_TYPES[key]}:
+                raise UserError(f"{CLASS_NAME} config: {key} {value!r}: only {_BLOCK_TYPES[key]} is supported")
+        elif key not in HARMLESS:
+            raise UserError(f"{CLASS_NAME} config: unknown key {key!r}; known are {', '.join(_KNOWN)}")
+    return VAE3DConfig(**known)
+
+
+def config_to_json(config: VAE3DConfig) -> dict[str, Any]:
+    """A config.json that diffusers reads as the same architecture."""
+    levels = len(config.block_out_channels)
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    fixed = {key: allowed[0] for key, allowed in _FIXED.items()}
+    blocks = {key: [name] * levels for key, name in _BLOCK_TYPES.items()}
+    return {"_class_name": CLASS_NAME, **values, **fixed, **blocks}
+
+
+_BLOCK_TYPES = {"down_block_types": "CogVideoXDownBlock3D", "up_block_types": "CogVideoXUpBlock3D"}
+_KNOWN = sorted({*_FIELDS, *_FIXED, *_BLOCK_TYPES})

@@ -1,0 +1,129 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from mtv_jax.diffusion.losses import denoising_loss, frame_timesteps, noised_latents, stratified_timesteps
+from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0, velocity
+from mtv_jax.io.errors import UserError
+
+SHAPE = (3, 4, 2, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def draws():
+    return jax.random.normal(jax.random.key(0), (3, *SHAPE))
+
+
+def test_training_loss_is_that_of_the_mtv_reference(mtv_goldens, reference_schedule, bounds):
+    paths = sorted((mtv_goldens / "denoiser").glob("case_loss_*.safetensors"))
+    assert paths
+    schedule, atol = Schedule.create(reference_schedule), bounds["sampler n*.x_* (toy)"]
+    for path in paths:
+        golden = load_file(path)
+        # The files hold b f c h w, and masks that are true for noisy frames.
+        names = ("in.x0", "in.noise", "mid.v", "mid.noised", "mid.x0_hat")
+        x0, noise, v, noised, x0_hat = (jnp.moveaxis(golden[name], 2, -1) for name in names)
+        clean = jnp.asarray(~golden["in.mask"]) if "in.mask" in golden else None
+        t = jnp.asarray(golden["in.timestep"]).astype(jnp.int32)
+        x = noised_latents(schedule, x0, noise, t, clean)
+        np.testing.assert_allclose(x, noised, rtol=0, atol=atol, err_msg=path.name)
+        estimate = to_x0(schedule, x, v, frame_timesteps(t, clean))
+        np.testing.assert_allclose(estimate, x0_hat, rtol=0, atol=atol, err_msg=path.name)
+        loss = denoising_loss(schedule, x0, noise, t, v, clean_mask=clean, kind="x0_snr")
+        np.testing.assert_allclose(
+            loss, golden["out.loss"], rtol=bounds["loss (relative)"], err_msg=path.name
+        )
+
+
+@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+def test_equation_one_is_the_mean_square_against_the_target(draws, prediction):
+    x0, noise, guess = draws
+    schedule = Schedule.create(ScheduleConfig(prediction=prediction))
+    t = jnp.array([0, 421, 999])
+    target = noise if prediction == "epsilon" else velocity(schedule, x0, noise, t)
+    loss = denoising_loss(schedule, x0, noise, t, guess)
+    assert loss.shape == (3,)
+    np.testing.assert_allclose(loss, ((target - guess) ** 2).mean((1, 2, 3, 4)), rtol=1e-6)
+    np.testing.assert_allclose(denoising_loss(schedule, x0, noise, t, target), 0, atol=1e-12)
+
+
+def test_snr_weighting_of_v_is_the_v_loss_without_clean_frames(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(), jnp.array([30, 421, 999])
+    weighted, plain = (denoising_loss(schedule, x0, noise, t, guess, kind=k) for k in ("x0_snr", "mse"))
+    np.testing.assert_allclose(weighted, plain, rtol=1e-4)
+
+
+def test_snr_weighting_of_epsilon_divides_by_the_signal(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(ScheduleConfig(prediction="epsilon")), jnp.array([30, 421, 800])
+    weighted, plain = (denoising_loss(schedule, x0, noise, t, guess, kind=k) for k in ("x0_snr", "mse"))
+    np.testing.assert_allclose(weighted, plain / schedule.alphas_cumprod[t], rtol=1e-4)
+
+
+def test_clean_frames_are_left_out_of_equation_one_and_kept_in_the_reference_loss(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(), jnp.array([500, 600, 700])
+    clean = jnp.zeros((3, 4), bool).at[:, 0].set(True)
+    changed = guess.at[:, 0].add(3.0)
+
+    def loss(prediction, kind):
+        return denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind=kind)
+
+    np.testing.assert_array_equal(loss(guess, "mse"), loss(changed, "mse"))
+    np.testing.assert_allclose(
+        loss(guess, "mse"), denoising_loss(schedule, x0[:, 1:], noise[:, 1:], t, guess[:, 1:]), rtol=1e-6
+    )
+    assert (np.abs(loss(guess, "x0_snr") - loss(changed, "x0_snr")) > 1e-6).all()
+    every = jnp.ones((3, 4), bool)
+    np.testing.assert_array_equal(denoising_loss(schedule, x0, noise, t, guess, clean_mask=every), 0)
+
+
+def test_clean_frames_are_noised_at_timestep_zero(draws):
+    x0, noise, _ = draws
+    schedule = Schedule.create()
+    clean = jnp.zeros((3, 4), bool).at[1, 2].set(True)
+    x = noised_latents(schedule, x0, noise, jnp.array([500, 600, 700]), clean)
+    first = schedule.sqrt_alphas_cumprod[0]
+    np.testing.assert_allclose(first, 0.99957, atol=1e-5)
+    expected = first * x0[1, 2] + schedule.sqrt_one_minus_alphas_cumprod[0] * noise[1, 2]
+    np.testing.assert_allclose(x[1, 2], expected, atol=1e-6)
+    np.testing.assert_array_equal(x[0], noised_latents(schedule, x0, noise, jnp.array([500, 0, 0]))[0])
+
+
+@pytest.mark.parametrize("kind", ["mse", "x0_snr"])
+def test_bfloat16_predictions_are_compared_in_float32(draws, kind):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(), jnp.array([100, 421, 999])
+    half = guess.astype(jnp.bfloat16)
+    loss = denoising_loss(schedule, x0, noise, t, half, kind=kind)
+    assert loss.dtype == jnp.float32
+    same = denoising_loss(schedule, x0, noise, t, half.astype(jnp.float32), kind=kind)
+    np.testing.assert_array_equal(loss, same)
+
+
+def test_unknown_loss_is_named(draws):
+    x0, noise, guess = draws
+    with pytest.raises(UserError, match="'huber'"):
+        denoising_loss(Schedule.create(), x0, noise, jnp.zeros(3, int), guess, kind="huber")
+
+
+def test_timesteps_fill_every_stratum_of_the_global_batch_once():
+    t = np.asarray(jax.jit(stratified_timesteps, static_argnums=1)(jax.random.key(3), 40))
+    assert sorted(t // 25) == list(range(40))
+    assert t.dtype == np.int32
+    uneven = np.sort(stratified_timesteps(jax.random.key(3), 7))
+    assert (uneven >= np.floor(np.arange(7) / 7 * 1000)).all()
+    assert (uneven < np.ceil(np.arange(1, 8) / 7 * 1000)).all()
+
+
+def test_each_position_of_the_batch_sees_all_timesteps():
+    keys = jax.random.split(jax.random.key(0), 4000)
+    draws = np.asarray(jax.vmap(lambda k: stratified_timesteps(k, 4))(keys))
+    # Uniform on 0..999: mean 499.5, variance (1000**2 - 1) / 12; five standard errors.
+    error = 5 * np.sqrt((1000**2 - 1) / 12 / 4000)
+    np.testing.assert_allclose(draws.mean(0), 499.5, atol=error)
+    assert (draws.min(0) < 10).all()
+    assert (draws.max(0) > 989).all()

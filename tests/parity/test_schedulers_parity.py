@@ -1,0 +1,66 @@
+"""Schedulers against diffusers, step for step, with seeds and step counts drawn from MTV_JAX_SEED."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.parity
+
+PATH = Path(__file__).parents[1] / "goldens" / "make_schedulers.py"
+SEED = int(os.environ.get("MTV_JAX_SEED", 0))
+
+
+@pytest.fixture(scope="module")
+def maker():
+    pytest.importorskip("torch")
+    pytest.importorskip("diffusers")
+    spec = importlib.util.spec_from_file_location("make_schedulers", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def drawn_cases(rng):
+    """One config for each pair of sampler and spacing, with the rest drawn."""
+    for sampler in ("ddim", "dpm++"):
+        for spacing in ("trailing", "leading", "linspace"):
+            zero_snr = bool(rng.integers(2))
+            epsilon = not zero_snr and bool(rng.integers(2))  # diffusers divides by 0 for the other pair
+            yield {
+                "sampler": sampler,
+                "num_steps": int(rng.integers(2, 60)),
+                "snr_shift_scale": float(rng.uniform(1, 4)),
+                "rescale_betas_zero_snr": zero_snr,
+                "prediction_type": "epsilon" if epsilon else "v_prediction",
+                "timestep_spacing": spacing,
+                "set_alpha_to_one": bool(rng.integers(2)),
+            }
+
+
+def test_trajectories_agree_at_every_step(maker):
+    rng = np.random.default_rng(SEED)
+    for case in [*maker.cases().values(), *drawn_cases(rng)]:
+        shape = (int(rng.integers(1, 4)), 3, int(rng.integers(1, 5)), 2, 5)
+        x_init = rng.standard_normal(shape, np.float32)
+        noise = rng.standard_normal((case["num_steps"], *shape), np.float32)
+        timesteps, expected = maker.run(case, x_init, noise)
+        ours, trajectory = maker.run_ours(case, x_init, noise)
+        np.testing.assert_array_equal(ours, timesteps, err_msg=str(case))
+        assert np.isfinite(expected).all(), case
+        error = np.abs(trajectory - expected).reshape(len(expected), -1).max(1)
+        scale = np.abs(expected).reshape(len(expected), -1).max(1)
+        assert (error <= 1e-5 * scale).all(), (case, (error / scale).max())
+
+
+def test_training_table_agrees(maker):
+    from diffusers.schedulers import CogVideoXDDIMScheduler
+
+    from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+
+    for shift in (1.0, 3.0, float(np.random.default_rng(SEED).uniform(1, 5))):
+        theirs = CogVideoXDDIMScheduler(rescale_betas_zero_snr=True, snr_shift_scale=shift)
+        ours = Schedule.create(ScheduleConfig(snr_shift_scale=shift))
+        np.testing.assert_allclose(ours.alphas_cumprod, theirs.alphas_cumprod.numpy(), rtol=0, atol=1e-7)

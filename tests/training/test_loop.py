@@ -1,0 +1,149 @@
+"""The loop: what it leaves behind, how it resumes, how it stops."""
+
+import os
+import re
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.training.checkpoint import load_trained
+from mtv_jax.training.loop import NonFiniteError, fit
+from mtv_jax.training.metrics import read_metrics
+
+
+def losses(job):
+    return [line["loss"] for line in read_metrics(job.workdir)]
+
+
+def test_a_run_learns_and_leaves_one_line_a_step(make_job, capsys):
+    job = make_job(num_steps=60)
+    state = fit(job)
+    lines = read_metrics(job.workdir)
+    assert [line["step"] for line in lines] == list(range(1, 61))
+    assert {"loss", "grad_norm", "learning_rate", "step_time", "data_wait"} <= lines[0].keys()
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+    assert int(state.step) == 60
+    assert re.search(r"step 60/60 loss \S+ \S+ s/step eta 0:00", capsys.readouterr().err)
+
+
+def test_the_last_checkpoints_are_kept_and_hold_the_average(make_job):
+    job = make_job(num_steps=12, optimizer={"ema_decay": 0.5})
+    state = fit(job)
+    assert sorted(path.name for path in (job.workdir / "checkpoints").iterdir()) == ["12", "8"]
+    average, run = load_trained(job.workdir)
+    raw, _ = load_trained(job.workdir, average=False)
+    assert run["step"] == 12
+    assert run["config"]["model"]["name"] == "toy"
+    for tree, want in ((average, state.all_params(average=True)), (raw, state.all_params())):
+        jax.tree.map(np.testing.assert_array_equal, tree, want)
+    assert not np.array_equal(average["params"]["body"]["kernel"], raw["params"]["body"]["kernel"])
+
+
+def test_a_run_that_goes_on_repeats_one_that_never_stopped(make_job, tmp_path):
+    whole = make_job(num_steps=12, workdir=tmp_path / "whole")
+    fit(whole)
+    fit(make_job(num_steps=8))
+    resumed = make_job(num_steps=12)
+    fit(resumed)
+    assert losses(resumed) == losses(whole)
+
+
+def test_lines_beyond_the_checkpoint_are_dropped_even_if_cut_short(make_job):
+    job = make_job(num_steps=4)
+    fit(job)
+    with open(job.workdir / "metrics.jsonl", "a") as file:
+        file.write('{"step": 5, "loss": 1.0}\n{"step": 6, "lo')
+    fit(make_job(num_steps=8))
+    assert [line["step"] for line in read_metrics(job.workdir)] == list(range(1, 9))
+
+
+def test_a_finished_run_is_left_as_it_is(make_job, capsys):
+    fit(make_job(num_steps=4))
+    capsys.readouterr()
+    state = fit(make_job(num_steps=4))
+    assert int(state.step) == 4
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_name(make_job):
+    fit(make_job(num_steps=4))
+    with pytest.raises(UserError, match=r"optimizer\.learning_rate \(was 0\.01, is 0\.02\)"):
+        fit(make_job(num_steps=8, optimizer={"learning_rate": 0.02}))
+    fit(make_job(num_steps=8, checkpoint={"every": 2}, mesh={"data": 1}))
+
+
+def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
+    job = make_job(num_steps=12, nan_at=8)
+    with pytest.raises(NonFiniteError, match=r"step 8: loss is nan; .*last good checkpoint is .*/checkpoints/4"):
+        fit(job)
+    assert [path.name for path in (job.workdir / "checkpoints").iterdir()] == ["4"]
+    assert [line["step"] for line in read_metrics(job.workdir)] == list(range(1, 8))
+    _, run = load_trained(job.workdir)
+    assert run["step"] == 4
+
+
+def test_sigterm_saves_where_it_is_and_the_run_goes_on_from_there(make_job, tmp_path, capsys):
+    def terminate(step, params):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return np.zeros((1, 5, 16, 16, 3), np.uint8), 8.0
+
+    whole = make_job(num_steps=12, workdir=tmp_path / "whole")
+    fit(whole)
+    before = signal.getsignal(signal.SIGTERM)
+    fit(make_job(num_steps=12, sample_fn=terminate, sample={"every": 6}))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "saved step 7" in capsys.readouterr().err
+    resumed = make_job(num_steps=12)
+    fit(resumed)
+    assert losses(resumed) == losses(whole)
+
+
+def test_samples_are_videos_and_an_animated_tensorboard_image(make_job):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    seen = []
+
+    def sample(step, params):
+        seen.append((step, params["params"]["head"]["kernel"].shape))
+        return np.full((2, 5, 16, 32, 3), 60 * step, np.uint8), 8.0
+
+    job = make_job(num_steps=4, sample_fn=sample, sample={"every": 2})
+    fit(job)
+    assert seen == [(2, (8, 8)), (4, (8, 8))]
+    names = sorted(path.name for path in (job.workdir / "samples").iterdir())
+    assert names == [f"step_00000{n}_sample.{kind}" for n in (2, 4) for kind in ("gif", "mp4")]
+    events = EventAccumulator(str(job.workdir / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert events.Images("samples/sample")[0].encoded_image_string.startswith(b"GIF8")
+
+
+def test_frozen_parameters_have_no_moments_and_do_not_move(make_job):
+    job = make_job(num_steps=4, optimizer={"trainable": ("body/.*",)})
+    state = fit(job)
+    assert list(state.params["params"]) == list(state.ema["params"]) == ["body"]
+    np.testing.assert_array_equal(state.frozen["params"]["head"]["kernel"], np.eye(8))
+    moments = [x.size for x in jax.tree.leaves(state.opt_state) if x.ndim]
+    assert sum(moments) == 2 * (8 * 8 + 8)
+    fit(make_job(num_steps=8, optimizer={"trainable": ("body/.*",)}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mesh": {"data": 3}}, "needs 3 device"),
+        ({"mesh": {"data": -1, "fsdp": -1}}, "only one may be -1"),
+        ({"optimizer": {"trainable": ("blocks/.*",)}}, "matches no parameter"),
+        ({"optimizer": {"trainable": ("(",)}}, "not a regular expression"),
+        ({"optimizer": {"trainable": ()}}, "nothing would train"),
+        ({"optimizer": {"schedule": "cosine"}}, "must be 'linear' or 'constant'"),
+        ({"num_steps": 0}, "at least 1"),
+        ({"optimizer": {"rate": 1}}, "unknown key"),
+    ],
+)
+def test_a_config_that_cannot_be_is_told_in_one_line(make_job, changes, message):
+    with pytest.raises(UserError, match=message) as caught:
+        fit(make_job(**changes))
+    assert "\n" not in str(caught.value)
