@@ -40,6 +40,4 @@ def get_config(arg: str = "") -> ConfigDict:
 
 def model(name: str, variant: str) -> ConfigDict:
     """The section that says which network; `overrides` replaces fields of its config."""
-    section = ConfigDict({"name": name, "variant": variant, "dtype": "float32", "remat": "none"})
-    section.overrides = ConfigDict()
-    return section
+    return ConfigDict({"name": name, "variant": variant, "dtype": "float32", "overrides": {}})

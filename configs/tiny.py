@@ -5,8 +5,9 @@
 What it gives: see the figures in the README's example.
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -14,6 +15,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task = "denoiser"
     config.num_steps = 400
     config.model = common.model("mtv", "tiny")
+    config.model.remat = "none"
 
     config.loss = ConfigDict()
     config.loss.kind = "x0_snr"

@@ -1,10 +1,11 @@
 """The causal 3D autoencoder on shards of frames.
 
-    python -m mtv_jax.train --config configs/vae.py:tiny --config.data.dir=frames
+python -m mtv_jax.train --config configs/vae.py:tiny --config.data.dir=frames
 """
 
-from configs import common
 from ml_collections import ConfigDict
+
+from configs import common
 
 VARIANTS = {"": "cogvideox_5b", "tiny": "tiny"}
 

@@ -19,7 +19,7 @@ from mtv_jax.audio.demix import (
     demix_sections,
     find_demixer,
 )
-from mtv_jax.io.audio import AudioInfo, audio_info, read_audio
+from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_parts
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file, sha256, write_json
@@ -57,8 +57,8 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("mix", help="a sound file, or a video with sound")
     arguments.add_argument("--out", required=True, help="folder for speech, effects, music and demix.json")
     arguments.add_argument("--sample-rate", type=int, help="of the tracks, Hz (default: the mix's own)")
-    arguments.add_argument("--format", choices=sorted(_SUBTYPES), default="wav", help="wav: float32; flac: 24 bit")
-    arguments.add_argument("--demixer", choices=sorted(DEMIXERS), default=DEFAULT_DEMIXER, help="what separates")
+    arguments.add_argument("--format", choices=sorted(_SUBTYPES), default="wav", help="float32 or 24 bit")
+    arguments.add_argument("--demixer", choices=sorted(DEMIXERS), default=DEFAULT_DEMIXER, help="by name")
     options = arguments.parse_args(argv)
     if options.sample_rate is not None and not 8000 <= options.sample_rate <= 192000:
         raise UserError(f"--sample-rate {options.sample_rate}: must be 8000 to 192000")
@@ -89,11 +89,15 @@ def _separate(
 ) -> dict[str, _TrackWriter]:
     """Separates section by section into files that appear only once all are whole."""
 
-    def read(first: int, last: int) -> np.ndarray:
-        span = {"start": first / info.sample_rate, "duration": (last - first) / info.sample_rate}
-        return read_audio(mix, None, mono=False, **span)
-
     with contextlib.ExitStack() as stack:
+        folder = files[TRACKS[0]].parent
+        folder.mkdir(parents=True, exist_ok=True)
+        source = stack.enter_context(readable_in_parts(mix, folder))
+
+        def read(first: int, last: int) -> np.ndarray:
+            span = {"start": first / info.sample_rate, "duration": (last - first) / info.sample_rate}
+            return read_audio(source, None, mono=False, **span)
+
         writers = {}
         for name, path in files.items():
             temporary = stack.enter_context(atomic_path(path))

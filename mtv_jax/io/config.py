@@ -65,7 +65,7 @@ def override(config: ConfigDict, key: str, text: str) -> None:
     if key not in values:
         raise UserError(_unknown(key, values))
     *parents, name = key.split(".")
-    section = config
+    section: Any = config
     for parent in parents:
         section = section[parent]
     kind = section.get_type(name)
@@ -102,8 +102,8 @@ _KINDS = {
 }
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values, sections resolved, in order. An empty section is a value: a dict to fill."""
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested dicts, in order. An empty section is a value: a dict to fill."""
     for key, value in config.items():
         if isinstance(value, (ConfigDict, dict)) and len(value):
             yield from flatten(value, f"{prefix}{key}.")

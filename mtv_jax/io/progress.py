@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar, overload
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 _LINE_SECONDS = 10.0
@@ -13,7 +13,7 @@ _LINE_SECONDS = 10.0
 def progress(items: int, description: str) -> Iterator[int]: ...
 @overload
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]: ...
-def progress(items, description, total=None):
+def progress(items: Any, description: str, total: int | None = None) -> Iterator[Any]:
     """Yields from `items` (an int counts up to it), showing done, rate and time left on stderr.
 
     Args:
@@ -21,12 +21,11 @@ def progress(items, description, total=None):
       description: what is being done, e.g. "encoding".
       total: number of items where `items` has no length.
     """
-    if isinstance(items, int):
-        items = range(items)
-    if total is None and isinstance(items, Sized):
-        total = len(items)
+    counted: Any = range(items) if isinstance(items, int) else items
+    if total is None and hasattr(counted, "__len__"):
+        total = len(counted)
     show = _bar if sys.stderr.isatty() else _lines
-    return show(items, description, total)
+    return show(counted, description, total)
 
 
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:

@@ -22,6 +22,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
 from mtv_jax.typing import Float, UInt8
 
+Number = int | float | Fraction
+"""A rate or a time; a Fraction is taken exactly."""
+
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT709 = 1
@@ -80,9 +83,9 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 def iter_frames(
     path: str | os.PathLike,
     *,
-    fps: float | Fraction | None = None,
-    start: float | Fraction = 0.0,
-    duration: float | Fraction | None = None,
+    fps: Number | None = None,
+    start: Number = 0.0,
+    duration: Number | None = None,
     num_frames: int | None = None,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Yields RGB frames at a constant rate: frame i is what is on screen at `start + i / fps`.
@@ -116,9 +119,9 @@ def iter_frames(
 def read_video(
     path: str | os.PathLike,
     *,
-    fps: float | Fraction | None = None,
-    start: float | Fraction = 0.0,
-    duration: float | Fraction | None = None,
+    fps: Number | None = None,
+    start: Number = 0.0,
+    duration: Number | None = None,
     num_frames: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "F H W 3"], float]:
     """Reads frames as `iter_frames` yields them, stacked, and their rate (frames a second).
@@ -139,7 +142,7 @@ def read_video(
     return np.stack(frames), float(rate)
 
 
-def exact_fps(fps: float | Fraction) -> Fraction:
+def exact_fps(fps: Number) -> Fraction:
     """The rate as a fraction: 23.976, 29.97 and 59.94 become n * 1000/1001. Raises UserError unless > 0."""
     if isinstance(fps, Fraction):
         exact = fps
@@ -157,7 +160,7 @@ def exact_fps(fps: float | Fraction) -> Fraction:
 def write_video(
     path: str | os.PathLike,
     frames: UInt8[np.ndarray, "F H W 3"] | Iterable[UInt8[np.ndarray, "H W 3"]],
-    fps: float | Fraction,
+    fps: Number,
     *,
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
@@ -207,7 +210,7 @@ def write_video(
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write_gif(path: str | os.PathLike, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: float) -> None:
+def write_gif(path: str | os.PathLike, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: Number) -> None:
     """Writes an endless gif, atomically. Its clock ticks every 10 ms: frames are rounded, the sum is not."""
     images = [Image.fromarray(frame) for frame in frames]
     if not images:
@@ -251,8 +254,9 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
-            truncated = "" if container.streams else " nor any other: truncated?"
-            raise UserError(f"{path}: no video stream in it{truncated}")
+            raise UserError(f"{path}: no video stream in it (only sound, or truncated)")
+        if streams[0].codec_context is None:
+            raise UserError(f"{path}: truncated, or of a codec that cannot be read")
         streams[0].thread_type = "AUTO"
         yield container, streams[0]
 

@@ -21,8 +21,7 @@ def parameter_shapes(model: nn.Module) -> Params:
 def init_params(model: nn.Module, key: Key) -> Params:
     """Fresh parameters of a network of the registry; jit it for large ones."""
     inputs = _example_inputs(model)
-    method = "autoencode" if type(model).__name__ == "VAE3D" else None
-    return {"params": model.init(key, *inputs, method=method)["params"]}
+    return {"params": model.init(key, *inputs)["params"]}
 
 
 def _example_inputs(model: Any) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ class MeshConfig:
     context: int = 1
 
 
-def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of all `devices` (default: every device there is) with the axes `AXES`, all `Auto`.
 
     Raises UserError if the sizes do not multiply to the number of devices.

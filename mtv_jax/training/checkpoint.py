@@ -56,7 +56,7 @@ class Checkpoints:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
         args = ocp.args.Composite(run=ocp.args.JsonRestore())
         with self._told(f"reading checkpoint {self.directory / str(step)}"):
-            return self._manager.restore(step, args=args).run
+            return self._manager.restore(step, args=args)["run"]
 
     def save(self, step: int, state: TrainState, iterator: Any, run: dict[str, Any]) -> None:
         """Starts writing the state after `step` steps, first waiting for the one before.
@@ -65,9 +65,7 @@ class Checkpoints:
         """
         self.wait()
         self.check_space(state)
-        items: dict[str, Any] = {
-            name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()
-        }
+        items: dict[str, Any] = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
         items["data"] = grain.checkpoint.CheckpointSave(iterator)
         items["run"] = ocp.args.JsonSave(run)
         with self._told(f"saving step {step}"):
@@ -156,8 +154,8 @@ class Checkpoints:
                 ) from error
             if doing.startswith("reading"):
                 raise UserError(
-                    f"{doing}: damaged, or not of this program ({_first_line(error)}); remove it to go on from "
-                    "the one before"
+                    f"{doing}: damaged, or not of this program ({_first_line(error)}); "
+                    "remove it to go on from the one before"
                 ) from error
             raise
 
@@ -184,7 +182,9 @@ def load_trained(
     with Checkpoints(Path(workdir), read_only=True) as checkpoints:
         step = checkpoints.latest() if step is None else step
         if step is None or not (checkpoints.directory / str(step)).is_dir():
-            raise UserError(f"{checkpoints.directory}: no checkpoint{'' if step is None else f' of step {step}'}")
+            raise UserError(
+                f"{checkpoints.directory}: no checkpoint{'' if step is None else f' of step {step}'}"
+            )
         run = checkpoints.run(step)
         params = checkpoints.read("params", step)
         use = params["params"]

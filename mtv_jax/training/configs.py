@@ -20,7 +20,7 @@ trained and on what, so a checkpoint of other values is another run's. (Of the d
 
 @dataclass(frozen=True)
 class ModelSection:
-    """Which network: a name and a variant of `mtv_jax.models.registry`, fields replaced, and how it computes."""
+    """A network: name and variant of `mtv_jax.models.registry`, fields replaced, and how it computes."""
 
     name: str
     variant: str
@@ -60,7 +60,7 @@ class CheckpointSection:
 
 @dataclass(frozen=True)
 class SampleSection:
-    """Sample videos after each `every` steps (0: never): `num` clips of `num_inference_steps`, `guidance_scale`."""
+    """Sample videos of `num` clips after each `every` steps (0: never), and how they are sampled."""
 
     every: int = 1000
     num: int = 2
@@ -77,10 +77,10 @@ class TrainConfig:
     model: ModelSection
     loss: DenoiserLossConfig | VAELossConfig
     data: DataSection
-    optimizer: OptimizerConfig = OptimizerConfig()
-    mesh: MeshConfig = MeshConfig()
-    checkpoint: CheckpointSection = CheckpointSection()
-    sample: SampleSection = SampleSection()
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    checkpoint: CheckpointSection = field(default_factory=CheckpointSection)
+    sample: SampleSection = field(default_factory=SampleSection)
     seed: int = 0
     compilation_cache: str = "auto"
 

@@ -266,7 +266,8 @@ def _full_disk_told(workdir: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise UserError(
-            f"{workdir}: disk full ({error}); the checkpoints are whole; make room and run the same command again"
+            f"{workdir}: disk full ({error}); the checkpoints are whole; make room and run the "
+            "same command again"
         ) from error
 
 

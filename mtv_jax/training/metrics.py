@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from mtv_jax.io.files import write_text
 from mtv_jax.io.video import write_gif, write_video
+
+# The generated modules make their classes when imported, unseen by type checkers.
+Event, SessionLog = event_pb2.Event, event_pb2.SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+Summary = summary_pb2.Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 METRICS_FILE = "metrics.jsonl"
 _PANEL_SECONDS_BETWEEN_FLUSHES = 20

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.rules import check_matches, check_syntax, map_paths, match_rules, paths
 from mtv_jax.typing import Array, Params
 
-Schedule = Callable[[Array], Array]
+Schedule = Callable[[Any], Array]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
     """Learning rate of step s (from 0): linear warm-up, then constant or linearly to 0 at `num_steps`."""
     warmup = config.warmup_steps
 
-    def rate(step: Array) -> Array:
+    def rate(step: Any) -> Array:
         rising = (step + 1) / max(warmup, 1)
         falling = jnp.clip((num_steps - step) / max(num_steps - warmup, 1), 0.0, 1.0)
         after = falling if config.schedule == "linear" else 1.0
@@ -70,10 +71,11 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.Gradien
 
     `clip_norm` 0 does not clip.
     """
+    decayed: Any = partial(decay_mask, config)
     steps = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     steps.append(optax.scale_by_adam(config.b1, config.b2, config.eps))
     if config.weight_decay:
-        steps.append(optax.add_decayed_weights(config.weight_decay, mask=lambda p: decay_mask(config, p)))
+        steps.append(optax.add_decayed_weights(config.weight_decay, mask=decayed))
     if config.lr_factors:
         steps.append(_scale_by_path(config.lr_factors))
     return optax.chain(*steps, optax.scale_by_learning_rate(schedule))
@@ -98,7 +100,7 @@ def check_rules(config: OptimizerConfig, params: Params) -> None:
     check_matches([pattern for pattern, _ in config.lr_factors], names, "optimizer.lr_factors")
 
 
-def update_average(average: Params, params: Params, decay: float) -> Params:
+def update_average(average: Params, params: Any, decay: float) -> Params:
     """One step of the exponential moving average."""
     return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
 

@@ -1,5 +1,6 @@
 """The train step: `(state, batch) -> (state, metrics)`, pure, and compiled once with its shardings."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -50,8 +51,10 @@ def make_step(task: Task, config: OptimizerConfig, num_steps: int, seed: int) ->
             "grad_norm": optax.tree.norm(grads),
             "learning_rate": schedule(state.step),
         }
-        new = state.replace(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
-        return new, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), metrics)
+        changed: Any = {"step": state.step + 1, "params": params, "opt_state": opt_state, "ema": ema}
+        return dataclasses.replace(state, **changed), jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float32), metrics
+        )
 
     return step
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -55,7 +54,7 @@ class VAELossConfig:
             raise UserError(f"loss.kind {self.kind!r}: must be 'l1' or 'mse'")
 
 
-def vae_task(model: nn.Module, config: VAELossConfig) -> Task:
+def vae_task(model: Any, config: VAELossConfig) -> Task:
     """Train an autoencoder of video on batches with `video`."""
 
     def init(key: Key, batch: Mapping[str, Any]) -> Params:
@@ -116,14 +115,18 @@ class DenoiserLossConfig:
         for name in ("drop_text", "drop_tracks", *(f"drop_{track}" for track in TRACKS)):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"loss.{name} {getattr(self, name)}: must be between 0 and 1")
-        if self.kind == "x0_snr" and self.schedule.prediction == "epsilon" and self.schedule.zero_terminal_snr:
+        if (
+            self.kind == "x0_snr"
+            and self.schedule.prediction == "epsilon"
+            and self.schedule.zero_terminal_snr
+        ):
             raise UserError(
                 "loss.kind 'x0_snr' with prediction 'epsilon' and zero terminal SNR: pure noise has no x0 "
                 "estimate; use loss.kind 'mse'"
             )
 
 
-def denoiser_task(model: nn.Module, config: DenoiserLossConfig, *, with_audio: bool = True) -> Task:
+def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = True) -> Task:
     """Train a denoiser on batches of latents, text and (`with_audio`) the three tracks."""
     schedule = Schedule.create(config.schedule)
     tracks = TRACKS if with_audio else ()
@@ -136,7 +139,9 @@ def denoiser_task(model: nn.Module, config: DenoiserLossConfig, *, with_audio: b
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
         posterior, noise, time, drop, mask = jax.random.split(key, 5)
-        x0 = config.scaling_factor * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
+        x0 = config.scaling_factor * sample_posterior(
+            posterior, batch["latents_mean"], batch["latents_logvar"]
+        )
         noise = jax.random.normal(noise, x0.shape)
         t = stratified_timesteps(time, x0.shape[0], config.schedule.num_train_timesteps)
         clean = None
@@ -152,7 +157,9 @@ def denoiser_task(model: nn.Module, config: DenoiserLossConfig, *, with_audio: b
     return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks))
 
 
-def drop_conditions(key: Key, conditions: Mapping[str, Array], config: DenoiserLossConfig) -> dict[str, Array]:
+def drop_conditions(
+    key: Key, conditions: Mapping[str, Array], config: DenoiserLossConfig
+) -> dict[str, Array]:
     """Conditions `[b ...]` in float32, with those of some samples put to zero.
 
     MTV (code): text and the three tracks jointly, independent of each other. Ours: each track alone too.

@@ -22,6 +22,7 @@ from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import init_params, parameter_shapes
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
+from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import to_params, to_state
 
 _CLASSES = {
@@ -52,12 +53,12 @@ def load_model(
     directory = existing_directory(directory)
     if (directory / "transformer").is_dir():
         return _load_denoiser(directory, dtype, options)
-    name, tables, values = _identify(directory)
-    config = tables.config_from_json({k: v for k, v in values.items() if k != _UNTRAINED})
-    model = make_model(name, config, dtype=dtype, **options)
-    if _UNTRAINED in values:
-        return model, _random(model, values[_UNTRAINED])
-    state = read_tensors(directory)
+    values, seed = _read_config(directory)
+    name, tables = _identify(directory, values)
+    model = make_model(name, tables.config_from_json(values), dtype=dtype, **options)
+    if seed is not None:
+        return model, _random(model, seed)
+    state = Canonical(read_tensors(directory), getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model)
     return model, to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(directory), place=_place)
@@ -65,7 +66,7 @@ def load_model(
 
 def is_untrained(directory: Path) -> bool:
     """Whether a folder says of itself that its weights are random, made from a seed when it is loaded."""
-    return _UNTRAINED in read_json(directory / "config.json")
+    return _read_config(directory)[1] is not None
 
 
 def save_model(directory: str | os.PathLike, model: nn.Module, params: Params) -> None:
@@ -104,12 +105,10 @@ def _load_denoiser(directory: Path, dtype: Any, options: Mapping[str, Any]) -> t
     folder = directory / "controlnet"
     if not folder.is_dir():
         return dit, backbone
-    config = MTVConfig(dit.config, controlnet.config_from_json(read_json(folder / "config.json")))
+    values, seed = _read_config(folder)
+    config = MTVConfig(dit.config, controlnet.config_from_json(values))
     model = make_model("mtv", config, dtype=dtype, **options)
-    if is_untrained(folder):
-        own = controlnet.split(_random(model, read_json(folder / "config.json")[_UNTRAINED]))[1]
-    else:
-        own = read_tensors(folder)
+    own = read_tensors(folder) if seed is None else controlnet.split(_random(model, seed))[1]
     tensors = {name: _place(name, tensor) for name, tensor in own.items()}
     return model, controlnet.join(backbone, tensors, parameter_shapes(model), str(folder))
 
@@ -118,15 +117,19 @@ def _random(model: nn.Module, seed: int) -> Params:
     return jax.jit(partial(init_params, model))(jax.random.key(seed))
 
 
-def _identify(directory: Path) -> tuple[str, ModuleType, dict[str, Any]]:
-    path = directory / "config.json"
-    values = read_json(path)
+def _read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
+    """A folder's config.json, and the seed of its weights if they are to be random."""
+    values = read_json(directory / "config.json")
+    return values, values.pop(_UNTRAINED, None)
+
+
+def _identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleType]:
     name = values.get("_class_name") or next(iter(values.get("architectures") or ()), None)
     if name not in _CLASSES:
         known = ", ".join(sorted(_CLASSES))
-        raise UserError(f"{path}: class {name!r} is not one we can load; known are {known}")
+        raise UserError(f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}")
     registered, module = _CLASSES[name]
-    return registered, importlib.import_module(f"mtv_jax.weights.{module}"), values
+    return registered, importlib.import_module(f"mtv_jax.weights.{module}")
 
 
 def _write(directory: Path, model: nn.Module, params: Params) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,16 +18,14 @@ def mtv_goldens(goldens) -> Path:
 def reference_schedule(mtv_goldens) -> ScheduleConfig:
     """The preset `released` with the numbers that the goldens' own config gives."""
     given = json.loads((mtv_goldens / "denoiser" / "config.json").read_text())["schedule"]
-    return ScheduleConfig(
+    return dataclasses.replace(
+        ScheduleConfig.released(),
         num_train_timesteps=given["num_train_timesteps"],
         beta_start=given["linear_start"],
         beta_end=given["linear_end"],
         snr_shift_scale=given["shift_scale"],
         zero_terminal_snr=given["zero_terminal_snr"],
         prediction=given["prediction"],
-        zero_snr_on="subsampled",
-        spacing="floor",
-        x0_level="nearest",
     )
 
 

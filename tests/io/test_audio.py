@@ -69,8 +69,9 @@ def test_what_is_written_is_read_in_time(tmp_path, suffix):
         assert centre_of_click(wave, 16000, time) == pytest.approx(time + 0.005, abs=0.001)
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("m4a", "aac"), ("mp4", "aac"), ("mkv", "flac"), ("aac", "aac")])
-def test_other_containers_are_read_in_time(tmp_path, suffix, codec):
+@pytest.mark.parametrize("suffix", ["m4a", "mp4", "mkv", "aac"])
+def test_other_containers_are_read_in_time(tmp_path, suffix):
+    codec = "flac" if suffix == "mkv" else "aac"
     path = tmp_path / f"sound.{suffix}"
     wave = clicks([0.5, 1.5], 2.0)
     with av.open(str(path), "w") as container:

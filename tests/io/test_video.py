@@ -1,4 +1,6 @@
+import importlib.resources
 import itertools
+import json
 import struct
 from fractions import Fraction
 
@@ -305,3 +307,19 @@ def test_images_round_trip_and_bad_ones_are_named(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(UserError, match="picture"):
         write_image(tmp_path / "a.xyz", image)
+
+
+def test_the_bundled_clip_is_a_real_one_with_sound_and_credit():
+    folder = importlib.resources.files("mtv_jax.assets") / "clips"
+    with importlib.resources.as_file(folder / "big_buck_bunny.mp4") as path:
+        info = probe(path)
+        frames, _ = read_video(path, fps=8)
+        streams = streams_of(path)
+    assert (info.num_frames, info.fps, info.height, info.width) == (288, 24, 108, 192)
+    assert streams["video"] == streams["audio"] == (0.0, 12.0)
+    changes = np.abs(np.diff(frames.astype(float), axis=0)).mean(axis=(1, 2, 3))
+    assert 0.2 < changes.mean() < changes.max() < 12  # it moves, and there is no cut in it
+    facts = json.loads((folder / "big_buck_bunny.json").read_text(encoding="utf-8"))
+    assert facts["licence"] == "CC-BY 3.0"
+    assert "Blender Foundation" in facts["credit"]
+    assert facts["prompt"]

@@ -77,7 +77,9 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(make_job):
 
 def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
     job = make_job(num_steps=12, nan_at=8)
-    with pytest.raises(NonFiniteError, match=r"step 8: loss is nan; .*last good checkpoint is .*/checkpoints/4"):
+    with pytest.raises(
+        NonFiniteError, match=r"step 8: loss is nan; .*last good checkpoint is .*/checkpoints/4"
+    ):
         fit(job)
     assert [path.name for path in (job.workdir / "checkpoints").iterdir()] == ["4"]
     assert [line["step"] for line in read_metrics(job.workdir)] == list(range(1, 8))

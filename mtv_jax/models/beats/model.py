@@ -9,7 +9,14 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.beats.config import BEATsConfig
 from mtv_jax.models.t5.model import relative_bias, relative_position_buckets
-from mtv_jax.models.wav2vec2.model import FeedForward, PositionalConv, collect_layers, layer_norm
+from mtv_jax.models.wav2vec2.model import (
+    FeedForward,
+    PositionalConv,
+    collect_layers,
+    convolution,
+    dense,
+    layer_norm,
+)
 from mtv_jax.ops.attention import attention
 from mtv_jax.ops.stack import stack_layers
 from mtv_jax.typing import Array, Float
@@ -40,13 +47,13 @@ class GatedSelfAttention(nn.Module):
             for name in ("q", "k", "v")
         )
         out = attention(q, k, v, mask=mask, bias=self._gate(q) * bias)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(out.reshape(x.shape))
+        return dense(x.shape[-1], self.dtype, "out")(out.reshape(x.shape))
 
     def _gate(self, q: Float[Array, "b n h d"]) -> Float[Array, "b h n 1"]:
         """`a (b w - 1) + 2`, where a and b are sigmoids of sums of four projections of the query."""
-        projected = nn.Dense(8, dtype=self.dtype, name="gate")(q)
+        projected = dense(8, self.dtype, "gate")(q)
         self.sow("intermediates", "gate_projection", projected)
-        sums = projected.astype(jnp.float32).reshape(*q.shape[:3], 2, 4).sum(-1)
+        sums = projected.reshape(*q.shape[:3], 2, 4).sum(-1)
         a, b = jnp.moveaxis(jax.nn.sigmoid(sums), -1, 0)
         weight = self.param("gate_weight", nn.initializers.ones, (1, q.shape[2], 1, 1))[:, :, 0, 0]
         return (a * (b * weight - 1.0) + 2.0).transpose(0, 2, 1)[..., None]
@@ -64,14 +71,14 @@ class BEATsBlock(nn.Module):
         cfg, dtype, scale = self.config, self.dtype, self.config.residual_scale
         attended = GatedSelfAttention(cfg, dtype, name="attention")(x, bias, mask)
         self.sow("intermediates", "attention_out", attended)
-        x = layer_norm(1e-5, dtype, "attention_norm")(x * scale + attended)
+        x = layer_norm(1e-5, "attention_norm")(x * scale + attended)
         hidden = FeedForward(cfg.encoder_ffn_embed_dim, dtype, name="mlp")(x)
-        x = layer_norm(1e-5, dtype, "mlp_norm")(x * scale + hidden)
+        x = layer_norm(1e-5, "mlp_norm")(x * scale + hidden)
         return x, x
 
 
 class BEATs(nn.Module):
-    """Filter bank to hidden states. Norms, gates and softmax are float32 whatever `dtype` is."""
+    """Filter bank to hidden states. `dtype` is that of the products' inputs; all else is float32."""
 
     config: BEATsConfig
     dtype: Any = jnp.float32
@@ -81,22 +88,28 @@ class BEATs(nn.Module):
         """Makes the parts; called by Flax."""
         cfg, dtype, patch = self.config, self.dtype, self.config.input_patch_size
         self.patch_embedding = nn.Conv(
-            cfg.embed_dim, (patch, patch), patch, "VALID", use_bias=cfg.conv_bias, dtype=dtype
+            cfg.embed_dim,
+            (patch, patch),
+            patch,
+            "VALID",
+            use_bias=cfg.conv_bias,
+            dtype=dtype,
+            conv_general_dilated=convolution,
         )
-        self.patch_norm = layer_norm(1e-5, dtype)
+        self.patch_norm = layer_norm(1e-5)
         if cfg.embed_dim != cfg.encoder_embed_dim:
-            self.projection = nn.Dense(cfg.encoder_embed_dim, dtype=dtype)
+            self.projection = dense(cfg.encoder_embed_dim, dtype)
         self.position = PositionalConv(cfg.conv_pos, cfg.conv_pos_groups, dtype)
-        self.encoder_norm = layer_norm(1e-5, dtype)
+        self.encoder_norm = layer_norm(1e-5)
         shape = (cfg.num_buckets, cfg.encoder_attention_heads)
         self.relative_bias = self.param("relative_bias", nn.initializers.normal(0.02), shape)
         make = stack_layers(BEATsBlock, cfg.encoder_layers, num_broadcast=2, scan=self.scan_layers)
         self.blocks = make(cfg, dtype)
         if cfg.num_classes is not None:
-            self.predictor = nn.Dense(cfg.num_classes, dtype=dtype)
+            self.predictor = dense(cfg.num_classes, dtype)
 
     def __call__(self, fbank: Float[Array, "b t m"], mask: Array | None = None) -> Float[Array, "b L n d"]:
-        """Hidden states of all layers: index 0 is the input of layer 0, i the output of layer i - 1.
+        """Hidden states of all layers, float32: index 0 is the input of layer 0, i the output of layer i - 1.
 
         `fbank` is normalised; tokens are ordered time, then frequency. `mask` [b n], true on real
         tokens: the others are zeroed and not attended to. Raises UserError if there is no whole patch.
@@ -106,7 +119,7 @@ class BEATs(nn.Module):
             raise UserError(
                 f"filter bank of {fbank.shape[1:]}: needs at least {cfg.input_patch_size} of each"
             )
-        patches = self.patch_embedding(fbank.astype(self.dtype)[..., None])
+        patches = self.patch_embedding(fbank[..., None])
         self.sow("intermediates", "patches", patches)
         x = self.patch_norm(patches.reshape(patches.shape[0], -1, cfg.embed_dim))
         self.sow("intermediates", "normed_patches", x)
@@ -127,7 +140,7 @@ class BEATs(nn.Module):
         self, last: Float[Array, "b n d"], mask: Array | None = None
     ) -> Float[Array, "b k"]:
         """Probabilities of the classifier's classes: sigmoid of the mean over (real) tokens, float32."""
-        logits = self.predictor(last).astype(jnp.float32)
+        logits = self.predictor(last)
         weights = jnp.ones(logits.shape[:2]) if mask is None else mask.astype(jnp.float32)
         mean = (logits * weights[..., None]).sum(1) / weights.sum(1, keepdims=True)
         return jax.nn.sigmoid(mean)

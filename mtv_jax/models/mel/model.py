@@ -55,9 +55,9 @@ def _levels(windows: np.ndarray, config: MelConfig) -> np.ndarray:
     """Scaled band levels [n, C] of windows [n, window]."""
     spectrum = np.fft.rfft(windows * _window(config), config.n_fft)
     power = spectrum.real**2 + spectrum.imag**2
-    floor = np.float32(10 ** (config.floor_db / 10))
-    decibels = 10 * np.log10(np.maximum(power @ _filters(config), floor))
-    return (1 - 2 * decibels / np.float32(config.floor_db)).astype(np.float32)
+    decibels = 10 * np.log10(np.maximum(power @ _filters(config), np.float32(1e-30)))
+    floor = np.float32(config.floor_db)
+    return 1 - 2 * np.maximum(decibels, floor) / floor
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 """T5 v1.1 and UMT5 encoders: token ids to text embeddings."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -53,10 +55,7 @@ class SelfAttention(nn.Module):
         if cfg.relative_bias_per_layer:
             bias = relative_bias(_bias_table(self, cfg), buckets)
         out = attention(q, k, v, mask=mask, bias=bias, scale=1.0).reshape(*x.shape[:2], inner)
-        o = nn.Dense(
-            cfg.d_model, use_bias=False, dtype=self.dtype, kernel_init=_normal(inner**-0.5), name="o"
-        )
-        return o(out)
+        return _dense(cfg.d_model, self.dtype, inner**-0.5, "o")(out)
 
 
 class GatedFeedForward(nn.Module):
@@ -70,13 +69,10 @@ class GatedFeedForward(nn.Module):
         """Applied to every token alike."""
         cfg = self.config
 
-        def dense(features: int, fan_in: int, name: str) -> nn.Dense:
-            return nn.Dense(
-                features, use_bias=False, dtype=self.dtype, kernel_init=_normal(fan_in**-0.5), name=name
-            )
-
-        gate = nn.gelu(dense(cfg.d_ff, cfg.d_model, "gate")(x), approximate=True)
-        return dense(cfg.d_model, cfg.d_ff, "down")(gate * dense(cfg.d_ff, cfg.d_model, "up")(x))
+        gate = _dense(cfg.d_ff, self.dtype, cfg.d_model**-0.5, "gate")(x)
+        up = _dense(cfg.d_ff, self.dtype, cfg.d_model**-0.5, "up")(x)
+        hidden = nn.gelu(gate, approximate=True) * up
+        return _dense(cfg.d_model, self.dtype, cfg.d_ff**-0.5, "down")(hidden)
 
 
 class T5Block(nn.Module):
@@ -89,14 +85,17 @@ class T5Block(nn.Module):
     def __call__(self, x: Float[Array, "b l d"], buckets, bias, mask) -> tuple[Array, None]:
         """The form `nn.scan` wants: the carry is the hidden states."""
         cfg, dtype = self.config, self.dtype
-        normed = _rms_norm(cfg, dtype, "attention_norm")(x)
+        normed = _rms_norm(cfg, "attention_norm")(x)
         x = x + SelfAttention(cfg, dtype, name="attention")(normed, buckets, bias, mask)
-        x = x + GatedFeedForward(cfg, dtype, name="mlp")(_rms_norm(cfg, dtype, "mlp_norm")(x))
+        x = x + GatedFeedForward(cfg, dtype, name="mlp")(_rms_norm(cfg, "mlp_norm")(x))
         return x, None
 
 
 class T5Encoder(nn.Module):
-    """Token ids to embeddings. RMS norms and softmax are float32 whatever `dtype` is."""
+    """Token ids to embeddings. `dtype` is that of the matrix products' inputs; all else is float32.
+
+    (A residual kept in bfloat16 costs as much precision as all the products.)
+    """
 
     config: T5Config
     dtype: Any = jnp.float32
@@ -110,16 +109,16 @@ class T5Encoder(nn.Module):
             self.relative_bias = _bias_table(self, cfg)
         make = stack_layers(T5Block, cfg.num_layers, num_broadcast=3, scan=self.scan_layers)
         self.blocks = make(cfg, self.dtype)
-        self.final_norm = _rms_norm(cfg, self.dtype)
+        self.final_norm = _rms_norm(cfg)
 
     def __call__(self, tokens: Int[Array, "b l"], mask: Array | None = None) -> Float[Array, "b l d"]:
-        """Embeddings after the final norm, in `dtype`.
+        """Embeddings after the final norm, float32.
 
         `mask` [b l] is true (or 1) on real tokens; the others are not attended to. None attends to
         all, padding included, as CogVideoX does.
         """
         cfg = self.config
-        x = jnp.take(self.embedding, tokens, axis=0).astype(self.dtype)
+        x = jnp.take(self.embedding, tokens, axis=0).astype(jnp.float32)
         length = tokens.shape[1]
         buckets = jnp.asarray(
             relative_position_buckets(
@@ -141,8 +140,20 @@ def _bias_table(module: nn.Module, cfg: T5Config) -> Array:
     return module.param("relative_bias", _normal(cfg.d_model**-0.5), shape)
 
 
-def _rms_norm(cfg: T5Config, dtype: Any, name: str | None = None) -> nn.RMSNorm:
-    return nn.RMSNorm(epsilon=cfg.layer_norm_epsilon, dtype=dtype, name=name)
+def _rms_norm(cfg: T5Config, name: str | None = None) -> nn.RMSNorm:
+    return nn.RMSNorm(epsilon=cfg.layer_norm_epsilon, dtype=jnp.float32, name=name)
+
+
+def _dense(features: int, dtype: Any, std: float, name: str) -> nn.Dense:
+    """A product of `dtype` inputs with a float32 result."""
+    return nn.Dense(
+        features,
+        use_bias=False,
+        dtype=dtype,
+        dot_general=functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32),
+        kernel_init=_normal(std),
+        name=name,
+    )
 
 
 def _normal(stddev: float) -> nn.initializers.Initializer:

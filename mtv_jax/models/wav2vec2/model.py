@@ -1,5 +1,6 @@
 """wav2vec 2.0: a waveform to the hidden states of every layer, at about 50 Hz or per video frame."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -21,8 +22,7 @@ def interpolate_frames(x: Float[Array, "b t c"], num_frames: int) -> Float[Array
     left = np.minimum(position.astype(np.int32), length - 1)
     right = np.minimum(left + 1, length - 1)
     weight = jnp.asarray((position - left)[:, None], jnp.float32)
-    mixed = x[:, left] * (1 - weight) + x[:, right] * weight
-    return mixed.astype(x.dtype)
+    return x[:, left] * (1 - weight) + x[:, right] * weight
 
 
 class PositionalConv(nn.Module):
@@ -46,15 +46,15 @@ class PositionalConv(nn.Module):
         g = self.param("weight_g", nn.initializers.constant(std * (inputs * width) ** 0.5), (k, 1, 1))
         bias = self.param("bias", nn.initializers.zeros, (width,))
         kernel = g * v / jnp.sqrt(jnp.sum(v * v, axis=(1, 2), keepdims=True))
-        y = jax.lax.conv_general_dilated(
-            x,
+        y = convolution(
+            x.astype(self.dtype),
             kernel.astype(self.dtype),
             window_strides=(1,),
             padding=[(k // 2, k - 1 - k // 2)],
             dimension_numbers=("NWC", "WIO", "NWC"),
             feature_group_count=self.groups,
         )
-        return nn.gelu(y + bias.astype(self.dtype), approximate=False)
+        return nn.gelu(y + bias, approximate=False)
 
 
 class SelfAttention(nn.Module):
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
             nn.Dense(x.shape[-1], dtype=self.dtype, name=name)(x).reshape(*x.shape[:2], heads, -1)
             for name in ("q", "k", "v")
         )
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="out")(attention(q, k, v).reshape(x.shape))
+        return dense(x.shape[-1], self.dtype, "out")(attention(q, k, v).reshape(x.shape))
 
 
 class FeedForward(nn.Module):
@@ -83,8 +83,8 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
         """Applied to every frame alike."""
-        hidden = nn.gelu(nn.Dense(self.inner, dtype=self.dtype, name="up")(x), approximate=False)
-        return nn.Dense(x.shape[-1], dtype=self.dtype, name="down")(hidden)
+        hidden = nn.gelu(dense(self.inner, self.dtype, "up")(x), approximate=False)
+        return dense(x.shape[-1], self.dtype, "down")(hidden)
 
 
 class Wav2Vec2Block(nn.Module):
@@ -99,7 +99,7 @@ class Wav2Vec2Block(nn.Module):
         cfg, dtype = self.config, self.dtype
         attend = SelfAttention(cfg, dtype, name="attention")
         mlp = FeedForward(cfg.intermediate_size, dtype, name="mlp")
-        norm, mlp_norm = (layer_norm(cfg.layer_norm_eps, dtype, n) for n in ("attention_norm", "mlp_norm"))
+        norm, mlp_norm = (layer_norm(cfg.layer_norm_eps, n) for n in ("attention_norm", "mlp_norm"))
         if cfg.do_stable_layer_norm:
             x = x + attend(norm(x))
             x = x + mlp(mlp_norm(x))
@@ -110,7 +110,7 @@ class Wav2Vec2Block(nn.Module):
 
 
 class Wav2Vec2(nn.Module):
-    """Waveform to hidden states. Norms and softmax are float32 whatever `dtype` is."""
+    """Waveform to hidden states. `dtype` is that of the products' inputs; all else is float32."""
 
     config: Wav2Vec2Config
     dtype: Any = jnp.float32
@@ -120,28 +120,36 @@ class Wav2Vec2(nn.Module):
         """Makes the parts; called by Flax."""
         cfg, dtype = self.config, self.dtype
         self.conv = [
-            nn.Conv(width, (kernel,), stride, "VALID", use_bias=cfg.conv_bias, dtype=dtype)
+            nn.Conv(
+                width,
+                (kernel,),
+                stride,
+                "VALID",
+                use_bias=cfg.conv_bias,
+                dtype=dtype,
+                conv_general_dilated=convolution,
+            )
             for width, kernel, stride in zip(cfg.conv_dim, cfg.conv_kernel, cfg.conv_stride, strict=True)
         ]
         if cfg.feat_extract_norm == "group":  # as many groups as channels: over time, each channel alone
-            self.conv_norm = [nn.InstanceNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False)]
+            self.conv_norm = [nn.InstanceNorm(epsilon=1e-5, use_fast_variance=False)]
         else:
-            self.conv_norm = [layer_norm(1e-5, dtype) for _ in cfg.conv_dim]
-        self.feature_norm = layer_norm(cfg.layer_norm_eps, dtype)
-        self.feature_projection = nn.Dense(cfg.hidden_size, dtype=dtype)
+            self.conv_norm = [layer_norm(1e-5) for _ in cfg.conv_dim]
+        self.feature_norm = layer_norm(cfg.layer_norm_eps)
+        self.feature_projection = dense(cfg.hidden_size, dtype)
         if cfg.mask_embedding:
             self.mask_embedding = self.param(
                 "mask_embedding", nn.initializers.uniform(1.0), (cfg.hidden_size,)
             )
         self.position = PositionalConv(cfg.num_conv_pos_embeddings, cfg.num_conv_pos_embedding_groups, dtype)
-        self.encoder_norm = layer_norm(cfg.layer_norm_eps, dtype)
+        self.encoder_norm = layer_norm(cfg.layer_norm_eps)
         make = stack_layers(Wav2Vec2Block, cfg.num_hidden_layers, num_broadcast=0, scan=self.scan_layers)
         self.blocks = make(cfg, dtype)
 
     def __call__(
         self, waveform: Float[Array, "b s"], num_frames: int | None = None
     ) -> Float[Array, "b L n d"]:
-        """Hidden states of all layers: index 0 is the input of layer 0, i the output of layer i - 1.
+        """Hidden states of all layers, float32: index 0 is the input of layer 0, i the output of layer i - 1.
 
         `waveform` is 16 kHz, already normalised. With `num_frames` the features of the convolutions
         are interpolated to that many frames before their projection (MTV), otherwise n is about
@@ -155,8 +163,8 @@ class Wav2Vec2(nn.Module):
         x = self.feature_projection(self.feature_norm(x))
         self.sow("intermediates", "projected", x)
         x = x + self.position(x)
-        if not self.config.do_stable_layer_norm:
-            x = self.encoder_norm(x)
+        if not self.config.do_stable_layer_norm or self.is_initializing():
+            x = self.encoder_norm(x)  # stable: read by `last_hidden_state`, but made here
         return collect_layers(self.blocks, x)
 
     def last_hidden_state(self, hidden_states: Float[Array, "b L n d"]) -> Float[Array, "b n d"]:
@@ -169,7 +177,7 @@ class Wav2Vec2(nn.Module):
         shortest = self.config.receptive_field
         if waveform.shape[1] < shortest:
             raise UserError(f"sound of {waveform.shape[1]} samples: wav2vec2 needs at least {shortest}")
-        x = waveform.astype(self.dtype)[..., None]
+        x = waveform[..., None]
         for i, conv in enumerate(self.conv):
             x = conv(x)
             if i < len(self.conv_norm):
@@ -178,9 +186,19 @@ class Wav2Vec2(nn.Module):
         return x
 
 
-def layer_norm(epsilon: float, dtype: Any, name: str | None = None) -> nn.LayerNorm:
+dot_float32 = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
+convolution = functools.partial(jax.lax.conv_general_dilated, preferred_element_type=jnp.float32)
+"""A product and a convolution of inputs of any type with a float32 result."""
+
+
+def layer_norm(epsilon: float, name: str | None = None) -> nn.LayerNorm:
     """LayerNorm whose variance is taken about the mean: E[x^2] - E[x]^2 loses digits on large means."""
-    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
+    return nn.LayerNorm(epsilon=epsilon, dtype=jnp.float32, use_fast_variance=False, name=name)
+
+
+def dense(features: int, dtype: Any, name: str | None = None) -> nn.Dense:
+    """A linear layer: the product of `dtype` inputs, with a float32 result."""
+    return nn.Dense(features, dtype=dtype, dot_general=dot_float32, name=name)
 
 
 def collect_layers(stack: Any, x: Float[Array, "b n d"], *broadcast: Any) -> Float[Array, "b L n d"]:

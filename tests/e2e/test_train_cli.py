@@ -1,0 +1,72 @@
+"""`python -m mtv_jax.train`: what it says and makes, and how it tells of a mistake."""
+
+import json
+
+import pytest
+
+from mtv_jax import train as command
+from mtv_jax.io.errors import UserError
+
+VAE = ("--config", "configs/vae.py:tiny", "--config.data.batch_size=2", "--config.num_steps=4")
+
+
+def test_the_autoencoder_trains_and_shows_reconstructions(train, frame_shards, tmp_path):
+    done = train(
+        *VAE,
+        *("--config.sample.every", "4"),
+        # Two levels compile sooner than four.
+        "--config.model.overrides={'block_out_channels': (8, 8), 'temporal_compression_ratio': 2}",
+        *(f"--config.data.dir={frame_shards}", "--workdir", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "run") in done.stdout
+    assert "step 4/4 loss" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "WARNING" not in done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {"reconstruction", "motion", "kl", "psnr"} <= lines[-1].keys()
+    assert (tmp_path / "run" / "samples" / "step_000004_sample.mp4").stat().st_size > 0
+
+
+def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
+    assert command.main(["--config", "configs/vae.py:tiny", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--config.data.batch_size=4" in shown
+    assert "--config.optimizer.learning_rate=0.001" in shown
+    assert "--workdir" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config", "configs/nowhere.py"), "configs/nowhere.py: no such file"),
+        (("--config", "configs/vae.py:big"), "configs/vae.py:big: the argument is 'tiny'"),
+        (("--config", "README.md"), "a config is a Python file"),
+        ((*VAE, "--config.optim.learning_rat=1"), "did you mean config.optimizer.learning_rate?"),
+        ((*VAE, "--config.batch_size=1"), "did you mean config.data.batch_size?"),
+        ((*VAE, "--config.data.batch_size=two"), "config.data.batch_size='two': must be a whole number"),
+        ((*VAE, "--config.data.batch_size=1.5"), "must be a whole number"),
+        ((*VAE, "--config.data=1"), "config.data: a section"),
+        ((*VAE, "--config.seed=a"), "must be a whole number"),
+        (VAE, "config.data.dir: not given; add --config.data.dir=VALUE"),
+        ((*VAE, "--config.data.dir=nowhere"), "nowhere: no such directory"),
+        ((*VAE, "--config.data.dir=x", "--config.mesh.data=3"), "needs 3 device"),
+        ((*VAE, "--config.data.dir=x", "--config.data.batch_size=0"), "batch size 0"),
+        ((*VAE, "--config.data.dir=x", "--config.model.variant=huge"), "variant 'huge': unknown"),
+        ((*VAE, "--config.data.dir=x", "--config.model.overrides={'x': 1}"), "vae3d.x: no such field"),
+        ((*VAE, "--config.data.dir=x", "--config.model.dtype=int8"), "must be one of float32, bfloat16"),
+        ((*VAE, "--config.task=gan"), "must be one of denoiser, vae"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message, tmp_path):
+    with pytest.raises(UserError) as caught:
+        command.main([*arguments, "--config.compilation_cache=", "--workdir", str(tmp_path / "run")])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):
+    done = train(*VAE, "--config.nun_steps=5", "--workdir", tmp_path / "run")
+    assert done.returncode == 2
+    assert done.stderr == "error: config.nun_steps: unknown key; did you mean config.num_steps?\n"

@@ -1,0 +1,46 @@
+"""Meshes from configs, and batches on them."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import MeshConfig, check_batch_size, make_mesh, put_batch
+
+
+def test_one_size_may_be_what_is_left():
+    mesh = make_mesh(MeshConfig(data=1, fsdp=-1))
+    assert dict(mesh.shape) == {"data": 1, "fsdp": jax.device_count(), "tensor": 1, "context": 1}
+    assert set(mesh.axis_types) == {jax.sharding.AxisType.Auto}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (MeshConfig(data=64), "needs 64 device"),
+        (MeshConfig(data=-1, tensor=64), "64 does not divide the 1 device"),
+        (MeshConfig(data=-1, tensor=-1), "only one may be -1"),
+        (MeshConfig(data=0), "must be positive"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_is_told_with_its_sizes(config, message):
+    with pytest.raises(UserError, match=message):
+        make_mesh(config, jax.devices()[:1])
+
+
+def test_a_batch_must_split_over_data_and_fsdp():
+    mesh = SimpleNamespace(shape={"data": 2, "fsdp": 2, "tensor": 2, "context": 1})
+    check_batch_size(mesh, 8)
+    for size in (0, 6):
+        with pytest.raises(UserError, match=f"batch size {size}: .* data x fsdp = 4"):
+            check_batch_size(mesh, size)
+
+
+def test_a_batch_keeps_its_values_and_types():
+    batch = {"video": np.arange(24, dtype=np.uint8).reshape(4, 6), "text": np.ones((4, 2), np.float32)}
+    put = put_batch(batch, make_mesh(MeshConfig()))
+    for name, value in batch.items():
+        np.testing.assert_array_equal(put[name], value)
+        assert put[name].dtype == value.dtype
