@@ -18,8 +18,22 @@ def parameter_shapes(model: nn.Module) -> Params:
     return jax.eval_shape(partial(init_params, model), jax.random.key(0))
 
 
+def random_params(model: nn.Module, seed: int) -> Params:
+    """Fresh parameters of a network of the registry."""
+    return jax.jit(partial(init_params, model), compiler_options=init_compiler_options())(jax.random.key(seed))
+
+
+def init_compiler_options() -> dict[str, Any]:
+    """Options for compiling what runs once, such as an initialisation.
+
+    Optimising the random numbers of a hundred parameters takes XLA minutes on CPU, and running them unoptimised
+    takes no time.
+    """
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+
+
 def init_params(model: nn.Module, key: Key) -> Params:
-    """Fresh parameters of a network of the registry; jit it for large ones."""
+    """Fresh parameters, not compiled: see `random_params`."""
     inputs = _example_inputs(model)
     return {"params": model.init(key, *inputs)["params"]}
 

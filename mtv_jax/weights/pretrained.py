@@ -3,7 +3,6 @@
 import importlib
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, existing_directory, existing_file, read_json, write_json
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
-from mtv_jax.models.shapes import init_params, parameter_shapes
+from mtv_jax.models.shapes import parameter_shapes, random_params
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
 from mtv_jax.weights.aliases import Canonical
@@ -57,7 +56,7 @@ def load_model(
     name, tables = _identify(directory, values)
     model = make_model(name, tables.config_from_json(values), dtype=dtype, **options)
     if seed is not None:
-        return model, _random(model, seed)
+        return model, random_params(model, seed)
     state = Canonical(read_tensors(directory), getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model)
@@ -108,13 +107,9 @@ def _load_denoiser(directory: Path, dtype: Any, options: Mapping[str, Any]) -> t
     values, seed = _read_config(folder)
     config = MTVConfig(dit.config, controlnet.config_from_json(values))
     model = make_model("mtv", config, dtype=dtype, **options)
-    own = read_tensors(folder) if seed is None else controlnet.split(_random(model, seed))[1]
+    own = read_tensors(folder) if seed is None else controlnet.split(random_params(model, seed))[1]
     tensors = {name: _place(name, tensor) for name, tensor in own.items()}
     return model, controlnet.join(backbone, tensors, parameter_shapes(model), str(folder))
-
-
-def _random(model: nn.Module, seed: int) -> Params:
-    return jax.jit(partial(init_params, model))(jax.random.key(seed))
 
 
 def _read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
