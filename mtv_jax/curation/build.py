@@ -29,7 +29,7 @@ from mtv_jax.data.transforms import resize_crop, to_unit
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_directory, read_json, sha256
 from mtv_jax.io.progress import progress
-from mtv_jax.io.video import probe, read_video
+from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.weights.folder import PipelineDefaults
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -95,36 +95,37 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
     """The clips of a video, every `stride` frames while they are whole."""
     size = config.size
     about = describe(file)
-    info, digest = probe(file), sha256(file)
+    digest = sha256(file)
     tracks = None if config.frames_only else load_tracks(audio=file, demixer=config.demixer)
-    clip_seconds = size.num_frames / size.fps
     text = None if encoders is None or config.frames_only else encoders.text.encode([about["prompt"]])[0]
-    index = 0
-    while (begin := Fraction(index * config.stride) / size.fps) + clip_seconds <= info.duration:
+    for begin, source in _cuts(file, digest, config, about.get("licence", "unknown")):
         frames, _ = read_video(file, fps=size.fps, start=float(begin), num_frames=size.num_frames)
         frames = resize_crop(frames, size.height, size.width)
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
             arrays = _encode(frames, tracks, begin, text, encoders, size)
-        start_pts, end_pts = (round(t / info.time_base) for t in (begin, begin + clip_seconds))
         yield ClipRecord(
-            id=clip_id(digest, start_pts, end_pts, info.time_base),
+            id=clip_id(digest, source.start_pts, source.end_pts, source.time_base),
             prompt=about["prompt"],
             fps=(size.fps.numerator, size.fps.denominator),
             num_frames=size.num_frames,
             height=size.height,
             width=size.width,
-            source=ClipSource(
-                name=file.name,
-                sha256=digest,
-                start_pts=start_pts,
-                end_pts=end_pts,
-                time_base=(info.time_base.numerator, info.time_base.denominator),
-                licence=about.get("licence", "unknown"),
-            ),
+            source=source,
             arrays=arrays,
         )
-        index += 1
+
+
+def _cuts(file: Path, digest: str, config: BuildConfig, licence: str) -> Iterator[tuple[Fraction, ClipSource]]:
+    """Start (seconds after the first frame) and source of every whole clip of a video."""
+    info, size = probe(file), config.size
+    base, length = info.time_base, size.num_frames / size.fps
+    # A header may be silent on the length, or round it: the frames are what counts.
+    available = sum(1 for _ in iter_frames(file, fps=size.fps))
+    for first in range(0, available - size.num_frames + 1, config.stride):
+        begin = Fraction(first) / size.fps
+        start, end = (info.start_pts + round(t / base) for t in (begin, begin + length))
+        yield begin, ClipSource(file.name, digest, start, end, (base.numerator, base.denominator), licence)
 
 
 def describe(file: Path) -> dict[str, str]:

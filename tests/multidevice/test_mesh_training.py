@@ -32,8 +32,9 @@ SCRIPT = """
     optimizer = OptimizerConfig(learning_rate=1e-3, schedule="constant", clip_norm=1.0)
 
     init = steps.make_init(task, optimizer, 3, 0, batches[0])
-    meshes = [make_mesh(MeshConfig(data=1), jax.devices()[:1]), make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))]
-    first = jax.device_get(steps.compile_init(init, steps.state_shardings(init, meshes[1])[1]))
+    alone = make_mesh(MeshConfig(data=1), jax.devices()[:1])
+    split = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    first = jax.device_get(steps.compile_init(init, steps.state_shardings(init, split)[1]))
 
     def run(mesh):
         _, shardings = steps.state_shardings(init, mesh)
@@ -45,8 +46,8 @@ SCRIPT = """
             out.append([float(metrics["loss"]), float(metrics["grad_norm"])])
         return out, state
 
-    one, _ = run(meshes[0])
-    eight, state = run(meshes[1])
+    one, _ = run(alone)
+    eight, state = run(split)
     kernel = state.params["params"]["transformer"]["blocks"]["attn1"]["to_q"]["kernel"]
     moment = state.opt_state[1].mu["params"]["transformer"]["blocks"]["ff"]["up"]["kernel"]
     shards = [[x.shape, x.addressable_shards[0].data.shape] for x in (kernel, moment)]

@@ -59,12 +59,7 @@ def test_specs_name_the_last_dimensions(path, shape, spec):
 
 
 def test_a_state_is_placed_as_its_parameters_are():
-    mesh = jax.make_mesh(
-        (1, 1, 1, 1),
-        tuple(Mesh.shape),
-        axis_types=(jax.sharding.AxisType.Auto,) * 4,
-        devices=jax.devices()[:1],
-    )
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     leaf = jax.ShapeDtypeStruct((8, 8), jnp.float32)
     tree = {"mu": {"params": {"kernel": leaf}}, "count": jax.ShapeDtypeStruct((), jnp.int32)}
     shardings = tree_shardings(tree, mesh)

@@ -1,0 +1,148 @@
+"""A folder of videos becomes shards, the same each time, and a stopped run goes on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mtv_jax import curate
+from mtv_jax.curation import build
+from mtv_jax.data.shards import open_shards
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import write_video
+from mtv_jax.weights.folder import read_defaults
+
+FPS = 12
+
+
+def moving_square(frames: int) -> np.ndarray:
+    """A white square that walks over grey."""
+    video = np.full((frames, 36, 48, 3), 90, np.uint8)
+    for i in range(frames):
+        video[i, 10:20, i % 40 : i % 40 + 8] = 250
+    return video
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Two described videos of 14 and 9 frames with a tone."""
+    folder = tmp_path_factory.mktemp("videos")
+    for name, frames in (("a", 14), ("b", 9)):
+        tone = 0.2 * np.sin(2 * np.pi * 300 * np.arange(48000 * frames // FPS) / 48000).astype(np.float32)
+        write_video(folder / f"{name}.mp4", moving_square(frames), FPS, audio=tone, sample_rate=48000)
+        (folder / f"{name}.json").write_text(json.dumps({"prompt": f"square {name}", "licence": "CC0"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(videos, pipeline_folder, tmp_path_factory):
+    """Shards of clips of five frames, three frames apart."""
+    out = tmp_path_factory.mktemp("shards") / "out"
+    run(videos, out, pipeline_folder, "--stride", "3")
+    return out
+
+
+def run(videos, out, encoders, *options):
+    curate.main(["run", "--videos", str(videos), "--out", str(out), "--encoders", str(encoders), *options])
+
+
+def test_clips_are_cut_and_encoded(shards):
+    opened = open_shards(shards)
+    # Starts 0, 3, 6, 9 of 14 frames, and 0, 3 of 9.
+    assert len(opened) == 6
+    record = opened.read(0)
+    assert record.prompt == "square a"
+    assert record.source.licence == "CC0"
+    assert {name: x.shape for name, x in record.arrays.items()} == {
+        "latents_mean": (2, 4, 4, 4),
+        "latents_logvar": (2, 4, 4, 4),
+        "text": (9, 8),
+        "speech": (5, 2, 8),
+        "effects": (5, 2, 8),
+        "music": (5, 2, 8),
+    }
+    assert len({opened.read(i).id for i in range(6)}) == 6
+
+
+def test_shards_carry_the_encoders_they_were_made_with(shards, pipeline_folder):
+    assert read_defaults(shards / "encoders") == read_defaults(pipeline_folder)
+    written = (shards / "encoders/vae/diffusion_pytorch_model.safetensors").read_bytes()
+    assert written == (pipeline_folder / "vae/diffusion_pytorch_model.safetensors").read_bytes()
+    assert "vae" in open_shards(shards).manifest["info"]["encoders"]
+
+
+def test_same_input_gives_the_same_shards(shards, videos, pipeline_folder, tmp_path):
+    run(videos, tmp_path / "again", pipeline_folder, "--stride", "3")
+    first, again = open_shards(shards).manifest, open_shards(tmp_path / "again").manifest
+    assert first["shards"] == again["shards"]
+
+
+def test_stopped_run_goes_on(videos, pipeline_folder, tmp_path, monkeypatch):
+    encoded = []
+    original = build.clips_of
+
+    def stop_at_second(file, *args):
+        if encoded and not resumed:
+            raise KeyboardInterrupt
+        encoded.append(file.name)
+        return original(file, *args)
+
+    resumed = False
+    monkeypatch.setattr(build, "clips_of", stop_at_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path / "out", pipeline_folder)
+    assert not (tmp_path / "out/manifest.json").exists()
+    resumed = True
+    run(videos, tmp_path / "out", pipeline_folder)
+    assert encoded == ["a.mp4", "b.mp4"]
+    assert not (tmp_path / "out/.work").exists()
+
+
+def test_frames_only_keeps_pixels(videos, tmp_path):
+    options = ["--frames-only", "--num-frames", "9", "--fps", "12", "--height", "32", "--width", "48"]
+    run(videos, tmp_path / "frames", "tiny", *options)
+    opened = open_shards(tmp_path / "frames")
+    assert opened.manifest["kind"] == "frames"
+    video = opened.read(0).arrays["video"]
+    assert (video.shape, video.dtype) == ((9, 32, 48, 3), np.uint8)
+
+
+def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folder):
+    with pytest.raises(UserError, match="--overwrite"):
+        run(videos, shards, pipeline_folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "a.json").unlink(), r"a\.mp4: no description.*a\.json"),
+        (lambda folder: (folder / "a.json").write_text("{}"), r"a\.json: must hold"),
+        (lambda folder: (folder / "a.json").write_text("{"), r"a\.json: not valid JSON"),
+        (lambda folder: [p.unlink() for p in folder.glob("*.mp4")], "no video in it"),
+        (lambda folder: (folder / "a.mp4").write_bytes(b"nothing"), r"a\.mp4"),
+    ],
+)
+def test_bad_folders_say_what_is_wrong(videos, tmp_path, spoil, message):
+    import shutil
+
+    shutil.copytree(videos, tmp_path / "videos")
+    spoil(tmp_path / "videos")
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "videos", tmp_path / "out", "tiny", "--frames-only", "--num-frames", "5")
+
+
+def test_videos_shorter_than_a_clip_are_an_error(videos, tmp_path):
+    with pytest.raises(UserError, match=r"no video is as long as a clip \(2\.08 s\)"):
+        run(videos, tmp_path / "out", "tiny", "--frames-only", "--num-frames", "25")
+
+
+def test_verify_reads_everything_and_names_a_damaged_shard(shards, tmp_path, capsys):
+    curate.main(["verify", str(shards)])
+    assert "6 records" in capsys.readouterr().out
+    import shutil
+
+    shutil.copytree(shards, tmp_path / "copy")
+    shard = next((tmp_path / "copy").glob("*.array_record"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match=shard.name):
+        curate.main(["verify", str(tmp_path / "copy")])
