@@ -50,7 +50,7 @@ def random_batch(pipe: Pipeline, size: int) -> dict[str, np.ndarray]:
 
 
 def training(pipe: Pipeline, steps: int, batch_size: int) -> dict[str, float]:
-    task, config = denoiser_task(pipe.denoiser, DenoiserLossConfig()), OptimizerConfig()
+    task, config = denoiser_task(pipe.denoiser, DenoiserLossConfig(scaling_factor=1.0)), OptimizerConfig()
     mesh = make_mesh(MeshConfig())
     batch = put_batch(random_batch(pipe, batch_size), mesh)
     init = make_init(task, config, steps, 0, batch)

@@ -5,7 +5,7 @@
 What it gives: see the figures in the README's example.
 """
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from configs import common
 
@@ -19,7 +19,8 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.loss = ConfigDict()
     config.loss.kind = "x0_snr"
-    config.loss.scaling_factor = 0.7
+    # As the autoencoder beside the shards says.
+    config.loss.scaling_factor = config_dict.placeholder(float)
     config.loss.drop_text = 0.1
     config.loss.drop_tracks = 0.05
     config.loss.drop_speech = 0.0
@@ -27,7 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_music = 0.0
 
     config.data.batch_size = 4
-    config.data.text_length = 96
+    config.data.text_length = 128
     config.optimizer.learning_rate = 5e-4
     config.optimizer.warmup_steps = 20
     config.optimizer.ema_decay = 0.98

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,29 @@ from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet, open_shards
+from mtv_jax.diffusion.samplers import SamplerConfig
+from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.configs import TrainConfig, train_config
+from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
-from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, to_unit, vae_task
+from mtv_jax.training.tasks import (
+    DenoiserLossConfig,
+    Task,
+    VAELossConfig,
+    denoiser_task,
+    to_unit,
+    vae_task,
+)
 from mtv_jax.typing import Params
+from mtv_jax.weights.pretrained import load_config as load_model_config
+from mtv_jax.weights.pretrained import load_model
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 AUDIO_MODELS = ("mtv",)
@@ -40,23 +54,41 @@ def main(argv: list[str]) -> int:
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
     try:
-        fit(make_job(config, values, workdir))
+        state = fit(make_job(config, values, workdir))
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"checkpoints and metrics: {workdir}")
+    if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(config)):
+        export(workdir, workdir / "pipeline")
+        print(f"pipeline folder: {workdir / 'pipeline'}")
     return 0
 
 
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
     check_batch_size(make_mesh(config.mesh), config.data.batch_size)
-    model, task = make_task(config)
     shards = open_shards(config.data.dir)
+    config = with_latent_scale(config)
+    model, task = make_task(config)
     dataset = make_dataset(shards, config.data.pipeline(task.keys, config.seed))
     identity = to_plain(values)
     identity["data"]["shards"] = _content(shards)
-    return Job(config, task, dataset, workdir, identity, make_sample_fn(config, model, shards))
+    return Job(config, task, dataset, workdir, identity, make_sample_fn(config, model, task, shards))
+
+
+def with_latent_scale(config: TrainConfig) -> TrainConfig:
+    """The config with the latents' scale, if it does not say, from the autoencoder beside the shards."""
+    loss = config.loss
+    if isinstance(loss, VAELossConfig) or loss.scaling_factor is not None:
+        return config
+    if not has_encoders(config):
+        raise UserError(
+            f"{config.data.dir}: no encoders/ beside the shards to take the latents' scale from; "
+            "add --config.loss.scaling_factor=VALUE"
+        )
+    vae = load_model_config(encoders_folder(config) / "vae")
+    return replace(config, loss=replace(loss, scaling_factor=vae.scaling_factor))
 
 
 def make_task(config: TrainConfig) -> tuple[Any, Task]:
@@ -73,13 +105,13 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
     return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
 
 
-def make_sample_fn(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction | None:
+def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
     """What the loop calls for sample videos, or None if the config asks for none."""
     if not config.sample.every:
         return None
     if config.task == "vae":
         return _reconstructions(config, model, shards)
-    return None
+    return _generations(config, model, task, shards) if has_encoders(config) else None
 
 
 def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction:
@@ -97,6 +129,31 @@ def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> Sampl
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         decoded = np.asarray(reconstruct(params, clips))
         return np.concatenate([clips, decoded], axis=2), fps
+
+    return sample
+
+
+def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction:
+    """Videos generated from prompts and sound of the first clips, beside what the autoencoder keeps of them."""
+    assert isinstance(config.loss, DenoiserLossConfig)
+    vae, vae_params = load_model(encoders_folder(config) / "vae")
+    count = min(config.sample.num, len(shards))
+    data = replace(config.data, batch_size=count).pipeline(task.keys, config.seed)
+    batch = next(iter(make_dataset(shards, replace(data, shuffle=False, repeat=False))))
+    schedule = Schedule.create(config.loss.schedule)
+    known = config.loss.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
+    conditions = {name: jnp.asarray(batch[name], jnp.float32) for name in batch if not name.startswith("latents")}
+    how = GenerateConfig(
+        SamplerConfig(num_steps=config.sample.num_inference_steps), guidance_scale=config.sample.guidance_scale
+    )
+    clips = decode_latents(vae, vae_params, known)
+    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
+
+    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+        noise_key, key = jax.random.split(jax.random.key(config.seed))
+        noise = jax.random.normal(noise_key, known.shape)
+        latents = generate(model, params, conditions, noise, key, schedule, how)
+        return np.concatenate([clips, decode_latents(vae, vae_params, latents)], axis=2), fps
 
     return sample
 

@@ -1,7 +1,6 @@
 """The frozen networks that turn a clip into a record."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import flax.linen as nn
 
 from mtv_jax.audio.features import AudioEncoder
 from mtv_jax.audio.pretrained import load_audio_encoder
-from mtv_jax.io.files import atomic_directory, sha256, write_json
+from mtv_jax.io.files import atomic_directory, link_tree, sha256, write_json
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Params
 from mtv_jax.weights.folder import PipelineDefaults, index_json, pipeline_folder
@@ -55,16 +54,9 @@ class Encoders:
         size = size.replace(text_length=self.text.text_length, text_padding=self.text.padding)
         with atomic_directory(out) as temporary:
             for name, path in self.folders.items():
-                shutil.copytree(path, temporary / name, copy_function=_link)
+                link_tree(path, temporary / name)
             write_json(temporary / "model_index.json", index_json({}, size))
 
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

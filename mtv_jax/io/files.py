@@ -50,6 +50,14 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def link_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copies a folder; files are linked instead where that can be, so large ones take no room twice.
+
+    What is written here is replaced by renaming, never changed in place, so a link stays what it was.
+    """
+    shutil.copytree(source, target, copy_function=_link)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes `text` to `path` atomically."""
     with atomic_path(path) as temporary:
@@ -96,6 +104,13 @@ def sha256(path: str | os.PathLike) -> str:
     """Hexadecimal SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _umask() -> int:

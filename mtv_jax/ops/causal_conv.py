@@ -60,4 +60,5 @@ def _conv3d(x: Array, kernel: Array) -> Array:
     windows = [x[:, t : t + frames] for t in range(taps)]
     if x.shape[-1] <= _FEW_CHANNELS:
         return conv2d(jnp.concatenate(windows, -1), jnp.concatenate(list(kernel), -2), padding=padding)
-    return sum(conv2d(window, tap, padding=padding) for window, tap in zip(windows, kernel, strict=True))
+    parts = [conv2d(window, tap, padding=padding) for window, tap in zip(windows, kernel, strict=True)]
+    return sum(parts[1:], start=parts[0])

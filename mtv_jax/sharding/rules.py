@@ -18,11 +18,9 @@ T = TypeVar("T")
 Spec = tuple[str | None, ...]
 
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
-    # Attention [d, heads, head dim] and its output [heads, head dim, d]: heads over tensor.
-    (r".*/to_[qkv]/kernel", ("fsdp", "tensor", None)),
-    (r".*/to_out/kernel", ("tensor", None, "fsdp")),
-    # The second product of a pair takes its input as the first one left it: split over tensor.
-    (r".*/(down|wo|fc2|output_dense)/kernel", ("tensor", "fsdp")),
+    # The second product of a pair (attention's output, the feed-forward's) takes its input as the first one
+    # left it: split over tensor, by heads in attention.
+    (r".*/(to_out|out_proj|o|down|output_dense)/kernel", ("tensor", "fsdp")),
     (r".*embedding", (None, "fsdp")),
     (r".*kernel", ("fsdp", "tensor")),
     (r".*", ()),

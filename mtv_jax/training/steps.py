@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from mtv_jax.models.shapes import init_key
 from mtv_jax.sharding.mesh import batch_sharding, replicated
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import optim
@@ -28,7 +29,7 @@ def make_init(
     optimizer = optim.make_optimizer(config, optim.learning_rate_schedule(config, num_steps))
 
     def init() -> TrainState:
-        params = task.init(jax.random.key(seed), batch)
+        params = task.init(init_key(seed), batch)
         return create_state(params, optimizer, optim.is_trainable(config), config.ema_decay > 0)
 
     return init
@@ -40,7 +41,6 @@ def make_step(task: Task, config: OptimizerConfig, num_steps: int, seed: int) ->
     optimizer = optim.make_optimizer(config, schedule)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        # Not the key of `init`, which is not folded.
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         loss, metrics, grads = _gradients(task, state, batch, key)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

@@ -94,7 +94,8 @@ class DenoiserLossConfig:
 
     Attributes:
       kind: `mse` (MTV Eq. 1) or `x0_snr` (the released code).
-      scaling_factor: of the autoencoder that made the latents.
+      scaling_factor: of the autoencoder that made the latents; None: as its config says (`mtv_jax.train`
+        reads it beside the shards).
       drop_text: chance that a sample's text is all zeros.
       drop_tracks: chance that all three tracks of a sample are zeros; independent of the text.
       drop_speech, drop_effects, drop_music: chance that this track alone is.
@@ -102,7 +103,7 @@ class DenoiserLossConfig:
     """
 
     kind: LossKind = "x0_snr"
-    scaling_factor: float = 0.7
+    scaling_factor: float | None = None
     drop_text: float = 0.1
     drop_tracks: float = 0.05
     drop_speech: float = 0.0

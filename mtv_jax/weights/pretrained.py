@@ -28,8 +28,12 @@ _CLASSES = {
     "CogVideoXTransformer3DModel": ("dit", "dit"),
     "AutoencoderKLCogVideoX": ("vae3d", "vae3d"),
     "T5EncoderModel": ("t5", "t5"),
+    "T5ForConditionalGeneration": ("t5", "t5"),
     "UMT5EncoderModel": ("t5", "t5"),
+    "UMT5ForConditionalGeneration": ("t5", "t5"),
     "Wav2Vec2Model": ("wav2vec2", "wav2vec2"),
+    "Wav2Vec2ForCTC": ("wav2vec2", "wav2vec2"),
+    "Wav2Vec2ForPreTraining": ("wav2vec2", "wav2vec2"),
 }
 """Class named in config.json -> (network in the registry, module of this package with its tables)."""
 
@@ -63,6 +67,12 @@ def load_model(
     return model, to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(directory), place=_place)
 
 
+def load_config(directory: str | os.PathLike) -> Any:
+    """The config of the network in a folder, without its weights. Raises UserError as `load_model` does."""
+    values, _ = _read_config(Path(directory))
+    return _identify(Path(directory), values)[1].config_from_json(values)
+
+
 def is_untrained(directory: Path) -> bool:
     """Whether a folder says of itself that its weights are random, made from a seed when it is loaded."""
     return _read_config(directory)[1] is not None
@@ -71,18 +81,18 @@ def is_untrained(directory: Path) -> bool:
 def save_model(directory: str | os.PathLike, model: nn.Module, params: Params) -> None:
     """Writes a network as `load_model` reads it; the folder is replaced whole or not at all."""
     with atomic_directory(directory) as temporary:
-        if isinstance(model, MTV):
-            backbone, tensors = controlnet.split(params)
-            dit = make_model("dit", model.config.dit)
-            _write(temporary / "transformer", dit, backbone)
-            _write_files(
-                temporary / "controlnet",
-                controlnet.config_to_json(model.config.controlnet),
-                tensors,
-                "model",
-            )
-        else:
-            _write(temporary, model, params)
+        write_model(temporary, model, params)
+
+
+def write_model(directory: Path, model: nn.Module, params: Params) -> None:
+    """Writes a network's files into a folder that may hold others: not atomic, see `save_model`."""
+    if not isinstance(model, MTV):
+        _write(directory, model, params)
+        return
+    backbone, tensors = controlnet.split(params)
+    _write(directory / "transformer", make_model("dit", model.config.dit), backbone)
+    config = controlnet.config_to_json(model.config.controlnet)
+    _write_files(directory / "controlnet", config, tensors, "model")
 
 
 def read_tensors(directory: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """The causal 3D autoencoder in diffusers' files: tensor names and config.json of AutoencoderKLCogVideoX."""
 
+import difflib
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -71,6 +72,10 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 """Keys that can say what this architecture does not have, and the values that do not."""
 
 
+_BLOCK_TYPES = {"down_block_types": "CogVideoXDownBlock3D", "up_block_types": "CogVideoXUpBlock3D"}
+_KNOWN = frozenset({*_FIELDS, *_FIXED, *_BLOCK_TYPES, *HARMLESS})
+
+
 def config_from_json(values: dict[str, Any]) -> VAE3DConfig:
     """The config of a diffusers config.json; a key that is not there has diffusers' default.
 
@@ -80,25 +85,23 @@ def config_from_json(values: dict[str, Any]) -> VAE3DConfig:
     for key, value in values.items():
         if key in _FIELDS:
             known[key] = tuple(value) if isinstance(value, list) else value
-        elif key in _FIXED:
-            if value not in _FIXED[key]:
-                raise UserError(f"{CLASS_NAME} config: {key} {value!r} is not supported (only {_FIXED[key][0]!r})")
-        elif key in _BLOCK_TYPES:
-            if set(value) != {_BLOCK_TYPES[key]}:
-                raise UserError(f"{CLASS_NAME} config: {key} {value!r}: only {_BLOCK_TYPES[key]} is supported")
-        elif key not in HARMLESS:
-            raise UserError(f"{CLASS_NAME} config: unknown key {key!r}; known are {', '.join(_KNOWN)}")
+        elif key in _FIXED and value not in _FIXED[key]:
+            raise UserError(f"{CLASS_NAME} config: {key} {value!r} is not supported, only {_FIXED[key][0]!r}")
+        elif key in _BLOCK_TYPES and set(value) != {_BLOCK_TYPES[key]}:
+            raise UserError(f"{CLASS_NAME} config: {key} {value!r}: only {_BLOCK_TYPES[key]} is supported")
+        elif key not in _KNOWN:
+            nearest = difflib.get_close_matches(key, _KNOWN, n=1)
+            hint = f"; the nearest known is {nearest[0]!r}" if nearest else ""
+            raise UserError(f"{CLASS_NAME} config: unknown key {key!r}{hint}")
     return VAE3DConfig(**known)
 
 
 def config_to_json(config: VAE3DConfig) -> dict[str, Any]:
     """A config.json that diffusers reads as the same architecture."""
     levels = len(config.block_out_channels)
-    values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    values = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()
+    }
     fixed = {key: allowed[0] for key, allowed in _FIXED.items()}
     blocks = {key: [name] * levels for key, name in _BLOCK_TYPES.items()}
     return {"_class_name": CLASS_NAME, **values, **fixed, **blocks}
-
-
-_BLOCK_TYPES = {"down_block_types": "CogVideoXDownBlock3D", "up_block_types": "CogVideoXUpBlock3D"}
-_KNOWN = sorted({*_FIELDS, *_FIXED, *_BLOCK_TYPES})

@@ -12,6 +12,7 @@ TINY = (
     "--config.optimizer.schedule=constant",
     "--config.checkpoint.every=4",
     "--config.sample.every=0",
+    "--config.loss.scaling_factor=1.0",
     "--config.data.batch_size=2",
     "--config.data.text_length=8",
     # One layer is enough to be wrong in, and compiles sooner.

@@ -1,4 +1,4 @@
-"""Makes wav2vec2.npz: small random wav2vec2 encoders of transformers, base and large style, and their outputs.
+"""Makes wav2vec2.npz: small random wav2vec2 encoders of transformers (base, large) and their outputs.
 
 Run from the repository with the extra `parity`: `python tests/goldens/make_wav2vec2.py`. A case `<name>` has
 `<name>.config` (config.json), `<name>.weights.<key>`, `<name>.waveform`, `<name>.hidden_states` (layer first)

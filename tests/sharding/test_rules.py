@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import MeshConfig, make_mesh
 from mtv_jax.sharding.rules import (
     check_matches,
     check_syntax,

@@ -17,7 +17,9 @@ from mtv_jax.typing import Array, Float
 Cache = dict[str, Any]
 """Nested by module name; leaves are the last frames [b 2 H W c] each causal convolution saw."""
 
-_kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # torch's default for convolutions
+_kernel_init = nn.initializers.variance_scaling(
+    1 / 3, "fan_in", "uniform"
+)  # torch's default for convolutions
 
 
 class CausalConv(nn.Module):
@@ -25,10 +27,11 @@ class CausalConv(nn.Module):
 
     channels: int
     size: int = 3
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"], cache: Array | None = None) -> tuple[Array, Array]:
+        """Output frames, and the cache for the frames that follow."""
         kernel, bias = _weights(self, (self.size,) * 3, x.shape[-1], self.channels)
         y, cache = causal_conv3d(x.astype(self.dtype), kernel, cache)
         return y + bias, cache
@@ -40,10 +43,11 @@ class FrameConv(nn.Module):
     channels: int
     stride: int = 1
     padding: tuple[int, int] = (1, 1)
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H2 W2 d"]:
+        """Applied to every frame alike."""
         kernel, bias = _weights(self, (3, 3), x.shape[-1], self.channels)
         return conv2d(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding) + bias
 
@@ -52,10 +56,11 @@ class Pointwise(nn.Module):
     """1x1x1 convolution with a bias."""
 
     channels: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H W d"]:
+        """Applied to every cell alike."""
         kernel, bias = _weights(self, (1, 1, 1), x.shape[-1], self.channels)
         return x.astype(self.dtype) @ kernel[0, 0, 0] + bias
 
@@ -68,6 +73,7 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H W c"]:
+        """Statistics over frames, height, width and the channels of a group."""
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
         return group_norm(x, scale, bias, groups=self.groups, eps=self.eps)
@@ -81,12 +87,13 @@ class SpatialNorm(nn.Module):
     """
 
     groups: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b F H W c"], z: Float[Array, "b f h w z"], lone_first: bool
     ) -> Float[Array, "b F H W c"]:
+        """`z` are the latents this chunk is decoded from."""
         normed = GroupNorm(self.groups, name="norm")(x)
         scale = Pointwise(x.shape[-1], self.dtype, name="conv_y")(z)
         shift = Pointwise(x.shape[-1], self.dtype, name="conv_b")(z)
@@ -110,7 +117,7 @@ class ResBlock(nn.Module):
     channels: int
     groups: int
     eps: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
@@ -120,6 +127,7 @@ class ResBlock(nn.Module):
         z: Float[Array, "b f h w z"] | None = None,
         lone_first: bool = True,
     ) -> tuple[Float[Array, "b F H W d"], Cache]:
+        """Output and the caches of both convolutions."""
         past, new = cache or {}, {}
         y = x
         for n in ("1", "2"):
@@ -142,10 +150,11 @@ class Downsample(nn.Module):
     """
 
     time: bool
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"], lone_first: bool) -> Float[Array, "b F2 H2 W2 c"]:
+        """Frames are halved too if `time`."""
         if self.time:
             x = average_frame_pairs(x, lone_first)
         return FrameConv(x.shape[-1], stride=2, padding=(0, 1), dtype=self.dtype, name="conv")(x)
@@ -159,10 +168,11 @@ class Upsample(nn.Module):
     """
 
     time: bool
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"], lone_first: bool) -> Float[Array, "b F2 H2 W2 c"]:
+        """Frames are doubled too if `time`."""
         batch, frames, height, width, channels = x.shape
         cells = jnp.broadcast_to(x[:, :, :, None, :, None], (batch, frames, height, 2, width, 2, channels))
         x = cells.reshape(batch, frames, 2 * height, 2 * width, channels)

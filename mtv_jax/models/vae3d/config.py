@@ -37,7 +37,7 @@ class VAE3DConfig:
         for channels in self.block_out_channels:
             if channels % self.norm_num_groups:
                 raise UserError(
-                    f"block_out_channels {channels}: not divisible into norm_num_groups {self.norm_num_groups}"
+                    f"block_out_channels {channels}: not divisible by norm_num_groups {self.norm_num_groups}"
                 )
 
     @property

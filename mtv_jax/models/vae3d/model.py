@@ -1,5 +1,7 @@
 """The causal 3D autoencoder: encoder, decoder, and the ways to walk through time."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -27,12 +29,13 @@ class Encoder(nn.Module):
     """Video to posterior moments [b f h w 2z]. Source: diffusers CogVideoXEncoder3D."""
 
     config: VAE3DConfig
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b F H W c"], cache: Cache | None, lone_first: bool
     ) -> tuple[Float[Array, "b f h w z"], Cache]:
+        """One chunk of frames, given the caches of the chunk before."""
         config, new = self.config, {}
         past = cache or {}
 
@@ -63,12 +66,13 @@ class Decoder(nn.Module):
     """Latents to video. Source: diffusers CogVideoXDecoder3D."""
 
     config: VAE3DConfig
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
     ) -> tuple[Float[Array, "b F H W c"], Cache]:
+        """One chunk of latents, given the caches of the chunk before."""
         config, new = self.config, {}
         past = cache or {}
         widths = config.block_out_channels[::-1]
@@ -104,7 +108,7 @@ class VAE3D(nn.Module):
     """
 
     config: VAE3DConfig
-    dtype: jnp.dtype = jnp.float32
+    dtype: Any = jnp.float32
 
     def setup(self) -> None:
         """Both halves share nothing."""
@@ -126,9 +130,7 @@ class VAE3D(nn.Module):
         Raises UserError for another number of frames, and for height or width not divisible by 8.
         """
         check_video_shape(video.shape, self.config)
-        ratio = self.config.temporal_compression_ratio
-        if frames_per_chunk is not None and (frames_per_chunk < ratio or frames_per_chunk % ratio):
-            raise UserError(f"frames_per_chunk {frames_per_chunk}: must be a multiple of {ratio} to encode")
+        check_encode_chunk(frames_per_chunk, self.config)
         return split_moments(_in_chunks(self.encoder, video, frames_per_chunk, lone_first=True))
 
     def decode(
@@ -200,6 +202,13 @@ def check_video_shape(shape: tuple[int, ...], config: VAE3DConfig) -> None:
         raise UserError(f"video with {channels} channels: must have {config.in_channels}")
 
 
+def check_encode_chunk(frames_per_chunk: int | None, config: VAE3DConfig) -> None:
+    """Raises UserError unless videos can be encoded in chunks of this many frames."""
+    ratio = config.temporal_compression_ratio
+    if frames_per_chunk is not None and (frames_per_chunk < ratio or frames_per_chunk % ratio):
+        raise UserError(f"frames_per_chunk {frames_per_chunk}: must be a multiple of {ratio} to encode")
+
+
 def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_first: bool) -> Array:
     """Runs an encoder or decoder over chunks of time, handing on the cache. Returns float32.
 
@@ -214,7 +223,7 @@ def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_fir
     module, variables = half.unbind()
     chunks = x[:, first:].reshape(x.shape[0], len(rest), rest[0], *x.shape[2:])
 
-    def step(cache: Cache, chunk: Array) -> tuple[Cache, Array]:
+    def step(cache: Any, chunk: Array) -> tuple[Cache, Array]:
         y, cache = module.apply(variables, chunk, cache, chunk_starts_alone(1, rest[0], lone_first))
         return cache, y.astype(jnp.float32)
 

@@ -10,6 +10,7 @@ from mtv_jax.models.vae3d.model import (
     DECODE_CHUNK,
     ENCODE_CHUNK,
     VAE3D,
+    check_encode_chunk,
     check_video_shape,
     chunk_lengths,
     chunk_starts_alone,
@@ -47,6 +48,14 @@ def encode_stream(
 ) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
     """Yields mean and log-variance piece by piece: the numbers of `VAE3D.encode`, and its errors."""
     check_video_shape(video.shape, model.config)
+    check_encode_chunk(frames_per_chunk, model.config)
+    yield from encode_pieces(model, params, video, frames_per_chunk)
+
+
+def encode_pieces(
+    model: VAE3D, params: Params, video: Float[Array, "b F H W 3"], frames_per_chunk: int
+) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
+    """`encode_stream` without its checks: a tile at the edge may have any height and width."""
     cache, start = None, 0
     for length in chunk_lengths(video.shape[1], frames_per_chunk):
         moments, cache = _encode_chunk(model, params, video[:, start : start + length], cache)

@@ -11,8 +11,14 @@ import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d.config import VAE3DConfig
-from mtv_jax.models.vae3d.model import DECODE_CHUNK, ENCODE_CHUNK, VAE3D, check_video_shape
-from mtv_jax.models.vae3d.streaming import decode_stream, encode_stream
+from mtv_jax.models.vae3d.model import (
+    DECODE_CHUNK,
+    ENCODE_CHUNK,
+    VAE3D,
+    check_encode_chunk,
+    check_video_shape,
+)
+from mtv_jax.models.vae3d.streaming import decode_stream, encode_pieces
 from mtv_jax.typing import Array, Float, Params
 
 
@@ -70,10 +76,11 @@ def tiled_encode(
 ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
     """`VAE3D.encode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
     check_video_shape(video.shape, model.config)
+    check_encode_chunk(frames_per_chunk, model.config)
     tiling = tiling or Tiling.of(model.config)
 
     def run(tile: Array) -> Array:
-        pieces = encode_stream(model, params, tile, frames_per_chunk=frames_per_chunk)
+        pieces = encode_pieces(model, params, tile, frames_per_chunk)
         return jnp.concatenate([jnp.concatenate(moments, axis=-1) for moments in pieces], axis=1)
 
     moments = _tiled(run, video, (tiling.height, tiling.width), tiling.cells(model.config), tiling)

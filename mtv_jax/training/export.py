@@ -1,0 +1,82 @@
+"""From a training directory to a pipeline folder: the averaged weights, as other programs load them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mtv_jax.data.shards import open_shards
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_directory, link_tree
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.training.checkpoint import load_trained
+from mtv_jax.training.configs import TrainConfig, train_config
+from mtv_jax.training.tasks import to_unit
+from mtv_jax.typing import Params
+from mtv_jax.weights.pretrained import write_model
+
+_CLIPS = 16
+"""Clips that the scale of the latents is measured on."""
+
+
+def export(workdir: Path, out: Path) -> None:
+    """Writes the newest checkpoint of a run as a pipeline folder.
+
+    A denoiser comes with the encoders of its shards and is ready to sample; an autoencoder alone is a folder with
+    `vae/`, whose `scaling_factor` is measured: one over the latents' standard deviation. Raises UserError if there
+    is no checkpoint, or the shards are gone.
+    """
+    params, run = load_trained(workdir)
+    config = saved_config(run)
+    section = config.model
+    network = make_config(section.name, section.variant, section.overrides)
+    with atomic_directory(out) as temporary:
+        if config.task == "vae":
+            scale = 1 / latent_deviation(make_model(section.name, network), params, Path(config.data.dir))
+            network = dataclasses.replace(network, scaling_factor=round(scale, 6))
+            write_model(temporary / "vae", make_model(section.name, network), params)
+        else:
+            link_encoders(encoders_folder(config), temporary)
+            folder = temporary / "transformer" if section.name == "dit" else temporary
+            write_model(folder, make_model(section.name, network), params)
+
+
+def saved_config(run: dict[str, Any]) -> TrainConfig:
+    """The config that was saved with a checkpoint."""
+    values = dict(run["config"])
+    # What the shards held is noted there, to tell runs apart; it is no setting.
+    values["data"] = {k: v for k, v in values["data"].items() if k != "shards"}
+    return train_config(values)
+
+
+def has_encoders(config: TrainConfig) -> bool:
+    """Whether the encoders that made the shards lie beside them."""
+    return (Path(config.data.dir) / "encoders").is_dir()
+
+
+def encoders_folder(config: TrainConfig) -> Path:
+    """The encoders that made the shards of a run. Raises UserError if they are not where the shards are."""
+    folder = Path(config.data.dir) / "encoders"
+    if not has_encoders(config):
+        raise UserError(f"{folder}: no such folder; make the shards by `python -m mtv_jax.curate run`")
+    return folder
+
+
+def link_encoders(source: Path, target: Path) -> None:
+    """Puts every part of a pipeline folder into another, which exists."""
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            link_tree(path, target / path.name)
+        else:
+            (target / path.name).write_bytes(path.read_bytes())
+
+
+def latent_deviation(model: Any, params: Params, shards: Path) -> float:
+    """Standard deviation of the posterior means of some clips of frames."""
+    opened = open_shards(shards, verify=False)
+    encode = jax.jit(lambda p, video: model.apply(p, to_unit(video), method="encode")[0])
+    numbers = np.linspace(0, len(opened) - 1, min(_CLIPS, len(opened))).round().astype(int)
+    latents = [np.asarray(encode(params, opened.read(int(i)).arrays["video"][None])) for i in numbers]
+    return float(np.std(np.concatenate(latents)))

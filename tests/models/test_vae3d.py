@@ -1,0 +1,136 @@
+"""The causal 3D autoencoder against golden numbers of diffusers, and its own promises."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.vae3d import VAE3D, VAE3DConfig, decode_stream, encode_stream, tiled_decode
+from mtv_jax.models.vae3d.model import chunk_lengths
+from mtv_jax.weights.rules import to_params
+from mtv_jax.weights.vae3d import RULES, config_from_json
+
+
+@pytest.fixture(scope="module")
+def golden(goldens):
+    with np.load(goldens / "vae3d.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def model(golden):
+    return VAE3D(config_from_json(json.loads(str(golden["config"]))))
+
+
+@pytest.fixture(scope="module")
+def params(golden, model):
+    state = {k.removeprefix("weights."): v for k, v in golden.items() if k.startswith("weights.")}
+    return to_params(state, RULES, parameter_shapes(model))
+
+
+def relative(ours, theirs) -> float:
+    assert ours.shape == theirs.shape
+    return float(np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max())
+
+
+def run(model, params, x, **options):
+    return jax.jit(lambda params, x: model.apply(params, x, **options))(params, x)
+
+
+def test_encodes_in_chunks_as_diffusers(golden, model, params):
+    mean, logvar = run(model, params, golden["video"], method="encode")
+    assert relative(mean, golden["mean"]) < 1e-4
+    assert relative(logvar, golden["logvar"]) < 1e-4
+    pieces = list(encode_stream(model, params, golden["video"]))
+    assert [piece[0].shape[1] for piece in pieces] == [4, 2]
+    assert relative(jnp.concatenate([piece[0] for piece in pieces], 1), golden["mean"]) < 1e-4
+
+
+def test_encodes_all_at_once(golden, model, params):
+    mean, logvar = run(model, params, golden["video"][:, :9], method="encode", frames_per_chunk=None)
+    assert relative(mean, golden["once.mean"]) < 1e-4
+    assert relative(logvar, golden["once.logvar"]) < 1e-4
+
+
+def test_decodes_in_chunks_as_diffusers(golden, model, params):
+    assert relative(run(model, params, golden["latents"], method="decode"), golden["decoded"]) < 1e-4
+    pieces = list(decode_stream(model, params, golden["latents"]))
+    assert [piece.shape[1] for piece in pieces] == [9, 8]
+    assert relative(jnp.concatenate(pieces, 1), golden["decoded"]) < 1e-4
+
+
+def test_decodes_an_even_number_of_latents_to_the_frames_that_made_them(golden, model, params):
+    latents = golden["latents"][:, :4]
+    assert run(model, params, latents, method="decode").shape[1] == 13
+    theirs = run(model, params, latents, method="decode", lone_first=False)
+    assert relative(theirs, golden["even.decoded"]) < 1e-4
+    assert theirs.shape[1] == 16
+
+
+def test_decodes_in_tiles_as_diffusers(golden, model, params):
+    assert relative(tiled_decode(model, params, golden["wide.latents"]), golden["wide.decoded"]) < 1e-4
+
+
+def test_bfloat16_gives_float32_results_close_to_those_of_float32(golden, model, params):
+    half = VAE3D(model.config, jnp.bfloat16)
+    mean, logvar = run(half, params, golden["video"][:, :9], method="encode", frames_per_chunk=None)
+    assert mean.dtype == logvar.dtype == jnp.float32
+    assert relative(mean, golden["once.mean"]) < 2e-2
+
+
+@pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2), (9, 3), (49, 13)])
+def test_frames_and_latents_count_each_other(model, frames, latents):
+    def shapes(video):
+        mean, _ = VAE3D(model.config).apply(parameters, video, method="encode")
+        return mean, VAE3D(model.config).apply(parameters, mean, method="decode")
+
+    parameters = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), parameter_shapes(model))
+    mean, video = jax.eval_shape(shapes, jax.ShapeDtypeStruct((2, frames, 24, 16, 3), jnp.float32))
+    assert mean.shape == (2, latents, 3, 2, model.config.latent_channels)
+    assert video.shape == (2, frames, 24, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "lengths"),
+    [(49, 8, [9, 8, 8, 8, 8, 8]), (13, 8, [13]), (5, 8, [5]), (13, 2, [3, 2, 2, 2, 2, 2]), (7, None, [7])],
+)
+def test_first_chunk_takes_the_remainder(total, size, lengths):
+    assert chunk_lengths(total, size) == lengths
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((1, 10, 16, 16, 3), {}, "video of 10 frames: must be 1\\+4k"),
+        ((1, 0, 16, 16, 3), {}, "video of 0 frames"),
+        ((1, 9, 20, 16, 3), {}, "video of 20x16: .* divisible by 8"),
+        ((1, 9, 16, 16, 4), {}, "video with 4 channels: must have 3"),
+        ((1, 9, 16, 16, 3), {"frames_per_chunk": 6}, "frames_per_chunk 6: must be a multiple of 4"),
+    ],
+)
+def test_refuses_videos_that_do_not_fit(model, shape, options, message):
+    with pytest.raises(UserError, match=message):
+        model.apply({"params": {}}, np.zeros(shape, np.float32), method="encode", **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm_num_groups": 3}, "not divisible by norm_num_groups 3"),
+        ({"temporal_compression_ratio": 3}, "must be a power of 2"),
+        ({"temporal_compression_ratio": 16}, "at most one halving between two of the 4 levels"),
+    ],
+)
+def test_refuses_sizes_that_do_not_fit(changes, message):
+    with pytest.raises(UserError, match=message):
+        VAE3DConfig(**changes)
+
+
+@pytest.mark.parametrize("variant", ["cogvideox_2b", "cogvideox_5b"])
+def test_full_size_has_the_originals_number_of_parameters(variant):
+    shapes = parameter_shapes(VAE3D(getattr(VAE3DConfig, variant)()))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 215_583_907
