@@ -39,7 +39,7 @@ $(VENV)/.installed-%: $(BIN)/python pyproject.toml
 
 demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (about 4 minutes)
 	rm -rf $(DEMO)
-	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/frames --frames-only --num-frames 9 --stride 3
+	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/frames --frames-only --num-frames 5 --stride 2
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(DEMO)/vae --config.data.dir=$(DEMO)/frames
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/shards --encoders tiny --vae $(DEMO)/vae --stride 3
 	$(RUN) mtv_jax.train --config configs/tiny.py --workdir $(DEMO)/train --config.data.dir=$(DEMO)/shards

@@ -71,11 +71,16 @@ def sampling(pipe: Pipeline, repeats: int) -> dict[str, float]:
         return pipe("a rabbit", num_inference_steps=10, progress=False).frames
 
     first = timed(run)
-    return {"first_clip_seconds": first, "clip_seconds": statistics.median(timed(run) for _ in range(repeats))}
+    return {
+        "first_clip_seconds": first,
+        "clip_seconds": statistics.median(timed(run) for _ in range(repeats)),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=20, help="training steps to time (default: 20)")
     parser.add_argument("--batch-size", type=int, default=4, help="clips a step (default: 4)")
     parser.add_argument("--clips", type=int, default=3, help="clips to sample, 10 steps each (default: 3)")

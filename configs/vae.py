@@ -18,11 +18,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = common.model("vae3d", VARIANTS[arg])
     config.loss = ConfigDict({"kind": "l1", "kl_weight": 1e-6, "motion_weight": 0.5})
     if arg == "tiny":
-        config.num_steps = 1000
-        config.data.batch_size = 4
-        config.optimizer.learning_rate = 1e-3
-        config.optimizer.warmup_steps = 50
-        config.optimizer.ema_decay = 0.99
-        config.checkpoint.every = 250
+        config.num_steps = 250
+        config.data.batch_size = 2
+        config.optimizer.learning_rate = 3e-3
+        config.optimizer.warmup_steps = 10
+        config.optimizer.ema_decay = 0.95
+        config.checkpoint.every = 125
         config.sample.every = 250
     return config

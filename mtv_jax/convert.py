@@ -10,7 +10,9 @@ from mtv_jax.io.files import existing_directory
 
 def _parser() -> argparse.ArgumentParser:
     top = parser("convert", "Write the newest checkpoint of a training directory as a pipeline folder.")
-    top.add_argument("--from", dest="source", choices=("train",), default="train", help="form of what is given")
+    top.add_argument(
+        "--from", dest="source", choices=("train",), default="train", help="form of what is given"
+    )
     top.add_argument("--in", dest="input", type=Path, required=True, help="training directory")
     top.add_argument("--out", type=Path, required=True, help="pipeline folder to write")
     return top

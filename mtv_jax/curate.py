@@ -22,7 +22,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     help_format = argparse.ArgumentDefaultsHelpFormatter
     build = commands.add_parser("run", help="make shards of a folder of videos", formatter_class=help_format)
-    build.add_argument("--videos", type=Path, required=True, help="folder of videos, each with a .json beside it")
+    build.add_argument(
+        "--videos", type=Path, required=True, help="folder of videos, each with a .json beside it"
+    )
     build.add_argument("--out", type=Path, required=True, help="folder for the shards")
     build.add_argument("--encoders", default="tiny", help="pipeline folder or preset whose encoders to use")
     build.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
@@ -32,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--height", type=int, help="pixels (default: the encoders')")
     build.add_argument("--width", type=int, help="pixels (default: the encoders')")
     build.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
-    build.add_argument("--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound")
+    build.add_argument(
+        "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
+    )
     build.add_argument("--overwrite", action="store_true", help="replace shards that are there")
     verify = commands.add_parser("verify", help="read every shard again and check count and hash")
     verify.add_argument("shards", type=Path, help="folder of shards")
@@ -62,7 +66,9 @@ def _build(args: argparse.Namespace) -> None:
     )
     encoders = None if args.frames_only else Encoders.from_pretrained(args.encoders, args.vae)
     manifest = build_shards(args.videos, args.out, encoders, config)
-    print(f"{args.out}: {manifest['num_records']} clips of {size.num_frames} frames in {len(manifest['shards'])} shards")
+    print(
+        f"{args.out}: {manifest['num_records']} clips of {size.num_frames} frames in {len(manifest['shards'])} shards"
+    )
 
 
 def _verify(directory: Path) -> None:

@@ -26,7 +26,9 @@ def main(argv: list[str]) -> int:
     summary = report["summary"]
     for row in report["rows"]:
         print(f"{row['video']}: {row['error'] if 'error' in row else format(row['score'], '.3f')}")
-    print(f"{summary['metric']}: {summary['mean']} over {summary['videos']} videos, {summary['failed']} failed")
+    print(
+        f"{summary['metric']}: {summary['mean']} over {summary['videos']} videos, {summary['failed']} failed"
+    )
     return 0 if summary["videos"] else 1
 
 

@@ -22,7 +22,9 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--speech", help="sound file that moves lips")
     top.add_argument("--effects", help="sound file that times events")
     top.add_argument("--music", help="sound file that sets the mood")
-    top.add_argument("--audio", help="one mixed file (or a video's sound) instead of tracks; it is separated first")
+    top.add_argument(
+        "--audio", help="one mixed file (or a video's sound) instead of tracks; it is separated first"
+    )
     top.add_argument("--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio")
     top.add_argument(
         "--keyframe",
@@ -39,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--height", type=int, help="pixels, divisible by 16 (default: the model's)")
     top.add_argument("--width", type=int, help="pixels, divisible by 16 (default: the model's)")
     top.add_argument("--fps", type=Fraction, help="frames a second (default: the model's)")
-    top.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in")
+    top.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
+    )
     return top
 
 

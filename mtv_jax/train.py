@@ -141,10 +141,13 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
     data = replace(config.data, batch_size=count).pipeline(task.keys, config.seed)
     batch = next(iter(make_dataset(shards, replace(data, shuffle=False, repeat=False))))
     schedule = Schedule.create(config.loss.schedule)
-    known = config.loss.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
-    conditions = {name: jnp.asarray(batch[name], jnp.float32) for name in batch if not name.startswith("latents")}
+    known = vae.config.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
+    conditions = {
+        name: jnp.asarray(batch[name], jnp.float32) for name in batch if not name.startswith("latents")
+    }
     how = GenerateConfig(
-        SamplerConfig(num_steps=config.sample.num_inference_steps), guidance_scale=config.sample.guidance_scale
+        SamplerConfig(num_steps=config.sample.num_inference_steps),
+        guidance_scale=config.sample.guidance_scale,
     )
     clips = decode_latents(vae, vae_params, known)
     fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]

@@ -72,7 +72,7 @@ def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: Bui
         if not part.exists():
             records = [encode_record(record) for record in clips_of(file, encoders, config)]
             with atomic_path(part) as temporary:
-                temporary.write_bytes(msgpack.packb(records))
+                temporary.write_bytes(msgpack.packb(records) or b"")
     parts = [work / f"{sha256(file)}-{stamp}.msgpack" for file in files]
     kind = "frames" if config.frames_only else "latents"
     info = {"encoders": identity, "demixer": config.demixer, "stride": config.stride}
@@ -116,7 +116,9 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         )
 
 
-def _cuts(file: Path, digest: str, config: BuildConfig, licence: str) -> Iterator[tuple[Fraction, ClipSource]]:
+def _cuts(
+    file: Path, digest: str, config: BuildConfig, licence: str
+) -> Iterator[tuple[Fraction, ClipSource]]:
     """Start (seconds after the first frame) and source of every whole clip of a video."""
     info, size = probe(file), config.size
     base, length = info.time_base, size.num_frames / size.fps
@@ -132,7 +134,9 @@ def describe(file: Path) -> dict[str, str]:
     """What lies beside a video about it. Raises UserError if that is missing or has no prompt."""
     path = file.with_suffix(".json")
     if not path.exists():
-        raise UserError(f'{file}: no description; write {path.name} with {{"prompt": "what is seen"}} beside it')
+        raise UserError(
+            f'{file}: no description; write {path.name} with {{"prompt": "what is seen"}} beside it'
+        )
     about = read_json(path)
     if not isinstance(about, dict) or not isinstance(about.get("prompt"), str) or not about["prompt"].strip():
         raise UserError(f'{path}: must hold {{"prompt": "what is seen"}}')
@@ -140,7 +144,12 @@ def describe(file: Path) -> dict[str, str]:
 
 
 def _encode(
-    frames: np.ndarray, tracks: Tracks, begin: Fraction, text: np.ndarray, encoders: Encoders, size: PipelineDefaults
+    frames: np.ndarray,
+    tracks: Tracks,
+    begin: Fraction,
+    text: np.ndarray,
+    encoders: Encoders,
+    size: PipelineDefaults,
 ) -> dict[str, np.ndarray]:
     """The arrays of a record: posterior of the latents, text, features of the tracks per frame."""
     mean, logvar = _posterior(encoders.vae, encoders.vae_params, to_unit(frames)[None])
@@ -168,7 +177,9 @@ def _records(parts: list[Path], config: BuildConfig) -> Iterator[ClipRecord]:
             yield decode_record(data)
     if not count:
         seconds = float(config.size.num_frames / config.size.fps)
-        raise UserError(f"no video is as long as a clip ({seconds:.2f} s): give longer videos or shorter clips")
+        raise UserError(
+            f"no video is as long as a clip ({seconds:.2f} s): give longer videos or shorter clips"
+        )
 
 
 def _stamp(config: BuildConfig, identity: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ Onsets of the sound and peaks of the optical flow are matched one to one if they
 score is matches over all events (intersection over union).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,9 @@ def onset_times(samples: np.ndarray) -> list[float]:
     if not np.any(samples):
         return []
     strength = librosa.onset.onset_strength(y=samples, sr=SAMPLE_RATE)
-    return [float(t) for t in librosa.onset.onset_detect(onset_envelope=strength, sr=SAMPLE_RATE, units="time")]
+    return [
+        float(t) for t in librosa.onset.onset_detect(onset_envelope=strength, sr=SAMPLE_RATE, units="time")
+    ]
 
 
 def motion(frames: np.ndarray) -> np.ndarray:
@@ -75,7 +78,7 @@ def motion(frames: np.ndarray) -> np.ndarray:
         raise UserError("optical flow needs OpenCV: pip install 'mtv_jax[eval]'") from error
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     values = []
-    for before, after in zip(grey[:-1], grey[1:], strict=True):
+    for before, after in itertools.pairwise(grey):
         flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # pyright: ignore
         values.append(float(np.linalg.norm(flow, axis=-1).mean()))
     return np.array([*values[:1], *values])

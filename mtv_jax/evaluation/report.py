@@ -16,7 +16,9 @@ from mtv_jax.io.progress import progress
 _RESAMPLES = 2000
 
 
-def alignment_report(files: Sequence[Path], measure: Callable[[Path], Alignment] = av_align) -> dict[str, Any]:
+def alignment_report(
+    files: Sequence[Path], measure: Callable[[Path], Alignment] = av_align
+) -> dict[str, Any]:
     """AV-Align of each file and of all, as `results.json` holds it. A file that fails has its reason in its row."""
     rows = []
     for file in progress(files, "measuring"):

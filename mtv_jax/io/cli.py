@@ -59,6 +59,7 @@ def _fail(message: str, code: int) -> int:
 
 def _quiet() -> None:
     """Keeps other libraries' chatter off the terminal: a user's lines are ours."""
+    logging.basicConfig(format="%(levelname)s: %(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     for name in ("absl", "jax", "orbax", "numba", "transformers"):

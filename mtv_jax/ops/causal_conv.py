@@ -16,10 +16,18 @@ def conv2d(
     stride: int = 1,
     padding: tuple[int, int] = (1, 1),
 ) -> Float[Array, "b F H2 W2 d"]:
-    """2D convolution of every frame; `padding` zeros go before and after each spatial axis."""
+    """2D convolution of every frame; `padding` zeros go before and after each spatial axis.
+
+    Products of bfloat16 are summed and returned in float32.
+    """
     frames = x.reshape(-1, *x.shape[2:])
     y = lax.conv_general_dilated(
-        frames, kernel, (stride, stride), (padding, padding), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        frames,
+        kernel,
+        (stride, stride),
+        (padding, padding),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=jnp.float32,
     )
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
@@ -32,7 +40,7 @@ def causal_conv3d(
     """3D convolution, causal in time: output frame i sees input frames i - P to i, P = kt - 1.
 
     In front of `x` goes `cache`, the P frames before it, or its first frame repeated; zeros go around in
-    space (odd kernels). Returns the output and the cache for the frames that follow `x`.
+    space (odd kernels). Returns the output, summed in float32, and the cache for the frames that follow `x`.
     Source: diffusers CogVideoXCausalConv3d.
     """
     past = kernel.shape[0] - 1
@@ -54,7 +62,12 @@ def _conv3d(x: Array, kernel: Array) -> Array:
     if jax.default_backend() != "cpu":
         space = [(p, p) for p in padding]
         return lax.conv_general_dilated(
-            x, kernel, (1, 1, 1), [(0, 0), *space], dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+            x,
+            kernel,
+            (1, 1, 1),
+            [(0, 0), *space],
+            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+            preferred_element_type=jnp.float32,
         )
     frames = x.shape[1] - taps + 1
     windows = [x[:, t : t + frames] for t in range(taps)]

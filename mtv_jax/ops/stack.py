@@ -17,8 +17,8 @@ def stack_layers(
 ) -> Callable[..., Any]:
     """A constructor of `length` copies of `block`, whose call is `(carry, *broadcast) -> (carry, None)`.
 
-    Use it in `setup`, and call the result by `run_stack`. Scanned, the parameters of all layers are stacked on axis 0 under the name the caller gives;
-    otherwise layer i is named `<name>_<i>`. `remat` is `none`, `block` (keep only the layer's input)
+    Use it in `setup`, and call the result by `run_stack`. Scanned, the parameters of all layers are
+    stacked on axis 0 under the name the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is `none`, `block` (keep only the layer's input)
     or `dots` (keep the outputs of matrix products with weights).
     """
     if remat != "none":
@@ -28,7 +28,7 @@ def stack_layers(
             block,
             variable_axes={"params": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast,) * num_broadcast,
+            in_axes=(nn.broadcast,) * num_broadcast,  # pyright: ignore[reportArgumentType]
             length=length,
         )
     return lambda *args, **kwargs: [block(*args, **kwargs) for _ in range(length)]

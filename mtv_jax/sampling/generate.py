@@ -121,9 +121,7 @@ def _step(
     return sampler_step(make_denoise(model, params, conditions, config, mask), state, step, clean=clean)
 
 
-def decode_latents(
-    vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"]
-) -> np.ndarray:
+def decode_latents(vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"]) -> np.ndarray:
     """Latents (scaled) to frames uint8 [b F H W 3]."""
     return np.asarray(_decode(vae, vae_params, latents))
 

@@ -10,7 +10,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
@@ -63,9 +62,7 @@ class Pipeline:
     untrained: tuple[str, ...] = ()
 
     @classmethod
-    def from_pretrained(
-        cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None
-    ) -> "Pipeline":
+    def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
         """Loads a pipeline folder, the `pipeline` folder of a training directory, or a bundled preset (`tiny`).
 
         `dtype` is what the networks compute in; with a `mesh`, parameters are placed on it by the rules of
@@ -140,9 +137,7 @@ class Pipeline:
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
-        config = GenerateConfig(
-            SamplerConfig(sampler, num_inference_steps), guidance_scale=guidance_scale
-        )
+        config = GenerateConfig(SamplerConfig(sampler, num_inference_steps), guidance_scale=guidance_scale)
         conditions = self._conditions(prompt, files, demixer, size)
         noise_key, step_key = jax.random.split(jax.random.key(seed))
         noise = jax.random.normal(noise_key, self._latent_shape(size))
@@ -165,7 +160,15 @@ class Pipeline:
         frames = decode_latents(self.vae, self.vae_params, latents)[0]
         sound = None
         if files:
-            sound = read_mix(**files, sample_rate=SAMPLE_RATE, duration=float(size.num_frames / size.fps))
+            seconds = float(size.num_frames / size.fps)
+            sound = read_mix(
+                speech=speech,
+                effects=effects,
+                music=music,
+                audio=audio,
+                sample_rate=SAMPLE_RATE,
+                duration=seconds,
+            )
         return Video(frames, size.fps, sound, SAMPLE_RATE)
 
     def _sizes(

@@ -129,7 +129,9 @@ class DenoiserLossConfig:
 
 def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = True) -> Task:
     """Train a denoiser on batches of latents, text and (`with_audio`) the three tracks."""
-    schedule = Schedule.create(config.schedule)
+    if config.scaling_factor is None:
+        raise UserError("loss.scaling_factor: not given; it is the autoencoder's")
+    scale, schedule = config.scaling_factor, Schedule.create(config.schedule)
     tracks = TRACKS if with_audio else ()
 
     def init(key: Key, batch: Mapping[str, Any]) -> Params:
@@ -140,9 +142,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
         posterior, noise, time, drop, mask = jax.random.split(key, 5)
-        x0 = config.scaling_factor * sample_posterior(
-            posterior, batch["latents_mean"], batch["latents_logvar"]
-        )
+        x0 = scale * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
         noise = jax.random.normal(noise, x0.shape)
         t = stratified_timesteps(time, x0.shape[0], config.schedule.num_train_timesteps)
         clean = None

@@ -46,12 +46,14 @@ def split(params: Params) -> tuple[Params, dict[str, np.ndarray]]:
     return from_flat_paths(backbone), tensors
 
 
-def join(backbone: Params, tensors: Mapping[str, np.ndarray], shapes: Params, origin: str) -> Params:
+def join(backbone: Params, tensors: Mapping[str, Any], shapes: Params, origin: str) -> Params:
     """The inverse of `split`. Raises UserError naming tensors that are missing, left over or of another shape."""
     flat = {f"transformer/{path}": leaf for path, leaf in flat_paths(backbone).items()}
     for name, tensor in tensors.items():
         path = name.replace(".", "/")
-        flat[path if name.startswith("controlnet.") else _INJECTION + path.removeprefix("injection/")] = tensor
+        flat[path if name.startswith("controlnet.") else _INJECTION + path.removeprefix("injection/")] = (
+            tensor
+        )
     wanted = flat_paths(shapes)
     missing, extra = sorted(set(wanted) - set(flat)), sorted(set(flat) - set(wanted))
     wrong = [p for p in wanted if p in flat and tuple(flat[p].shape) != tuple(wanted[p].shape)]

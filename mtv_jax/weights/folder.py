@@ -90,7 +90,11 @@ def pipeline_folder(path: str | os.PathLike) -> Path:
 def read_defaults(folder: Path) -> PipelineDefaults:
     """The sizes noted in a folder's `model_index.json` under `_defaults` (ours), or CogVideoX's."""
     path = folder / _INDEX
-    return PipelineDefaults.from_json(read_json(path).get("_defaults", {})) if path.exists() else PipelineDefaults()
+    return (
+        PipelineDefaults.from_json(read_json(path).get("_defaults", {}))
+        if path.exists()
+        else PipelineDefaults()
+    )
 
 
 def index_json(parts: dict[str, str], defaults: PipelineDefaults) -> dict[str, Any]:

@@ -132,7 +132,9 @@ def _identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleTy
     name = values.get("_class_name") or next(iter(values.get("architectures") or ()), None)
     if name not in _CLASSES:
         known = ", ".join(sorted(_CLASSES))
-        raise UserError(f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}")
+        raise UserError(
+            f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}"
+        )
     registered, module = _CLASSES[name]
     return registered, importlib.import_module(f"mtv_jax.weights.{module}")
 

@@ -15,7 +15,9 @@ EVENTS = (12, 30, 47, 60)
 
 def jumping_box(events=EVENTS) -> np.ndarray:
     """A textured picture that jumps sideways at the given frames, and nothing else."""
-    texture = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8).repeat(2, 0).repeat(2, 1)[:64, :96]
+    texture = (
+        np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8).repeat(2, 0).repeat(2, 1)[:64, :96]
+    )
     shift = np.cumsum(np.isin(np.arange(FRAMES), events) * 3)
     return np.stack([np.roll(texture, s, axis=1) for s in shift])
 

@@ -81,7 +81,9 @@ def checkpoint(folder: Path, num_speakers: int) -> dict[str, np.ndarray]:
 
 @functools.cache
 def load(folder: Path, num_speakers: int, scan_layers: bool = True):
-    model = MTV(config_of(json.loads((folder / "config.json").read_text()), num_speakers), scan_layers=scan_layers)
+    model = MTV(
+        config_of(json.loads((folder / "config.json").read_text()), num_speakers), scan_layers=scan_layers
+    )
     state = checkpoint(folder, num_speakers)
     return model, to_params(state, RULES, parameter_shapes(model), ignored=IGNORED)
 
@@ -131,7 +133,9 @@ def test_prediction_is_the_original_s(folder, bounds, name):
     np.testing.assert_allclose(prediction, case["out.v"], rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("name", [n for n in cases("single") if n in ("single_plain", "single_keyframe_scatter")])
+@pytest.mark.parametrize(
+    "name", [n for n in cases("single") if n in ("single_plain", "single_keyframe_scatter")]
+)
 def test_intermediates_are_the_original_s(folder, bounds, name):
     case, _, seen = run(folder, name)
     compared = set()
@@ -152,7 +156,9 @@ def test_intermediates_are_the_original_s(folder, bounds, name):
             )
             compared.add(key)
     # The time embedding shows in everything; the quantised level belongs to the sampler.
-    unnamed = {key for key in case if key.startswith("mid.") and "sqrt_alphabar" not in key and ".time_" not in key}
+    unnamed = {
+        key for key in case if key.startswith("mid.") and "sqrt_alphabar" not in key and ".time_" not in key
+    }
     assert compared == unnamed - {"mid.block0.in"}
 
 

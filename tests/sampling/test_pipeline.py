@@ -45,7 +45,9 @@ def test_seed_decides_the_video(pipe, sounds):
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
 def test_each_track_changes_the_latents(pipe, sounds, track):
     conditions = pipe._conditions("a rabbit", sounds, "dfn3+hpss", pipe.defaults)
-    silent = pipe._conditions("a rabbit", {k: v for k, v in sounds.items() if k != track}, "dfn3+hpss", pipe.defaults)
+    silent = pipe._conditions(
+        "a rabbit", {k: v for k, v in sounds.items() if k != track}, "dfn3+hpss", pipe.defaults
+    )
     assert np.abs(np.asarray(conditions[track]) - np.asarray(silent[track])).max() > 0.1
     others = [name for name in conditions if name != track]
     for name in others:

@@ -126,7 +126,9 @@ def test_the_denoiser_sees_scaled_noised_latents_and_pays_for_the_velocity():
 
 
 def test_a_denoiser_without_sound_and_keyframes():
-    config = DenoiserLossConfig(keyframes=KeyframeConfig(image_head=1.0, **dict.fromkeys(_OTHERS, 0.0)))
+    config = DenoiserLossConfig(
+        scaling_factor=1.0, keyframes=KeyframeConfig(image_head=1.0, **dict.fromkeys(_OTHERS, 0.0))
+    )
     task = denoiser_task(Spy(), config, with_audio=False)
     params = task.init(KEY, batch())
     Spy.seen.clear()

@@ -17,7 +17,12 @@ RULES = (
 
 def tree(stacked: bool):
     """Shapes of a two-layer network."""
-    layer = {"to_q": {"kernel": (3, 2)}, "to_k": {"kernel": (3, 2)}, "to_v": {"kernel": (3, 2)}, "norm": {"scale": (3,)}}
+    layer = {
+        "to_q": {"kernel": (3, 2)},
+        "to_k": {"kernel": (3, 2)},
+        "to_v": {"kernel": (3, 2)},
+        "norm": {"scale": (3,)},
+    }
 
     def full(shapes, lead=()):
         return {k: full(v, lead) if isinstance(v, dict) else np.zeros((*lead, *v)) for k, v in shapes.items()}

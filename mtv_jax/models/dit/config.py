@@ -57,6 +57,7 @@ class DiTConfig:
             text_embed_dim=64,
             max_text_seq_length=128,
             time_embed_dim=128,
+            positions="rope_learned",
             sample_frames=7,
             sample_height=8,
             sample_width=12,

@@ -121,12 +121,13 @@ class JointAttention(nn.Module):
     config: DiTConfig
     dtype: Any = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
+        """Names the parts."""
         cfg = self.config
-        self.to_q, self.to_k, self.to_v, self.to_out = (nn.Dense(cfg.width, dtype=self.dtype) for _ in range(4))
-        self.norm_q, self.norm_k = (
-            nn.LayerNorm(epsilon=cfg.qk_norm_eps, dtype=self.dtype) for _ in range(2)
+        self.to_q, self.to_k, self.to_v, self.to_out = (
+            nn.Dense(cfg.width, dtype=self.dtype) for _ in range(4)
         )
+        self.norm_q, self.norm_k = (nn.LayerNorm(epsilon=cfg.qk_norm_eps, dtype=self.dtype) for _ in range(2))
 
     def __call__(self, text: Array, video: Array, rope: Rope | None) -> tuple[Array, Array]:
         """The attention's (ungated) output for text and for video tokens."""
@@ -201,7 +202,8 @@ class DiT(nn.Module):
     scan_layers: bool = True
     remat: str = "none"
 
-    def setup(self):
+    def setup(self) -> None:
+        """Names the parts."""
         cfg = self.config
         self.patch_embed = PatchEmbed(cfg, self.dtype)
         self.time_embedding = TimeEmbedding(cfg.width, cfg.time_embed_dim, self.dtype)
@@ -272,8 +274,11 @@ class DiT(nn.Module):
     def _rope(self, grid: tuple[int, int, int]) -> Rope | None:
         if self.config.positions == "sincos":
             return None
-        positions = tuple(np.arange(n) for n in grid)
-        cos, sin = rope_table(positions, rope_axis_dims(self.config.attention_head_dim), self.config.rope_theta)
+        frames, height, width = (np.arange(n) for n in grid)
+        positions = (frames, height, width)
+        cos, sin = rope_table(
+            positions, rope_axis_dims(self.config.attention_head_dim), self.config.rope_theta
+        )
         return jnp.asarray(cos), jnp.asarray(sin)
 
     def _unpatch(self, video: Array, grid: tuple[int, int, int]) -> Array:

@@ -120,7 +120,8 @@ class MSTControlNet(nn.Module):
     dtype: Any = jnp.float32
     scan_layers: bool = True
 
-    def setup(self):
+    def setup(self) -> None:
+        """Names the parts."""
         cfg, dtype = self.config, self.dtype
         self.speech, self.effects, self.music = (AudioProjection(cfg, dtype) for _ in range(3))
         make = stack_layers(InteractionBlock, cfg.interaction_blocks, num_broadcast=1, scan=self.scan_layers)

@@ -25,7 +25,8 @@ class MTV(nn.Module):
     scan_layers: bool = True
     remat: str = "none"
 
-    def setup(self):
+    def setup(self) -> None:
+        """Names the parts."""
         cfg = self.config
         make_injection = partial(AudioInjection, cfg.controlnet, cfg.dit.num_attention_heads)
         self.transformer = DiT(cfg.dit, make_injection, self.dtype, self.scan_layers, self.remat)

@@ -3,6 +3,9 @@
 `cache` holds, by name, the last input frames of each causal convolution: None for the first chunk of a
 video, then what the chunk before returned. `lone_first` says that the chunk's first frame stands alone in
 time: it is neither averaged with the next on the way down nor repeated on the way up.
+
+Convolutions multiply in `dtype` and sum in float32; norms, residuals and what passes between blocks stay
+float32, without which bfloat16 strays by more than 2 % of the output's largest value.
 """
 
 from typing import Any
@@ -62,7 +65,7 @@ class Pointwise(nn.Module):
     def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H W d"]:
         """Applied to every cell alike."""
         kernel, bias = _weights(self, (1, 1, 1), x.shape[-1], self.channels)
-        return x.astype(self.dtype) @ kernel[0, 0, 0] + bias
+        return jnp.matmul(x.astype(self.dtype), kernel[0, 0, 0], preferred_element_type=jnp.float32) + bias
 
 
 class GroupNorm(nn.Module):
@@ -87,7 +90,6 @@ class SpatialNorm(nn.Module):
     """
 
     groups: int
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
@@ -95,8 +97,8 @@ class SpatialNorm(nn.Module):
     ) -> Float[Array, "b F H W c"]:
         """`z` are the latents this chunk is decoded from."""
         normed = GroupNorm(self.groups, name="norm")(x)
-        scale = Pointwise(x.shape[-1], self.dtype, name="conv_y")(z)
-        shift = Pointwise(x.shape[-1], self.dtype, name="conv_b")(z)
+        scale = Pointwise(x.shape[-1], name="conv_y")(z)
+        shift = Pointwise(x.shape[-1], name="conv_b")(z)
         batch, frames, height, width, channels = x.shape
         rows, columns = z.shape[2:4]
         blocks = (batch, frames, rows, height // rows, columns, width // columns, channels)
@@ -134,8 +136,8 @@ class ResBlock(nn.Module):
             if z is None:
                 y = GroupNorm(self.groups, self.eps, name=f"norm{n}")(y)
             else:
-                y = SpatialNorm(self.groups, self.dtype, name=f"norm{n}")(y, z, lone_first)
-            y = nn.silu(y).astype(self.dtype)
+                y = SpatialNorm(self.groups, name=f"norm{n}")(y, z, lone_first)
+            y = nn.silu(y)
             name = f"conv{n}"
             y, new[name] = CausalConv(self.channels, dtype=self.dtype, name=name)(y, past.get(name))
         if x.shape[-1] != self.channels:
@@ -200,7 +202,7 @@ def average_frame_pairs(x: Float[Array, "b f h w c"], lone_first: bool) -> Float
 
 
 def _weights(module: nn.Module, window: tuple[int, ...], inputs: int, outputs: int) -> tuple[Array, Array]:
-    """Kernel and bias of a convolution, in the module's compute type."""
+    """Kernel, in the module's compute type, and bias of a convolution."""
     kernel = module.param("kernel", _kernel_init, (*window, inputs, outputs))
     bias = module.param("bias", nn.initializers.zeros, (outputs,))
-    return kernel.astype(module.dtype), bias.astype(module.dtype)
+    return kernel.astype(module.dtype), bias

@@ -95,7 +95,7 @@ class Decoder(nn.Module):
             if level < len(widths) - 1:
                 doubles_time = level < config.temporal_levels
                 x = Upsample(doubles_time, self.dtype, name=f"level_{level}_up")(x, lone_first)
-        x = SpatialNorm(config.norm_num_groups, self.dtype, name="norm_out")(x, z, lone_first)
+        x = SpatialNorm(config.norm_num_groups, name="norm_out")(x, z, lone_first)
         return conv(nn.silu(x), config.out_channels, "conv_out"), new
 
 
@@ -104,7 +104,7 @@ class VAE3D(nn.Module):
 
     Call its methods by `model.apply(params, video, method="encode")`. Latents are not scaled: multiply a
     sample of the posterior by `config.scaling_factor` for the denoiser, and divide before decoding.
-    Norms are computed in float32 and results are float32, whatever `dtype` the convolutions run in.
+    Convolutions multiply in `dtype`; everything else, and the results, are float32.
     """
 
     config: VAE3DConfig
@@ -155,14 +155,13 @@ class VAE3D(nn.Module):
     ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache]:
         """One chunk of `encode`: 1+4k frames without a cache, then 4k frames with the one returned before."""
         moments, cache = self.encoder(video, cache, lone_first=cache is None)
-        return split_moments(moments.astype(jnp.float32)), cache
+        return split_moments(moments), cache
 
     def decode_chunk(
         self, latents: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
     ) -> tuple[Float[Array, "b F H W 3"], Cache]:
         """One chunk of `decode`; `lone_first` for the first chunk (see `chunk_starts_alone`)."""
-        video, cache = self.decoder(latents, cache, lone_first)
-        return video.astype(jnp.float32), cache
+        return self.decoder(latents, cache, lone_first)
 
 
 def chunk_lengths(total: int, frames_per_chunk: int | None) -> list[int]:
@@ -210,14 +209,13 @@ def check_encode_chunk(frames_per_chunk: int | None, config: VAE3DConfig) -> Non
 
 
 def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_first: bool) -> Array:
-    """Runs an encoder or decoder over chunks of time, handing on the cache. Returns float32.
+    """Runs an encoder or decoder over chunks of time, handing on the cache.
 
     All chunks but the first are alike and run under one scan, so that compile time does not grow with
     their number.
     """
     first, *rest = chunk_lengths(x.shape[1], frames_per_chunk)
     y, cache = half(x[:, :first], None, chunk_starts_alone(0, first, lone_first))
-    y = y.astype(jnp.float32)
     if not rest:
         return y
     module, variables = half.unbind()
@@ -225,7 +223,7 @@ def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_fir
 
     def step(cache: Any, chunk: Array) -> tuple[Cache, Array]:
         y, cache = module.apply(variables, chunk, cache, chunk_starts_alone(1, rest[0], lone_first))
-        return cache, y.astype(jnp.float32)
+        return cache, y
 
     _, ys = jax.lax.scan(step, cache, jnp.moveaxis(chunks, 1, 0))
     ys = jnp.moveaxis(ys, 0, 1)

@@ -80,6 +80,11 @@ def tiled_encode(
     tiling = tiling or Tiling.of(model.config)
 
     def run(tile: Array) -> Array:
+        if min(tile.shape[2:4]) < model.config.spatial_compression_ratio:
+            raise UserError(
+                f"tiles of {tiling.height}x{tiling.width} on {video.shape[2]}x{video.shape[3]} leave one of "
+                f"{tile.shape[2]}x{tile.shape[3]} at the edge, less than a latent cell: choose another size"
+            )
         pieces = encode_pieces(model, params, tile, frames_per_chunk)
         return jnp.concatenate([jnp.concatenate(moments, axis=-1) for moments in pieces], axis=1)
 
