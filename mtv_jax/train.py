@@ -20,6 +20,7 @@ from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
@@ -68,9 +69,9 @@ def main(argv: list[str]) -> int:
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
     check_batch_size(make_mesh(config.mesh), config.data.batch_size)
-    shards = open_shards(config.data.dir)
     config = with_latent_scale(config)
     model, task = make_task(config)
+    shards = open_shards(config.data.dir)
     dataset = make_dataset(shards, config.data.pipeline(task.keys, config.seed))
     identity = to_plain(values)
     identity["data"]["shards"] = _content(shards)
@@ -83,6 +84,7 @@ def with_latent_scale(config: TrainConfig) -> TrainConfig:
     if isinstance(loss, VAELossConfig) or loss.scaling_factor is not None:
         return config
     if not has_encoders(config):
+        existing_directory(config.data.dir)
         raise UserError(
             f"{config.data.dir}: no encoders/ beside the shards to take the latents' scale from; "
             "add --config.loss.scaling_factor=VALUE"

@@ -18,8 +18,8 @@ def stack_layers(
     """A constructor of `length` copies of `block`, whose call is `(carry, *broadcast) -> (carry, None)`.
 
     Use it in `setup`, and call the result by `run_stack`. Scanned, the parameters of all layers are
-    stacked on axis 0 under the name the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is `none`, `block` (keep only the layer's input)
-    or `dots` (keep the outputs of matrix products with weights).
+    stacked on axis 0 under the name the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is
+    `none`, `block` (keep only the layer's input) or `dots` (keep the outputs of products with weights).
     """
     if remat != "none":
         block = nn.remat(block, prevent_cse=not scan, policy=_POLICIES[remat])

@@ -45,13 +45,13 @@ def test_paths_begin_below_params_wherever_the_tree_is():
         ("dense/kernel", (64, 32), P("fsdp", "tensor")),
         # Scanned: the layers in front stay whole.
         ("blocks/dense/kernel", (3, 64, 32), P(None, "fsdp", "tensor")),
-        ("blocks/attn1/to_q/kernel", (3, 64, 6, 16), P(None, "fsdp", "tensor", None)),
-        ("blocks/attn1/to_out/kernel", (3, 6, 16, 64), P(None, "tensor", None, "fsdp")),
+        ("blocks/attn1/to_q/kernel", (3, 64, 96), P(None, "fsdp", "tensor")),
+        ("blocks/attn1/to_out/kernel", (3, 96, 64), P(None, "tensor", "fsdp")),
         ("blocks/ff/down/kernel", (3, 128, 64), P(None, "tensor", "fsdp")),
         ("conv/kernel", (3, 3, 3, 8, 16), P(None, None, None, "fsdp", "tensor")),
         # An axis that does not divide is dropped, for that dimension alone.
         ("conv/kernel", (3, 3, 3, 3, 16), P(None, None, None, None, "tensor")),
-        ("blocks/attn1/to_q/kernel", (64, 3, 16), P("fsdp", None, None)),
+        ("blocks/attn1/to_q/kernel", (64, 15), P("fsdp", None)),
         ("kernel", (64,), P("tensor")),
     ],
 )
