@@ -13,7 +13,7 @@ from configs import common
 def get_config(arg: str = "") -> ConfigDict:
     config = common.get_config(arg)
     config.task = "denoiser"
-    config.num_steps = 180
+    config.num_steps = 220
     config.model = common.model("mtv", "tiny")
     config.model.remat = "none"
 
@@ -32,8 +32,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.learning_rate = 2e-3
     config.optimizer.warmup_steps = 20
     config.optimizer.ema_decay = 0.98
-    config.checkpoint.every = 90
-    config.sample.every = 180
+    config.checkpoint.every = 110
+    config.sample.every = 220
     config.sample.num_inference_steps = 20
     config.sample.guidance_scale = 3.5
     return config

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     started = time.monotonic()
     pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
     if pipe.untrained:
-        print(f"note: {', '.join(pipe.untrained)}: random weights; this video shows that it runs, no more")
+        print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
     video = pipe(
         args.prompt,
         speech=args.speech,

@@ -132,31 +132,15 @@ class Pipeline:
         Raises:
           UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without.
         """
-        size = self._sizes(num_frames, fps, height, width)
+        size = self.defaults.replace(num_frames=num_frames, fps=fps, height=height, width=width)
+        size.check()
         files = {"speech": speech, "effects": effects, "music": music, "audio": audio}
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
         config = GenerateConfig(SamplerConfig(sampler, num_inference_steps), guidance_scale=guidance_scale)
         conditions = self._conditions(prompt, files, demixer, size)
-        noise_key, step_key = jax.random.split(jax.random.key(seed))
-        noise = jax.random.normal(noise_key, self._latent_shape(size))
-        clean = None
-        if keyframes:
-            clean = keyframe_latents(
-                keyframes, self.vae, self.vae_params, size.num_frames, size.height, size.width
-            )
-        latents = generate(
-            self.denoiser,
-            self.denoiser_params,
-            conditions,
-            noise,
-            step_key,
-            self.schedule,
-            config,
-            clean=clean,
-            progress=show_progress if progress else None,
-        )
+        latents = self._latents(conditions, keyframes or {}, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents)[0]
         sound = None
         if files:
@@ -171,12 +155,32 @@ class Pipeline:
             )
         return Video(frames, size.fps, sound, SAMPLE_RATE)
 
-    def _sizes(
-        self, num_frames: int | None, fps: float | Fraction | None, height: int | None, width: int | None
-    ) -> PipelineDefaults:
-        chosen = self.defaults.replace(num_frames=num_frames, fps=fps, height=height, width=width)
-        chosen.check()
-        return chosen
+    def _latents(
+        self,
+        conditions: Mapping[str, Array],
+        keyframes: Mapping[int, Picture],
+        size: PipelineDefaults,
+        config: GenerateConfig,
+        seed: int,
+        progress: bool,
+    ) -> Array:
+        noise_key, step_key = jax.random.split(jax.random.key(seed))
+        clean = None
+        if keyframes:
+            clean = keyframe_latents(
+                keyframes, self.vae, self.vae_params, size.num_frames, size.height, size.width
+            )
+        return generate(
+            self.denoiser,
+            self.denoiser_params,
+            conditions,
+            jax.random.normal(noise_key, self._latent_shape(size)),
+            step_key,
+            self.schedule,
+            config,
+            clean=clean,
+            progress=show_progress if progress else None,
+        )
 
     def _latent_shape(self, size: PipelineDefaults) -> tuple[int, ...]:
         channels = self.vae.config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]

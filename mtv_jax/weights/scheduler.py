@@ -15,8 +15,8 @@ _RENAMED = {
 }
 _SAME = ("num_train_timesteps", "beta_start", "beta_end", "snr_shift_scale", "set_alpha_to_one")
 _PREDICTIONS = {"v_prediction": "v", "epsilon": "epsilon"}
-_FIXED = {"beta_schedule": "scaled_linear", "clip_sample": False, "trained_betas": None}
-_HARMLESS = ("clip_sample_range", "sample_max_value", "steps_offset", "prediction_type")
+_FIXED = {"beta_schedule": "scaled_linear", "clip_sample": False, "steps_offset": 0, "trained_betas": None}
+_HARMLESS = ("clip_sample_range", "sample_max_value", "prediction_type")
 _OURS = ("zero_snr_on", "step_to", "x0_level")
 _DEFAULTS = {"zero_terminal_snr": False, "spacing": "leading", "snr_shift_scale": 3.0, "step_to": "stride"}
 _FILE = "scheduler_config.json"

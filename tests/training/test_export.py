@@ -1,0 +1,74 @@
+"""A finished training becomes a folder that samples."""
+
+import numpy as np
+import pytest
+from pipelines import SIZE, SMALL
+
+from mtv_jax import Pipeline, convert
+from mtv_jax import train as command
+from mtv_jax.curation.encoders import Encoders
+from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
+from mtv_jax.data.shards import write_shards
+from mtv_jax.io.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def shards(pipeline_folder, tmp_path_factory):
+    """Four random clips that fit the smallest pipeline, its encoders beside them."""
+    folder, rng = tmp_path_factory.mktemp("shards"), np.random.default_rng(0)
+
+    def record(i: int) -> ClipRecord:
+        shapes = {"latents_mean": (2, 4, 4, 4), "latents_logvar": (2, 4, 4, 4), "text": (7, 8)}
+        shapes |= dict.fromkeys(("speech", "effects", "music"), (5, 2, 8))
+        arrays = {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+        source = ClipSource("noise.mp4", "0" * 64, i, i + 1, (1, 12), "CC0")
+        name = clip_id(source.sha256, i, i + 1, source.time_base)
+        return ClipRecord(name, "noise", (12, 1), 5, 32, 32, source, arrays)
+
+    write_shards(folder, [record(i) for i in range(4)], kind="latents")
+    Encoders.from_pretrained(pipeline_folder).save(folder / "encoders", SIZE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workdir(shards, tmp_path_factory):
+    """A training of four steps, sampled once."""
+    path = tmp_path_factory.mktemp("run")
+    arguments = [
+        "--config=configs/tiny.py",
+        f"--workdir={path}",
+        f"--config.data.dir={shards}",
+        f"--config.model.overrides={SMALL['mtv']}",
+        "--config.num_steps=4",
+        "--config.data.batch_size=2",
+        "--config.data.text_length=24",
+        "--config.sample.every=4",
+        "--config.sample.num_inference_steps=2",
+        "--config.compilation_cache=",
+    ]
+    assert command.main(arguments) == 0
+    return path
+
+
+def test_a_training_directory_samples(workdir):
+    pipe = Pipeline.from_pretrained(workdir)
+    assert pipe.defaults == SIZE
+    assert pipe("noise", num_inference_steps=2, progress=False).frames.shape == (5, 32, 32, 3)
+
+
+def test_samples_are_written_while_it_trains(workdir):
+    names = {path.name for path in (workdir / "samples").iterdir()}
+    assert {"step_000004_sample.mp4", "step_000004_sample.gif"} <= names
+
+
+def test_convert_writes_the_same_folder(workdir, tmp_path):
+    convert.main(["--from", "train", "--in", str(workdir), "--out", str(tmp_path / "out")])
+    written = "controlnet/model.safetensors"
+    assert (tmp_path / "out" / written).read_bytes() == (workdir / "pipeline" / written).read_bytes()
+    with pytest.raises(UserError, match="exists already"):
+        convert.main(["--in", str(workdir), "--out", str(tmp_path / "out")])
+
+
+def test_a_directory_without_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such directory"):
+        convert.main(["--in", str(tmp_path), "--out", str(tmp_path / "out")])

@@ -1,0 +1,127 @@
+"""Folders of networks: what is written is what is read, and what does not fit is named."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from pipelines import make_small
+from safetensors.numpy import load_file, save_file
+
+from mtv_jax import load_model, save_model
+from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.io.errors import UserError
+from mtv_jax.weights.pretrained import is_untrained
+from mtv_jax.weights.scheduler import config_from_json, config_to_json
+
+
+@pytest.mark.parametrize("part", ["", "vae", "text_encoder"])
+def test_round_trip_is_exact(pipeline_folder, tmp_path, part):
+    model, params = load_model(pipeline_folder / part)
+    save_model(tmp_path / "again", model, params)
+    again, same = load_model(tmp_path / "again")
+    assert again.config == model.config
+    jax.tree.map(np.testing.assert_array_equal, params, same)
+
+
+def test_files_have_the_names_of_diffusers(pipeline_folder):
+    tensors = load_file(pipeline_folder / "transformer/diffusion_pytorch_model.safetensors")
+    assert tensors["transformer_blocks.0.attn1.to_q.weight"].shape == (16, 16)
+    assert tensors["patch_embed.pos_embedding"].shape == (1, 24 + 2 * 2 * 2, 16)
+    config = json.loads((pipeline_folder / "transformer/config.json").read_text())
+    assert config["_class_name"] == "CogVideoXTransformer3DModel"
+
+
+def spoil_tensors(folder, change):
+    path = folder / "transformer/diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+
+
+def spoil_config(folder, **values):
+    path = folder / "transformer/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: spoil_tensors(f, lambda t: t.pop("proj_out.bias")), r"missing tensors: proj_out\.bias"),
+        (lambda f: spoil_tensors(f, lambda t: t.update(x=np.zeros(1))), "tensors nothing uses: x"),
+        (
+            lambda f: spoil_tensors(f, lambda t: t.update({"proj_out.bias": np.zeros(3)})),
+            r"proj_out\.bias has shape \(3,\)",
+        ),
+        (lambda f: spoil_config(f, num_layer=2), "unknown keys num_layer"),
+        (lambda f: spoil_config(f, activation_fn="relu"), "relu"),
+        (lambda f: spoil_config(f, _class_name="Flux"), "class 'Flux'.*CogVideoXTransformer3DModel"),
+        (lambda f: (f / "transformer/config.json").unlink(), r"config\.json: no such file"),
+        (
+            lambda f: (f / "transformer/diffusion_pytorch_model.safetensors").write_bytes(b"x" * 20),
+            "not a readable safetensors file",
+        ),
+        (
+            lambda f: (f / "transformer/diffusion_pytorch_model.safetensors").unlink(),
+            r"no \.safetensors file",
+        ),
+        (lambda f: (f / "controlnet/model.safetensors").unlink(), r"controlnet: no \.safetensors"),
+    ],
+)
+def test_what_does_not_fit_is_named(pipeline_folder, tmp_path, spoil, message):
+    shutil.copytree(pipeline_folder, tmp_path / "copy")
+    spoil(tmp_path / "copy")
+    with pytest.raises(UserError, match=message):
+        load_model(tmp_path / "copy")
+
+
+def test_controlnet_with_a_missing_tensor_is_named(pipeline_folder, tmp_path):
+    shutil.copytree(pipeline_folder, tmp_path / "copy")
+    path = tmp_path / "copy/controlnet/model.safetensors"
+    tensors = load_file(path)
+    del tensors["injection.music_modulation.bias"]
+    save_file(tensors, path)
+    with pytest.raises(UserError, match="missing.*music_modulation/bias"):
+        load_model(tmp_path / "copy")
+
+
+def test_untrained_weights_come_from_their_seed(pipeline_folder, tmp_path):
+    values = json.loads((pipeline_folder / "text_encoder/config.json").read_text())
+    (tmp_path / "random").mkdir()
+    (tmp_path / "random/config.json").write_text(json.dumps(values | {"_untrained_seed": 5}))
+    assert is_untrained(tmp_path / "random")
+    assert not is_untrained(pipeline_folder / "text_encoder")
+    _, params = load_model(tmp_path / "random")
+    jax.tree.map(np.testing.assert_array_equal, params, make_small("t5", seed=5)[1])
+
+
+@pytest.mark.parametrize(
+    "config", [ScheduleConfig(), ScheduleConfig.cogvideox_2b(), ScheduleConfig.released()], ids=str
+)
+def test_schedules_survive_their_file(config):
+    assert config_from_json(config_to_json(config)) == config
+
+
+def test_schedule_of_diffusers_is_read():
+    values = {
+        "_class_name": "CogVideoXDPMScheduler",
+        "_diffusers_version": "0.31.0",
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "clip_sample_range": 1.0,
+        "num_train_timesteps": 1000,
+        "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": True,
+        "sample_max_value": 1.0,
+        "set_alpha_to_one": True,
+        "snr_shift_scale": 1.0,
+        "steps_offset": 0,
+        "timestep_spacing": "trailing",
+        "trained_betas": None,
+    }
+    assert config_from_json(values) == ScheduleConfig.cogvideox_5b()
+    with pytest.raises(UserError, match="clip_sample"):
+        config_from_json(values | {"clip_sample": True})
