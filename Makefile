@@ -1,5 +1,6 @@
 # Targets set themselves up: a virtual environment in the checkout, with the newest Python from 3.13 down to
-# 3.11 that really runs. `make PYTHON=/path/to/python VENV=.venv-other test` uses another.
+# 3.11 that really runs. `make PYTHON=/path/to/python VENV=.venv-other test` uses another; an environment that is
+# there keeps its Python.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -67,4 +68,4 @@ bench: setup  ## step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

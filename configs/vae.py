@@ -2,7 +2,8 @@
 
     python -m mtv_jax.train --config configs/vae.py:tiny --config.data.dir=frames
 
-The tiny one reaches about 22 dB of PSNR on the clip of `make demo`. Without `:tiny` it has CogVideoX's size.
+The tiny one trains on the package's clip if `data.dir` is not given, and reaches about 22 dB of PSNR on it.
+Without `:tiny` it has CogVideoX's size.
 """
 
 from ml_collections import ConfigDict
@@ -20,6 +21,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = common.model("vae3d", VARIANTS[arg])
     config.loss = ConfigDict({"kind": "l1", "kl_weight": 1e-6, "motion_weight": 0.5})
     if arg == "tiny":
+        config.data.dir = "bundled"
         config.num_steps = 200
         config.data.batch_size = 2
         config.optimizer.learning_rate = 3e-3

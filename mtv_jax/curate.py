@@ -1,20 +1,11 @@
 """`python -m mtv_jax.curate`: from a folder of videos to shards, and shards checked."""
 
 import argparse
-from fractions import Fraction
 from pathlib import Path
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import frame_rate, parser, run
 from mtv_jax.io.errors import UserError
-
-
-def _fraction(text: str) -> Fraction:
-    """A frame rate: 24, 23.976 or 24000/1001."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
     build.add_argument("--frames-only", action="store_true", help="keep pixels, to train an autoencoder")
     build.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: the encoders')")
-    build.add_argument("--fps", type=_fraction, help="frames a second (default: the encoders')")
+    build.add_argument("--fps", type=frame_rate, help="frames a second (default: the encoders')")
     build.add_argument("--height", type=int, help="pixels (default: the encoders')")
     build.add_argument("--width", type=int, help="pixels (default: the encoders')")
     build.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
@@ -62,7 +53,10 @@ def _build(args: argparse.Namespace) -> None:
     defaults = read_defaults(pipeline_folder(args.encoders))
     size = defaults.replace(num_frames=args.num_frames, fps=args.fps, height=args.height, width=args.width)
     config = BuildConfig(
-        size, stride=args.stride or size.num_frames, frames_only=args.frames_only, demixer=args.demixer
+        size,
+        stride=size.num_frames if args.stride is None else args.stride,
+        frames_only=args.frames_only,
+        demixer=args.demixer,
     )
     encoders = None if args.frames_only else Encoders.from_pretrained(args.encoders, args.vae)
     manifest = build_shards(args.videos, args.out, encoders, config)

@@ -67,6 +67,9 @@ def main(argv: list[str]) -> None:
     models = find_demixer(options.demixer).models()
     rate = options.sample_rate or info.sample_rate
     files = {name: out / f"{name}.{options.format}" for name in TRACKS}
+    for path in (*files.values(), out / "demix.json"):
+        if path.exists():
+            raise UserError(f"{path}: exists already; give another --out")
     writers = _separate(mix, info, options.demixer, files, rate)
     reports = {name: _report(files[name], writers[name], models[name]) for name in TRACKS}
     write_json(

@@ -16,11 +16,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command; 1 if no video could be measured."""
+    """Runs the command; 2 if no video could be measured."""
     args = _parser().parse_args(argv)
     files = [file for path in args.videos for file in _files(path)]
+    from mtv_jax.evaluation.av_align import optical_flow
     from mtv_jax.evaluation.report import alignment_report
 
+    optical_flow()  # told once if it is missing, not once a video
     report = alignment_report(files)
     write_json(args.out / "results.json", report)
     summary = report["summary"]
@@ -29,7 +31,7 @@ def main(argv: list[str]) -> int:
     print(
         f"{summary['metric']}: {summary['mean']} over {summary['videos']} videos, {summary['failed']} failed"
     )
-    return 0 if summary["videos"] else 1
+    return 0 if summary["videos"] else 2
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,11 +2,10 @@
 
 import argparse
 import time
-from fractions import Fraction
 from pathlib import Path
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import frame_rate, parser, run
 from mtv_jax.io.errors import UserError
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
@@ -36,11 +35,17 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
     top.add_argument("--steps", type=int, default=50, help="sampling steps")
     top.add_argument("--guidance", type=float, default=3.5, help="pull of text and sound; 1 is none")
+    top.add_argument(
+        "--guidance-schedule",
+        choices=("constant", "dynamic", "dynamic_diffusers"),
+        default="constant",
+        help="how guidance goes over the steps",
+    )
     top.add_argument("--sampler", choices=SAMPLERS, default="dpm++", help="how to step")
     top.add_argument("--num-frames", type=int, help="1 + 4k (default: the model's)")
     top.add_argument("--height", type=int, help="pixels, divisible by 16 (default: the model's)")
     top.add_argument("--width", type=int, help="pixels, divisible by 16 (default: the model's)")
-    top.add_argument("--fps", type=Fraction, help="frames a second (default: the model's)")
+    top.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
@@ -72,14 +77,16 @@ def main(argv: list[str]) -> None:
         width=args.width,
         num_inference_steps=args.steps,
         guidance_scale=args.guidance,
+        guidance=args.guidance_schedule,
         sampler=args.sampler,
         seed=args.seed,
     )
     video.save(args.out)
     count, height, width, _ = video.frames.shape
+    sound = "silent" if video.audio is None or args.out.suffix.lower() == ".gif" else "with sound"
     print(
         f"{args.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
-        f"{'with sound' if video.audio is not None else 'silent'}, made in {time.monotonic() - started:.1f} s"
+        f"{sound}, made in {time.monotonic() - started:.1f} s"
     )
 
 
@@ -87,8 +94,10 @@ def _keyframes(options: list[str]) -> dict[int, str]:
     pictures = {}
     for option in options:
         frame, separator, file = option.partition("=")
-        if not separator or not frame.isdigit() or not file:
+        if not separator or not frame.isdecimal() or not file:
             raise UserError(f"--keyframe {option}: must be FRAME=FILE, such as 0=first.png")
+        if int(frame) in pictures:
+            raise UserError(f"--keyframe {option}: frame {frame} has a picture already")
         pictures[int(frame)] = file
     return pictures
 

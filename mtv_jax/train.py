@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import importlib.resources
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet, open_shards
+from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io import cli
@@ -22,7 +24,7 @@ from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config, make_model
-from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate
+from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.export import encoders_folder, export, has_encoders
@@ -32,15 +34,16 @@ from mtv_jax.training.tasks import (
     Task,
     VAELossConfig,
     denoiser_task,
-    to_unit,
     vae_task,
 )
 from mtv_jax.typing import Params
+from mtv_jax.weights.folder import pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import load_config as load_model_config
 from mtv_jax.weights.pretrained import load_model
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 AUDIO_MODELS = ("mtv",)
+BUNDLED = "bundled"
 
 
 def main(argv: list[str]) -> int:
@@ -54,13 +57,14 @@ def main(argv: list[str]) -> int:
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
+    job = make_job(config, values, workdir)
     try:
-        state = fit(make_job(config, values, workdir))
+        state = fit(job)
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"checkpoints and metrics: {workdir}")
-    if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(config)):
+    if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config)):
         export(workdir, workdir / "pipeline")
         print(f"pipeline folder: {workdir / 'pipeline'}")
     return 0
@@ -69,13 +73,35 @@ def main(argv: list[str]) -> int:
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
     check_batch_size(make_mesh(config.mesh), config.data.batch_size)
-    config = with_latent_scale(config)
+    # Mistakes in the model are told before any data is made or read.
+    make_config(config.model.name, config.model.variant, config.model.overrides)
+    config = with_latent_scale(with_bundled_data(config, workdir))
     model, task = make_task(config)
     shards = open_shards(config.data.dir)
     dataset = make_dataset(shards, config.data.pipeline(task.keys, config.seed))
     identity = to_plain(values)
-    identity["data"]["shards"] = _content(shards)
+    identity["data"] |= {"dir": config.data.dir, "shards": _content(shards)}
     return Job(config, task, dataset, workdir, identity, make_sample_fn(config, model, task, shards))
+
+
+def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
+    """The config with `data.dir` "bundled" replaced: shards of the clip that comes with the package.
+
+    They are made in the workdir, by the encoders of the preset `tiny`, unless they are there already.
+    """
+    if config.data.dir != BUNDLED:
+        return config
+    folder, frames_only = workdir / "shards", config.task == "vae"
+    if not (folder / "manifest.json").exists():
+        from mtv_jax.curation.build import BuildConfig, build_shards
+        from mtv_jax.curation.encoders import Encoders
+
+        clips = Path(str(importlib.resources.files("mtv_jax.assets"))) / "clips"
+        size = read_defaults(pipeline_folder("tiny"))
+        size = size.replace(num_frames=5) if frames_only else size
+        encoders = None if frames_only else Encoders.from_pretrained("tiny")
+        build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))
+    return replace(config, data=replace(config.data, dir=str(folder)))
 
 
 def with_latent_scale(config: TrainConfig) -> TrainConfig:
@@ -126,7 +152,7 @@ def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> Sampl
     def reconstruct(params: Params, video: jax.Array) -> jax.Array:
         mean, _ = model.apply(params, to_unit(video), method="encode")
         decoded = model.apply(params, mean, method="decode")
-        return jnp.clip(jnp.round((decoded + 1) * 127.5), 0, 255).astype(jnp.uint8)
+        return to_bytes(decoded)
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         decoded = np.asarray(reconstruct(params, clips))

@@ -7,15 +7,12 @@ s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel
 
 from typing import Any, TypedDict
 
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
-__all__ = ["Array", "AudioFeatures", "Batch", "Float", "Int", "Key", "Params", "PyTree", "UInt8"]
+__all__ = ["Array", "Batch", "Float", "Int", "Key", "Params", "UInt8"]
 
 Params = dict[str, Any]
 """Flax variables: `{"params": nested dict of arrays}`, as `model.apply(params, ...)` takes them."""
-
-AudioFeatures = dict[str, Float[Array, "b F L c"]]
-"""Features per video frame of the tracks `speech`, `effects` and `music`."""
 
 
 class Batch(TypedDict, total=False):

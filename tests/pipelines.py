@@ -56,5 +56,5 @@ def write_pipeline(folder: Path) -> Path:
     save_model(folder / "text_encoder", *make_small("t5"))
     write_json(folder / "audio_encoder" / "config.json", MEL)
     save_schedule(folder / "scheduler", ScheduleConfig())
-    write_json(folder / "model_index.json", index_json({}, SIZE))
+    write_json(folder / "model_index.json", index_json(SIZE))
     return folder

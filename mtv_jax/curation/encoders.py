@@ -55,7 +55,7 @@ class Encoders:
         with atomic_directory(out) as temporary:
             for name, path in self.folders.items():
                 link_tree(path, temporary / name)
-            write_json(temporary / "model_index.json", index_json({}, size))
+            write_json(temporary / "model_index.json", index_json(size))
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,16 +73,22 @@ def motion(frames: np.ndarray) -> np.ndarray:
 
     Farneback's flow on grey pictures; the first frame has the value of the second.
     """
+    cv2 = optical_flow()
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    values = []
+    for before, after in itertools.pairwise(grey):
+        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        values.append(float(np.linalg.norm(flow, axis=-1).mean()))
+    return np.array([*values[:1], *values])
+
+
+def optical_flow() -> Any:
+    """OpenCV. Raises UserError if it is not installed."""
     try:
         import cv2
     except ImportError as error:
         raise UserError("optical flow needs OpenCV: pip install 'mtv_jax[eval]'") from error
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    values = []
-    for before, after in itertools.pairwise(grey):
-        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)  # pyright: ignore
-        values.append(float(np.linalg.norm(flow, axis=-1).mean()))
-    return np.array([*values[:1], *values])
+    return cv2
 
 
 def peak_times(values: np.ndarray, fps: float) -> list[float]:

@@ -1,13 +1,27 @@
 """What every command does alike: a parser that shows defaults, one line for an error, exit codes."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import NoReturn
 
 from mtv_jax.io.errors import UserError
+
+_USERS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""What the user has to change: a full disk, a folder that may not be written, a file where a folder should be."""
 
 DEBUG = "MTV_JAX_DEBUG"
 """Environment variable: if set, failures show their traceback."""
@@ -20,6 +34,14 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+
+
+def frame_rate(text: str) -> Fraction:
+    """A frame rate: 24, 23.976 or 24000/1001."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:
@@ -43,6 +65,10 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
         # The reader left (`| head`): not an error; give the exit's own flush somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        code = _fail(
+            f"error: {error.filename or 'file'}: {error.strerror}", 2 if error.errno in _USERS else 1
+        )
     except Exception as error:
         code = _fail(f"error: {type(error).__name__}: {error}", 1)
     sys.exit(code)

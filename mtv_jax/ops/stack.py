@@ -6,7 +6,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-_POLICIES = {
+REMAT_POLICIES = {
+    "none": None,
     "block": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
 }
@@ -22,7 +23,7 @@ def stack_layers(
     `none`, `block` (keep only the layer's input) or `dots` (keep the outputs of products with weights).
     """
     if remat != "none":
-        block = nn.remat(block, prevent_cse=not scan, policy=_POLICIES[remat])
+        block = nn.remat(block, prevent_cse=not scan, policy=REMAT_POLICIES[remat])
     if scan:
         return nn.scan(
             block,

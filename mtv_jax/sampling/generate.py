@@ -29,9 +29,10 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
-from mtv_jax.typing import Array, Float, Key, Params
+from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 TRACKS = ("speech", "effects", "music")
+CONDITIONS = ("text", *TRACKS)
 
 Conditions = Mapping[str, Array]
 """`text` [b l d] and, for a model with sound, the tracks [b F L c]."""
@@ -128,5 +129,9 @@ def decode_latents(vae: Any, vae_params: Params, latents: Float[Array, "b f h w 
 
 @partial(jax.jit, static_argnums=0)
 def _decode(vae: Any, params: Params, latents: Array) -> Array:
-    video = vae.apply(params, latents / vae.config.scaling_factor, method="decode")
+    return to_bytes(vae.apply(params, latents / vae.config.scaling_factor, method="decode"))
+
+
+def to_bytes(video: Float[Array, "b F H W 3"]) -> UInt8[Array, "b F H W 3"]:
+    """[-1, 1] to bytes, rounded and clipped."""
     return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

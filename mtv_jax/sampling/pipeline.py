@@ -16,12 +16,13 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.tracks import load_tracks, read_mix
+from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.mtv import MTV
-from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate
+from mtv_jax.sampling.generate import CONDITIONS, GenerateConfig, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.video import Video
 from mtv_jax.sharding.rules import tree_shardings
@@ -104,7 +105,8 @@ class Pipeline:
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int = 50,
-        guidance_scale: float = 3.5,
+        guidance_scale: float | Mapping[str, float] = 3.5,
+        guidance: GuidanceKind = "constant",
         sampler: SamplerName = "dpm++",
         seed: int = 0,
         progress: bool = True,
@@ -120,7 +122,9 @@ class Pipeline:
           fps: frames a second.
           height, width: pixels, divisible by 16.
           num_inference_steps: steps of the sampler.
-          guidance_scale: of text and sound jointly; 1 is none.
+          guidance_scale: of text and sound jointly; 1 is none. A dict gives `text`, `speech`, `effects` and
+            `music` scales of their own (those left out have 1), at one network branch for each that differs.
+          guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
           seed: the same seed and inputs give the same video.
           progress: show it, on stderr.
@@ -138,7 +142,7 @@ class Pipeline:
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
-        config = GenerateConfig(SamplerConfig(sampler, num_inference_steps), guidance_scale=guidance_scale)
+        config = _generate_config(SamplerConfig(sampler, num_inference_steps), guidance_scale, guidance)
         conditions = self._conditions(prompt, files, demixer, size)
         latents = self._latents(conditions, keyframes or {}, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents)[0]
@@ -196,6 +200,16 @@ class Pipeline:
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
             conditions |= {name: jnp.asarray(x)[None] for name, x in features.items()}
         return conditions
+
+
+def _generate_config(
+    sampler: SamplerConfig, scale: float | Mapping[str, float], guidance: GuidanceKind
+) -> GenerateConfig:
+    if not isinstance(scale, Mapping):
+        return GenerateConfig(sampler, guidance, float(scale))
+    if unknown := sorted(set(scale) - set(CONDITIONS)):
+        raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(CONDITIONS)}")
+    return GenerateConfig(sampler, guidance, 1.0, tuple(scale.items()))
 
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:

@@ -6,11 +6,15 @@ from typing import Any
 
 from mtv_jax.data.pipeline import DataConfig
 from mtv_jax.io.errors import UserError
+from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
+
+MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
+"""The networks that each task trains."""
 
 MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir")
 """Keys (or whole sections) that a run may be resumed with other values of. The others say what is
@@ -27,6 +31,10 @@ class ModelSection:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
     remat: str = "none"
+
+    def __post_init__(self):
+        if self.remat not in REMAT_POLICIES:
+            raise UserError(f"config.model.remat {self.remat!r}: must be one of {', '.join(REMAT_POLICIES)}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,11 @@ class TrainConfig:
     compilation_cache: str = "auto"
 
     def __post_init__(self):
+        if self.model.name not in MODELS[self.task]:
+            known = " or ".join(MODELS[self.task])
+            raise UserError(f"config.model.name {self.model.name!r}: the task {self.task!r} trains {known}")
+        if self.sample.num < 1 or self.sample.num_inference_steps < 1:
+            raise UserError("config.sample.num and config.sample.num_inference_steps: must be at least 1")
         if self.num_steps < 1:
             raise UserError(f"config.num_steps {self.num_steps}: must be at least 1")
         if self.checkpoint.every < 1 or self.checkpoint.keep < 1:

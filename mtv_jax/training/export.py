@@ -8,14 +8,16 @@ import jax
 import numpy as np
 
 from mtv_jax.data.shards import open_shards
+from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, train_config
-from mtv_jax.training.tasks import to_unit
+from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.pretrained import write_model
+from mtv_jax.weights.scheduler import save_schedule
 
 _CLIPS = 16
 """Clips that the scale of the latents is measured on."""
@@ -33,12 +35,13 @@ def export(workdir: Path, out: Path) -> None:
     section = config.model
     network = make_config(section.name, section.variant, section.overrides)
     with atomic_directory(out) as temporary:
-        if config.task == "vae":
+        if isinstance(config.loss, VAELossConfig):
             scale = 1 / latent_deviation(make_model(section.name, network), params, Path(config.data.dir))
             network = dataclasses.replace(network, scaling_factor=round(scale, 6))
             write_model(temporary / "vae", make_model(section.name, network), params)
         else:
             link_encoders(encoders_folder(config), temporary)
+            save_schedule(temporary / "scheduler", config.loss.schedule)
             folder = temporary / "transformer" if section.name == "dit" else temporary
             write_model(folder, make_model(section.name, network), params)
 

@@ -50,6 +50,9 @@ class OptimizerConfig:
             raise UserError(f"optimizer.ema_decay {self.ema_decay}: must be at least 0 and below 1")
         check_syntax(self.decay, "optimizer.decay")
         check_syntax(self.trainable, "optimizer.trainable")
+        for entry in self.lr_factors:
+            if isinstance(entry, str) or len(entry) != 2:
+                raise UserError(f"optimizer.lr_factors: {entry!r} is not a pair ('expression', factor)")
         check_syntax((pattern for pattern, _ in self.lr_factors), "optimizer.lr_factors")
 
 

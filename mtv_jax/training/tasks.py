@@ -7,11 +7,12 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, stratified_timesteps
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import Array, Float, Key, Params, UInt8
+from mtv_jax.typing import Array, Float, Key, Params
 
 TRACKS = ("speech", "effects", "music")
 NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
@@ -66,18 +67,18 @@ def vae_task(model: Any, config: VAELossConfig) -> Task:
         mean, logvar = model.apply(params, video, method="encode")
         decoded = model.apply(params, sample_posterior(key, mean, logvar), method="decode")
         distance = _distance(config.kind, decoded, video)
-        moving = _distance(config.kind, jnp.diff(decoded, axis=1), jnp.diff(video, axis=1))
+        still = video.shape[1] == 1  # a single frame has no motion, and the mean of nothing is no number
+        moving = (
+            jnp.zeros(())
+            if still
+            else _distance(config.kind, jnp.diff(decoded, axis=1), jnp.diff(video, axis=1))
+        )
         kl = 0.5 * jnp.mean(mean**2 + jnp.exp(logvar) - 1 - logvar)
         psnr = 10 * jnp.log10(4 / jnp.maximum(jnp.mean((decoded - video) ** 2), 1e-10))
         total = distance + config.kl_weight * kl + config.motion_weight * moving
         return total, {"reconstruction": distance, "motion": moving, "kl": kl, "psnr": psnr}
 
     return Task(init, loss, ("video",))
-
-
-def to_unit(video: UInt8[Array, "b F H W 3"]) -> Float[Array, "b F H W 3"]:
-    """Bytes to [-1, 1]."""
-    return video.astype(jnp.float32) / 127.5 - 1
 
 
 def sample_posterior(

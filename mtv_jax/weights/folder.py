@@ -19,7 +19,7 @@ _INDEX = "model_index.json"
 
 @dataclass(frozen=True)
 class PipelineDefaults:
-    """Length, frame rate and size of a video, and how its prompt is encoded: by default CogVideoX's.
+    """Length, frame rate and size of a video, and how its prompt is encoded: by default MTV's.
 
     `text_length` is in tokens; `text_padding` is `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
     """
@@ -88,16 +88,17 @@ def pipeline_folder(path: str | os.PathLike) -> Path:
 
 
 def read_defaults(folder: Path) -> PipelineDefaults:
-    """The sizes noted in a folder's `model_index.json` under `_defaults` (ours), or CogVideoX's."""
+    """The sizes noted in a folder's `model_index.json` under `_defaults` (ours).
+
+    A folder without has those of CogVideoX, 8 frames a second, or with a controlnet those of MTV, 24 a second.
+    """
     path = folder / _INDEX
-    return (
-        PipelineDefaults.from_json(read_json(path).get("_defaults", {}))
-        if path.exists()
-        else PipelineDefaults()
-    )
+    noted = read_json(path).get("_defaults") if path.exists() else None
+    if noted is not None:
+        return PipelineDefaults.from_json(noted)
+    return PipelineDefaults(fps=Fraction(24 if (folder / "controlnet").is_dir() else 8))
 
 
-def index_json(parts: dict[str, str], defaults: PipelineDefaults) -> dict[str, Any]:
-    """A `model_index.json`: class of the pipeline, classes of its parts, and our defaults."""
-    named = {name: ["mtv_jax", class_name] for name, class_name in parts.items()}
-    return {"_class_name": "MTVPipeline", **named, "_defaults": defaults.to_json()}
+def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
+    """A `model_index.json` of ours: the parts are the folders beside it."""
+    return {"_class_name": "MTVPipeline", "_defaults": defaults.to_json()}

@@ -1,6 +1,5 @@
 """Names of the released MTV checkpoint (SwissArmyTransformer state dict) and our parameters."""
 
-from mtv_jax.models.mtv.config import MTVConfig
 from mtv_jax.weights.rules import BATCHED, CONV1D, CONV2D, LINEAR, Layout, Rule
 
 PREFIX = "model.diffusion_model."
@@ -95,11 +94,3 @@ def _controlnet() -> list[Rule]:
 
 
 RULES: tuple[Rule, ...] = (*_backbone(), *_injection(), *_controlnet())
-
-
-def released_config(num_speakers: int = 1) -> MTVConfig:
-    """The configuration of the released checkpoints: `single` (1 speaker) or `multi` (2)."""
-    from dataclasses import replace
-
-    config = MTVConfig.mtv_5b()
-    return replace(config, controlnet=replace(config.controlnet, num_speakers=num_speakers))

@@ -48,7 +48,7 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
         ((*VAE, "--config.data.batch_size=1.5"), "must be a whole number"),
         ((*VAE, "--config.data=1"), "config.data: a section"),
         ((*VAE, "--config.seed=a"), "must be a whole number"),
-        (VAE, "config.data.dir: not given; add --config.data.dir=VALUE"),
+        (("--config", "configs/vae.py"), "config.data.dir: not given; add --config.data.dir=VALUE"),
         ((*VAE, "--config.data.dir=nowhere"), "nowhere: no such directory"),
         ((*VAE, "--config.data.dir=x", "--config.mesh.data=3"), "needs 3 device"),
         ((*VAE, "--config.data.dir=x", "--config.data.batch_size=0"), "batch size 0"),
@@ -56,6 +56,10 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
         ((*VAE, "--config.data.dir=x", "--config.model.overrides={'x': 1}"), "vae3d.x: no such field"),
         ((*VAE, "--config.data.dir=x", "--config.model.dtype=int8"), "must be one of float32, bfloat16"),
         ((*VAE, "--config.task=gan"), "must be one of denoiser, vae"),
+        ((*VAE, "--config.task=denoiser"), "the task 'denoiser' trains mtv or dit"),
+        (("--config", "configs/tiny.py", "--config.model.remat=all"), "must be one of none, block, dots"),
+        ((*VAE, "--config.sample.num=0"), "must be at least 1"),
+        ((*VAE, "--config.optimizer.lr_factors=('.*', 0.1)"), "not a pair"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message, tmp_path):
@@ -70,3 +74,15 @@ def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):
     done = train(*VAE, "--config.nun_steps=5", "--workdir", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr == "error: config.nun_steps: unknown key; did you mean config.num_steps?\n"
+
+
+def test_without_data_the_bundled_clip_is_used(train, tmp_path):
+    arguments = [
+        *("--config", "configs/tiny.py", "--config.num_steps=2", "--config.data.batch_size=1"),
+        "--config.model.overrides={'dit': {'num_layers': 1}}",
+        *("--config.sample.every=0", "--workdir", tmp_path / "run"),
+    ]
+    done = train(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 2
+    assert (tmp_path / "run/pipeline/controlnet/model.safetensors").exists()

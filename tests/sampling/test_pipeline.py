@@ -8,6 +8,7 @@ from mtv_jax import sample as command
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe, write_image
+from mtv_jax.sampling.generate import CONDITIONS
 from mtv_jax.sampling.keyframes import keyframe_latents
 
 STEPS = {"num_inference_steps": 2, "progress": False}
@@ -43,7 +44,7 @@ def test_seed_decides_the_video(pipe, sounds):
 
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
-def test_each_track_changes_the_latents(pipe, sounds, track):
+def test_each_track_changes_its_own_condition_alone(pipe, sounds, track):
     conditions = pipe._conditions("a rabbit", sounds, "dfn3+hpss", pipe.defaults)
     silent = pipe._conditions(
         "a rabbit", {k: v for k, v in sounds.items() if k != track}, "dfn3+hpss", pipe.defaults
@@ -52,6 +53,14 @@ def test_each_track_changes_the_latents(pipe, sounds, track):
     others = [name for name in conditions if name != track]
     for name in others:
         np.testing.assert_array_equal(conditions[name], silent[name])
+
+
+def test_tracks_may_pull_with_scales_of_their_own(pipe, sounds):
+    joint = pipe("a rabbit", **sounds, **STEPS, guidance_scale=2.0).frames
+    same = pipe("a rabbit", **sounds, **STEPS, guidance_scale=dict.fromkeys(CONDITIONS, 2.0)).frames
+    np.testing.assert_array_equal(joint, same)
+    speech = pipe("a rabbit", **sounds, **STEPS, guidance_scale={"speech": 9.0}).frames
+    assert np.abs(joint.astype(int) - speech).max() > 0
 
 
 def test_first_keyframe_is_kept(pipe, tmp_path):
@@ -94,6 +103,7 @@ def test_saved_file_plays_in_step(pipe, sounds, tmp_path):
         ({"width": 8}, "width 8"),
         ({"sampler": "euler"}, "euler"),
         ({"num_inference_steps": 0}, "num_steps"),
+        ({"guidance_scale": {"voice": 2.0}}, "guidance_scale of voice"),
         ({"speech": "missing.wav"}, r"missing\.wav: no such file"),
         ({"keyframes": {9: np.zeros((8, 8, 3), np.uint8)}}, "keyframe 9"),
     ],
