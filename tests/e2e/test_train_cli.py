@@ -56,7 +56,10 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
         ((*VAE, "--config.data.dir=x", "--config.model.overrides={'x': 1}"), "vae3d.x: no such field"),
         ((*VAE, "--config.data.dir=x", "--config.model.dtype=int8"), "must be one of float32, bfloat16"),
         ((*VAE, "--config.task=gan"), "must be one of denoiser, vae"),
-        ((*VAE, "--config.task=denoiser"), "the task 'denoiser' trains mtv or dit"),
+        (
+            ("--config", "configs/tiny.py", "--config.model.name=vae3d"),
+            "the task 'denoiser' trains mtv or dit",
+        ),
         (("--config", "configs/tiny.py", "--config.model.remat=all"), "must be one of none, block, dots"),
         ((*VAE, "--config.sample.num=0"), "must be at least 1"),
         ((*VAE, "--config.optimizer.lr_factors=('.*', 0.1)"), "not a pair"),
