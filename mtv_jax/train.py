@@ -43,6 +43,8 @@ from mtv_jax.weights.pretrained import load_model
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 AUDIO_MODELS = ("mtv",)
+MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
+"""The networks that each task trains."""
 BUNDLED = "bundled"
 
 
@@ -74,7 +76,11 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
     check_batch_size(make_mesh(config.mesh), config.data.batch_size)
     # Mistakes in the model are told before any data is made or read.
-    make_config(config.model.name, config.model.variant, config.model.overrides)
+    section = config.model
+    if section.name not in MODELS[config.task]:
+        known = " or ".join(MODELS[config.task])
+        raise UserError(f"config.model.name {section.name!r}: the task {config.task!r} trains {known}")
+    make_config(section.name, section.variant, section.overrides)
     config = with_latent_scale(with_bundled_data(config, workdir))
     model, task = make_task(config)
     shards = open_shards(config.data.dir)

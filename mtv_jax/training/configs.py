@@ -13,9 +13,6 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
-MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
-"""The networks that each task trains."""
-
 MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir")
 """Keys (or whole sections) that a run may be resumed with other values of. The others say what is
 trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
@@ -93,9 +90,6 @@ class TrainConfig:
     compilation_cache: str = "auto"
 
     def __post_init__(self):
-        if self.model.name not in MODELS[self.task]:
-            known = " or ".join(MODELS[self.task])
-            raise UserError(f"config.model.name {self.model.name!r}: the task {self.task!r} trains {known}")
         if self.sample.num < 1 or self.sample.num_inference_steps < 1:
             raise UserError("config.sample.num and config.sample.num_inference_steps: must be at least 1")
         if self.num_steps < 1:
