@@ -1,20 +1,45 @@
 """`python -m mtv_jax.convert`: weights from one form to another."""
 
 import argparse
+from collections import deque
 from pathlib import Path
 
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory
+from mtv_jax.io.files import atomic_directory, existing_directory
+from mtv_jax.io.progress import progress
+
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = parser("convert", "Write the newest checkpoint of a training directory as a pipeline folder.")
+    top = parser("convert", "Weights from one form to another, checked tensor by tensor.")
     top.add_argument(
-        "--from", dest="source", choices=("train",), default="train", help="form of what is given"
+        "--from",
+        dest="source",
+        choices=("train", "mtv-sat", "diffusers", "hf"),
+        default="train",
+        help="form of what is given: a training directory of ours (its newest checkpoint), the authors' MTV "
+        "checkpoint, or a folder of diffusers or transformers, pipeline or network",
     )
-    top.add_argument("--in", dest="input", type=Path, required=True, help="training directory")
-    top.add_argument("--out", type=Path, required=True, help="pipeline folder to write")
+    top.add_argument(
+        "--in",
+        dest="input",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folder or file; an MTV checkpoint may be several files",
+    )
+    top.add_argument("--out", type=Path, required=True, help="folder to write; must not exist")
+    top.add_argument(
+        "--to",
+        choices=("folder", "mtv-sat"),
+        default="folder",
+        help="folder: as load_model and Pipeline read it; mtv-sat: safetensors under the authors' names",
+    )
+    top.add_argument(
+        "--dtype", choices=tuple(_DTYPES), default=None, help="of the weights written; default: as they are"
+    )
     return top
 
 
@@ -23,10 +48,37 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     if args.out.exists():
         raise UserError(f"{args.out}: exists already; give another --out")
+    if len(args.input) > 1 and args.source != "mtv-sat":
+        raise UserError(f"--in {args.input[1]}: only --from mtv-sat takes more than one")
+    if args.source == "train":
+        _export(args)
+    else:
+        _convert(args)
+    print(f"{args.out}: written")
+
+
+def _export(args: argparse.Namespace) -> None:
+    if args.dtype or args.to != "folder":
+        raise UserError("--from train: writes a folder as trained; convert that with --from diffusers")
     from mtv_jax.training.export import export
 
-    export(existing_directory(args.input), args.out)
-    print(f"{args.out}: written")
+    export(existing_directory(args.input[0]), args.out)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from mtv_jax.weights.conversion import convert_mtv, convert_pretrained, to_mtv
+
+    dtype = _DTYPES.get(args.dtype)
+    with atomic_directory(args.out) as temporary:
+        if args.to == "mtv-sat":
+            if args.source == "mtv-sat":
+                raise UserError("--to mtv-sat: that is what --from says already; use --from diffusers")
+            tensors = to_mtv(args.input[0], temporary, dtype)
+        elif args.source == "mtv-sat":
+            tensors = convert_mtv(args.input, temporary, dtype)
+        else:
+            tensors = convert_pretrained(args.input[0], temporary, dtype)
+        deque(progress(tensors, "converting"), maxlen=0)
 
 
 if __name__ == "__main__":

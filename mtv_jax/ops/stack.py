@@ -1,10 +1,15 @@
 """Stacks of equal layers: scanned (one copy compiled) or written out, with named remat policies."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+
+_STACK = "blocks"
+"""What every network calls its stack of equal layers."""
 
 REMAT_POLICIES = {
     "none": None,
@@ -42,3 +47,31 @@ def run_stack(stack: Any, carry: Any, *broadcast: Any) -> Any:
     for layer in stack:
         carry, _ = layer(carry, *broadcast)
     return carry
+
+
+def unstack_params(params: Any) -> Any:
+    """Parameters of scanned stacks (`blocks`, layers on axis 0) as those of stacks that are written out
+    (`blocks_0`, `blocks_1` ...), at any depth of the tree."""
+    if not isinstance(params, Mapping):
+        return params
+    out: dict[str, Any] = {}
+    for name, child in params.items():
+        if name != _STACK:
+            out[name] = unstack_params(child)
+            continue
+        for i in range(jax.tree.leaves(child)[0].shape[0]):
+            out[f"{_STACK}_{i}"] = unstack_params(jax.tree.map(lambda x, i=i: x[i], child))
+    return out
+
+
+def stack_params(params: Any) -> Any:
+    """The inverse of `unstack_params`."""
+    if not isinstance(params, Mapping):
+        return params
+    children = {name: stack_params(child) for name, child in params.items()}
+    layers = [name for name in children if re.fullmatch(rf"{_STACK}_\d+", name)]
+    out = {name: child for name, child in children.items() if name not in layers}
+    if layers:
+        ordered = [children[f"{_STACK}_{i}"] for i in range(len(layers))]
+        out[_STACK] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *ordered)
+    return out

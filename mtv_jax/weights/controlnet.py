@@ -1,22 +1,68 @@
-"""The controlnet's own files: what MTV adds to a backbone, under the names of our parameters.
+"""The controlnet's own files: what MTV adds to a backbone, named and laid out as torch modules would be.
 
-`controlnet.speech.proj1.kernel`, `injection.attn_speech.to_q.kernel` ...: parameter paths with dots, arrays as
-they are here (inputs first), the layers of a stack on axis 0.
+`<track>.*` are the audio projections, `interaction_blocks.<i>.*` the interval interaction blocks, and
+`transformer_blocks.<i>.*` what is injected into layer i of the backbone.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
-
-from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
-from mtv_jax.typing import Params
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import flat_paths, from_flat_paths
+from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
 
-_INJECTION = "transformer/blocks/injection/"
+_BLOCK = ("interaction_blocks.{layer}", "controlnet/blocks")
+_LAYER = ("transformer_blocks.{layer}", "transformer/blocks/injection")
+
+
+def _linear(key: str, path: str, layout: Layout = LINEAR) -> tuple[Rule, Rule]:
+    return Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")
+
+
+def _norm(key: str, path: str) -> tuple[Rule, Rule]:
+    return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
+
+
+def _projection(track: str) -> list[Rule]:
+    ours = f"controlnet/{track}"
+    rules = [rule for i in (1, 2, 3) for rule in _linear(f"{track}.proj{i}", f"{ours}/proj{i}")]
+    return [
+        *rules,
+        *_linear(f"{track}.conv", f"{ours}/conv", CONV1D),
+        *_norm(f"{track}.norm", f"{ours}/norm"),
+    ]
+
+
+def _interaction() -> list[Rule]:
+    key, path = _BLOCK
+    linears = ("modulation", "to_q", "to_k", "to_v", "to_out", "up", "down")
+    rules = [rule for name in linears for rule in _linear(f"{key}.{name}", f"{path}/{name}")]
+    norms = ("norm_speech", "norm_effects", "post_norm")
+    return rules + [rule for name in norms for rule in _norm(f"{key}.{name}", f"{path}/{name}")]
+
+
+def _injection() -> list[Rule]:
+    key, path = _LAYER
+    rules = list(_linear(f"{key}.music_modulation", f"{path}/music_modulation"))
+    for track in ("speech", "speech2", "effects"):
+        rules += _norm(f"{key}.norm_{track}", f"{path}/norm_{track}")
+        for name in ("to_q", "to_k", "to_v", "to_out"):
+            rules += _linear(f"{key}.attn_{track}.{name}", f"{path}/attn_{track}/{name}")
+    return rules
+
+
+RULES: tuple[Rule, ...] = (
+    *(rule for track in ("speech", "effects", "music") for rule in _projection(track)),
+    *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(2)),
+    *_interaction(),
+    *_injection(),
+)
+
+
+def is_own(path: str) -> bool:
+    """Whether a parameter path of `MTV` is the controlnet's, not the backbone's."""
+    return path.startswith("controlnet/") or "/injection/" in path
 
 
 def config_from_json(values: Mapping[str, Any]) -> MSTControlNetConfig:
@@ -31,34 +77,3 @@ def config_from_json(values: Mapping[str, Any]) -> MSTControlNetConfig:
 def config_to_json(config: MSTControlNetConfig) -> dict[str, Any]:
     """The `config.json` of a config."""
     return {"_class_name": "MSTControlNet", **asdict(config)}
-
-
-def split(params: Params) -> tuple[Params, dict[str, np.ndarray]]:
-    """MTV's (scanned) parameters as those of the backbone and the controlnet's tensors by name."""
-    backbone, tensors = {}, {}
-    for path, leaf in flat_paths(params).items():
-        if path.startswith(_INJECTION):
-            tensors["injection." + path.removeprefix(_INJECTION).replace("/", ".")] = np.asarray(leaf)
-        elif path.startswith("controlnet/"):
-            tensors[path.replace("/", ".")] = np.asarray(leaf)
-        else:
-            backbone[path.removeprefix("transformer/")] = leaf
-    return from_flat_paths(backbone), tensors
-
-
-def join(backbone: Params, tensors: Mapping[str, Any], shapes: Params, origin: str) -> Params:
-    """The inverse of `split`. Raises UserError naming tensors that are missing, left over or of another shape."""
-    flat = {f"transformer/{path}": leaf for path, leaf in flat_paths(backbone).items()}
-    for name, tensor in tensors.items():
-        path = name.replace(".", "/")
-        flat[path if name.startswith("controlnet.") else _INJECTION + path.removeprefix("injection/")] = (
-            tensor
-        )
-    wanted = flat_paths(shapes)
-    missing, extra = sorted(set(wanted) - set(flat)), sorted(set(flat) - set(wanted))
-    wrong = [p for p in wanted if p in flat and tuple(flat[p].shape) != tuple(wanted[p].shape)]
-    for what, names in (("missing", missing), ("left over", extra), ("of another shape", wrong)):
-        if names:
-            more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-            raise UserError(f"{origin}: tensors {what}: {', '.join(names[:20])}{more}")
-    return from_flat_paths(flat)

@@ -2,7 +2,9 @@
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,150 +12,186 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, existing_directory, existing_file, read_json, write_json
+from mtv_jax.io.files import atomic_directory, existing_directory, read_json, write_json
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
 from mtv_jax.weights.aliases import Canonical
-from mtv_jax.weights.rules import to_params, to_state
+from mtv_jax.weights.placement import place
+from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, to_tensors
+from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 
 _CLASSES = {
-    "CogVideoXTransformer3DModel": ("dit", "dit"),
-    "AutoencoderKLCogVideoX": ("vae3d", "vae3d"),
-    "T5EncoderModel": ("t5", "t5"),
-    "T5ForConditionalGeneration": ("t5", "t5"),
-    "UMT5EncoderModel": ("t5", "t5"),
-    "UMT5ForConditionalGeneration": ("t5", "t5"),
-    "Wav2Vec2Model": ("wav2vec2", "wav2vec2"),
-    "Wav2Vec2ForCTC": ("wav2vec2", "wav2vec2"),
-    "Wav2Vec2ForPreTraining": ("wav2vec2", "wav2vec2"),
+    "AutoencoderKLCogVideoX": "vae3d",
+    "BEATs": "beats",
+    "CogVideoXTransformer3DModel": "dit",
+    "T5EncoderModel": "t5",
+    "T5ForConditionalGeneration": "t5",
+    "T5Model": "t5",
+    "UMT5EncoderModel": "t5",
+    "UMT5ForConditionalGeneration": "t5",
+    "UMT5Model": "t5",
+    "Wav2Vec2ForCTC": "wav2vec2",
+    "Wav2Vec2ForPreTraining": "wav2vec2",
+    "Wav2Vec2Model": "wav2vec2",
 }
-"""Class named in config.json -> (network in the registry, module of this package with its tables)."""
+"""Class named in config.json -> network: its name in the registry, and the module of this package with its tables."""
 
 _UNTRAINED = "_untrained_seed"
 """In a config.json without weights beside it: make random ones from this seed."""
 
-_STEMS = {"dit": "diffusion_pytorch_model", "vae3d": "diffusion_pytorch_model"}
+STEMS = {"dit": "diffusion_pytorch_model", "vae3d": "diffusion_pytorch_model"}
 """File stems the libraries use; `model` for the others."""
+
+Place = Callable[[str, Leaf], Any]
 
 
 def load_model(
-    directory: str | os.PathLike, *, dtype: Any = jnp.float32, **options: Any
+    directory: str | os.PathLike,
+    *,
+    dtype: Any = jnp.float32,
+    param_dtype: Any = jnp.float32,
+    mesh: Mesh | None = None,
+    **options: Any,
 ) -> tuple[nn.Module, Params]:
     """The network in a folder and its parameters.
 
-    `dtype` is what it computes in (parameters keep float32); `options` are attributes of the module such as
-    `remat`. A folder with `transformer/` and `controlnet/` gives `MTV`. Raises UserError for a folder without
-    config, a class or config key we do not know, and tensors that are missing, left over or of another shape.
+    Files are read a tensor at a time, each cast to `param_dtype` and put on its devices before the next: on `mesh`
+    by the rules of `mtv_jax.sharding`, or on the default device. `dtype` is what the network computes in;
+    `options` are attributes of the module such as `remat` and `scan_layers`. A folder with `transformer/` and
+    `controlnet/` gives `MTV`. Raises UserError for a folder without config, a class or config key we do not know,
+    and tensors that are missing, left over or of another shape.
     """
     directory = existing_directory(directory)
+    settle = partial(place, dtype=param_dtype, mesh=mesh)
     if (directory / "transformer").is_dir():
-        return _load_denoiser(directory, dtype, options)
-    values, seed = _read_config(directory)
-    name, tables = _identify(directory, values)
-    model = make_model(name, tables.config_from_json(values), dtype=dtype, **options)
+        model, params = open_denoiser(directory, settle, dtype=dtype, **options)
+    else:
+        model, params = open_model(directory, settle, dtype=dtype, **options)
+    return model, params if mesh is None else jax.device_put(params, tree_shardings(params, mesh))
+
+
+def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
+    """The network in a folder, `settle(path, leaf)` being what becomes of each parameter."""
+    values, seed = read_config(directory)
+    name, tables = identify(directory, values)
+    model = make_model(name, tables.config_from_json(values), **options)
     if seed is not None:
         return model, random_params(model, seed)
-    state = Canonical(read_tensors(directory), getattr(tables, "ALIASES", ()))
+    return model, fill(read_tensors(directory), tables, model, settle, directory)
+
+
+def fill(
+    tensors: Mapping[str, Any], tables: ModuleType, model: nn.Module, settle: Place, origin: object
+) -> Params:
+    """A network's parameters from the tensors of its checkpoint, strictly."""
+    state = Canonical(tensors, getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model)
-    return model, to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(directory), place=_place)
+    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=settle)
 
 
 def load_config(directory: str | os.PathLike) -> Any:
     """The config of the network in a folder, without its weights. Raises UserError as `load_model` does."""
-    values, _ = _read_config(Path(directory))
-    return _identify(Path(directory), values)[1].config_from_json(values)
+    values, _ = read_config(Path(directory))
+    return identify(Path(directory), values)[1].config_from_json(values)
 
 
 def is_untrained(directory: Path) -> bool:
     """Whether a folder says of itself that its weights are random, made from a seed when it is loaded."""
-    return _read_config(directory)[1] is not None
+    return read_config(directory)[1] is not None
 
 
-def save_model(directory: str | os.PathLike, model: nn.Module, params: Params) -> None:
-    """Writes a network as `load_model` reads it; the folder is replaced whole or not at all."""
+def save_model(directory: str | os.PathLike, model: nn.Module, params: Params, *, dtype: Any = None) -> None:
+    """Writes a network as `load_model` reads it; the folder is replaced whole or not at all.
+
+    Weights are written as they are, or cast to `dtype`; more than `tensor_files.SHARD_BYTES` make several files.
+    """
     with atomic_directory(directory) as temporary:
-        write_model(temporary, model, params)
+        write_model(temporary, model, params, dtype=dtype)
 
 
-def write_model(directory: Path, model: nn.Module, params: Params) -> None:
+def write_model(directory: Path, model: nn.Module, params: Params, *, dtype: Any = None) -> None:
     """Writes a network's files into a folder that may hold others: not atomic, see `save_model`."""
-    if not isinstance(model, MTV):
-        _write(directory, model, params)
-        return
-    backbone, tensors = controlnet.split(params)
-    _write(directory / "transformer", make_model("dit", model.config.dit), backbone)
-    config = controlnet.config_to_json(model.config.controlnet)
-    _write_files(directory / "controlnet", config, tensors, "model")
+    deque(writing_model(directory, model, params, dtype=dtype), maxlen=0)
 
 
-def read_tensors(directory: Path) -> dict[str, np.ndarray]:
-    """All tensors of the safetensors files of a folder. Raises UserError if there is none or one is damaged."""
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{directory}: no .safetensors file in it")
-    state = {}
-    for file in files:
-        try:
-            state |= load_file(existing_file(file))
-        except SafetensorError as error:
-            raise UserError(f"{file}: not a readable safetensors file ({error})") from error
-    return state
+def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: Any = None) -> Iterator[str]:
+    """As `write_model`, yielding the name of each tensor, for a progress bar. Leaves may be `Leaf`."""
+    if isinstance(model, MTV):
+        backbone, own = split_mtv(params)
+        yield from writing_model(
+            directory / "transformer", make_model("dit", model.config.dit), backbone, dtype=dtype
+        )
+        directory, tables, stem, params = directory / "controlnet", controlnet, "model", own
+        config: Any = model.config.controlnet
+    else:
+        name = next(n for n in sorted(set(_CLASSES.values())) if isinstance(model, network(n)[0]))
+        tables, stem = _tables(name), STEMS.get(name, "model")
+        config = getattr(model, "config")  # noqa: B009 - every network of the registry has one
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / "config.json", tables.config_to_json(config))
+    yield from write_tensors(directory, stem, to_tensors(params, tables.RULES), dtype=dtype)
 
 
-def _load_denoiser(directory: Path, dtype: Any, options: Mapping[str, Any]) -> tuple[nn.Module, Params]:
-    dit, backbone = load_model(directory / "transformer", dtype=dtype, **options)
+def split_mtv(params: Params) -> tuple[Params, Params]:
+    """MTV's parameters as those of the backbone alone, and what the controlnet adds under MTV's own paths."""
+    flat = flat_paths(params)
+    own = {path: leaf for path, leaf in flat.items() if controlnet.is_own(path)}
+    backbone = {path.removeprefix("transformer/"): leaf for path, leaf in flat.items() if path not in own}
+    return from_flat_paths(backbone), from_flat_paths(own)
+
+
+def join_mtv(backbone: Params, own: Params) -> Params:
+    """The inverse of `split_mtv`."""
+    flat = {f"transformer/{path}": leaf for path, leaf in flat_paths(backbone).items()}
+    return from_flat_paths(flat | flat_paths(own))
+
+
+def open_denoiser(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
+    """As `open_model`, for a pipeline's folder: `MTV` if it has a controlnet, else the backbone."""
+
+    def settle_backbone(path: str, leaf: Leaf) -> Any:
+        return settle(f"transformer/{path}", leaf)
+
+    dit, backbone = open_model(directory / "transformer", settle_backbone, **options)
     folder = directory / "controlnet"
     if not folder.is_dir():
         return dit, backbone
-    values, seed = _read_config(folder)
-    config = MTVConfig(dit.config, controlnet.config_from_json(values))
-    model = make_model("mtv", config, dtype=dtype, **options)
-    own = read_tensors(folder) if seed is None else controlnet.split(random_params(model, seed))[1]
-    tensors = {name: _place(name, tensor) for name, tensor in own.items()}
-    return model, controlnet.join(backbone, tensors, parameter_shapes(model), str(folder))
+    values, seed = read_config(folder)
+    config: Any = getattr(dit, "config")  # noqa: B009 - see above
+    model = make_model("mtv", MTVConfig(config, controlnet.config_from_json(values)), **options)
+    if seed is not None:
+        return model, join_mtv(backbone, split_mtv(random_params(model, seed))[1])
+    own = split_mtv(parameter_shapes(model))[1]
+    tensors = read_tensors(folder)
+    return model, join_mtv(
+        backbone, to_params(tensors, controlnet.RULES, own, origin=str(folder), place=settle)
+    )
 
 
-def _read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
+def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
     """A folder's config.json, and the seed of its weights if they are to be random."""
     values = read_json(directory / "config.json")
     return values, values.pop(_UNTRAINED, None)
 
 
-def _identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleType]:
+def identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleType]:
+    """The network that a folder's config.json names, and its tables (`RULES`, `config_from_json` ...)."""
     name = values.get("_class_name") or next(iter(values.get("architectures") or ()), None)
     if name not in _CLASSES:
         known = ", ".join(sorted(_CLASSES))
         raise UserError(
             f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}"
         )
-    registered, module = _CLASSES[name]
-    return registered, importlib.import_module(f"mtv_jax.weights.{module}")
+    return _CLASSES[name], _tables(_CLASSES[name])
 
 
-def _write(directory: Path, model: nn.Module, params: Params) -> None:
-    name = next(n for n in ("dit", "vae3d", "t5", "wav2vec2") if isinstance(model, network(n)[0]))
-    tables = importlib.import_module(f"mtv_jax.weights.{name}")
-    config: Any = getattr(model, "config")  # noqa: B009 - every network of the registry has one
-    stem = _STEMS.get(name, "model")
-    _write_files(directory, tables.config_to_json(config), to_state(params, tables.RULES), stem)
-
-
-def _write_files(
-    directory: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], stem: str
-) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "config.json", dict(config))
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, directory / f"{stem}.safetensors")
-
-
-def _place(path: str, array: np.ndarray) -> jax.Array:
-    return jnp.asarray(array, jnp.float32)
+def _tables(network_name: str) -> ModuleType:
+    return importlib.import_module(f"mtv_jax.weights.{network_name}")

@@ -10,7 +10,7 @@ not scanned the component `blocks` reads `blocks_<layer>`; the same rule serves 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,14 @@ class Layout:
         """Our array in their axis order (a view)."""
         array = array if self.permutation is None else array.transpose(np.argsort(self.permutation))
         return array.reshape((1,) * self.unit_axes + array.shape)
+
+    def shape_there(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Their shape of an array of `shape` here; None if it has another rank than this layout's."""
+        if self.permutation is None:
+            return (1,) * self.unit_axes + shape
+        if len(self.permutation) != len(shape):
+            return None
+        return (1,) * self.unit_axes + tuple(shape[i] for i in np.argsort(self.permutation))
 
 
 PLAIN = Layout()
@@ -106,6 +114,54 @@ class Source:
         chosen = [pieces[i] for i in self.slot]
         return self.rule.layout.to_ours(chosen[0] if len(chosen) == 1 else np.concatenate(chosen))
 
+    def tensor_shape(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Shape of the checkpoint tensor, from that of the parameter it fills; None if there can be none."""
+        there = self.rule.layout.shape_there(shape)
+        if there is None or self.rule.num_parts == 1:
+            return there
+        size, left = divmod(there[0], len(self.slot))
+        return None if left else (size * self.rule.num_parts, *there[1:])
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A parameter that still lies in its checkpoint: indexing reads a layer, `numpy.asarray` all of it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    stacked: bool
+    parts: tuple[tuple[Source, Any], ...]
+
+    def __getitem__(self, layer: int) -> np.ndarray:
+        source, tensor = self.parts[layer]
+        return source.extract(np.asarray(tensor))
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = np.stack([self[i] for i in range(len(self))]) if self.stacked else self[0]
+        return whole if dtype is None else whole.astype(dtype)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A checkpoint tensor that still lies in parameters; `numpy.asarray` makes it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pieces: tuple[tuple[Source, Any, int | None], ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        parts: dict[int, np.ndarray] = {}
+        for source, leaf, layer in self.pieces:
+            ours = np.asarray(leaf if layer is None else leaf[layer])
+            theirs = source.rule.layout.to_theirs(ours)
+            parts |= zip(source.slot, np.split(theirs, len(source.slot)), strict=True)
+        whole = [parts[i] for i in range(len(parts))]
+        joined = np.asarray(whole[0] if len(whole) == 1 else np.concatenate(whole), order="C")
+        return joined if dtype is None else joined.astype(dtype)
+
 
 def flat_paths(tree: Params) -> dict[str, Any]:
     """`{"params": tree}` as a flat dict with paths like `blocks/attn/q/kernel`."""
@@ -133,76 +189,90 @@ def sources(rules: Iterable[Rule], shapes: Params) -> dict[str, list[Source]]:
         layers = range(leaf.shape[0]) if stacked else [indices.get("layer")]
         found[path] = [Source(_fill(rule.key, {**indices, "layer": n}), rule, slot) for n in layers]
     if missing:
-        raise ValueError(f"no rule for parameters: {_listing(missing)}")
+        raise ValueError(f"no rule for parameters: {listing(missing)}")
     return found
 
 
 def to_params(
-    state: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
     rules: Iterable[Rule],
     shapes: Params,
     *,
     ignored: Iterable[str] = (),
     origin: str = "checkpoint",
-    place: Callable[[str, np.ndarray], Any] = lambda path, array: array,
+    place: Callable[[str, Leaf], Any] = lambda path, leaf: np.asarray(leaf),
 ) -> Params:
     """Fills a tree of `shapes` from checkpoint tensors.
 
-    `ignored` are regular expressions of keys that are no weights; `place(path, array)` puts an array
-    where it belongs (a device) and casts it. Raises UserError naming every tensor that is missing,
-    left over or of another shape (the first 20, and how many more).
+    `state` holds arrays, or what has their `shape` and `dtype` and becomes one by `numpy.asarray`. `ignored`
+    are regular expressions of keys that are no weights. `place(path, leaf)` reads a parameter and puts it where
+    it belongs; all shapes are right by then. Raises UserError naming every tensor that is missing, left over or
+    of another shape (the first 20, and how many more).
     """
     plan = sources(rules, shapes)
     wanted = {source.key for group in plan.values() for source in group}
     skip = [re.compile(pattern) for pattern in ignored]
     unused = [k for k in state if k not in wanted and not any(p.fullmatch(k) for p in skip)]
     absent = sorted(wanted - set(state))
-    problems = [f"missing tensors: {_listing(absent)}"] if absent else []
-    problems += [f"tensors nothing uses: {_listing(sorted(unused))}"] if unused else []
+    problems = [f"missing tensors: {listing(absent)}"] if absent else []
+    problems += [f"tensors nothing uses: {listing(sorted(unused))}"] if unused else []
     if problems:
         raise UserError(f"{origin}: {'; '.join(problems)}")
-    flat, wrong = {}, []
+    tensors = {key: state[key] for key in wanted}
+    leaves, wrong = {}, []
     for path, leaf in flat_paths(shapes).items():
         stacked = _is_stacked(plan[path], path)
-        layers = [_extract(state, source) for source in plan[path]]
-        shape = tuple(leaf.shape[1:] if stacked else leaf.shape)
-        bad = [s for s, x in zip(plan[path], layers, strict=True) if x is None or x.shape != shape]
-        wrong += [f"{s.key} has shape {tuple(state[s.key].shape)}, {path} needs {shape}" for s in bad]
-        if not bad:
-            flat[path] = place(path, np.stack(layers) if stacked else layers[0])  # pyright: ignore
+        shape = tuple(leaf.shape)
+        wrong += _misfits(path, plan[path], tensors, shape[1:] if stacked else shape)
+        parts = tuple((source, tensors[source.key]) for source in plan[path])
+        leaves[path] = Leaf(shape, parts[0][1].dtype, stacked, parts)
     if wrong:
-        raise UserError(f"{origin}: tensors of another shape: {_listing(wrong)}")
-    return from_flat_paths(flat)
+        raise UserError(f"{origin}: tensors of another shape: {listing(wrong)}")
+    return from_flat_paths({path: place(path, leaf) for path, leaf in leaves.items()})
+
+
+def _misfits(
+    path: str, group: list[Source], tensors: Mapping[str, Any], shape: tuple[int, ...]
+) -> Iterator[str]:
+    for source in group:
+        needed, found = source.tensor_shape(shape), tuple(tensors[source.key].shape)
+        if found != needed:
+            yield f"{source.key} has shape {found}, {path} needs {needed}"
+
+
+def to_tensors(params: Params, rules: Iterable[Rule]) -> dict[str, Tensor]:
+    """The checkpoint tensors of a parameter tree, each made when it is asked for.
+
+    Leaves are arrays or `Leaf`. Raises ValueError if a tensor would be incomplete.
+    """
+    pieces: dict[str, list[tuple[Source, Any, int | None]]] = {}
+    for path, group in sources(rules, params).items():
+        leaf = _leaf(params, path)
+        stacked = _is_stacked(group, path)
+        for layer, source in enumerate(group):
+            pieces.setdefault(source.key, []).append((source, leaf, layer if stacked else None))
+    return {key: _tensor(key, tuple(found)) for key, found in pieces.items()}
+
+
+def _tensor(key: str, pieces: tuple[tuple[Source, Any, int | None], ...]) -> Tensor:
+    source, leaf, layer = pieces[0]
+    filled = sum(len(piece.slot) for piece, _, _ in pieces)
+    if filled != source.rule.num_parts:
+        raise ValueError(f"{key}: only {filled} of {source.rule.num_parts} parts are among the parameters")
+    shape = source.tensor_shape(tuple(leaf.shape[1:] if layer is not None else leaf.shape))
+    return Tensor(shape or (), np.dtype(leaf.dtype), pieces)
 
 
 def to_state(params: Params, rules: Iterable[Rule]) -> dict[str, np.ndarray]:
     """The checkpoint tensors of a parameter tree: the inverse of `to_params`."""
-    plan = sources(rules, params)
-    parts: dict[str, dict[int, np.ndarray]] = {}
-    fused: dict[str, int] = {}
-    for path, leaf in flat_paths(params).items():
-        array = np.asarray(leaf)
-        layers = array if _is_stacked(plan[path], path) else [array]
-        for source, layer in zip(plan[path], layers, strict=True):
-            theirs = source.rule.layout.to_theirs(layer)
-            fused[source.key] = source.rule.num_parts
-            pieces = np.split(theirs, len(source.slot), axis=0) if len(source.slot) > 1 else [theirs]
-            parts.setdefault(source.key, {}).update(zip(source.slot, pieces, strict=True))
-    state = {}
-    for key, pieces in parts.items():
-        if len(pieces) != fused[key]:
-            raise ValueError(f"{key}: only {len(pieces)} of {fused[key]} parts are among the parameters")
-        whole = [pieces[i] for i in range(fused[key])]
-        state[key] = np.ascontiguousarray(whole[0] if len(whole) == 1 else np.concatenate(whole))
-    return state
+    return {key: np.asarray(tensor) for key, tensor in to_tensors(params, rules).items()}
 
 
-def _extract(state: Mapping[str, np.ndarray], source: Source) -> np.ndarray | None:
-    """A layer of a parameter, or None if the tensor cannot be cut or turned as its rule says."""
-    try:
-        return source.extract(state[source.key])
-    except ValueError:
-        return None
+def _leaf(params: Params, path: str) -> Any:
+    node: Any = params["params"]
+    for name in path.split("/"):
+        node = node[name]
+    return node
 
 
 def _is_stacked(group: list[Source], path: str) -> bool:
@@ -232,6 +302,7 @@ def _fill(template: str, indices: Mapping[str, Any]) -> str:
     return template.format(**{k: v for k, v in indices.items() if v is not None})
 
 
-def _listing(names: list[str], most: int = 20) -> str:
+def listing(names: Sequence[str], most: int = 20) -> str:
+    """The first names, and how many more there are."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from mtv_jax import load_model, save_model
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.io.errors import UserError
+from mtv_jax.ops.stack import unstack_params
 from mtv_jax.weights.pretrained import is_untrained
 from mtv_jax.weights.scheduler import config_from_json, config_to_json
 
@@ -80,9 +81,9 @@ def test_controlnet_with_a_missing_tensor_is_named(pipeline_folder, tmp_path):
     shutil.copytree(pipeline_folder, tmp_path / "copy")
     path = tmp_path / "copy/controlnet/model.safetensors"
     tensors = load_file(path)
-    del tensors["injection.music_modulation.bias"]
+    del tensors["transformer_blocks.0.music_modulation.bias"]
     save_file(tensors, path)
-    with pytest.raises(UserError, match="missing.*music_modulation/bias"):
+    with pytest.raises(UserError, match=r"controlnet: missing.*0\.music_modulation\.bias"):
         load_model(tmp_path / "copy")
 
 
@@ -94,6 +95,32 @@ def test_untrained_weights_come_from_their_seed(pipeline_folder, tmp_path):
     assert not is_untrained(pipeline_folder / "text_encoder")
     _, params = load_model(tmp_path / "random")
     jax.tree.map(np.testing.assert_array_equal, params, make_small("t5", seed=5)[1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_files_are_read_and_written_to_the_bit(pipeline_folder, tmp_path, dtype):
+    model, params = load_model(pipeline_folder)
+    save_model(tmp_path / "half", model, params, dtype=dtype)
+    _, half = load_model(tmp_path / "half", param_dtype=dtype)
+    expected = jax.tree.map(lambda x: x.astype(dtype), params)
+    jax.tree.map(np.testing.assert_array_equal, half, expected)
+    save_model(tmp_path / "again", model, half)
+    for name in ("transformer/diffusion_pytorch_model", "controlnet/model"):
+        first, second = (tmp_path / f / f"{name}.safetensors" for f in ("half", "again"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_layers_may_be_written_out(pipeline_folder):
+    _, scanned = load_model(pipeline_folder)
+    _, written_out = load_model(pipeline_folder, scan_layers=False)
+    jax.tree.map(np.testing.assert_array_equal, unstack_params(scanned), written_out)
+
+
+def test_long_lists_of_tensors_are_cut(pipeline_folder, tmp_path):
+    shutil.copytree(pipeline_folder, tmp_path / "copy")
+    spoil_tensors(tmp_path / "copy", lambda t: [t.pop(key) for key in sorted(t)[:25]])
+    with pytest.raises(UserError, match="missing tensors: .* and 5 more$"):
+        load_model(tmp_path / "copy")
 
 
 @pytest.mark.parametrize(

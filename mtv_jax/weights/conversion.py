@@ -1,0 +1,128 @@
+"""Weights from one form to another, a tensor at a time; nothing is placed on a device."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_directory, read_json, write_json
+from mtv_jax.models.mtv import MTVConfig
+from mtv_jax.models.registry import make_model, replace_fields
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.weights import mtv_sat
+from mtv_jax.weights.folder import PipelineDefaults, index_json
+from mtv_jax.weights.pretrained import fill, identify, open_denoiser, read_config, writing_model
+from mtv_jax.weights.rules import Leaf, to_params, to_tensors
+from mtv_jax.weights.scheduler import save_schedule
+from mtv_jax.weights.tensor_files import read_tensors, write_tensors
+from mtv_jax.weights.torch_files import read_torch
+
+_TWO_SPEAKERS = f"{mtv_sat.PREFIX}transformer.audio_vocal_embedding"
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+
+
+def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[str]:
+    """The authors' checkpoint as `transformer/`, `controlnet/` and `scheduler/` in `out`. Yields each tensor's name.
+
+    `sources` are files (torch's or safetensors of the same names), or one folder that holds one; several are
+    put together. Sizes are those of a `config.json` beside the first, or the released model's; two speakers if
+    there are tensors for them. Raises UserError for tensors missing, left over or of another shape.
+    """
+    tensors: dict[str, Any] = {}
+    for source in sources:
+        tensors |= _read_weights(source)
+    speakers = 2 if _TWO_SPEAKERS in tensors else 1
+    model = make_model("mtv", _mtv_config(sources[0], speakers))
+    params = to_params(
+        tensors,
+        mtv_sat.RULES,
+        parameter_shapes(model),
+        ignored=mtv_sat.IGNORED,
+        origin=str(sources[0]),
+        place=_leave,
+    )
+    yield from writing_model(out, model, params, dtype=dtype)
+    save_schedule(out / "scheduler", ScheduleConfig.released())
+    write_json(out / "model_index.json", index_json(PipelineDefaults()))
+
+
+def _mtv_config(source: Path, speakers: int) -> MTVConfig:
+    path = (source if source.is_dir() else source.parent) / "config.json"
+    if path.exists():
+        return mtv_sat.config_from_json(read_json(path), speakers)
+    return replace_fields(MTVConfig.mtv_5b(), {"controlnet": {"num_speakers": speakers}})
+
+
+def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """Backbone and controlnet of a pipeline folder as safetensors under the authors' names, the way back.
+
+    Their position table that nothing reads and their rotary buffers are not among them. Yields each tensor's name.
+    """
+    if not (existing_directory(folder) / "controlnet").is_dir():
+        raise UserError(f"{folder}: no controlnet/ in it; only an MTV pipeline has a form of the authors'")
+    _, params = open_denoiser(folder, _leave)
+    yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
+
+
+def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """A network's folder, or a pipeline's, of diffusers or transformers, checked and written as safetensors.
+
+    The weights may be torch's (`.bin`). Of a pipeline the other parts are copied. Yields each tensor's name.
+    """
+    if (existing_directory(folder) / "config.json").exists():
+        yield from _convert_network(folder, out, dtype)
+        return
+    networks = {path.name for path in folder.iterdir() if path.is_dir() and _has_weights(path)}
+    if not networks:
+        raise UserError(f"{folder}: no weights in it or in a folder of it: neither network nor pipeline")
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        if path.name not in networks:
+            _copy(path, out / path.name)
+    if "controlnet" in networks:
+        networks -= {"controlnet", "transformer"}
+        yield from writing_model(out, *open_denoiser(folder, _leave), dtype=dtype)
+    for name in sorted(networks):
+        yield from _convert_network(folder / name, out / name, dtype)
+
+
+def _convert_network(folder: Path, out: Path, dtype: Any) -> Iterator[str]:
+    values, seed = read_config(folder)
+    if seed is not None:
+        raise UserError(f"{folder}: has no weights, only a seed to make them from")
+    name, tables = identify(folder, values)
+    model = make_model(name, tables.config_from_json(values))
+    params = fill(_read_weights(folder), tables, model, _leave, folder)
+    yield from writing_model(out, model, params, dtype=dtype)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(path.name.endswith(_WEIGHTS) for path in folder.iterdir())
+
+
+def _read_weights(path: Path) -> Mapping[str, Any]:
+    """The tensors of a file, or of the weights in a folder: safetensors where there are any, else torch's."""
+    if path.is_file():
+        return read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    if any(existing_directory(path).glob("*.safetensors")):
+        return read_tensors(path)
+    indices = sorted(path.glob("*.bin.index.json"))
+    files = indices or sorted(file for kind in ("*.bin", "**/*.pt", "*.pth") for file in path.glob(kind))
+    if not files:
+        raise UserError(f"{path}: no weights in it (.safetensors, .bin, .pt)")
+    if len(files) > 1:
+        raise UserError(f"{path}: which of {', '.join(file.name for file in files)}? Give the file itself")
+    return read_torch(files[0])
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif not source.name.endswith((*_WEIGHTS, ".index.json")):
+        shutil.copy2(source, target)
+
+
+def _leave(path: str, leaf: Leaf) -> Leaf:
+    return leaf

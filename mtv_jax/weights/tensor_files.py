@@ -1,0 +1,168 @@
+"""Safetensors on disk: one file or shards with an index, read and written a tensor at a time."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_path, existing_file, read_json, write_json
+from mtv_jax.weights.rules import listing
+
+SHARD_BYTES = 2 * 1024**3
+"""Largest file written, unless one tensor is larger."""
+
+_DTYPES = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype(np.int64),
+    "I32": np.dtype(np.int32),
+    "BOOL": np.dtype(bool),
+}
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a safetensors file; `numpy.asarray` reads it."""
+
+    file: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        # The file is mapped anew each time: the pages of tensors that were read before are let go.
+        with safe_open(self.file, framework="np") as file:
+            array = file.get_tensor(self.key)
+        return array if dtype is None else array.astype(dtype)
+
+
+def read_tensors(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file, or of those in a folder: one, or shards with or without an index.
+
+    Raises UserError if there is none, one is damaged or missing, or files and index disagree.
+    """
+    if path.is_file():
+        return _read_file(path)
+    index = _only(sorted(path.glob("*.safetensors.index.json")), path)
+    if index is not None:
+        return _read_shards(path, index)
+    return _merge([_read_file(file) for file in _files(path)], path)
+
+
+def _read_file(path: Path) -> dict[str, StoredTensor]:
+    try:
+        with safe_open(existing_file(path), framework="np") as file:
+            return {key: _stored(path, key, file.get_slice(key)) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _stored(path: Path, key: str, view: Any) -> StoredTensor:
+    dtype = view.get_dtype()
+    if dtype not in _DTYPES:
+        known = ", ".join(_DTYPES)
+        raise UserError(f"{path}: {key} is of type {dtype}, which we cannot read (only {known})")
+    return StoredTensor(path, key, tuple(view.get_shape()), _DTYPES[dtype])
+
+
+def _read_shards(directory: Path, index: Path) -> dict[str, StoredTensor]:
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict):
+        raise UserError(f"{index}: no weight_map in it")
+    files = {name: _read_file(directory / name) for name in sorted(set(listed.values()))}
+    lost = sorted(key for key, name in listed.items() if key not in files[name])
+    if lost:
+        raise UserError(f"{index}: tensors that are not in the file it names: {listing(lost)}")
+    extra = sorted(key for name, tensors in files.items() for key in tensors if listed.get(key) != name)
+    if extra:
+        raise UserError(f"{index}: tensors in the files that it does not list: {listing(extra)}")
+    return {key: files[name][key] for key, name in listed.items()}
+
+
+def _files(directory: Path) -> list[Path]:
+    """A folder's file, or all its shards."""
+    files = sorted(directory.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"{directory}: no .safetensors file in it")
+    numbered = [match for file in files if (match := _SHARD.search(file.name))]
+    if len(numbered) < len(files):
+        return [_only(files, directory) or files[0]]
+    if len({match[2] for match in numbered}) > 1 or len(numbered) != int(numbered[0][2]):
+        raise UserError(f"{directory}: {len(numbered)} of {numbered[0][2]} safetensors files are there")
+    return files
+
+
+def _only(files: Sequence[Path], directory: Path) -> Path | None:
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise UserError(f"{directory}: which of {names}? Keep one of them, or shards of one checkpoint")
+    return files[0] if files else None
+
+
+def _merge(parts: list[dict[str, StoredTensor]], directory: Path) -> dict[str, StoredTensor]:
+    merged: dict[str, StoredTensor] = {}
+    for part in parts:
+        twice = sorted(set(merged) & set(part))
+        if twice:
+            raise UserError(f"{directory}: tensors in more than one file: {listing(twice)}")
+        merged |= part
+    return merged
+
+
+def write_tensors(
+    directory: Path,
+    stem: str,
+    tensors: Mapping[str, Any],
+    *,
+    dtype: Any = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Iterator[str]:
+    """Writes tensors to `<stem>.safetensors`, or to shards with an index as transformers names them.
+
+    Tensors are arrays or become one by `numpy.asarray`; those of one file are in memory together. Floats are
+    cast to `dtype` if one is given. Yields each key that is read: iterate to its end.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    dtypes = {key: _target(tensor.dtype, dtype) for key, tensor in tensors.items()}
+    sizes = {key: int(np.prod(t.shape)) * dtypes[key].itemsize for key, t in tensors.items()}
+    shards = _shards(sizes, shard_bytes)
+    names = [f"{stem}-{i:05d}-of-{len(shards):05d}.safetensors" for i in range(1, len(shards) + 1)]
+    names = [f"{stem}.safetensors"] if len(shards) == 1 else names
+    for name, keys in zip(names, shards, strict=True):
+        arrays = {}
+        for key in keys:
+            arrays[key] = np.asarray(np.asarray(tensors[key]), dtypes[key], order="C")
+            yield key
+        with atomic_path(directory / name) as temporary:
+            save_file(arrays, temporary, metadata={"format": "pt"})
+    if len(shards) > 1:
+        where = {key: name for name, keys in zip(names, shards, strict=True) for key in keys}
+        index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": where}
+        write_json(directory / f"{stem}.safetensors.index.json", index)
+
+
+def _target(found: np.dtype, wanted: Any) -> np.dtype:
+    floating = np.issubdtype(found, np.floating) or found == ml_dtypes.bfloat16
+    return np.dtype(wanted) if wanted is not None and floating else np.dtype(found)
+
+
+def _shards(sizes: Mapping[str, int], most: int) -> list[list[str]]:
+    shards: list[list[str]] = [[]]
+    room = most
+    for key, size in sizes.items():
+        if size > room and shards[-1]:
+            shards.append([])
+            room = most
+        shards[-1].append(key)
+        room -= size
+    return shards
