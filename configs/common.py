@@ -10,6 +10,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.num_steps = 40_000
+    # The batch goes through in so many parts, one after another.
+    config.accumulate = 1
 
     config.data = ConfigDict()
     config.data.dir = config_dict.placeholder(str)
@@ -30,6 +32,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.ema_decay = 0.999
     config.optimizer.trainable = (".*",)
     config.optimizer.lr_factors = ()
+    config.optimizer.moment_dtype = "float32"
+    config.optimizer.ema_dtype = "float32"
 
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1, "context": 1})
     config.checkpoint = ConfigDict({"every": 1000, "keep": 3})

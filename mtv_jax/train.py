@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
 
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
-    check_batch_size(make_mesh(config.mesh), config.data.batch_size)
+    check_batch_size(make_mesh(config.mesh), config.data.batch_size, config.accumulate)
     # Mistakes in the model are told before any data is made or read.
     section = config.model
     if section.name not in MODELS[config.task]:

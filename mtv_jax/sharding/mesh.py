@@ -61,12 +61,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def check_batch_size(mesh: Mesh, batch_size: int) -> None:
-    """Raises UserError unless a global batch of `batch_size` records splits evenly over the mesh."""
+def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:
+    """Raises UserError unless each of `accumulate` parts of a global batch splits evenly over the mesh."""
     parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-    if batch_size < 1 or batch_size % parts:
+    if batch_size < 1 or batch_size % (parts * accumulate):
+        told = "" if accumulate == 1 else f", {accumulate} times ({parts * accumulate})"
         raise UserError(
-            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {parts} on this mesh"
+            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {parts} on this mesh{told}"
         )
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import grain.checkpoint
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import SingleDeviceSharding
 
 from mtv_jax.io.errors import UserError
@@ -26,6 +28,10 @@ from mtv_jax.typing import Params
 FOLDER = "checkpoints"
 _TEMPORARY = "*.orbax-checkpoint-tmp"
 _FULL = re.compile(r"RESOURCE_EXHAUSTED|ENOSPC|No space left|disk quota", re.IGNORECASE)
+
+
+class DamagedError(UserError):
+    """A checkpoint that cannot be read."""
 
 
 class Checkpoints:
@@ -49,8 +55,19 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint that is whole, or None."""
-        steps = [step for step in self._manager.all_steps() if step != self._saving]
-        return max(steps, default=None)
+        return max(self.steps(), default=None)
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are whole, the newest first."""
+        return sorted((s for s in self._manager.all_steps() if s != self._saving), reverse=True)
+
+    def set_aside(self, step: int) -> None:
+        """Renames a checkpoint that is damaged, so that it is neither chosen nor counted again."""
+        if jax.process_index() == 0:
+            folder = self.directory / str(step)
+            folder.rename(self.directory / f"damaged-{step}")
+        multihost_utils.sync_global_devices(f"checkpoint {step} set aside")
+        self._manager.reload()
 
     def run(self, step: int) -> dict[str, Any]:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
@@ -153,9 +170,8 @@ class Checkpoints:
                     "same command again"
                 ) from error
             if doing.startswith("reading"):
-                raise UserError(
-                    f"{doing}: damaged, or not of this program ({_first_line(error)}); "
-                    "remove it to go on from the one before"
+                raise DamagedError(
+                    f"{doing}: damaged, or not of this program ({_first_line(error)})"
                 ) from error
             raise
 
@@ -189,7 +205,7 @@ def load_trained(
         params = checkpoints.read("params", step)
         use = params["params"]
         if average and (checkpoints.directory / str(step) / "ema").is_dir():
-            use = checkpoints.read("ema", step)
+            use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step))
     return merge(use, params["frozen"]), run
 
 

@@ -86,10 +86,13 @@ class TrainConfig:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     checkpoint: CheckpointSection = field(default_factory=CheckpointSection)
     sample: SampleSection = field(default_factory=SampleSection)
+    accumulate: int = 1
     seed: int = 0
     compilation_cache: str = "auto"
 
     def __post_init__(self):
+        if self.accumulate < 1:
+            raise UserError(f"config.accumulate {self.accumulate}: must be at least 1 (parts of a batch)")
         if self.sample.num < 1 or self.sample.num_inference_steps < 1:
             raise UserError("config.sample.num and config.sample.num_inference_steps: must be at least 1")
         if self.num_steps < 1:

@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, steps
-from mtv_jax.training.checkpoint import Checkpoints
+from mtv_jax.training.checkpoint import Checkpoints, DamagedError
 from mtv_jax.training.configs import TrainConfig, differences
 from mtv_jax.training.metrics import MetricsLog
 from mtv_jax.training.state import TrainState
@@ -69,59 +69,86 @@ def fit(job: Job) -> TrainState:
     """
     config = job.config
     mesh = make_mesh(config.mesh)
-    check_batch_size(mesh, config.data.batch_size)
+    check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
         _full_disk_told(job.workdir),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         _Stop() as stop,
     ):
-        start = _resumable_step(job, checkpoints)
+        _check_identity(job, checkpoints)
+        iterator = iter(job.dataset)
+        start, state, step_function = _prepare(job, mesh, checkpoints, iterator)
         if start >= config.num_steps:
             _say(f"already at step {start} of {config.num_steps}: nothing to do")
-        iterator = iter(job.dataset)
-        state, step_function = _prepare(job, mesh, checkpoints, start, iterator)
-        if start >= config.num_steps:
             return state
         with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
             run = _Run(job, mesh, checkpoints, log, step_function, iterator, stop)
             return run.until_done(state, start)
 
 
-def _resumable_step(job: Job, checkpoints: Checkpoints) -> int:
-    """Step of the newest checkpoint, 0 if there is none. Raises UserError if it is of another config."""
-    step = checkpoints.latest()
-    if step is None:
-        return 0
-    now = json.loads(json.dumps(job.identity))
-    found = list(differences(checkpoints.run(step)["config"], now))
-    if found:
-        raise UserError(
-            f"{checkpoints.directory / str(step)}: a checkpoint of another config: {'; '.join(found)}; "
-            "use that config, or another --workdir"
-        )
-    return step
+def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
+    """Raises UserError if the newest checkpoint that can be read is of another config."""
+    for step in checkpoints.steps():
+        try:
+            saved = checkpoints.run(step)["config"]
+        except DamagedError:
+            continue
+        now = json.loads(json.dumps(job.identity))
+        found = list(differences(saved, now))
+        if found:
+            raise UserError(
+                f"{checkpoints.directory / str(step)}: a checkpoint of another config: {'; '.join(found)}; "
+                "use that config, or another --workdir"
+            )
+        return
 
 
 def _prepare(
-    job: Job, mesh: Mesh, checkpoints: Checkpoints, start: int, iterator: Any
-) -> tuple[TrainState, steps.StepFunction]:
-    """The state to start from, on the mesh, and the jitted step (compiled when first called)."""
+    job: Job, mesh: Mesh, checkpoints: Checkpoints, iterator: Any
+) -> tuple[int, TrainState, steps.StepFunction]:
+    """The step to go on after, the state then, on the mesh, and the jitted step (compiled when first called)."""
     config, batch = job.config, _peek(iterator, job.task)
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
     checkpoints.check_space(shapes)
-    if start:
-        state = checkpoints.restore(start, shapes, shardings, iterator)
-        _say(f"resumed from step {start} ({checkpoints.directory / str(start)})")
-    else:
+    start, state = _restore(checkpoints, shapes, shardings, iterator)
+    if state is None:
         state = steps.compile_init(init, shardings)
     _say(
         f"{_count(state.params)} parameters train, {_count(state.frozen)} are frozen; mesh "
         + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
     )
-    step = steps.make_step(job.task, config.optimizer, config.num_steps, config.seed)
-    return state, steps.compile_step(step, shardings, mesh)
+    step = steps.make_step(
+        job.task, config.optimizer, config.num_steps, config.seed, accumulate=config.accumulate
+    )
+    return start, state, steps.compile_step(step, shardings, mesh)
+
+
+def _restore(
+    checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState, iterator: Any
+) -> tuple[int, TrainState | None]:
+    """The newest checkpoint that can be read and its step; 0 and None if there is none at all.
+
+    Those that are damaged are told and set aside. Raises DamagedError if all are.
+    """
+    damaged: list[int] = []
+    steps_there = checkpoints.steps()
+    for step in steps_there:
+        try:
+            checkpoints.run(step)
+            state = checkpoints.restore(step, shapes, shardings, iterator)
+        except DamagedError as error:
+            if step == steps_there[-1]:
+                raise
+            _say(f"{error}: going on from the one before")
+            damaged.append(step)
+            continue
+        for bad in damaged:
+            checkpoints.set_aside(bad)
+        _say(f"resumed from step {step} ({checkpoints.directory / str(step)})")
+        return step, state
+    return 0, None
 
 
 def _peek(iterator: Any, task: Task) -> Any:

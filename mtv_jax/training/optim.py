@@ -11,7 +11,8 @@ import optax
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.rules import check_matches, check_syntax, map_paths, match_rules, paths
-from mtv_jax.typing import Array, Params
+from mtv_jax.training.low_precision import stochastic_round, stored_in_bfloat16
+from mtv_jax.typing import Array, Key, Params
 
 Schedule = Callable[[Any], Array]
 
@@ -26,6 +27,8 @@ class OptimizerConfig:
       trainable: expressions of the parameters that train; the rest is frozen.
       lr_factors: pairs (expression, factor on the learning rate); unmatched parameters have factor 1.
       ema_decay: of the moving average of the weights; 0 keeps none.
+      moment_dtype, ema_dtype: what Adam's moments and the average are kept in, `float32` or `bfloat16` (half
+        the memory; the average is rounded at random, so that small changes add up).
     """
 
     learning_rate: float = 1e-5
@@ -40,8 +43,13 @@ class OptimizerConfig:
     ema_decay: float = 0.9999
     trainable: tuple[str, ...] = (".*",)
     lr_factors: tuple[tuple[str, float], ...] = ()
+    moment_dtype: str = "float32"
+    ema_dtype: str = "float32"
 
     def __post_init__(self):
+        for name in ("moment_dtype", "ema_dtype"):
+            if getattr(self, name) not in ("float32", "bfloat16"):
+                raise UserError(f"optimizer.{name} {getattr(self, name)!r}: must be 'float32' or 'bfloat16'")
         if self.schedule not in ("linear", "constant"):
             raise UserError(f"optimizer.schedule {self.schedule!r}: must be 'linear' or 'constant'")
         if not self.trainable:
@@ -76,7 +84,8 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.Gradien
     """
     decayed: Any = partial(decay_mask, config)
     steps = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    steps.append(optax.scale_by_adam(config.b1, config.b2, config.eps))
+    adam = optax.scale_by_adam(config.b1, config.b2, config.eps)
+    steps.append(stored_in_bfloat16(adam) if config.moment_dtype == "bfloat16" else adam)
     if config.weight_decay:
         steps.append(optax.add_decayed_weights(config.weight_decay, mask=decayed))
     if config.lr_factors:
@@ -103,9 +112,16 @@ def check_rules(config: OptimizerConfig, params: Params) -> None:
     check_matches([pattern for pattern, _ in config.lr_factors], names, "optimizer.lr_factors")
 
 
-def update_average(average: Params, params: Any, decay: float) -> Params:
-    """One step of the exponential moving average."""
-    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+def update_average(average: Params, params: Any, decay: float, key: Key[Array, ""]) -> Params:
+    """One step of the exponential moving average; `key` rounds one that is kept in bfloat16."""
+
+    def update(a: Array, p: Array, number: int) -> Array:
+        mean = decay * a.astype(jnp.float32) + (1 - decay) * p
+        return mean if a.dtype == jnp.float32 else stochastic_round(mean, jax.random.fold_in(key, number))
+
+    leaves, tree = jax.tree.flatten(average)
+    news = [update(a, p, i) for i, (a, p) in enumerate(zip(leaves, jax.tree.leaves(params), strict=True))]
+    return jax.tree.unflatten(tree, news)
 
 
 def _scale_by_path(rules: tuple[tuple[str, float], ...]) -> optax.GradientTransformation:

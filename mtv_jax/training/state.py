@@ -34,17 +34,22 @@ class TrainState:
 
     def all_params(self, average: bool = False) -> Params:
         """What `model.apply` takes; with `average`, the moving average where there is one."""
-        use = self.ema if average and self.ema is not None else self.params
+        use = self.params
+        if average and self.ema is not None:
+            use = jax.tree.map(lambda a, p: a.astype(p.dtype), self.ema, self.params)
         return merge(use, self.frozen)
 
 
 def create_state(
-    params: Params, optimizer: optax.GradientTransformation, trainable: Callable[[str], bool], average: bool
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    trainable: Callable[[str], bool],
+    average_dtype: Any | None,
 ) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step; `average_dtype` is what the average is kept in, None for no average."""
     train, frozen = split(params, trainable)
     # A copy: the step donates the state, and one buffer cannot be donated twice.
-    ema = jax.tree.map(jnp.copy, train) if average else None
+    ema = None if average_dtype is None else jax.tree.map(lambda x: jnp.array(x, average_dtype), train)
     return TrainState(jnp.zeros((), jnp.int32), train, frozen, optimizer.init(train), ema)
 
 

@@ -30,22 +30,30 @@ def make_init(
 
     def init() -> TrainState:
         params = task.init(init_key(seed), batch)
-        return create_state(params, optimizer, optim.is_trainable(config), config.ema_decay > 0)
+        average_dtype = config.ema_dtype if config.ema_decay > 0 else None
+        return create_state(params, optimizer, optim.is_trainable(config), average_dtype)
 
     return init
 
 
-def make_step(task: Task, config: OptimizerConfig, num_steps: int, seed: int) -> StepFunction:
-    """The step, not compiled. Its randomness depends on `seed` and the state's step alone."""
+def make_step(
+    task: Task, config: OptimizerConfig, num_steps: int, seed: int, *, accumulate: int = 1
+) -> StepFunction:
+    """The step, not compiled. Its randomness depends on `seed` and the state's step alone.
+
+    With `accumulate` the batch goes through in so many parts, one after another, and their gradients are averaged.
+    """
     schedule = optim.learning_rate_schedule(config, num_steps)
     optimizer = optim.make_optimizer(config, schedule)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        loss, metrics, grads = _gradients(task, state, batch, key)
+        loss, metrics, grads = _accumulated(task, state, batch, key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        ema = None if state.ema is None else optim.update_average(state.ema, params, config.ema_decay)
+        ema = state.ema
+        if ema is not None:
+            ema = optim.update_average(ema, params, config.ema_decay, jax.random.fold_in(key, 1))
         metrics |= {
             "loss": loss,
             "grad_norm": optax.tree.norm(grads),
@@ -57,6 +65,25 @@ def make_step(task: Task, config: OptimizerConfig, num_steps: int, seed: int) ->
         )
 
     return step
+
+
+def _accumulated(
+    task: Task, state: TrainState, batch: Any, key: Key[Array, ""], parts: int
+) -> tuple[Array, Metrics, Params]:
+    """Loss, metrics and gradients, averaged over the parts of a batch."""
+    if parts == 1:
+        return _gradients(task, state, batch, key)
+
+    def one(total: Any, number: Array) -> tuple[Any, None]:
+        # Every n-th row, so that each part is spread over all devices as the batch is.
+        part = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:])[:, number], batch)
+        found = _gradients(task, state, part, jax.random.fold_in(key, number))
+        return jax.tree.map(jnp.add, total, found), None
+
+    shapes = jax.eval_shape(lambda: _gradients(task, state, batch, key))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    total, _ = jax.lax.scan(one, zeros, jnp.arange(parts))
+    return jax.tree.map(lambda x: x / parts, total)
 
 
 def _gradients(

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, and what is said when they are damaged or the disk is full."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -40,15 +41,35 @@ def test_a_half_written_checkpoint_is_never_chosen(make_job):
     assert sorted(path.name for path in folder.iterdir()) == ["4", "8"]
 
 
+def damage(job, step, item="params"):
+    for path in (job.workdir / "checkpoints" / str(step) / item).rglob("*"):
+        if path.is_file() and "ocdbt" not in path.name:
+            path.write_bytes(b"")
+
+
 def test_a_damaged_checkpoint_is_told_by_name(make_job):
     job = make_job(num_steps=4)
     fit(job)
-    for path in (job.workdir / "checkpoints" / "4" / "params").rglob("*"):
-        if path.is_file() and "ocdbt" not in path.name:
-            path.write_bytes(b"")
+    damage(job, 4)
     with pytest.raises(UserError, match=r"checkpoints/4: damaged") as caught:
         fit(make_job(num_steps=8))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("item", ["params", "run"])
+def test_behind_a_damaged_checkpoint_the_one_before_is_taken(make_job, tmp_path, capsys, item):
+    whole = make_job(num_steps=12, workdir=tmp_path / "whole")
+    fit(whole)
+    job = make_job(num_steps=8)
+    fit(job)
+    damage(job, 8, item)
+    fit(make_job(num_steps=12))
+    said = capsys.readouterr().err
+    assert re.search(r"checkpoints/8: damaged.*going on from the one before\n", said)
+    assert "resumed from step 4" in said
+    assert sorted(p.name for p in (job.workdir / "checkpoints").iterdir()) == ["12", "8", "damaged-8"]
+    same = [[line["loss"] for line in read_metrics(j.workdir)] for j in (job, whole)]
+    assert same[0] == same[1]
 
 
 def test_no_checkpoint_is_told_with_the_folder(tmp_path, make_job):

@@ -5,13 +5,17 @@ import re
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.training import steps
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.loop import NonFiniteError, fit
 from mtv_jax.training.metrics import read_metrics
+from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.tasks import Task
 
 
 def losses(job):
@@ -149,3 +153,31 @@ def test_a_config_that_cannot_be_is_told_in_one_line(make_job, changes, message)
     with pytest.raises(UserError, match=message) as caught:
         fit(make_job(**changes))
     assert "\n" not in str(caught.value)
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
+    params = {"params": {"w": jnp.arange(3.0)}}
+    batch = {"x": jax.random.normal(jax.random.key(0), (8, 3))}
+
+    def loss(params, batch, _key):
+        value = jnp.mean((batch["x"] @ params["params"]["w"] - 1) ** 2)
+        return value, {"double": 2 * value}
+
+    task = Task(lambda key, batch: params, loss)
+    config = OptimizerConfig(learning_rate=0.1, schedule="constant", ema_decay=0)
+    state = steps.make_init(task, config, 5, 0, batch)()
+    whole = jax.jit(steps.make_step(task, config, 5, 0))(state, batch)
+    parts = jax.jit(steps.make_step(task, config, 5, 0, accumulate=4))(state, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts, whole)
+
+
+def test_averages_and_moments_in_bfloat16_are_saved_and_resumed(make_job, tmp_path):
+    low = {"ema_decay": 0.5, "ema_dtype": "bfloat16", "moment_dtype": "bfloat16"}
+    whole = make_job(num_steps=8, optimizer=low, workdir=tmp_path / "whole")
+    state = fit(whole)
+    fit(make_job(num_steps=4, optimizer=low))
+    resumed = fit(make_job(num_steps=8, optimizer=low))
+    assert {str(x.dtype) for x in jax.tree.leaves(state.ema)} == {"bfloat16"}
+    jax.tree.map(np.testing.assert_array_equal, resumed, state)
+    average, _ = load_trained(whole.workdir)
+    assert {str(x.dtype) for x in jax.tree.leaves(average)} == {"float32"}

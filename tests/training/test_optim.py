@@ -50,5 +50,7 @@ def test_updates_are_adam_with_clip_decay_and_factors_by_path():
 
 
 def test_the_average_moves_towards_the_parameters():
-    average = update_average({"params": {"a": jnp.zeros(1)}}, {"params": {"a": jnp.ones(1)}}, 0.75)
+    average = update_average(
+        {"params": {"a": jnp.zeros(1)}}, {"params": {"a": jnp.ones(1)}}, 0.75, jax.random.key(0)
+    )
     assert average["params"]["a"] == pytest.approx(0.25)
