@@ -17,8 +17,10 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", help="a bundled pipeline: tiny")
     source.add_argument("--checkpoint", help="a pipeline folder, or a training directory")
     top.add_argument("--prompt", required=True, help="what is to be seen")
+    top.add_argument("--negative-prompt", help="what guidance leads away from (default: the model's)")
     top.add_argument("--out", type=Path, required=True, help="file to write: .mp4, or .gif without sound")
     top.add_argument("--speech", help="sound file that moves lips")
+    top.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
     top.add_argument("--effects", help="sound file that times events")
     top.add_argument("--music", help="sound file that sets the mood")
     top.add_argument(
@@ -65,7 +67,9 @@ def main(argv: list[str]) -> None:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
     video = pipe(
         args.prompt,
+        negative_prompt=args.negative_prompt,
         speech=args.speech,
+        speech2=args.speech2,
         effects=args.effects,
         music=args.music,
         audio=args.audio,

@@ -9,7 +9,16 @@ from typing import Any, TypedDict
 
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-__all__ = ["Array", "Batch", "Float", "Int", "Key", "Params", "UInt8"]
+__all__ = ["TRACKS", "Array", "Batch", "Float", "Int", "Key", "Params", "UInt8", "control_tracks"]
+
+TRACKS = ("speech", "effects", "music")
+"""What a mix is separated into, and what steers a video."""
+
+
+def control_tracks(num_speakers: int) -> tuple[str, ...]:
+    """The tracks that a controlnet for one or two speakers takes: with two, `speech2` after `speech`."""
+    return (TRACKS[0], *(f"speech{i}" for i in range(2, num_speakers + 1)), *TRACKS[1:])
+
 
 Params = dict[str, Any]
 """Flax variables: `{"params": nested dict of arrays}`, as `model.apply(params, ...)` takes them."""

@@ -1,7 +1,12 @@
-"""A pipeline folder of the smallest networks, with random weights that are written out, as users have them."""
+"""Pipeline folders of the smallest networks, with random weights that are written out, as users have them."""
 
+import io
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load_file, save_file
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.io.files import write_json
@@ -43,18 +48,143 @@ SMALL = {
 }
 
 
-def make_small(name: str, seed: int = 0):
+COGVIDEOX = {
+    "num_layers": 1,
+    "num_attention_heads": 1,
+    "attention_head_dim": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "text_embed_dim": 8,
+    "max_text_seq_length": 20,
+    "time_embed_dim": 8,
+    "positions": "rope",
+    "sample_frames": 2,
+    "sample_height": 4,
+    "sample_width": 4,
+}
+COGVIDEOX_1_5_I2V = COGVIDEOX | {
+    "in_channels": 8,
+    "patch_size_t": 2,
+    "ofs_embed_dim": 8,
+    "rope_grid": "slice",
+    "sample_frames": 3,
+}
+SENTENCES = (
+    "a rabbit eats grass in the meadow",
+    "One person conversation. Persons: Person1: a man with a beard. Person1 is speaking.",
+    "the drummer plays loud music while two people dance",
+)
+
+
+def make_small(name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None):
     """A network of the registry at the smallest size, and random parameters."""
-    model = make_model(name, make_config(name, "tiny", SMALL[name]))
+    model = make_model(name, make_config(name, "tiny", SMALL.get(name) if overrides is None else overrides))
     return model, random_params(model, seed)
 
 
-def write_pipeline(folder: Path) -> Path:
+def write_pipeline(folder: Path, *, num_speakers: int = 1) -> Path:
     """Writes the folder and returns it."""
-    save_model(folder, *make_small("mtv"))
+    mtv = SMALL["mtv"] | {"controlnet": SMALL["mtv"]["controlnet"] | {"num_speakers": num_speakers}}
+    save_model(folder, *make_small("mtv", overrides=mtv))
     save_model(folder / "vae", *make_small("vae3d"))
     save_model(folder / "text_encoder", *make_small("t5"))
     write_json(folder / "audio_encoder" / "config.json", MEL)
     save_schedule(folder / "scheduler", ScheduleConfig())
     write_json(folder / "model_index.json", index_json(SIZE))
     return folder
+
+
+def write_cogvideox(folder: Path, *, image_to_video: bool = False) -> Path:
+    """A CogVideoX (1.0), or CogVideoX 1.5 image to video, as diffusers and transformers write one."""
+    transformer = COGVIDEOX_1_5_I2V if image_to_video else COGVIDEOX
+    save_model(folder / "transformer", *make_small("dit", overrides=transformer))
+    save_model(folder / "vae", *make_small("vae3d"))
+    size = write_t5_tokenizer(folder / "tokenizer")
+    save_model(folder / "text_encoder", *make_small("t5", overrides=SMALL["t5"] | {"vocab_size": size}))
+    split_shards(folder / "text_encoder")
+    parts = {
+        "scheduler": ["diffusers", "CogVideoXDDIMScheduler"],
+        "text_encoder": ["transformers", "T5EncoderModel"],
+        "tokenizer": ["transformers", "T5Tokenizer"],
+        "transformer": ["diffusers", "CogVideoXTransformer3DModel"],
+        "vae": ["diffusers", "AutoencoderKLCogVideoX"],
+    }
+    (folder / "scheduler").mkdir()
+    write_json(folder / "scheduler" / "scheduler_config.json", DDIM)
+    name = "CogVideoXImageToVideoPipeline" if image_to_video else "CogVideoXPipeline"
+    write_json(folder / "model_index.json", {"_class_name": name, "_diffusers_version": "0.31.0", **parts})
+    return folder
+
+
+DDIM = {
+    "_class_name": "CogVideoXDDIMScheduler",
+    "_diffusers_version": "0.31.0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "clip_sample_range": 1.0,
+    "num_train_timesteps": 1000,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "sample_max_value": 1.0,
+    "set_alpha_to_one": True,
+    "snr_shift_scale": 3.0,
+    "steps_offset": 0,
+    "timestep_spacing": "trailing",
+    "trained_betas": None,
+}
+
+
+def write_t5_tokenizer(folder: Path) -> int:
+    """A small sentencepiece model in the files T5's tokenizer comes in; returns the size of the vocabulary."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 4),
+        model_writer=model,
+        vocab_size=300,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).get_piece_size()
+    sentinels = {f"<extra_id_{i}>": pieces + 99 - i for i in range(100)}
+    plain = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    own = {"<pad>": 0, "</s>": 1, "<unk>": 2}
+    tokens = {str(i): plain | {"content": c} for c, i in own.items()}
+    tokens |= {str(i): plain | {"content": c, "lstrip": True, "rstrip": True} for c, i in sentinels.items()}
+    named = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    named["additional_special_tokens"] = list(sentinels)
+    folder.mkdir(parents=True)
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    write_json(folder / "added_tokens.json", sentinels)
+    write_json(folder / "special_tokens_map.json", named)
+    options = {"add_prefix_space": True, "clean_up_tokenization_spaces": True, "extra_ids": 100}
+    options |= {
+        "legacy": True,
+        "model_max_length": 226,
+        "sp_model_kwargs": {},
+        "tokenizer_class": "T5Tokenizer",
+    }
+    write_json(folder / "tokenizer_config.json", options | {"added_tokens_decoder": tokens} | named)
+    return pieces + 100
+
+
+def split_shards(folder: Path) -> None:
+    """Cuts `model.safetensors` in two with an index, as large checkpoints come."""
+    whole = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names, index = sorted(whole), {}
+    for i, part in enumerate((names[::2], names[1::2]), 1):
+        file = f"model-{i:05}-of-00002.safetensors"
+        save_file({name: whole[name] for name in part}, folder / file, metadata={"format": "pt"})
+        index |= dict.fromkeys(part, file)
+    size = sum(tensor.nbytes for tensor in whole.values())
+    write_json(
+        folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": index}
+    )

@@ -15,8 +15,8 @@ import numpy as np
 from mtv_jax.audio import dfn3
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
+from mtv_jax.typing import TRACKS
 
-TRACKS = ("speech", "effects", "music")
 DEFAULT_DEMIXER = "dfn3+hpss"
 SILENT_DBFS = -45.0
 """RMS below which a track counts as silent (MTV section 3.2)."""

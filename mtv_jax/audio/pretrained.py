@@ -1,20 +1,61 @@
 """The audio encoder of a pipeline folder."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
+
+from mtv_jax.audio.beats import BEATsEncoder
 from mtv_jax.audio.features import AudioEncoder, mel_encoder
+from mtv_jax.audio.wav2vec2 import Wav2Vec2Encoder
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
+from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.mel import MelConfig
+from mtv_jax.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+from mtv_jax.weights.beats import fbank_config_from_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
+from mtv_jax.weights.pretrained import load_config, load_model
+
+_PREPROCESSOR = "preprocessor_config.json"
+"""What happens to a sound before the network: transformers' file, or Kaldi's options for BEATs."""
+
+_OURS = {"_alignment": "alignment", "_clip_length": "clip_length"}
+"""Our fields in transformers' file; see `Wav2Vec2Encoder`."""
+_FIXED = {
+    "do_normalize": True,
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "padding_value": 0.0,
+    "sampling_rate": 16000,
+}
+_HARMLESS = ("padding_side", "processor_class", "return_attention_mask")
 
 
-def load_audio_encoder(folder: Path) -> AudioEncoder:
-    """What the `config.json` of an `audio_encoder/` folder names. Raises UserError for what we do not know."""
+def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncoder:
+    """The encoder that the `config.json` of an `audio_encoder/` folder names.
+
+    `LogMel` (ours, no weights), `Wav2Vec2Model` as transformers saves it, or `BEATs` (its checkpoint's options
+    and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for what we do not know.
+    """
     values = read_json(folder / "config.json")
-    name = values.get("_class_name")
-    if name != "LogMel":
-        raise UserError(f"{folder / 'config.json'}: audio encoder {name!r} is not one we can load; LogMel is")
+    if values.get("_class_name") == "LogMel":
+        return _log_mel(values)
+    if not isinstance(config := load_config(folder), (Wav2Vec2Config, BEATsConfig)):
+        kind = type(config).__name__.removesuffix("Config")
+        raise UserError(f"{folder}: {kind} is no audio encoder; LogMel, Wav2Vec2Model and BEATs are")
+    model, params = load_model(folder, dtype=dtype)
+    path = folder / _PREPROCESSOR
+    preprocessor = read_json(path) if path.exists() else {}
+    if isinstance(model, BEATs):
+        return BEATsEncoder(model, params, fbank_config_from_json(preprocessor))
+    assert isinstance(model, Wav2Vec2)
+    options = read_fields(preprocessor, _OURS, fixed=_FIXED, harmless=_HARMLESS, origin=str(path))
+    return Wav2Vec2Encoder(model, params, **options)
+
+
+def _log_mel(values: Mapping[str, Any]) -> AudioEncoder:
     same = {field.name: field.name for field in dataclasses.fields(MelConfig)}
     return mel_encoder(MelConfig(**read_fields(values, same, harmless=DIFFUSERS_HARMLESS, origin="LogMel")))

@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, TRACKS, demix
+from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.io.audio import audio_info, fit_length, read_audio, resample, to_stereo
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import control_tracks
 
 SAMPLE_RATE = 16000
 """Of the tracks, Hz: what every audio encoder here takes."""
@@ -17,16 +18,21 @@ _Path = str | os.PathLike
 
 @dataclasses.dataclass(frozen=True)
 class Tracks:
-    """Speech, effects and music, each mono float32 [s] at 16 kHz and all of one length."""
+    """Speech, effects and music, each mono float32 [s] at 16 kHz, and (but for `load_tracks(pad=False)`) one length.
+
+    `speech2` is the second speaker's, for a model of two.
+    """
 
     speech: np.ndarray
     effects: np.ndarray
     music: np.ndarray
+    speech2: np.ndarray | None = None
 
     @property
     def mix(self) -> np.ndarray:
         """The sum of the tracks, float32 [s]."""
-        return self.speech + self.effects + self.music
+        first, *others = (samples for _, samples in self.items())
+        return sum(others, start=first)
 
     @property
     def duration(self) -> float:
@@ -35,7 +41,8 @@ class Tracks:
 
     def items(self) -> list[tuple[str, np.ndarray]]:
         """Name and samples of each track."""
-        return [(name, getattr(self, name)) for name in TRACKS]
+        names = control_tracks(1 if self.speech2 is None else 2)
+        return [(name, getattr(self, name)) for name in names]
 
 
 def load_tracks(
@@ -43,27 +50,34 @@ def load_tracks(
     speech: _Path | None = None,
     effects: _Path | None = None,
     music: _Path | None = None,
+    speech2: _Path | None = None,
     audio: _Path | None = None,
     demixer: str = DEFAULT_DEMIXER,
+    num_speakers: int = 1,
     start: float = 0.0,
     duration: float | None = None,
+    pad: bool = True,
 ) -> Tracks:
     """Reads tracks, or separates a mix. A track that is not given is silence.
 
     Args:
-      speech, effects, music: a sound file each.
-      audio: one mixed file instead, separated by `demixer`.
+      speech, effects, music, speech2: a sound file each; the last is a second speaker's.
+      audio: one mixed file instead, separated by `demixer`; all of its speech is the first speaker's.
       demixer: a name in `audio.demix.DEMIXERS`.
+      num_speakers: with 2 there is a `speech2` in the result.
       start: seconds to skip in every file.
       duration: seconds of the result, cut or padded with silence. None: the longest track's length.
+      pad: whether shorter tracks are padded with silence; otherwise each has the length of its file.
 
     Returns:
-      Tracks of one length.
+      Tracks of one length, unless told otherwise.
 
     Raises:
-      UserError: a file is bad; both a mix and tracks; nothing given and no `duration`.
+      UserError: a file is bad; both a mix and tracks; nothing given and no `duration`; `speech2` for one speaker.
     """
-    given = _given(speech, effects, music, audio)
+    given = _given(speech, effects, music, speech2, audio)
+    if speech2 is not None and num_speakers < 2:
+        raise UserError(f"speech2 {os.fspath(speech2)}: this model has one speaker; mix both into speech")
     if audio is not None:
         tracks = _separated(audio, demixer, start, duration)
     else:
@@ -73,7 +87,13 @@ def load_tracks(
     longest = max((len(samples) for samples in tracks.values()), default=0)
     length = longest if duration is None else round(duration * SAMPLE_RATE)
     silence = np.zeros(0, np.float32)
-    return Tracks(**{name: fit_length(tracks.get(name, silence), length) for name in TRACKS})
+    own = {} if pad else tracks
+    return Tracks(
+        **{
+            name: own[name] if name in own else fit_length(tracks.get(name, silence), length)
+            for name in control_tracks(num_speakers)
+        }
+    )
 
 
 def read_mix(
@@ -81,6 +101,7 @@ def read_mix(
     speech: _Path | None = None,
     effects: _Path | None = None,
     music: _Path | None = None,
+    speech2: _Path | None = None,
     audio: _Path | None = None,
     sample_rate: int = 48000,
     start: float = 0.0,
@@ -97,7 +118,7 @@ def read_mix(
     Raises:
       UserError: as `load_tracks`.
     """
-    given = _given(speech, effects, music, audio)
+    given = _given(speech, effects, music, speech2, audio)
     if not given and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     sounds = [
@@ -112,9 +133,13 @@ def read_mix(
 
 
 def _given(
-    speech: _Path | None, effects: _Path | None, music: _Path | None, audio: _Path | None
+    speech: _Path | None,
+    effects: _Path | None,
+    music: _Path | None,
+    speech2: _Path | None,
+    audio: _Path | None,
 ) -> dict[str, _Path]:
-    tracks = {"speech": speech, "effects": effects, "music": music}
+    tracks = {"speech": speech, "speech2": speech2, "effects": effects, "music": music}
     tracks = {name: path for name, path in tracks.items() if path is not None}
     if audio is None:
         return tracks

@@ -17,6 +17,7 @@ _NETWORKS = {
     "vae3d": ("vae3d", "VAE3D", "VAE3DConfig"),
     "t5": ("t5", "T5Encoder", "T5Config"),
     "wav2vec2": ("wav2vec2", "Wav2Vec2", "Wav2Vec2Config"),
+    "beats": ("beats", "BEATs", "BEATsConfig"),
 }
 
 

@@ -1,16 +1,23 @@
-"""Parameter shapes without parameters, and small inputs that every network accepts."""
+"""Parameter shapes without parameters, their number, and small inputs that every network accepts."""
 
+import math
+import re
+from collections import Counter
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.mtv import MTV
-from mtv_jax.typing import Key, Params
+from mtv_jax.typing import Key, Params, control_tracks
+
+_OPENED = ("blocks", "controlnet", "transformer", "transformer/blocks", "transformer/blocks/injection")
+"""Groups of parameters that are counted by what they hold; every other one is a part."""
 
 
 def parameter_shapes(model: nn.Module) -> Params:
@@ -18,9 +25,18 @@ def parameter_shapes(model: nn.Module) -> Params:
     return jax.eval_shape(partial(init_params, model), jax.random.key(0))
 
 
+def parameter_counts(model: nn.Module) -> dict[str, int]:
+    """Number of parameters of each part of a network, such as `blocks/attn1` (all layers) or `patch_embed`."""
+    counts: Counter[str] = Counter()
+    shapes: dict[Any, Any] = flatten_dict(parameter_shapes(model)["params"])
+    for path, leaf in shapes.items():
+        counts[_part(path)] += math.prod(leaf.shape)
+    return dict(counts)
+
+
 def random_params(model: nn.Module, seed: int) -> Params:
     """Fresh parameters of a network of the registry."""
-    return jax.jit(partial(init_params, model))(init_key(seed))
+    return _init_compiled(model, init_key(seed))
 
 
 def init_key(seed: int) -> Key:
@@ -35,14 +51,24 @@ def init_key(seed: int) -> Key:
 def init_params(model: nn.Module, key: Key) -> Params:
     """Fresh parameters, not compiled: see `random_params`."""
     inputs = _example_inputs(model)
-    return {"params": model.init(key, *inputs)["params"]}
+    return {"params": model.init(key, *inputs, method=_all_of_it)["params"]}
+
+
+_init_compiled = jax.jit(init_params, static_argnums=0)
+
+
+def _all_of_it(model: Any, *inputs: Any) -> None:
+    """Calls a network so that all of its parts come into being: a classifier is not in its own call."""
+    output = model(*inputs)
+    if hasattr(model, "class_probabilities") and model.config.num_classes is not None:
+        model.class_probabilities(output[:, -1])
 
 
 def _example_inputs(model: Any) -> tuple[Any, ...]:
     name = type(model).__name__
     if isinstance(model, MTV):
         features = (1, 5, model.config.controlnet.audio_layers, model.config.controlnet.audio_channels)
-        tracks = ["speech", "effects", "music"] + ["speech2"] * (model.config.controlnet.num_speakers - 1)
+        tracks = control_tracks(model.config.controlnet.num_speakers)
         return *_denoiser_inputs(model.config.dit), {track: jnp.zeros(features) for track in tracks}
     if isinstance(model, DiT):
         return _denoiser_inputs(model.config)
@@ -52,6 +78,9 @@ def _example_inputs(model: Any) -> tuple[Any, ...]:
         return (jnp.zeros((1, 2), jnp.int32),)
     if name == "Wav2Vec2":
         return (jnp.zeros((1, 800)),)
+    if name == "BEATs":
+        patch = model.config.input_patch_size
+        return (jnp.zeros((1, patch, patch)),)
     raise UserError(f"network {name}: no example inputs known")
 
 
@@ -59,3 +88,11 @@ def _denoiser_inputs(config: DiTConfig) -> tuple[Any, ...]:
     # Two latent frames, of five pixel frames: with one the audio projection would not meet its convolution.
     latents = jnp.zeros((1, 2, config.patch_size, config.patch_size, config.in_channels))
     return latents, jnp.zeros(1), jnp.zeros((1, 1, config.text_embed_dim))
+
+
+def _part(path: tuple[str, ...]) -> str:
+    """The part a parameter belongs to; layers with a number of their own are one (`conv_0` ... -> `conv`)."""
+    depth = 1
+    while "/".join(path[:depth]) in _OPENED:
+        depth += 1
+    return re.sub(r"_\d+$", "", "/".join(path[:depth]))

@@ -29,10 +29,10 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
-from mtv_jax.typing import Array, Float, Key, Params, UInt8
+from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
-TRACKS = ("speech", "effects", "music")
-CONDITIONS = ("text", *TRACKS)
+CONDITIONS = ("text", *control_tracks(2))
+"""In the order in which guidance adds them."""
 
 Conditions = Mapping[str, Array]
 """`text` [b l d] and, for a model with sound, the tracks [b F L c]."""
@@ -47,7 +47,8 @@ class GenerateConfig:
       guidance: how the scale goes over time.
       guidance_scale: of text and sound jointly (MTV: 3.5); 1 follows the conditions without guidance, and
         costs half.
-      track_scales: scales of single conditions (`text`, `speech`, `effects`, `music`) instead.
+      track_scales: scales of single conditions (`text`, `speech`, `effects`, `music`) instead. A second speaker
+        (`speech2`) has that of `speech` if it has none of its own.
     """
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
@@ -58,23 +59,50 @@ class GenerateConfig:
     def groups(self, conditions: Iterable[str]) -> tuple[list[list[str]], list[float]]:
         """Groups of conditions that share a scale, and the scales."""
         own = dict(self.track_scales)
-        return guidance_groups({name: own.get(name, self.guidance_scale) for name in conditions})
+        own.setdefault("speech2", own.get("speech", self.guidance_scale))
+        names = sorted(conditions, key=CONDITIONS.index)
+        return guidance_groups({name: own.get(name, self.guidance_scale) for name in names})
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the denoiser is told beside its conditions; all may be left out.
+
+    Attributes:
+      clean: keyframes, values [b f h w c] and mask [b f].
+      no_text: embeddings [b l d] that guidance leads away from; zeros if not given.
+      image: [b f h w c], in channels behind those of the latents (CogVideoX image to video).
+    """
+
+    clean: Clean | None = None
+    no_text: Float[Array, "b l d"] | None = None
+    image: Float[Array, "b f h w c"] | None = None
+
+
+jax.tree_util.register_dataclass(Given)
 
 
 def make_denoise(
-    model: nn.Module, params: Params, conditions: Conditions, config: GenerateConfig, mask: Array | None
+    model: nn.Module, params: Params, conditions: Conditions, config: GenerateConfig, given: Given
 ) -> Denoise:
-    """The guided denoise function of a model under given conditions. `mask` [b f]: clean keyframes."""
+    """The guided denoise function of a model under given conditions."""
     groups, scales = config.groups(conditions)
     plain = scales == [1.0] and config.guidance == "constant"
     branches = 1 if plain else len(groups) + 1
     stacked = dict(conditions) if plain else stack_conditions(conditions, groups)
-    text = stacked["text"]
-    audio = {name: stacked[name] for name in TRACKS if name in stacked} or None
-    clean = None if mask is None else jnp.concatenate([mask] * branches)
+    if given.no_text is not None and not plain:
+        without = 1 + next(i for i, group in enumerate(groups) if "text" in group)
+        text = [given.no_text] * without + [conditions["text"]] * (branches - without)
+        stacked["text"] = jnp.concatenate(text)
+    text = stacked.pop("text")
+    clean, image = (
+        None if x is None else jnp.concatenate([x] * branches)
+        for x in (None if given.clean is None else given.clean[1], given.image)
+    )
 
     def denoise(x: Array, t: Array) -> Array:
-        return model.apply(params, x, t, text, audio, clean)  # pyright: ignore[reportReturnType]
+        x = x if image is None else jnp.concatenate([x, image], axis=-1)
+        return model.apply(params, x, t, text, stacked or None, clean)  # pyright: ignore[reportReturnType]
 
     if plain:
         return denoise
@@ -91,18 +119,17 @@ def generate(
     schedule: Schedule,
     config: GenerateConfig,
     *,
-    clean: Clean | None = None,
+    given: Given = Given(),
     progress: Callable[[int, str], Iterable[int]] | None = None,
 ) -> Float[Array, "b f h w c"]:
     """Latents (scaled as the denoiser sees them) from standard normal `noise`.
 
-    `key` seeds the noise of the steps; `clean` are keyframes (values [b f h w c], mask [b f]); `progress` is
-    `mtv_jax.io.progress.progress` or like it.
+    `key` seeds the noise of the steps; `progress` is `mtv_jax.io.progress.progress` or like it.
     """
     steps, state = sampler_steps(schedule, config.sampler), start(noise, key, config.sampler)
     count = config.sampler.num_steps
     for i in progress(count, "sampling") if progress else range(count):
-        state = _step(model, config, params, conditions, clean, state, step_at(steps, i))
+        state = _step(model, config, params, conditions, given, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)
     return state.x
@@ -114,12 +141,12 @@ def _step(
     config: GenerateConfig,
     params: Params,
     conditions: Conditions,
-    clean: Clean | None,
+    given: Given,
     state: SamplerState,
     step: Step,
 ) -> SamplerState:
-    mask = None if clean is None else clean[1]
-    return sampler_step(make_denoise(model, params, conditions, config, mask), state, step, clean=clean)
+    denoise = make_denoise(model, params, conditions, config, given)
+    return sampler_step(denoise, state, step, clean=given.clean)
 
 
 def decode_latents(vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"]) -> np.ndarray:

@@ -21,13 +21,13 @@ from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
-from mtv_jax.sampling.generate import CONDITIONS, GenerateConfig, decode_latents, generate
+from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.video import Video
-from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import Array, Params
+from mtv_jax.typing import Array, Key, Params, control_tracks
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import is_untrained, load_model
 from mtv_jax.weights.scheduler import load_schedule
@@ -66,27 +66,27 @@ class Pipeline:
     def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
         """Loads a pipeline folder, the `pipeline` folder of a training directory, or a bundled preset (`tiny`).
 
-        `dtype` is what the networks compute in; with a `mesh`, parameters are placed on it by the rules of
+        The folder may be a CogVideoX of diffusers (text to video, image to video). `dtype` is what the networks
+        compute in; with a `mesh`, parameters go straight to their places on it by the rules of
         `mtv_jax.sharding`. Raises UserError for what is missing or does not fit.
         """
         folder, dtype = pipeline_folder(path), jnp.dtype(dtype)
-        denoiser, denoiser_params = load_model(folder, dtype=dtype)
-        vae, vae_params = load_model(folder / "vae", dtype=dtype)
-        if mesh is not None:
-            denoiser_params = jax.device_put(denoiser_params, tree_shardings(denoiser_params, mesh))
-            vae_params = jax.device_put(vae_params, tree_shardings(vae_params, mesh))
+        defaults = read_defaults(folder)
+        denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
+        vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
         audio_encoder = None
         if isinstance(denoiser, MTV):
-            audio_encoder = load_audio_encoder(folder / "audio_encoder")
+            audio_encoder = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
+            _check_features(folder, audio_encoder, denoiser.config.controlnet)
         return cls(
             denoiser=denoiser,
             denoiser_params=denoiser_params,
             vae=vae,
             vae_params=vae_params,
-            text_encoder=TextEncoder.from_pretrained(folder, dtype=dtype),
+            text_encoder=TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh),
             audio_encoder=audio_encoder,
             schedule=load_schedule(folder / "scheduler"),
-            defaults=read_defaults(folder),
+            defaults=defaults,
             untrained=untrained_parts(folder),
         )
 
@@ -94,9 +94,11 @@ class Pipeline:
         self,
         prompt: str,
         *,
+        negative_prompt: str | None = None,
         speech: _Path | None = None,
         effects: _Path | None = None,
         music: _Path | None = None,
+        speech2: _Path | None = None,
         audio: _Path | None = None,
         demixer: str = DEFAULT_DEMIXER,
         keyframes: Mapping[int, Picture] | None = None,
@@ -115,15 +117,20 @@ class Pipeline:
 
         Args:
           prompt: what is to be seen.
+          negative_prompt: what guidance leads away from; default as the model was trained (no text at all), or
+            an empty prompt for a CogVideoX of diffusers.
           speech, effects, music: a sound file for each track; one that is missing is silence.
+          speech2: the second speaker's, for a model of two speakers.
           audio: one mixed file instead, separated by `demixer` first.
-          keyframes: pictures (files or uint8 [H W 3]) by pixel frame.
+          keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
+            0, and takes no other.
           num_frames: 1 + 4k; default what the model was trained at, as for the next three.
           fps: frames a second.
           height, width: pixels, divisible by 16.
           num_inference_steps: steps of the sampler.
           guidance_scale: of text and sound jointly; 1 is none. A dict gives `text`, `speech`, `effects` and
-            `music` scales of their own (those left out have 1), at one network branch for each that differs.
+            `music` scales of their own (those left out have 1; `speech2` that of `speech`), at one network branch
+            for each that differs.
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
           seed: the same seed and inputs give the same video.
@@ -138,78 +145,124 @@ class Pipeline:
         """
         size = self.defaults.replace(num_frames=num_frames, fps=fps, height=height, width=width)
         size.check()
-        files = {"speech": speech, "effects": effects, "music": music, "audio": audio}
+        files = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
-        config = _generate_config(SamplerConfig(sampler, num_inference_steps), guidance_scale, guidance)
+        config = self._config(SamplerConfig(sampler, num_inference_steps), guidance_scale, guidance)
         conditions = self._conditions(prompt, files, demixer, size)
-        latents = self._latents(conditions, keyframes or {}, size, config, seed, progress)
+        given = self._given(negative_prompt, keyframes or {}, size)
+        latents = self._latents(conditions, given, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents)[0]
         sound = None
         if files:
             seconds = float(size.num_frames / size.fps)
-            sound = read_mix(
-                speech=speech,
-                effects=effects,
-                music=music,
-                audio=audio,
-                sample_rate=SAMPLE_RATE,
-                duration=seconds,
-            )
+            sound = read_mix(**files, sample_rate=SAMPLE_RATE, duration=seconds)  # pyright: ignore[reportArgumentType]
         return Video(frames, size.fps, sound, SAMPLE_RATE)
+
+    @property
+    def _speakers(self) -> int:
+        return self.denoiser.config.controlnet.num_speakers if isinstance(self.denoiser, MTV) else 0
+
+    def _config(
+        self, sampler: SamplerConfig, scale: float | Mapping[str, float], guidance: GuidanceKind
+    ) -> GenerateConfig:
+        if not isinstance(scale, Mapping):
+            return GenerateConfig(sampler, guidance, float(scale))
+        known = ("text", *(control_tracks(self._speakers) if self._speakers else ()))
+        if unknown := sorted(set(scale) - set(known)):
+            raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(known)}")
+        return GenerateConfig(sampler, guidance, 1.0, tuple(scale.items()))
+
+    def _conditions(
+        self, prompt: str, files: Mapping[str, _Path], demixer: str, size: PipelineDefaults
+    ) -> dict[str, Array]:
+        """Text [1 l d] and features [1 F L c] of the tracks."""
+        features = {}
+        if self.audio_encoder is not None:
+            whole = bool(self.audio_encoder.hears_all and files)
+            tracks = load_tracks(
+                **files,  # pyright: ignore[reportArgumentType]
+                demixer=demixer,
+                num_speakers=self._speakers,
+                duration=None if whole else float(size.num_frames / size.fps),
+                pad=not whole,
+            )
+            features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
+        text = {"text": jnp.asarray(self.text_encoder([prompt]))}
+        return text | {name: jnp.asarray(x)[None] for name, x in features.items()}
+
+    def _given(
+        self, negative_prompt: str | None, keyframes: Mapping[int, Picture], size: PipelineDefaults
+    ) -> Given:
+        if negative_prompt is None and self.defaults.no_text == "empty_prompt":
+            negative_prompt = ""
+        no_text = None if negative_prompt is None else jnp.asarray(self.text_encoder([negative_prompt]))
+        images = self.defaults.image_channels
+        if images and set(keyframes) != {0}:
+            raise UserError(
+                f"keyframes at {sorted(keyframes) or 'no frame'}: an image-to-video model takes one, at frame 0"
+            )
+        clean = None
+        if keyframes:
+            frames = size.num_frames + 4 * self._padding(size)
+            clean = keyframe_latents(keyframes, self.vae, self.vae_params, frames, size.height, size.width)
+        if clean is None or not images:
+            return Given(clean, no_text)
+        return Given(None, no_text, self._image_scale() * clean[0])
+
+    def _image_scale(self) -> float:
+        """Turns scaled latents into what the image channels take: 1.5 divides by the factor of the latents."""
+        config: Any = self.vae.config  # pyright: ignore[reportAttributeAccessIssue]
+        return config.scaling_factor**-2 if config.invert_scale_latents else 1.0
+
+    def _padding(self, size: PipelineDefaults) -> int:
+        """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
+        config: Any = self.denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+        dit = config.dit if isinstance(self.denoiser, MTV) else config
+        return -_latent_frames(size) % dit.frames_per_token
 
     def _latents(
         self,
         conditions: Mapping[str, Array],
-        keyframes: Mapping[int, Picture],
+        given: Given,
         size: PipelineDefaults,
         config: GenerateConfig,
         seed: int,
         progress: bool,
     ) -> Array:
+        """Latents [1 f h w c], as the denoiser's training scaled them."""
         noise_key, step_key = jax.random.split(jax.random.key(seed))
-        clean = None
-        if keyframes:
-            clean = keyframe_latents(
-                keyframes, self.vae, self.vae_params, size.num_frames, size.height, size.width
-            )
-        return generate(
+        latents = generate(
             self.denoiser,
             self.denoiser_params,
             conditions,
-            jax.random.normal(noise_key, self._latent_shape(size)),
+            self._noise(noise_key, size),
             step_key,
             self.schedule,
             config,
-            clean=clean,
+            given=given,
             progress=show_progress if progress else None,
         )
+        return latents[:, self._padding(size) :]
 
-    def _latent_shape(self, size: PipelineDefaults) -> tuple[int, ...]:
+    def _noise(self, key: Key, size: PipelineDefaults) -> Array:
         channels = self.vae.config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]
-        return (1, (size.num_frames - 1) // 4 + 1, size.height // 8, size.width // 8, channels)
-
-    def _conditions(
-        self, prompt: str, files: Mapping[str, _Path], demixer: str, size: PipelineDefaults
-    ) -> dict[str, Array]:
-        conditions = {"text": jnp.asarray(self.text_encoder([prompt]))}
-        if self.audio_encoder is not None:
-            duration = float(size.num_frames / size.fps)
-            tracks = load_tracks(**files, demixer=demixer, duration=duration)  # pyright: ignore[reportArgumentType]
-            features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
-            conditions |= {name: jnp.asarray(x)[None] for name, x in features.items()}
-        return conditions
+        frames = self._padding(size) + _latent_frames(size)
+        return jax.random.normal(key, (1, frames, size.height // 8, size.width // 8, channels))
 
 
-def _generate_config(
-    sampler: SamplerConfig, scale: float | Mapping[str, float], guidance: GuidanceKind
-) -> GenerateConfig:
-    if not isinstance(scale, Mapping):
-        return GenerateConfig(sampler, guidance, float(scale))
-    if unknown := sorted(set(scale) - set(CONDITIONS)):
-        raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(CONDITIONS)}")
-    return GenerateConfig(sampler, guidance, 1.0, tuple(scale.items()))
+def _latent_frames(size: PipelineDefaults) -> int:
+    return (size.num_frames - 1) // 4 + 1
+
+
+def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
+    made, taken = (encoder.num_layers, encoder.num_channels), (config.audio_layers, config.audio_channels)
+    if made != taken:
+        raise UserError(
+            f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
+            f"{taken[0]} x {taken[1]}"
+        )
 
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from mtv_jax.models.t5 import T5Encoder
 from mtv_jax.text.encoder import Padding, encode_prompts, pad_text
@@ -27,9 +28,11 @@ class TextEncoder:
     padding: Padding
 
     @classmethod
-    def from_pretrained(cls, folder: Path, *, dtype: Any = jnp.float32) -> "TextEncoder":
+    def from_pretrained(
+        cls, folder: Path, *, dtype: Any = jnp.float32, mesh: Mesh | None = None
+    ) -> "TextEncoder":
         """The `text_encoder/` and `tokenizer/` of a pipeline folder; without the latter, bytes are tokens."""
-        model, params = load_model(folder / "text_encoder", dtype=dtype)
+        model, params = load_model(folder / "text_encoder", dtype=dtype, mesh=mesh)
         directory = folder / "tokenizer"
         tokenizer = load_tokenizer(directory) if directory.is_dir() else load_tokenizer(None, "bytes")
         defaults = read_defaults(folder)

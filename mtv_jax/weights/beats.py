@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtv_jax.models.beats import BEATsConfig, FbankConfig
-from mtv_jax.weights.json_config import read_fields
+from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, CONV2D, LINEAR, Layout, Rule
 
 _LAYER = "encoder.layers.{layer}."
@@ -72,6 +72,7 @@ _FIXED = {
 }
 _HARMLESS = frozenset(
     [
+        *DIFFUSERS_HARMLESS,
         "activation_dropout",
         "attention_dropout",
         "dropout",
@@ -120,8 +121,9 @@ def config_from_json(json: Mapping[str, Any]) -> BEATsConfig:
 
 
 def config_to_json(config: BEATsConfig) -> dict[str, Any]:
-    """The options of `config`, in the checkpoint's own words."""
-    options: dict[str, Any] = {key: getattr(config, field) for key, field in _FIELDS.items()}
+    """The options of `config`, in the checkpoint's own words, and a class name by which it is found."""
+    options: dict[str, Any] = {"_class_name": "BEATs"}
+    options |= {key: getattr(config, field) for key, field in _FIELDS.items()}
     options |= _FIXED | {"finetuned_model": config.num_classes is not None}
     return options if config.num_classes is None else options | {"predictor_class": config.num_classes}
 

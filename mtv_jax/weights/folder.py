@@ -16,12 +16,23 @@ PRESETS = ("tiny",)
 
 _INDEX = "model_index.json"
 
+_TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
+_CLASSES = ("MTVPipeline", _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO)
+"""Pipelines that we run; the last two are diffusers'."""
+
 
 @dataclass(frozen=True)
 class PipelineDefaults:
-    """Length, frame rate and size of a video, and how its prompt is encoded: by default MTV's.
+    """Length, frame rate and size of a video, and how the networks are spoken to: by default as MTV's.
 
-    `text_length` is in tokens; `text_padding` is `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
+    Attributes:
+      num_frames, fps, height, width: of the videos it was trained on.
+      text_length: tokens of a prompt.
+      text_padding: `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
+      no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
+        (diffusers' CogVideoX).
+      image_channels: the first frame is given as a picture in channels of its own (CogVideoX image to video);
+        otherwise any frame may be given, and is a clean latent.
     """
 
     num_frames: int = 49
@@ -30,6 +41,8 @@ class PipelineDefaults:
     width: int = 720
     text_length: int = 226
     text_padding: str = "encoded"
+    no_text: str = "zeros"
+    image_channels: bool = False
 
     def replace(self, **values: Any) -> "PipelineDefaults":
         """A copy with those values that are not None."""
@@ -88,15 +101,35 @@ def pipeline_folder(path: str | os.PathLike) -> Path:
 
 
 def read_defaults(folder: Path) -> PipelineDefaults:
-    """The sizes noted in a folder's `model_index.json` under `_defaults` (ours).
+    """What a folder's `model_index.json` notes under `_defaults` (ours).
 
-    A folder without has those of CogVideoX, 8 frames a second, or with a controlnet those of MTV, 24 a second.
+    A folder without has those of MTV if it has a controlnet, or those of diffusers' CogVideoX pipelines. Raises
+    UserError for a pipeline of another class.
     """
     path = folder / _INDEX
-    noted = read_json(path).get("_defaults") if path.exists() else None
-    if noted is not None:
-        return PipelineDefaults.from_json(noted)
-    return PipelineDefaults(fps=Fraction(24 if (folder / "controlnet").is_dir() else 8))
+    index = read_json(path) if path.exists() else {}
+    name = index.get("_class_name", _TEXT_TO_VIDEO)
+    if name not in _CLASSES:
+        raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
+    if "_defaults" in index:
+        return PipelineDefaults.from_json(index["_defaults"])
+    if (folder / "controlnet").is_dir():
+        return PipelineDefaults()
+    return _cogvideox_defaults(folder, image_channels=name == _IMAGE_TO_VIDEO)
+
+
+def _cogvideox_defaults(folder: Path, *, image_channels: bool) -> PipelineDefaults:
+    """The sizes that a CogVideoX transformer was trained at, from its config."""
+    path = folder / "transformer" / "config.json"
+    config = read_json(path) if path.exists() else {}
+    same = {"no_text": "empty_prompt", "image_channels": image_channels}
+    same["text_length"] = config.get("max_text_seq_length", 226)
+    frames = config.get("sample_frames", 49)
+    if config.get("patch_size_t") is not None:
+        # 1.5: the config has the largest size there is; this is what its model card gives.
+        return PipelineDefaults(num_frames=frames, fps=Fraction(16), height=768, width=1360, **same)
+    height, width = (8 * config.get(f"sample_{side}", n) for side, n in (("height", 60), ("width", 90)))
+    return PipelineDefaults(num_frames=frames, fps=Fraction(8), height=height, width=width, **same)
 
 
 def index_json(defaults: PipelineDefaults) -> dict[str, Any]:

@@ -40,6 +40,27 @@ def test_start_and_duration_cut_and_pad(files):
     assert not load_tracks(duration=1.0).mix.any()
 
 
+def test_tracks_may_keep_their_own_lengths(files):
+    tracks = load_tracks(**files, pad=False)
+    assert {name: len(samples) for name, samples in tracks.items()} == {
+        "speech": 16000,
+        "effects": 32000,
+        "music": 32000,
+    }
+
+
+def test_a_second_speaker_is_a_track_of_a_model_for_two(files):
+    tracks = load_tracks(speech=files["speech"], speech2=files["music"], num_speakers=2)
+    assert [name for name, _ in tracks.items()] == ["speech", "speech2", "effects", "music"]
+    np.testing.assert_array_equal(tracks.mix, tracks.speech + tracks.speech2)
+    assert not load_tracks(speech=files["speech"], num_speakers=2).speech2.any()
+    assert load_tracks(speech=files["speech"]).speech2 is None
+    with pytest.raises(UserError, match=r"speech2 .*music\.flac: this model has one speaker"):
+        load_tracks(speech2=files["music"])
+    with pytest.raises(UserError, match="audio and speech2: .*not both"):
+        load_tracks(audio=files["speech"], speech2=files["music"], num_speakers=2)
+
+
 def test_nothing_or_too_much_is_refused(files):
     with pytest.raises(UserError, match="no sound: give"):
         load_tracks()

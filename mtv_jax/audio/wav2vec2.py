@@ -1,0 +1,91 @@
+"""wav2vec 2.0 as an audio encoder: the output of every layer for every video frame."""
+
+import dataclasses
+import functools
+from fractions import Fraction
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from mtv_jax.io.audio import fit_length
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.wav2vec2 import Wav2Vec2, normalise_waveform, num_video_frames, pad_as_released
+from mtv_jax.models.wav2vec2.preprocess import SAMPLE_RATE
+from mtv_jax.typing import Params
+
+Alignment = Literal["exact", "released"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Wav2Vec2Encoder:
+    """Features [F, layers, d] (MTV's encoder of all tracks). Compiled once for each length of the sound.
+
+    Attributes:
+      alignment: how frames lie on the sound.
+        `exact`: the sound is cut or padded with zeros to F / fps seconds and stretched over the F frames;
+        normalised over the part in the clip.
+        `released`: as MTV's released inference does. The whole sound is normalised and encoded at once. Frames
+        are completed to whole clips by `16000 // fps` zeros each, then the features are stretched over all of
+        them, so that a padded clip runs slightly off time.
+      clip_length: frames of a clip for `released` (one is shared between neighbours); None completes no clips.
+    """
+
+    model: Wav2Vec2
+    params: Params
+    alignment: Alignment = "exact"
+    clip_length: int | None = 49
+    name: str = "wav2vec2"
+
+    def __post_init__(self) -> None:
+        if self.alignment not in ("exact", "released"):
+            raise UserError(f"alignment {self.alignment!r}: must be exact or released")
+        if self.clip_length is not None and self.clip_length < 2:
+            raise UserError(f"clip_length {self.clip_length}: must be at least 2 frames, or null")
+
+    @property
+    def num_layers(self) -> int:
+        """L."""
+        return self.model.config.num_hidden_layers
+
+    @property
+    def num_channels(self) -> int:
+        """C."""
+        return self.model.config.hidden_size
+
+    @property
+    def hears_all(self) -> bool:
+        """The released code normalises and encodes the whole file."""
+        return self.alignment == "released"
+
+    def __call__(self, waveform: np.ndarray, num_frames: int, fps: float | Fraction) -> np.ndarray:
+        """Features of float32 [s] at 16 kHz for F = `num_frames` frames: float32 [F, layers, d]."""
+        fps = Fraction(fps)
+        prepare = self._released if self.hears_all else self._exact
+        samples, frames = prepare(np.asarray(waveform, np.float32), num_frames, fps)
+        samples = fit_length(samples, max(len(samples), self.model.config.receptive_field))
+        states = _layers(self.model, self.params, samples[None], frames)
+        return np.asarray(states, np.float32)[:num_frames]
+
+    def _exact(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
+        length = round(num_frames / fps * SAMPLE_RATE)
+        return fit_length(_normalise(waveform[:length]), length), num_frames
+
+    def _released(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
+        samples, step = _normalise(waveform), 1
+        frames = num_video_frames(len(samples), float(fps))
+        if self.clip_length is not None:
+            samples, frames = pad_as_released(samples, float(fps), self.clip_length)
+            step = self.clip_length - 1
+        missing = -(-max(num_frames - frames, 0) // step) * step
+        return np.pad(samples, (0, missing * int(SAMPLE_RATE // fps))), frames + missing
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _layers(model: Wav2Vec2, params: Params, waveform: jax.Array, num_frames: int) -> jax.Array:
+    states: Any = model.apply(params, waveform, num_frames)
+    return states[0, 1:].swapaxes(0, 1)
+
+
+def _normalise(waveform: np.ndarray) -> np.ndarray:
+    return normalise_waveform(waveform) if len(waveform) else waveform

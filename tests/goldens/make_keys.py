@@ -1,0 +1,203 @@
+"""Writes keys/*.txt: names and shapes of every tensor of the published checkpoints, one a line.
+
+`python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
+transformers build on torch's meta device, which takes no memory. The public MTV code cannot be run at full size:
+`mtv_tensors` is a table of what it calls its tensors. Given the sizes of the small network in `mtv/denoiser`, it
+must list that network's tensors exactly, which gives it its right to speak for the large one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+Shapes = dict[str, tuple[int, ...]]
+
+FOLDER = Path(__file__).with_name("keys")
+
+_5B = {"num_layers": 42, "num_attention_heads": 48, "use_rotary_positional_embeddings": True}
+TRANSFORMERS = {
+    "cogvideox_2b": {},
+    "cogvideox_5b": _5B,
+    "cogvideox_5b_i2v": {**_5B, "in_channels": 32, "use_learned_positional_embeddings": True},
+    "cogvideox_1_5_5b_i2v": {
+        **_5B,
+        "in_channels": 32,
+        "patch_size_t": 2,
+        "ofs_embed_dim": 512,
+        "sample_height": 300,
+        "sample_width": 300,
+        "sample_frames": 81,
+    },
+}
+T5_XXL = {
+    "vocab_size": 32128,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10240,
+    "num_layers": 24,
+    "num_heads": 64,
+    "feed_forward_proj": "gated-gelu",
+}
+MTV_5B: dict[str, int] = {
+    "layers": 42,
+    "width": 3072,
+    "head_dim": 64,
+    "ffn": 12288,
+    "time": 512,
+    "text": 4096,
+    "text_length": 226,
+    "tokens": 13 * 30 * 45,
+    "patch": 2,
+    "in_channels": 32,
+    "out_channels": 16,
+    "features": 5 * 12 * 768,
+    "projection": 512,
+    "context": 32,
+    "audio": 768,
+    "blocks": 4,
+    "audio_ffn": 3072,
+}
+
+
+def main() -> None:
+    """Writes the lists."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, shapes in original_lists().items():
+        write_list(FOLDER / f"{name}.txt", shapes)
+
+
+def original_lists() -> dict[str, Shapes]:
+    """The lists of diffusers and transformers."""
+    import diffusers
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        networks = {
+            name: diffusers.CogVideoXTransformer3DModel(**config) for name, config in TRANSFORMERS.items()
+        }
+        networks["vae3d"] = diffusers.AutoencoderKLCogVideoX()
+        networks["t5_v1_1_xxl"] = transformers.T5EncoderModel(transformers.T5Config(**T5_XXL))
+        networks["wav2vec2_base"] = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+    return {
+        name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        for name, network in networks.items()
+    }
+
+
+def mtv_tensors(sizes: Mapping[str, int], *, num_speakers: int) -> Shapes:
+    """Names and shapes in a checkpoint of the public MTV code; `sizes` as `MTV_5B`."""
+    shapes = _backbone(**sizes)
+    for layer in range(sizes["layers"]):
+        shapes |= _prefixed(f"transformer.layers.{layer}.", _layer(num_speakers=num_speakers, **sizes))
+    for block in range(sizes["blocks"]):
+        shapes |= _prefixed(f"transformer.audio_combine.dual_blocks.{block}.", _interaction(**sizes))
+    for track in ("", "_effect", "_music"):
+        shapes |= _prefixed(f"transformer.audio_proj{track}.", _projection(**sizes))
+    if num_speakers == 2:
+        shapes |= dict.fromkeys(
+            ("transformer.audio_vocal_embedding", "transformer.audio_vocal_embedding_1"), (sizes["audio"],)
+        )
+    return _prefixed("model.diffusion_model.", shapes)
+
+
+def write_list(path: Path, shapes: Shapes) -> None:
+    """One `name shape` a line, sizes joined by x, in the order of names."""
+    path.write_text("".join(f"{key} {'x'.join(map(str, shapes[key]))}\n" for key in sorted(shapes)))
+
+
+def read_list(path: Path) -> Shapes:
+    """What `write_list` wrote."""
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {key: tuple(int(size) for size in shape.split("x")) for key, shape in pairs}
+
+
+def _backbone(
+    *, layers, width, head_dim, time, text, text_length, tokens, patch, in_channels, out_channels, **_
+) -> Shapes:
+    shapes = {
+        # In the checkpoint, but nothing is computed from them.
+        "transformer.position_embeddings.weight": (64, width),
+        "mixins.pos_embed.freqs_sin": (tokens, head_dim),
+        "mixins.pos_embed.freqs_cos": (tokens, head_dim),
+        "mixins.pos_embed.pos_embedding": (1, text_length + tokens, width),
+        "mixins.patch_embed.proj.weight": (width, in_channels, patch, patch),
+        "mixins.patch_embed.proj.bias": (width,),
+    }
+    pieces = {
+        "mixins.patch_embed.text_proj": _linear(width, text),
+        "time_embed.0": _linear(time, width),
+        "time_embed.2": _linear(time, time),
+        "transformer.final_layernorm": _norm(width),
+        "mixins.final_layer.norm_final": _norm(width),
+        "mixins.final_layer.adaLN_modulation.1": _linear(2 * width, time),
+        "mixins.final_layer.linear": _linear(out_channels * patch**2, width),
+    }
+    for layer in range(layers):
+        pieces[f"mixins.adaln_layer.adaLN_modulations.{layer}.1"] = _linear(12 * width, time)
+        pieces[f"mixins.adaln_layer.query_layernorm_list.{layer}"] = _norm(head_dim)
+        pieces[f"mixins.adaln_layer.key_layernorm_list.{layer}"] = _norm(head_dim)
+    return shapes | _joined(pieces)
+
+
+def _layer(*, num_speakers, width, ffn, audio, **_) -> Shapes:
+    pieces = {
+        "input_layernorm": _norm(width),
+        "post_attention_layernorm": _norm(width),
+        "attention.query_key_value": _linear(3 * width, width),
+        "attention.dense": _linear(width, width),
+        "mlp.dense_h_to_4h": _linear(ffn, width),
+        "mlp.dense_4h_to_h": _linear(width, ffn),
+        "audio_music_adaLn": _linear(2 * width, audio),
+    }
+    for track in ("", "_effect", "_second")[: 1 + num_speakers]:
+        pieces |= {
+            f"audio_input_layernorm{track}": _norm(width),
+            f"audio_attn{track}.query": _linear(width, width),
+            f"audio_attn{track}.key_value": _linear(2 * width, audio),
+            f"audio_attn{track}.dense": _linear(width, width),
+        }
+    return _joined(pieces)
+
+
+def _interaction(*, audio, audio_ffn, time, **_) -> Shapes:
+    return _joined(
+        {
+            **{f"{kind}_layernorm": _norm(audio) for kind in ("vocal", "accm", "post_attention")},
+            "adaLN_modulations.1": _linear(12 * audio, time),
+            "attention.query_key_value": _linear(3 * audio, audio),
+            "attention.dense": _linear(audio, audio),
+            "mlp.dense_h_to_4h": _linear(audio_ffn, audio),
+            "mlp.dense_4h_to_h": _linear(audio, audio_ffn),
+        }
+    )
+
+
+def _projection(*, features, projection, context, audio, **_) -> Shapes:
+    channels = context * audio
+    pieces = {
+        "proj1": _linear(projection, features),
+        "proj2": _linear(projection, projection),
+        "proj3": _linear(channels, projection),
+        "norm": _norm(audio),
+    }
+    return {"conv1.weight": (channels, channels, 2), "conv1.bias": (channels,), **_joined(pieces)}
+
+
+def _linear(outputs: int, inputs: int) -> Shapes:
+    return {"weight": (outputs, inputs), "bias": (outputs,)}
+
+
+def _norm(width: int) -> Shapes:
+    return {"weight": (width,), "bias": (width,)}
+
+
+def _joined(pieces: Mapping[str, Shapes]) -> Shapes:
+    return {f"{name}.{leaf}": shape for name, shapes in pieces.items() for leaf, shape in shapes.items()}
+
+
+def _prefixed(prefix: str, shapes: Shapes) -> Shapes:
+    return {prefix + key: shape for key, shape in shapes.items()}
+
+
+if __name__ == "__main__":
+    main()

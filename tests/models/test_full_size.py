@@ -1,0 +1,124 @@
+"""The published sizes, without their memory: every number of parameters, every name and shape of a checkpoint."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from goldens import make_keys, make_parameters
+from safetensors import safe_open
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.mtv import MTVConfig
+from mtv_jax.models.registry import make_config, make_model, replace_fields
+from mtv_jax.models.shapes import parameter_counts, parameter_shapes
+from mtv_jax.weights import dit, mtv_sat, t5, vae3d, wav2vec2
+from mtv_jax.weights.aliases import Canonical
+from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
+
+CHECKPOINTS = {
+    "cogvideox_2b": ("dit", "cogvideox_2b", dit),
+    "cogvideox_5b": ("dit", "cogvideox_5b", dit),
+    "cogvideox_5b_i2v": ("dit", "cogvideox_5b_i2v", dit),
+    "cogvideox_1_5_5b_i2v": ("dit", "cogvideox_1_5_5b_i2v", dit),
+    "vae3d": ("vae3d", "cogvideox_5b", vae3d),
+    "t5_v1_1_xxl": ("t5", "t5_v1_1_xxl", t5),
+    "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Stands for a tensor: shape and dtype, no numbers."""
+
+    shape: tuple[int, ...]
+    dtype: type = np.float32
+
+
+def check_one_to_one(theirs, tables, model):
+    """Every tensor is used, every parameter filled, all shapes agree; and the same names lead back."""
+    aliases, ignored = (getattr(tables, name, ()) for name in ("ALIASES", "IGNORED"))
+    state = Canonical({key: Spec(shape) for key, shape in theirs.items()}, aliases)
+    shapes = parameter_shapes(model)
+    filled = to_params(state, tables.RULES, shapes, ignored=ignored, place=lambda path, leaf: leaf)
+    assert {p: leaf.shape for p, leaf in flat_paths(filled).items()} == {
+        p: tuple(leaf.shape) for p, leaf in flat_paths(shapes).items()
+    }
+    back = {key: tensor.shape for key, tensor in to_tensors(shapes, tables.RULES).items()}
+    assert back == {key: state[key].shape for key in state if key in back}
+    return set(state) - set(back)
+
+
+@pytest.mark.parametrize("pipeline", make_parameters.PIPELINES)
+def test_parameter_counts_are_the_golden_ones(pipeline):
+    golden = (make_parameters.FOLDER / f"{pipeline}.txt").read_text()
+    assert make_parameters.report(pipeline) == golden, (
+        "the number of parameters has changed; if it was meant to: python tests/goldens/make_parameters.py"
+    )
+
+
+def test_published_sizes_are_met():
+    counts = parameter_counts(make_model("mtv", MTVConfig.mtv_5b()))
+    audio = sum(n for part, n in counts.items() if part.startswith("controlnet") or "injection" in part)
+    assert round(audio / 1e9, 2) == 5.96
+    assert [round(counts[f"controlnet/{t}"] / 1e9, 2) for t in ("speech", "effects", "music")] == [1.24] * 3
+    assert sum(counts.values()) - audio == pytest.approx(5.63e9, abs=0.005e9)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_tensor_of_a_published_checkpoint_has_its_parameter(name):
+    network, variant, tables = CHECKPOINTS[name]
+    theirs = make_keys.read_list(make_keys.FOLDER / f"{name}.txt")
+    assert not check_one_to_one(theirs, tables, make_model(network, make_config(network, variant)))
+
+
+@pytest.mark.parametrize("num_speakers", [1, 2])
+def test_every_tensor_of_the_mtv_checkpoint_has_its_parameter(num_speakers):
+    theirs = make_keys.mtv_tensors(make_keys.MTV_5B, num_speakers=num_speakers)
+    config = replace_fields(MTVConfig.mtv_5b(), {"controlnet": {"num_speakers": num_speakers}})
+    unused = check_one_to_one(theirs, mtv_sat, make_model("mtv", config))
+    assert sorted(key.rpartition("diffusion_model.")[2] for key in unused) == [
+        "mixins.pos_embed.freqs_cos",
+        "mixins.pos_embed.freqs_sin",
+        "transformer.position_embeddings.weight",
+    ]
+
+
+def test_a_tensor_of_another_size_is_found():
+    theirs = make_keys.mtv_tensors(make_keys.MTV_5B | {"text": 768}, num_speakers=1)
+    with pytest.raises(UserError, match=r"text_proj\.weight has shape \(3072, 768\).* needs \(3072, 4096\)"):
+        check_one_to_one(theirs, mtv_sat, make_model("mtv", MTVConfig.mtv_5b()))
+
+
+def test_table_of_mtv_tensors_is_that_of_the_original(goldens):
+    folder = goldens / "mtv" / "denoiser"
+    config = json.loads((folder / "config.json").read_text())
+    model, audio = config["model"], config["audio"]
+    sizes = {
+        "layers": model["num_layers"],
+        "width": model["hidden_size"],
+        "head_dim": model["head_dim"],
+        "ffn": model["ffn_size"],
+        "time": model["time_embed_dim"],
+        "text": model["text_hidden_size"],
+        "text_length": model["text_length"],
+        "tokens": model["latent_frames"] * model["tokens_per_latent_frame"],
+        "patch": model["patch_size"],
+        "in_channels": model["in_channels"],
+        "out_channels": model["out_channels"],
+        "features": audio["window"] * audio["wav2vec_layers"] * audio["wav2vec_channels"],
+        "projection": audio["projection_inter_dim"],
+        "context": audio["context_tokens"],
+        "audio": audio["width"],
+        "blocks": audio["interaction_blocks"],
+        "audio_ffn": audio["interaction_mlp"],
+    }
+    originals = shapes_in(folder / "weights_single.safetensors")
+    assert make_keys.mtv_tensors(sizes, num_speakers=1) == originals
+    originals |= shapes_in(folder / "weights_multi_extra.safetensors")
+    assert make_keys.mtv_tensors(sizes, num_speakers=2) == originals
+
+
+def shapes_in(path):
+    with safe_open(path, "np") as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118

@@ -1,0 +1,15 @@
+"""The committed lists of tensors are what the installed diffusers and transformers build."""
+
+import pytest
+from goldens import make_keys
+
+pytestmark = pytest.mark.parity
+
+
+def test_lists_are_up_to_date():
+    pytest.importorskip("torch")
+    lists = make_keys.original_lists()
+    for name, shapes in lists.items():
+        committed = make_keys.read_list(make_keys.FOLDER / f"{name}.txt")
+        assert committed == shapes, f"{name}: if it was meant to change: python tests/goldens/make_keys.py"
+    assert set(lists) == {path.stem for path in make_keys.FOLDER.glob("*.txt")}

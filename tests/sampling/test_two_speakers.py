@@ -1,0 +1,103 @@
+"""A pipeline for two speakers: each has a track of its own."""
+
+import numpy as np
+import pytest
+from pipelines import write_pipeline
+
+from mtv_jax import Pipeline
+from mtv_jax import sample as command
+from mtv_jax.diffusion.samplers import SamplerConfig
+from mtv_jax.io.audio import write_audio
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import probe
+from mtv_jax.sampling.generate import GenerateConfig, Given, make_denoise
+
+STEPS = {"num_inference_steps": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_pipeline(tmp_path_factory.mktemp("two") / "speakers", num_speakers=2)
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return Pipeline.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    folder, t = tmp_path_factory.mktemp("voices"), np.arange(16000) / 16000
+    for name, hertz in (("speech", 150), ("speech2", 220)):
+        write_audio(folder / f"{name}.wav", (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32), 16000)
+    return {name: folder / f"{name}.wav" for name in ("speech", "speech2")}
+
+
+def conditions(pipe, files):
+    return pipe._conditions("a rabbit", files, "dfn3+hpss", pipe.defaults)
+
+
+def test_second_speaker_is_heard_and_seen(pipe, voices):
+    both = pipe("two people talk", **voices, **STEPS)
+    alone = pipe("two people talk", speech=voices["speech"], **STEPS)
+    assert np.abs(both.frames.astype(int) - alone.frames).max() > 0
+    assert np.abs(both.audio - alone.audio).max() > 0.1  # and is in the sound of the video
+
+
+def test_a_speaker_who_is_not_given_is_silent(pipe, voices):
+    silent, both = conditions(pipe, {"speech": voices["speech"]}), conditions(pipe, voices)
+    assert list(both) == ["text", "speech", "speech2", "effects", "music"]
+    np.testing.assert_array_equal(silent["speech2"], silent["music"])
+    np.testing.assert_array_equal(silent["speech"], both["speech"])
+    assert np.abs(both["speech2"] - silent["speech2"]).max() > 0.1
+
+
+def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
+    seen = {}
+
+    class Spy:
+        def apply(self, params, x, t, text, audio, clean):
+            seen.update(audio, text=text)
+            return x
+
+    given = {name: np.ones((1, 3, 2, 4)) for name in ("speech", "speech2", "effects", "music")}
+    given["text"] = np.ones((1, 5, 6))
+    config = GenerateConfig(SamplerConfig(num_steps=2), track_scales=(("speech", 2.0),))
+    denoise = make_denoise(Spy(), {}, given, config, Given())  # pyright: ignore[reportArgumentType]
+    denoise(np.zeros((1, 2, 4, 4, 4), np.float32), np.array([999.0], np.float32))
+    # Branches: nothing, then text, then both speakers (who share a scale), then the rest.
+    steps = {
+        name: [int(x) for x in np.asarray(value).mean(axis=(1, *range(2, value.ndim)))]
+        for name, value in seen.items()
+    }
+    assert steps == {
+        "text": [0, 1, 1, 1],
+        "speech": [0, 0, 1, 1],
+        "speech2": [0, 0, 1, 1],
+        "effects": [0, 0, 0, 1],
+        "music": [0, 0, 0, 1],
+    }
+
+
+def test_a_second_speaker_for_a_model_of_one_is_an_error(pipeline_folder, voices):
+    one = Pipeline.from_pretrained(pipeline_folder)
+    with pytest.raises(UserError, match=r"speech2\.wav: this model has one speaker"):
+        one("two people talk", **voices, **STEPS)
+    with pytest.raises(UserError, match="guidance_scale of speech2"):
+        one("two people talk", guidance_scale={"speech2": 2.0}, **STEPS)
+
+
+def test_command_takes_both_voices(folder, voices, tmp_path, capsys):
+    argv = [
+        "--checkpoint",
+        folder,
+        "--prompt",
+        "two people talk",
+        "--out",
+        tmp_path / "two.mp4",
+        "--steps",
+        "2",
+    ]
+    command.main([str(a) for a in (*argv, "--speech", voices["speech"], "--speech2", voices["speech2"])])
+    assert probe(tmp_path / "two.mp4").has_audio
+    assert "with sound" in capsys.readouterr().out
