@@ -8,6 +8,9 @@ import numpy as np
 
 from mtv_jax.typing import Array, Float
 
+Rope = tuple[Array, Array]
+"""Cosines and sines of the video tokens, [n, head_dim / 2]."""
+
 
 def rope_axis_dims(head_dim: int) -> tuple[int, int, int]:
     """Head dimensions given to time, rows and columns: a quarter and three eighths twice (CogVideoX)."""
@@ -31,6 +34,31 @@ def rope_table(
         angles.append(np.broadcast_to(table.reshape(shape), (*sizes, table.shape[-1])))
     flat = np.concatenate(angles, axis=-1).reshape(-1, sum(axis_dims) // 2)
     return np.cos(flat).astype(np.float32), np.sin(flat).astype(np.float32)
+
+
+def resized_positions(size: tuple[int, int], trained: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the rows and columns of a grid that is laid over the one of training.
+
+    The grid is scaled, keeping its shape, until it fits into `trained` (rows, columns) and is centred
+    there (diffusers `get_resize_crop_region_for_grid`), so that the model meets no coordinate it has
+    not been trained on. On the grid of training itself: 0, 1, 2, ...
+    """
+    (height, width), (trained_height, trained_width) = size, trained
+    if height / width > trained_height / trained_width:
+        target = trained_height, round(trained_height / height * width)
+    else:
+        target = round(trained_width / width * height), trained_width
+    rows, columns = (
+        _spread(round((whole - part) / 2.0), part, count)
+        for whole, part, count in zip(trained, target, size, strict=True)
+    )
+    return rows, columns
+
+
+def _spread(start: int, extent: int, count: int) -> np.ndarray:
+    """`count` coordinates from `start`. Off the centre they do not end one step before start + extent:
+    diffusers scales the end by (count - 1) / count as if the start were 0."""
+    return np.linspace(start, (start + extent) * (count - 1) / count, count)
 
 
 def apply_rope(

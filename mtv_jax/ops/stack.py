@@ -45,8 +45,11 @@ def run_stack(stack: Any, carry: Any, *broadcast: Any) -> Any:
     if not isinstance(stack, (list, tuple)):
         return stack(carry, *broadcast)[0]
     for layer in stack:
+        # Keeps XLA from fusing across layers, which it cannot do in a scan: the two differ less often, and
+        # then in the last bits only.
+        carry, broadcast = jax.lax.optimization_barrier((carry, broadcast))
         carry, _ = layer(carry, *broadcast)
-    return carry
+    return jax.lax.optimization_barrier(carry)
 
 
 def unstack_params(params: Any) -> Any:

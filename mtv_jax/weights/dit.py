@@ -20,11 +20,14 @@ def _norm(key: str, path: str) -> list[Rule]:
 def _rules() -> list[Rule]:
     layer = "transformer_blocks.{layer}"
     rules = [
-        *_linear("patch_embed.proj", "patch_embed/proj", CONV2D),
+        *_linear("patch_embed.proj", "patch_embed/proj", CONV2D),  # CogVideoX 1.0
+        *_linear("patch_embed.proj", "patch_embed/proj_3d"),  # 1.5
         *_linear("patch_embed.text_proj", "patch_embed/text_proj"),
         Rule("patch_embed.pos_embedding", "patch_embed/pos_embedding", BATCHED),
         *_linear("time_embedding.linear_1", "time_embedding/linear_1"),
         *_linear("time_embedding.linear_2", "time_embedding/linear_2"),
+        *_linear("ofs_embedding.linear_1", "ofs_embedding/linear_1"),
+        *_linear("ofs_embedding.linear_2", "ofs_embedding/linear_2"),
         *_norm("norm_final", "norm_final"),
         *_norm("norm_out.norm", "norm_out"),
         *_linear("norm_out.linear", "norm_out_linear"),
@@ -52,9 +55,6 @@ _FIXED = {
     "flip_sin_to_cos": True,
     "freq_shift": 0,
     "norm_elementwise_affine": True,
-    "ofs_embed_dim": None,
-    "patch_bias": True,
-    "patch_size_t": None,
     "timestep_activation_fn": "silu",
 }
 """Settings our network has built in; another value is an error."""
@@ -66,6 +66,8 @@ _SAME = (
     "in_channels",
     "out_channels",
     "patch_size",
+    "patch_size_t",
+    "ofs_embed_dim",
     "text_embed_dim",
     "max_text_seq_length",
     "time_embed_dim",
@@ -75,40 +77,70 @@ _SAME = (
     "temporal_interpolation_scale",
     "norm_eps",
 )
+_OURS = (
+    "ffn_multiplier",
+    "rope_theta",
+    "rope_grid",
+    "qk_norm_eps",
+    "final_norm_eps",
+    "final_adaln_eps",
+)
+"""What diffusers has built in; written only where a config differs from that (MTV's backbone does)."""
+
 _POSITIONS = ("use_rotary_positional_embeddings", "use_learned_positional_embeddings")
+_ORIGIN = "config.json of CogVideoXTransformer3DModel"
 
 
 def config_from_json(values: Mapping[str, Any]) -> DiTConfig:
     """The config of a diffusers `config.json`. Raises UserError for what this network cannot be."""
+    derived = (*_POSITIONS, "sample_frames", "temporal_compression_ratio", "patch_bias")
     fields = read_fields(
         values,
-        {key: key for key in _SAME},
+        {key: key for key in (*_SAME, *_OURS)},
         fixed=_FIXED,
-        harmless=(*DIFFUSERS_HARMLESS, *_POSITIONS, "sample_frames", "temporal_compression_ratio"),
-        origin="config.json of CogVideoXTransformer3DModel",
+        harmless=(*DIFFUSERS_HARMLESS, *derived),
+        origin=_ORIGIN,
     )
     rotary, learned = (values.get(key, False) for key in _POSITIONS)
     if learned and not rotary:
-        raise UserError("config.json: a learned position table without rotary positions is not supported")
-    eps = fields.get("norm_eps", 1e-5)
+        raise UserError(f"{_ORIGIN}: a learned position table without rotary positions is not supported")
+    # diffusers reads `patch_bias` in 1.0 only; the files of 1.5 say false and have a bias.
+    if not values.get("patch_bias", True) and fields.get("patch_size_t") is None:
+        raise UserError(f"{_ORIGIN}: patch_bias = False is not supported")
     ratio = values.get("temporal_compression_ratio", 4)
     return DiTConfig(
-        **{"num_layers": 30, "num_attention_heads": 30, **fields},
+        **_built_in(fields.get("patch_size_t"), fields.get("norm_eps", 1e-5)) | fields,
         positions="rope_learned" if learned else "rope" if rotary else "sincos",
         sample_frames=(values.get("sample_frames", 49) - 1) // ratio + 1,
-        final_norm_eps=eps,
-        final_adaln_eps=eps,
     )
 
 
 def config_to_json(config: DiTConfig) -> dict[str, Any]:
     """The diffusers `config.json` of a config."""
+    built_in = _built_in(config.patch_size_t, config.norm_eps)
+    ours = {key: getattr(config, key) for key in _OURS}
     return {
         "_class_name": "CogVideoXTransformer3DModel",
         **{key: getattr(config, key) for key in _SAME},
         **_FIXED,
+        **{key: value for key, value in ours.items() if value != built_in[key]},
+        "patch_bias": config.patch_size_t is None,
         _POSITIONS[0]: config.positions != "sincos",
         _POSITIONS[1]: config.positions == "rope_learned",
         "sample_frames": (config.sample_frames - 1) * 4 + 1,
         "temporal_compression_ratio": 4,
+    }
+
+
+def _built_in(patch_size_t: int | None, norm_eps: float) -> dict[str, Any]:
+    """Fields that a diffusers config does not give: its class's defaults and what its code says."""
+    return {
+        "num_layers": 30,
+        "num_attention_heads": 30,
+        "ffn_multiplier": 4,
+        "rope_theta": 1e4,
+        "rope_grid": "resize" if patch_size_t is None else "slice",
+        "qk_norm_eps": 1e-6,
+        "final_norm_eps": norm_eps,
+        "final_adaln_eps": norm_eps,
     }

@@ -1,5 +1,12 @@
 """Names of the released MTV checkpoint (SwissArmyTransformer state dict) and our parameters."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
+from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.weights.rules import BATCHED, CONV1D, CONV2D, LINEAR, Layout, Rule
 
 PREFIX = "model.diffusion_model."
@@ -94,3 +101,68 @@ def _controlnet() -> list[Rule]:
 
 
 RULES: tuple[Rule, ...] = (*_backbone(), *_injection(), *_controlnet())
+
+
+_MODEL = {
+    "num_layers": "num_layers",
+    "num_attention_heads": "num_attention_heads",
+    "head_dim": "attention_head_dim",
+    "in_channels": "in_channels",
+    "out_channels": "out_channels",
+    "patch_size": "patch_size",
+    "text_hidden_size": "text_embed_dim",
+    "text_length": "max_text_seq_length",
+    "time_embed_dim": "time_embed_dim",
+    "latent_frames": "sample_frames",
+    "latent_height": "sample_height",
+    "latent_width": "sample_width",
+    "rope_theta": "rope_theta",
+    "layernorm_eps_blocks": "norm_eps",
+    "layernorm_eps_qk": "qk_norm_eps",
+    "layernorm_eps_final_layernorm": "final_norm_eps",
+    "layernorm_eps_final_adaln": "final_adaln_eps",
+}
+_AUDIO = {
+    "window": "window",
+    "wav2vec_layers": "audio_layers",
+    "wav2vec_channels": "audio_channels",
+    "projection_inter_dim": "projection_width",
+    "context_tokens": "context_tokens",
+    "width": "width",
+    "interaction_heads": "interaction_heads",
+    "interaction_blocks": "interaction_blocks",
+}
+
+
+def config_from_json(values: Mapping[str, Any], num_speakers: int) -> MTVConfig:
+    """The config of a `config.json` beside a reference checkpoint, with its sections `model` and `audio`.
+
+    Sizes that follow from others (token grid, rotary dimensions) are not read. Raises UserError if a size is
+    missing or two contradict each other.
+    """
+    model, audio = (dict(values.get(section) or {}) for section in ("model", "audio"))
+    read = {
+        "model": (*_MODEL, "hidden_size", "ffn_size", "learned_pos_embed", "layernorm_eps_interaction"),
+        "audio": (*_AUDIO, "interaction_mlp"),
+    }
+    for section, given in (("model", model), ("audio", audio)):
+        if missing := sorted(set(read[section]) - set(given)):
+            raise UserError(f"config.json of the MTV checkpoint: {section} has no {', '.join(missing)}")
+    if model["num_attention_heads"] * model["head_dim"] != model["hidden_size"]:
+        raise UserError(
+            f"config.json of the MTV checkpoint: hidden_size {model['hidden_size']} is not "
+            f"{model['num_attention_heads']} heads of {model['head_dim']}"
+        )
+    dit = DiTConfig(
+        **{ours: model[theirs] for theirs, ours in _MODEL.items()},
+        ffn_multiplier=model["ffn_size"] // model["hidden_size"],
+        positions="rope_learned" if model["learned_pos_embed"] else "rope",
+        rope_grid="slice",
+    )
+    controlnet = MSTControlNetConfig(
+        **{ours: audio[theirs] for theirs, ours in _AUDIO.items()},
+        mlp_multiplier=audio["interaction_mlp"] // audio["width"],
+        norm_eps=model["layernorm_eps_interaction"],
+        num_speakers=num_speakers,
+    )
+    return MTVConfig(dit, controlnet)

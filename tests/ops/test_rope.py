@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.ops.rope import apply_rope, rope_axis_dims, rope_table, sincos_table
+from mtv_jax.ops.rope import apply_rope, resized_positions, rope_axis_dims, rope_table, sincos_table
 
 
 def test_head_dimensions_of_cogvideox():
@@ -46,3 +46,24 @@ def test_sincos_table_scales_space_and_not_time():
     second_column, second_row = table[1], table[4]
     np.testing.assert_allclose(second_column[8], np.sin(0.5), rtol=1e-6)
     np.testing.assert_allclose(second_row[20], np.sin(0.5), rtol=1e-6)
+
+
+def test_grid_of_training_is_counted_from_zero():
+    rows, columns = resized_positions((30, 45), (30, 45))
+    np.testing.assert_allclose(rows, np.arange(30))
+    np.testing.assert_allclose(columns, np.arange(45))
+
+
+def test_other_grids_are_fitted_into_that_of_training():
+    # Twice as fine: every half step. Wider: columns fill the width, rows lie in the middle.
+    rows, columns = resized_positions((8, 12), (4, 6))
+    np.testing.assert_allclose(rows, np.arange(8) / 2)
+    np.testing.assert_allclose(columns, np.arange(12) / 2)
+    rows, columns = resized_positions((2, 6), (4, 6))
+    assert rows[0] == 1
+    assert rows[-1] < 3
+    np.testing.assert_allclose(columns, np.arange(6))
+    rows, columns = resized_positions((4, 2), (4, 6))
+    np.testing.assert_allclose(rows, np.arange(4))
+    assert columns[0] == 2
+    assert columns[-1] < 4

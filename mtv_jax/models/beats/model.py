@@ -9,15 +9,9 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.beats.config import BEATsConfig
 from mtv_jax.models.t5.model import relative_bias, relative_position_buckets
-from mtv_jax.models.wav2vec2.model import (
-    FeedForward,
-    PositionalConv,
-    collect_layers,
-    convolution,
-    dense,
-    layer_norm,
-)
+from mtv_jax.models.wav2vec2.model import FeedForward, PositionalConv, collect_layers
 from mtv_jax.ops.attention import attention
+from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import stack_layers
 from mtv_jax.typing import Array, Float
 

@@ -1,9 +1,12 @@
 """Sizes and options of the diffusion transformer."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from mtv_jax.io.errors import UserError
+
+Positions = Literal["sincos", "rope", "rope_learned"]
+RopeGrid = Literal["resize", "slice"]
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,14 @@ class DiTConfig:
 
     Sizes named `sample_*` are those of training, in latent cells and latent frames; the learned
     position table has one entry for each of their tokens.
+
+    `patch_size_t` latent frames share a token in CogVideoX 1.5 (None: every frame has its own, and the
+    projections' weights are laid out as in 1.0). `ofs_embed_dim` is the size of the constant second
+    input of 1.5's image-to-video model, added to the time embedding (None: there is none).
+
+    `rope_grid` says where tokens lie on other sizes than that of training. `resize`: rows and columns
+    are scaled into the grid of training (diffusers' pipelines of 1.0); `slice`: they are counted from 0
+    (1.5; MTV's released code). At the size of training both are the same.
     """
 
     num_layers: int
@@ -20,17 +31,20 @@ class DiTConfig:
     in_channels: int = 16
     out_channels: int = 16
     patch_size: int = 2
+    patch_size_t: int | None = None
     text_embed_dim: int = 4096
     max_text_seq_length: int = 226
     time_embed_dim: int = 512
+    ofs_embed_dim: int | None = None
     ffn_multiplier: int = 4
-    positions: Literal["sincos", "rope", "rope_learned"] = "rope"
+    positions: Positions = "rope"
     sample_frames: int = 13
     sample_height: int = 60
     sample_width: int = 90
     spatial_interpolation_scale: float = 1.875
     temporal_interpolation_scale: float = 1.0
     rope_theta: float = 1e4
+    rope_grid: RopeGrid = "resize"
     norm_eps: float = 1e-5
     qk_norm_eps: float = 1e-6
     final_norm_eps: float = 1e-5
@@ -42,6 +56,24 @@ class DiTConfig:
                 f"attention_head_dim {self.attention_head_dim}: must be a multiple of 16, so that time, rows "
                 "and columns each get an even number of rotary dimensions"
             )
+        if self.positions not in get_args(Positions):
+            raise UserError(f"positions {self.positions!r}: must be one of {', '.join(get_args(Positions))}")
+        if self.rope_grid not in get_args(RopeGrid):
+            raise UserError(f"rope_grid {self.rope_grid!r}: must be one of {', '.join(get_args(RopeGrid))}")
+        if self.patch_size_t is not None and self.positions != "rope":
+            raise UserError(
+                f"positions {self.positions!r} with patch_size_t: tables have an entry a latent frame; use 'rope'"
+            )
+        if self.ofs_embed_dim not in (None, self.time_embed_dim):
+            raise UserError(
+                f"ofs_embed_dim {self.ofs_embed_dim}: is added to the time embedding, so it must be "
+                f"time_embed_dim ({self.time_embed_dim})"
+            )
+
+    @property
+    def frames_per_token(self) -> int:
+        """Latent frames that share a token."""
+        return self.patch_size_t or 1
 
     @property
     def width(self) -> int:
@@ -77,3 +109,21 @@ class DiTConfig:
     def cogvideox_5b_i2v(cls) -> "DiTConfig":
         """CogVideoX-5b-I2V: 16 further input channels (the image) and a learned position table."""
         return cls(num_layers=42, num_attention_heads=48, in_channels=32, positions="rope_learned")
+
+    @classmethod
+    def cogvideox_1_5_5b(cls) -> "DiTConfig":
+        """CogVideoX1.5-5B: tokens of two latent frames, any size up to 2400 x 2400 pixels."""
+        return cls(
+            num_layers=42,
+            num_attention_heads=48,
+            patch_size_t=2,
+            rope_grid="slice",
+            sample_frames=21,
+            sample_height=300,
+            sample_width=300,
+        )
+
+    @classmethod
+    def cogvideox_1_5_5b_i2v(cls) -> "DiTConfig":
+        """CogVideoX1.5-5B-I2V: 16 further input channels (the image), and the constant input `ofs`."""
+        return replace(cls.cogvideox_1_5_5b(), in_channels=32, ofs_embed_dim=512)

@@ -7,83 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.config import DiTConfig
+from mtv_jax.models.dit.embed import Grid, PatchEmbed, TimeEmbedding, token_grid, unpatch, video_rope
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
-from mtv_jax.ops.rope import apply_rope, rope_axis_dims, rope_table, sincos_table
+from mtv_jax.ops.precision import dense, layer_norm, modulate
+from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
 
 Control = Mapping[str, Array]
-Rope = tuple[Array, Array]
 
-
-class TimeEmbedding(nn.Module):
-    """Sinusoid of the timestep, then Linear, SiLU, Linear. The sinusoid is float32, cosines first."""
-
-    sinusoid_dim: int
-    dim: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, timesteps: Float[Array, "b"]) -> Float[Array, "b d"]:
-        """Timesteps 0..999 to embeddings."""
-        half = self.sinusoid_dim // 2
-        frequencies = jnp.exp(-np.log(1e4) * jnp.arange(half, dtype=jnp.float32) / half)
-        angles = timesteps.astype(jnp.float32)[:, None] * frequencies
-        sinusoid = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1).astype(self.dtype)
-        hidden = nn.silu(nn.Dense(self.dim, dtype=self.dtype, name="linear_1")(sinusoid))
-        return nn.Dense(self.dim, dtype=self.dtype, name="linear_2")(hidden)
-
-
-class PatchEmbed(nn.Module):
-    """2x2 patches of latents and the text embeddings, both projected to the model's width."""
-
-    config: DiTConfig
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, latents: Float[Array, "b f h w c"], text: Float[Array, "b l t"]
-    ) -> tuple[Float[Array, "b l d"], Float[Array, "b n d"]]:
-        """Text tokens and video tokens (frame, row, column), positions added where they are additive."""
-        cfg, p = self.config, self.config.patch_size
-        b, f, h, w, c = latents.shape
-        patches = latents.reshape(b, f, h // p, p, w // p, p, c).transpose(0, 1, 2, 4, 3, 5, 6)
-        proj = nn.DenseGeneral(cfg.width, axis=(-3, -2, -1), dtype=self.dtype, name="proj")
-        video = proj(patches).reshape(b, -1, cfg.width)
-        tokens = nn.Dense(cfg.width, dtype=self.dtype, name="text_proj")(text)
-        grid = (f, h // p, w // p)
-        if cfg.positions == "sincos":
-            table = sincos_table(
-                grid, cfg.width, cfg.spatial_interpolation_scale, cfg.temporal_interpolation_scale
-            )
-            video = video + table.astype(self.dtype)
-        elif cfg.positions == "rope_learned":
-            text_table, video_table = self._learned(grid)
-            tokens, video = tokens + text_table[: tokens.shape[1]], video + video_table
-        return tokens, video
-
-    def _learned(self, grid: tuple[int, int, int]) -> tuple[Array, Array]:
-        """The learned table, resized (trilinear) if the grid is not that of training."""
-        cfg = self.config
-        trained = (
-            cfg.sample_frames,
-            cfg.sample_height // cfg.patch_size,
-            cfg.sample_width // cfg.patch_size,
-        )
-        length = cfg.max_text_seq_length
-        shape = (length + int(np.prod(trained)), cfg.width)
-        table = self.param("pos_embedding", nn.initializers.zeros, shape)
-        text, video = table[:length], table[length:]
-        if grid != trained:
-            video = jax.image.resize(video.reshape(*trained, -1), (*grid, cfg.width), "trilinear")
-            video = video.reshape(-1, cfg.width)
-        return text.astype(self.dtype), video.astype(self.dtype)
+OFS = 2.0
+"""The constant that CogVideoX 1.5's image-to-video model takes beside the timestep (diffusers' pipeline)."""
 
 
 class AdaLayerNormZero(nn.Module):
@@ -94,13 +32,13 @@ class AdaLayerNormZero(nn.Module):
 
     @nn.compact
     def __call__(self, text: Array, video: Array, time: Array, clean: tuple[Array, Array] | None):
-        """Normalised text and video, and their gates.
+        """Normalised text and video in `dtype`, and their gates in float32.
 
         `clean`, if given, is (mask [b n 1] true on the tokens of clean keyframes, time embedding of
         timestep 0): those tokens take their modulation from timestep 0.
         """
-        norm = nn.LayerNorm(epsilon=self.config.norm_eps, dtype=self.dtype, name="norm")
-        linear = nn.Dense(6 * self.config.width, dtype=self.dtype, name="linear")
+        norm = layer_norm(self.config.norm_eps, "norm")
+        linear = dense(6 * self.config.width, self.dtype, "linear")
         shift, scale, gate, text_shift, text_scale, text_gate = _chunks(linear(nn.silu(time)), 6)
         if clean is not None:
             mask, time_zero = clean
@@ -108,8 +46,8 @@ class AdaLayerNormZero(nn.Module):
             shift, scale, gate = (
                 jnp.where(mask, z, n) for z, n in zip(modulation, (shift, scale, gate), strict=True)
             )
-        text = norm(text) * (1 + text_scale) + text_shift
-        return text, norm(video) * (1 + scale) + shift, text_gate, gate
+        text = modulate(norm(text), text_shift, text_scale, self.dtype)
+        return text, modulate(norm(video), shift, scale, self.dtype), text_gate, gate
 
 
 class JointAttention(nn.Module):
@@ -124,13 +62,12 @@ class JointAttention(nn.Module):
     def setup(self) -> None:
         """Names the parts."""
         cfg = self.config
-        self.to_q, self.to_k, self.to_v, self.to_out = (
-            nn.Dense(cfg.width, dtype=self.dtype) for _ in range(4)
-        )
-        self.norm_q, self.norm_k = (nn.LayerNorm(epsilon=cfg.qk_norm_eps, dtype=self.dtype) for _ in range(2))
+        self.to_q, self.to_k, self.to_out = (dense(cfg.width, self.dtype) for _ in range(3))
+        self.to_v = nn.Dense(cfg.width, dtype=self.dtype)
+        self.norm_q, self.norm_k = (layer_norm(cfg.qk_norm_eps) for _ in range(2))
 
     def __call__(self, text: Array, video: Array, rope: Rope | None) -> tuple[Array, Array]:
-        """The attention's (ungated) output for text and for video tokens."""
+        """The attention's (ungated) output for text and for video tokens, float32."""
         length = text.shape[1]
         tokens = jnp.concatenate([text, video], axis=1)
         heads = self.config.num_attention_heads
@@ -140,7 +77,7 @@ class JointAttention(nn.Module):
             q, k = (
                 jnp.concatenate([x[:, :length], apply_rope(x[:, length:], *rope)], axis=1) for x in (q, k)
             )
-        out = self.to_out(merge_heads(attention(q, k, v)))
+        out = self.to_out(merge_heads(attention(q.astype(self.dtype), k.astype(self.dtype), v)))
         return out[:, :length], out[:, length:]
 
 
@@ -152,10 +89,10 @@ class FeedForward(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        """Applied to text and video tokens alike."""
+        """Applied to text and video tokens alike; returns float32."""
         cfg = self.config
         hidden = nn.Dense(cfg.ffn_multiplier * cfg.width, dtype=self.dtype, name="up")(x)
-        return nn.Dense(cfg.width, dtype=self.dtype, name="down")(nn.gelu(hidden, approximate=True))
+        return dense(cfg.width, self.dtype, "down")(nn.gelu(hidden, approximate=True))
 
 
 class DiTBlock(nn.Module):
@@ -180,7 +117,7 @@ class DiTBlock(nn.Module):
         self.sow("intermediates", "video_after_self_attn", video)
         if self.make_injection is not None and control is not None:
             inject = self.make_injection(dtype=dtype, name="injection")
-            video = inject(video, control, attn.norm_q, attn.norm_k, rope)
+            video = inject(video, control, (attn.norm_q, attn.norm_k), rope)
             self.sow("intermediates", "video_after_injection", video)
         norm_text, norm_video, text_gate, gate = AdaLayerNormZero(cfg, dtype, name="norm2")(
             text, video, time, clean
@@ -194,7 +131,11 @@ class DiTBlock(nn.Module):
 
 
 class DiT(nn.Module):
-    """Text-to-video denoiser: noised latents, timestep and text embeddings to a raw prediction."""
+    """Text-to-video denoiser: noised latents, timestep and text embeddings to a raw prediction.
+
+    `dtype` is that of the products' inputs (and of what the feed-forward keeps inside); the hidden states
+    that go from layer to layer, norms, softmax, rotations and modulations are float32.
+    """
 
     config: DiTConfig
     make_injection: Callable[..., nn.Module] | None = None
@@ -211,14 +152,18 @@ class DiT(nn.Module):
             DiTBlock, cfg.num_layers, num_broadcast=4, scan=self.scan_layers, remat=self.remat
         )
         self.blocks = make(cfg, self.make_injection, self.dtype)
-        self.norm_final = nn.LayerNorm(epsilon=cfg.final_norm_eps, dtype=self.dtype)
-        self.norm_out = nn.LayerNorm(epsilon=cfg.final_adaln_eps, dtype=self.dtype)
-        self.norm_out_linear = nn.Dense(2 * cfg.width, dtype=self.dtype)
-        self.proj_out = nn.Dense(cfg.patch_size**2 * cfg.out_channels, dtype=self.dtype)
+        if cfg.ofs_embed_dim is not None:
+            self.ofs_embedding = TimeEmbedding(cfg.ofs_embed_dim, cfg.ofs_embed_dim, self.dtype)
+        self.norm_final, self.norm_out = layer_norm(cfg.final_norm_eps), layer_norm(cfg.final_adaln_eps)
+        self.norm_out_linear = dense(2 * cfg.width, self.dtype)
+        self.proj_out = dense(cfg.patch_size**2 * cfg.frames_per_token * cfg.out_channels, self.dtype)
 
     def embed_time(self, timesteps: Float[Array, "b"]) -> Float[Array, "b d"]:
-        """The time embedding that every modulation reads."""
-        return self.time_embedding(timesteps)
+        """The time embedding that every modulation reads, float32."""
+        time = self.time_embedding(timesteps)
+        if self.config.ofs_embed_dim is None:
+            return time
+        return time + self.ofs_embedding(jnp.full((1,), OFS))
 
     def __call__(
         self,
@@ -246,47 +191,38 @@ class DiT(nn.Module):
         Latents with fewer channels than `in_channels` are completed by zeros (MTV's checkpoint keeps
         CogVideoX-I2V's 16 image channels and never fills them). `clean_mask` [b f] is true on clean
         keyframes, which take their modulation from timestep 0. `control` is what `make_injection`'s
-        module reads. Raises UserError if height or width is no multiple of the patch.
+        module reads. Raises UserError if height, width or frames are no multiple of the patch, for more
+        channels than the model takes, and for keyframes where frames share tokens.
         """
         cfg = self.config
-        b, f, h, w, c = latents.shape
-        if h % cfg.patch_size or w % cfg.patch_size:
-            raise UserError(f"latents of {h} x {w}: must be divisible by the patch size {cfg.patch_size}")
-        missing = jnp.zeros((b, f, h, w, cfg.in_channels - c), latents.dtype)
-        tokens, video = self.patch_embed(
-            jnp.concatenate([latents, missing], -1).astype(self.dtype), text.astype(self.dtype)
-        )
+        grid = token_grid(cfg, *latents.shape[1:4])
+        tokens, video = self.patch_embed(self._complete(latents), text)
+        self.sow("intermediates", "embedded", (tokens, video))
         time = self.embed_time(timesteps)
-        grid = (f, h // cfg.patch_size, w // cfg.patch_size)
         clean = None if clean_mask is None else self._clean(clean_mask, grid)
-        tokens, video = run_stack(
-            self.blocks, (tokens, video), time[:, None], clean, self._rope(grid), control
-        )
+        rope = video_rope(cfg, grid)
+        tokens, video = run_stack(self.blocks, (tokens, video), time[:, None], clean, rope, control)
         self.sow("intermediates", "final_norm", (self.norm_final(tokens), self.norm_final(video)))
         shift, scale = _chunks(self.norm_out_linear(nn.silu(time))[:, None], 2)
-        video = self.norm_out(self.norm_final(video)) * (1 + scale) + shift
-        return self._unpatch(self.proj_out(video), grid).astype(jnp.float32)
+        video = modulate(self.norm_out(self.norm_final(video)), shift, scale, self.dtype)
+        return unpatch(self.proj_out(video), cfg, grid)
 
-    def _clean(self, clean_mask: Array, grid: tuple[int, int, int]) -> tuple[Array, Array]:
+    def _complete(self, latents: Array) -> Array:
+        """The latents with all the channels that the model takes, those not given being zero."""
+        missing = self.config.in_channels - latents.shape[-1]
+        if missing < 0:
+            raise UserError(
+                f"latents of {latents.shape[-1]} channels: the model takes {self.config.in_channels}"
+            )
+        return jnp.pad(latents, [(0, 0)] * 4 + [(0, missing)])
+
+    def _clean(self, clean_mask: Array, grid: Grid) -> tuple[Array, Array]:
+        if self.config.frames_per_token > 1:
+            raise UserError(
+                "keyframes given to a model whose tokens hold several latent frames: not possible"
+            )
         mask = jnp.repeat(clean_mask, grid[1] * grid[2], axis=1)[..., None]
         return mask, self.embed_time(jnp.zeros(clean_mask.shape[0]))[:, None]
-
-    def _rope(self, grid: tuple[int, int, int]) -> Rope | None:
-        if self.config.positions == "sincos":
-            return None
-        frames, height, width = (np.arange(n) for n in grid)
-        positions = (frames, height, width)
-        cos, sin = rope_table(
-            positions, rope_axis_dims(self.config.attention_head_dim), self.config.rope_theta
-        )
-        return jnp.asarray(cos), jnp.asarray(sin)
-
-    def _unpatch(self, video: Array, grid: tuple[int, int, int]) -> Array:
-        """Tokens to latents; the projection's outputs are ordered channel, row, column of the patch."""
-        f, h, w = grid
-        p, c = self.config.patch_size, self.config.out_channels
-        cells = video.reshape(video.shape[0], f, h, w, c, p, p).transpose(0, 1, 2, 5, 3, 6, 4)
-        return cells.reshape(video.shape[0], f, h * p, w * p, c)
 
 
 def _chunks(x: Array, n: int) -> list[Array]:

@@ -1,15 +1,35 @@
 """Sizes and options of the MST-ControlNet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from mtv_jax.io.errors import UserError
+
+TemporalConv = Literal["all", "music"]
 
 
 @dataclass(frozen=True)
 class MSTControlNetConfig:
-    """Architecture of `MSTControlNet` and `AudioInjection` (MTV section 4, its released code).
+    """Architecture of `MSTControlNet` and `AudioInjection` (MTV section 4).
 
-    `audio_layers` and `audio_channels` are those of the audio features of one video frame (12 x 768
-    for wav2vec2-base; sub-frames x mel bins for log-mel); `window` is how many frames around a frame
-    the projection sees.
+    Where the paper and the released code differ a field says which; the defaults are the code's, and
+    `paper` and `released` choose all of them. In two points there is no field: interaction blocks are
+    modulated per sample (the code takes the batch's first sample for all, the same wherever all have one
+    timestep), and by the time embedding alone (the paper's "inferred semantic features" are not further
+    described). Prediction and noise levels are the schedule's.
+
+    Attributes:
+      audio_layers, audio_channels: of the audio features of one video frame (12 x 768 for wav2vec2-base;
+        sub-frames x mel bins for log-mel).
+      window: how many frames around a frame the projection sees.
+      temporal_conv: which tracks a convolution takes from frames to intervals: `all`, or only `music`
+        (paper: "holistic context encoder"); speech and effects are then averaged over the frames of an
+        interval.
+      injection_residual: cross-attention is added to the hidden states; without (paper Eq. 2) it
+        replaces them.
+      borrow_qk_norm: the cross-attention normalises queries and keys by the norms of the layer's
+        self-attention; without there are none.
+      rope_queries: the cross-attention's queries are rotated, by their place in the picture.
     """
 
     audio_layers: int
@@ -23,6 +43,17 @@ class MSTControlNetConfig:
     mlp_multiplier: int = 4
     norm_eps: float = 1e-5
     num_speakers: int = 1
+    temporal_conv: TemporalConv = "all"
+    injection_residual: bool = True
+    borrow_qk_norm: bool = True
+    rope_queries: bool = True
+
+    def __post_init__(self):
+        if self.temporal_conv not in get_args(TemporalConv):
+            names = " or ".join(get_args(TemporalConv))
+            raise UserError(f"temporal_conv {self.temporal_conv!r}: must be {names}")
+        if self.num_speakers not in (1, 2):
+            raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
 
     @classmethod
     def tiny(cls) -> "MSTControlNetConfig":
@@ -38,6 +69,17 @@ class MSTControlNetConfig:
         )
 
     @classmethod
-    def mtv_5b(cls) -> "MSTControlNetConfig":
-        """The released model: wav2vec2-base features, 32 tokens an interval."""
+    def released(cls) -> "MSTControlNetConfig":
+        """What the released checkpoints need: wav2vec2-base features, 32 tokens an interval."""
         return cls(audio_layers=12, audio_channels=768)
+
+    @classmethod
+    def paper(cls) -> "MSTControlNetConfig":
+        """The sizes of `released`, built as the paper's equations say."""
+        return replace(
+            cls.released(),
+            temporal_conv="music",
+            injection_residual=False,
+            borrow_qk_norm=False,
+            rope_queries=False,
+        )

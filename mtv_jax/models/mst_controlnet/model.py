@@ -3,9 +3,13 @@
 Interval stream: speech and effects, one set of tokens an interval (= latent frame), interact in a few
 blocks and are injected into the video tokens of their own interval by cross-attention.
 Holistic stream: music, pooled over the clip, scales and shifts all video tokens.
+
+What is computed once for all layers is float32 whatever the backbone's `dtype`: a thousandth of the work, and
+five products of rounded inputs in a row would cost more precision than the backbone's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +19,8 @@ import numpy as np
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
-from mtv_jax.ops.rope import apply_rope
+from mtv_jax.ops.precision import dense, layer_norm, modulate
+from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
 
@@ -32,36 +37,39 @@ class AudioProjection(nn.Module):
     """A track's windowed features to `context_tokens` tokens an interval.
 
     Three linear layers a frame, then one convolution (kernel 2, stride 2), applied twice along time,
-    takes 1+4k frames to 1+k intervals: while the length is odd the first frame bypasses it.
+    takes 1+4k frames to 1+k intervals: while the length is odd the first frame bypasses it. Without
+    `temporal_conv` the mean takes its place, so that an interval is the mean of its four frames.
     """
 
     config: MSTControlNetConfig
-    dtype: Any = jnp.float32
+    temporal_conv: bool = True
 
     @nn.compact
     def __call__(self, features: Float[Array, "b F W L c"]) -> Float[Array, "b M k d"]:
         """Context tokens; interval 0 is the first frame alone."""
-        cfg, dtype = self.config, self.dtype
+        cfg = self.config
         b, frames = features.shape[:2]
-        x = features.reshape(b, frames, -1).astype(dtype)
-        x = nn.relu(nn.Dense(cfg.projection_width, dtype=dtype, name="proj1")(x))
-        x = nn.relu(nn.Dense(cfg.projection_width, dtype=dtype, name="proj2")(x))
+        x = features.reshape(b, frames, -1).astype(jnp.float32)
+        x = nn.relu(nn.Dense(cfg.projection_width, name="proj1")(x))
+        x = nn.relu(nn.Dense(cfg.projection_width, name="proj2")(x))
         channels = cfg.context_tokens * cfg.width
-        x = nn.Dense(channels, dtype=dtype, name="proj3")(x)
-        conv = nn.DenseGeneral(channels, axis=(-2, -1), dtype=dtype, name="conv")
+        x = nn.Dense(channels, name="proj3")(x)
+        merge = partial(jnp.mean, axis=-2)
+        if self.temporal_conv:
+            merge = nn.DenseGeneral(channels, axis=(-2, -1), name="conv")
         for _ in range(2):
-            x = _halve(x, conv)
+            x = _halve(x, merge)
         x = x.reshape(b, x.shape[1], cfg.context_tokens, cfg.width)
-        return nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name="norm")(x)
+        return layer_norm(cfg.norm_eps, "norm")(x)
 
 
-def _halve(x: Array, conv: nn.Module) -> Array:
-    """Convolves pairs of steps; an odd first step is kept as it is."""
+def _halve(x: Array, merge: Callable[[Array], Array]) -> Array:
+    """Merges pairs of steps; an odd first step is kept as it is."""
     b, length, channels = x.shape
     first, rest = x[:, : length % 2], x[:, length % 2 :]
     if not rest.shape[1]:
         return first
-    return jnp.concatenate([first, conv(rest.reshape(b, length // 2, 2, channels))], axis=1)
+    return jnp.concatenate([first, merge(rest.reshape(b, length // 2, 2, channels))], axis=1)
 
 
 class InteractionBlock(nn.Module):
@@ -72,28 +80,25 @@ class InteractionBlock(nn.Module):
     """
 
     config: MSTControlNetConfig
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, tracks: tuple[Array, ...], time: Float[Array, "b t"]):
         """`tracks`: [b M k d] of every speaker, then of the effects. The form `nn.scan` wants."""
-        cfg, dtype = self.config, self.dtype
-        linear = nn.Dense(12 * cfg.width, dtype=dtype, name="modulation")
+        cfg = self.config
+        linear = nn.Dense(12 * cfg.width, name="modulation")
         modulation = jnp.split(linear(nn.silu(time))[:, None, None], 12, axis=-1)
-        speech_norm, effects_norm = (
-            nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name=f"norm_{kind}")
-            for kind in ("speech", "effects")
+        speech_norm, effects_norm, post_norm = (
+            layer_norm(cfg.norm_eps, name) for name in ("norm_speech", "norm_effects", "post_norm")
         )
-        post_norm = nn.LayerNorm(epsilon=cfg.norm_eps, dtype=dtype, name="post_norm")
         kinds = [(speech_norm, modulation[:6])] * (len(tracks) - 1) + [(effects_norm, modulation[6:])]
-        normed = [norm(x) * (1 + m[1]) + m[0] for x, (norm, m) in zip(tracks, kinds, strict=True)]
+        normed = [modulate(norm(x), *m[:2]) for x, (norm, m) in zip(tracks, kinds, strict=True)]
         attended = self._attend(normed)
         tracks = tuple(x + m[2] * a for x, a, (_, m) in zip(tracks, attended, kinds, strict=True))
-        up = nn.Dense(cfg.mlp_multiplier * cfg.width, dtype=dtype, name="up")
-        down = nn.Dense(cfg.width, dtype=dtype, name="down")
+        up = nn.Dense(cfg.mlp_multiplier * cfg.width, name="up")
+        down = nn.Dense(cfg.width, name="down")
 
         def mlp(x, m):
-            return down(nn.gelu(up(post_norm(x) * (1 + m[4]) + m[3]), approximate=True))
+            return down(nn.gelu(up(modulate(post_norm(x), *m[3:5])), approximate=True))
 
         tracks = tuple(x + m[5] * mlp(x, m) for x, (_, m) in zip(tracks, kinds, strict=True))
         self.sow("intermediates", "out", tracks)
@@ -101,15 +106,12 @@ class InteractionBlock(nn.Module):
 
     def _attend(self, tracks: list[Array]) -> list[Array]:
         """Joint attention over the tokens of all tracks, interval by interval."""
-        cfg, dtype = self.config, self.dtype
+        cfg = self.config
         tokens = jnp.concatenate(tracks, axis=2)
         b, intervals, n, width = tokens.shape
         tokens = tokens.reshape(b * intervals, n, width)
-        q, k, v = (
-            split_heads(nn.Dense(width, dtype=dtype, name=f"to_{x}")(tokens), cfg.interaction_heads)
-            for x in "qkv"
-        )
-        out = nn.Dense(width, dtype=dtype, name="to_out")(merge_heads(attention(q, k, v)))
+        q, k, v = (split_heads(nn.Dense(width, name=f"to_{x}")(tokens), cfg.interaction_heads) for x in "qkv")
+        out = nn.Dense(width, name="to_out")(merge_heads(attention(q, k, v)))
         return jnp.split(out.reshape(b, intervals, n, width), len(tracks), axis=2)
 
 
@@ -117,15 +119,15 @@ class MSTControlNet(nn.Module):
     """Windowed features of the tracks to the control that `AudioInjection` reads in every layer."""
 
     config: MSTControlNetConfig
-    dtype: Any = jnp.float32
     scan_layers: bool = True
 
     def setup(self) -> None:
         """Names the parts."""
-        cfg, dtype = self.config, self.dtype
-        self.speech, self.effects, self.music = (AudioProjection(cfg, dtype) for _ in range(3))
+        cfg = self.config
+        self.speech, self.effects = (AudioProjection(cfg, cfg.temporal_conv == "all") for _ in range(2))
+        self.music = AudioProjection(cfg)
         make = stack_layers(InteractionBlock, cfg.interaction_blocks, num_broadcast=1, scan=self.scan_layers)
-        self.blocks = make(cfg, dtype)
+        self.blocks = make(cfg)
         if cfg.num_speakers == 2:
             self.speaker_embeddings = [
                 self.param(f"speaker_embedding_{i}", nn.initializers.zeros, (cfg.width,)) for i in range(2)
@@ -143,9 +145,7 @@ class MSTControlNet(nn.Module):
         effects, music = self.effects(audio["effects"]), self.music(audio["music"])
         self.sow("intermediates", "projected", (*speakers, effects, music))
         if len(names) == 2:
-            speakers = [
-                x + e.astype(self.dtype) for x, e in zip(speakers, self.speaker_embeddings, strict=True)
-            ]
+            speakers = [x + e for x, e in zip(speakers, self.speaker_embeddings, strict=True)]
         tracks = run_stack(self.blocks, (*speakers, effects), time)
         control = dict(zip((*names, "effects"), tracks, strict=True))
         return control | {"music": music.mean(axis=(1, 2))}
@@ -165,26 +165,28 @@ class CrossAttention(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, context: Array, norm_q: Any, norm_k: Any, rope: Any) -> Array:
-        """`x` [bM n d], `context` [bM k e]; queries are rotated, keys are not."""
-        width = x.shape[-1]
-        q, k, v = (
-            split_heads(nn.Dense(width, dtype=self.dtype, name=f"to_{name}")(source), self.heads)
-            for name, source in (("q", x), ("k", context), ("v", context))
+    def __call__(self, x: Array, context: Array, norms: tuple[Any, Any] | None, rope: Rope | None) -> Array:
+        """`x` [bM n d], `context` [bM k e]; `norms` of queries and keys. Queries are rotated, keys are not."""
+        width, dtype = x.shape[-1], self.dtype
+        q, k = (
+            split_heads(dense(width, dtype, f"to_{name}")(source), self.heads)
+            for name, source in (("q", x), ("k", context))
         )
-        q, k = norm_q(q), norm_k(k)
+        v = split_heads(nn.Dense(width, dtype=dtype, name="to_v")(context), self.heads)
+        if norms is not None:
+            q, k = norms[0](q), norms[1](k)
         if rope is not None:
             q = apply_rope(q, *rope)
-        out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02), name="to_out")
-        return out(merge_heads(attention(q, k, v)))
+        out = dense(width, dtype, "to_out", kernel_init=nn.initializers.normal(0.02))
+        return out(merge_heads(attention(q.astype(dtype), k.astype(dtype), v)))
 
 
 class AudioInjection(nn.Module):
-    """What every layer of the backbone adds to its video tokens (MTV Eq. 2 and 3).
+    """What every layer of the backbone does to its video tokens for the sound (MTV Eq. 2 and 3).
 
-    Speech and effects read the same hidden states through norms of their own; their outputs are added
-    (the residual is the released code's, Eq. 2 has none). Music then scales and shifts. The
-    cross-attention borrows the layer's query and key norms, and the rotary table of the first frame.
+    Speech and effects read the same hidden states through norms of their own; their outputs are added.
+    Music then scales and shifts. The cross-attention may borrow the layer's query and key norms and the
+    rotary table, that of the first frame for all (see `MSTControlNetConfig`).
     """
 
     config: MSTControlNetConfig
@@ -193,28 +195,31 @@ class AudioInjection(nn.Module):
 
     @nn.compact
     def __call__(
-        self, video: Float[Array, "b n d"], control: Mapping[str, Array], norm_q: Any, norm_k: Any, rope: Any
+        self,
+        video: Float[Array, "b n d"],
+        control: Mapping[str, Array],
+        norms: tuple[Any, Any],
+        rope: Rope | None,
     ) -> Float[Array, "b n d"]:
         """Video tokens with the control injected; `n` is intervals times tokens a latent frame."""
+        cfg = self.config
         b, n, width = video.shape
         intervals = control["effects"].shape[1]
         if n % intervals:
             raise UserError(f"{intervals} audio intervals for {n} video tokens: one interval a latent frame")
         per_frame = n // intervals
-        first_frame = None if rope is None else tuple(x[:per_frame] for x in rope)
+        first_frame = None
+        if rope is not None and cfg.rope_queries:
+            first_frame = rope[0][:per_frame], rope[1][:per_frame]
         frames = video.reshape(b * intervals, per_frame, width)
-        added = jnp.zeros_like(frames)
+        injected = frames if cfg.injection_residual else jnp.zeros_like(frames)
         for name in sorted(set(control) - {"music"}):
-            context = control[name]
-            norm = nn.LayerNorm(epsilon=self.config.norm_eps, dtype=self.dtype, name=f"norm_{name}")
+            context = control[name].reshape(b * intervals, *control[name].shape[2:])
             cross = CrossAttention(self.heads, self.dtype, name=f"attn_{name}")
-            context = context.reshape(b * intervals, *context.shape[2:])
-            out = cross(norm(frames), context, norm_q, norm_k, first_frame)
+            normed = layer_norm(cfg.norm_eps, f"norm_{name}")(frames)
+            out = cross(normed, context, norms if cfg.borrow_qk_norm else None, first_frame)
             self.sow("intermediates", f"cross_{name}", out)
-            added = added + out
-        video = (frames + added).reshape(b, n, width)
-        style = nn.Dense(
-            2 * width, dtype=self.dtype, kernel_init=nn.initializers.zeros, name="music_modulation"
-        )
+            injected = injected + out
+        style = dense(2 * width, self.dtype, "music_modulation", kernel_init=nn.initializers.zeros)
         scale, shift = jnp.split(style(control["music"])[:, None], 2, axis=-1)
-        return video * (1 + scale) + shift
+        return modulate(injected.reshape(b, n, width), shift, scale)

@@ -30,7 +30,7 @@ class MTV(nn.Module):
         cfg = self.config
         make_injection = partial(AudioInjection, cfg.controlnet, cfg.dit.num_attention_heads)
         self.transformer = DiT(cfg.dit, make_injection, self.dtype, self.scan_layers, self.remat)
-        self.controlnet = MSTControlNet(cfg.controlnet, self.dtype, self.scan_layers)
+        self.controlnet = MSTControlNet(cfg.controlnet, self.scan_layers)
 
     def __call__(
         self,

@@ -1,15 +1,14 @@
 """T5 v1.1 and UMT5 encoders: token ids to text embeddings."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.models.t5.config import T5Config
-from mtv_jax.ops.attention import attention
+from mtv_jax.ops.attention import attention, merge_heads, split_heads
+from mtv_jax.ops.precision import dense
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float, Int
 
@@ -46,16 +45,17 @@ class SelfAttention(nn.Module):
         cfg = self.config
         inner = cfg.num_heads * cfg.d_kv
 
-        def project(name: str, std: float) -> Array:
-            dense = nn.Dense(inner, use_bias=False, dtype=self.dtype, kernel_init=_normal(std), name=name)
-            return dense(x).reshape(*x.shape[:2], cfg.num_heads, cfg.d_kv)
+        def project(name: str, dtype: Any, std: float) -> Array:
+            return split_heads(_dense(inner, dtype, std, name)(x), cfg.num_heads)
 
-        q = project("q", (cfg.d_model * cfg.d_kv) ** -0.5)
-        k, v = project("k", cfg.d_model**-0.5), project("v", cfg.d_model**-0.5)
+        # Without 1/sqrt(d) logits are large, and rounding queries and keys would change the softmax most.
+        q = project("q", jnp.float32, (cfg.d_model * cfg.d_kv) ** -0.5)
+        k = project("k", jnp.float32, cfg.d_model**-0.5)
+        v = project("v", self.dtype, cfg.d_model**-0.5).astype(self.dtype)
         if cfg.relative_bias_per_layer:
             bias = relative_bias(_bias_table(self, cfg), buckets)
-        out = attention(q, k, v, mask=mask, bias=bias, scale=1.0).reshape(*x.shape[:2], inner)
-        return _dense(cfg.d_model, self.dtype, inner**-0.5, "o")(out)
+        out = attention(q, k, v, mask=mask, bias=bias, scale=1.0)
+        return _dense(cfg.d_model, self.dtype, inner**-0.5, "o")(merge_heads(out))
 
 
 class GatedFeedForward(nn.Module):
@@ -92,7 +92,8 @@ class T5Block(nn.Module):
 
 
 class T5Encoder(nn.Module):
-    """Token ids to embeddings. `dtype` is that of the matrix products' inputs; all else is float32.
+    """Token ids to embeddings. `dtype` is that of the inputs of the products, but for queries and keys; all
+    else is float32.
 
     (A residual kept in bfloat16 costs as much precision as all the products.)
     """
@@ -146,14 +147,7 @@ def _rms_norm(cfg: T5Config, name: str | None = None) -> nn.RMSNorm:
 
 def _dense(features: int, dtype: Any, std: float, name: str) -> nn.Dense:
     """A product of `dtype` inputs with a float32 result."""
-    return nn.Dense(
-        features,
-        use_bias=False,
-        dtype=dtype,
-        dot_general=functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32),
-        kernel_init=_normal(std),
-        name=name,
-    )
+    return dense(features, dtype, name, use_bias=False, kernel_init=_normal(std))
 
 
 def _normal(stddev: float) -> nn.initializers.Initializer:

@@ -1,16 +1,15 @@
 """wav2vec 2.0: a waveform to the hidden states of every layer, at about 50 Hz or per video frame."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2.config import Wav2Vec2Config
-from mtv_jax.ops.attention import attention
+from mtv_jax.ops.attention import attention, merge_heads, split_heads
+from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import stack_layers
 from mtv_jax.typing import Array, Float
 
@@ -66,12 +65,11 @@ class SelfAttention(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
         """Every frame attends to all."""
-        heads = self.config.num_attention_heads
         q, k, v = (
-            nn.Dense(x.shape[-1], dtype=self.dtype, name=name)(x).reshape(*x.shape[:2], heads, -1)
+            split_heads(dense(x.shape[-1], self.dtype, name)(x), self.config.num_attention_heads)
             for name in ("q", "k", "v")
         )
-        return dense(x.shape[-1], self.dtype, "out")(attention(q, k, v).reshape(x.shape))
+        return dense(x.shape[-1], self.dtype, "out")(merge_heads(attention(q, k, v.astype(self.dtype))))
 
 
 class FeedForward(nn.Module):
@@ -110,7 +108,11 @@ class Wav2Vec2Block(nn.Module):
 
 
 class Wav2Vec2(nn.Module):
-    """Waveform to hidden states. `dtype` is that of the products' inputs; all else is float32."""
+    """Waveform to hidden states. `dtype` is that of the inputs of the layers' products; all else is float32.
+
+    So are the convolutions that read the waveform: seven in a row, each rounding its input, would cost more
+    precision than all the layers behind them.
+    """
 
     config: Wav2Vec2Config
     dtype: Any = jnp.float32
@@ -126,8 +128,7 @@ class Wav2Vec2(nn.Module):
                 stride,
                 "VALID",
                 use_bias=cfg.conv_bias,
-                dtype=dtype,
-                conv_general_dilated=convolution,
+                dtype=jnp.float32,
             )
             for width, kernel, stride in zip(cfg.conv_dim, cfg.conv_kernel, cfg.conv_stride, strict=True)
         ]
@@ -184,21 +185,6 @@ class Wav2Vec2(nn.Module):
                 x = self.conv_norm[i](x)
             x = nn.gelu(x, approximate=False)
         return x
-
-
-dot_float32 = functools.partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-convolution = functools.partial(jax.lax.conv_general_dilated, preferred_element_type=jnp.float32)
-"""A product and a convolution of inputs of any type with a float32 result."""
-
-
-def layer_norm(epsilon: float, name: str | None = None) -> nn.LayerNorm:
-    """LayerNorm whose variance is taken about the mean: E[x^2] - E[x]^2 loses digits on large means."""
-    return nn.LayerNorm(epsilon=epsilon, dtype=jnp.float32, use_fast_variance=False, name=name)
-
-
-def dense(features: int, dtype: Any, name: str | None = None) -> nn.Dense:
-    """A linear layer: the product of `dtype` inputs, with a float32 result."""
-    return nn.Dense(features, dtype=dtype, dot_general=dot_float32, name=name)
 
 
 def collect_layers(stack: Any, x: Float[Array, "b n d"], *broadcast: Any) -> Float[Array, "b L n d"]:

@@ -1,0 +1,197 @@
+"""The presets of the controlnet: each difference between paper and code is one field, and does what it says."""
+
+from dataclasses import fields, replace
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNetConfig
+from mtv_jax.models.mtv import MTV, MTVConfig
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.ops.rope import rope_axis_dims, rope_table
+from mtv_jax.weights.controlnet import config_from_json, config_to_json
+from mtv_jax.weights.rules import flat_paths
+
+DIT = DiTConfig(
+    2,
+    2,
+    16,
+    in_channels=2,
+    out_channels=2,
+    text_embed_dim=4,
+    max_text_seq_length=3,
+    time_embed_dim=8,
+    sample_frames=2,
+    sample_height=4,
+    sample_width=6,
+)
+RELEASED = MSTControlNetConfig(
+    audio_layers=2,
+    audio_channels=4,
+    window=1,
+    projection_width=8,
+    context_tokens=2,
+    width=8,
+    interaction_blocks=1,
+    interaction_heads=2,
+)
+DIFFERENCES = {
+    field.name: getattr(MSTControlNetConfig.paper(), field.name)
+    for field in fields(MSTControlNetConfig)
+    if getattr(MSTControlNetConfig.paper(), field.name) != getattr(MSTControlNetConfig.released(), field.name)
+}
+FEATURES = (1, 5, 2, 4)
+
+
+@cache
+def random_weights() -> dict[str, np.ndarray]:
+    """Weights of the released form; the others use a part of them."""
+    rng = np.random.default_rng(0)
+    shapes = flat_paths(parameter_shapes(MTV(MTVConfig(DIT, RELEASED))))
+    return {path: rng.normal(size=leaf.shape).astype(np.float32) for path, leaf in shapes.items()}
+
+
+def params_of(model: MTV):
+    shapes = parameter_shapes(model)
+    return jax.tree_util.tree_unflatten(
+        jax.tree.structure(shapes), [jnp.asarray(random_weights()[path]) for path in flat_paths(shapes)]
+    )
+
+
+@cache
+def run(**changes):
+    """Prediction, and the video tokens before and after the first injection."""
+    model = MTV(MTVConfig(DIT, replace(RELEASED, **changes)))
+    params = params_of(model)
+    keys = jax.random.split(jax.random.key(0), 4)
+    audio = {
+        track: jax.random.normal(key, FEATURES)
+        for track, key in zip(("speech", "effects", "music"), keys[:3], strict=True)
+    }
+    latents = jax.random.normal(keys[3], (1, 2, 4, 6, 2))
+    apply = jax.jit(partial(model.apply, mutable=["intermediates"]))
+    prediction, seen = apply(params, latents, jnp.array([300.0]), jnp.ones((1, 3, 4)), audio)
+    return np.asarray(prediction), seen["intermediates"], params
+
+
+def test_the_paper_differs_in_these_fields_only():
+    assert set(DIFFERENCES) == {"temporal_conv", "injection_residual", "borrow_qk_norm", "rope_queries"}
+    assert MTVConfig.mtv_5b().controlnet == MSTControlNetConfig.released()
+    assert MTVConfig.mtv_5b_paper() == replace(MTVConfig.mtv_5b(), controlnet=MSTControlNetConfig.paper())
+
+
+@pytest.mark.parametrize("field", DIFFERENCES)
+def test_every_difference_changes_the_prediction(field):
+    changed, _, _ = run(**{field: DIFFERENCES[field]})
+    assert np.abs(changed - run()[0]).max() > 1e-3
+
+
+def test_the_paper_s_form_runs():
+    prediction, _, _ = run(**DIFFERENCES)
+    assert prediction.shape == (1, 2, 4, 6, 2)
+    assert np.isfinite(prediction).all()
+
+
+def test_paper_has_a_convolution_for_music_only():
+    shapes = [flat_paths(parameter_shapes(MTV(MTVConfig(DIT, replace(RELEASED, **d)))))
+              for d in ({}, DIFFERENCES)]  # fmt: skip
+    gone = set(shapes[0]) - set(shapes[1])
+    assert set(shapes[1]) <= set(shapes[0])
+    assert gone == {
+        f"controlnet/{track}/conv/{leaf}" for track in ("speech", "effects") for leaf in ("kernel", "bias")
+    }
+
+
+def test_without_convolution_an_interval_is_the_mean_of_its_frames():
+    _, seen, params = run(temporal_conv="music")
+    speech = np.asarray(seen["controlnet"]["projected"][0][0])
+    weights = params["params"]["controlnet"]["speech"]
+    key = jax.random.split(jax.random.key(0), 4)[0]
+    x = np.asarray(jax.random.normal(key, FEATURES)).reshape(5, -1)
+    for name in ("proj1", "proj2", "proj3"):
+        x = x @ np.asarray(weights[name]["kernel"]) + np.asarray(weights[name]["bias"])
+        x = x if name == "proj3" else np.maximum(x, 0)
+    x = np.stack([x[0], x[1:].mean(0)]).reshape(2, 2, 8)
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + RELEASED.norm_eps)
+    want = x * np.asarray(weights["norm"]["scale"]) + np.asarray(weights["norm"]["bias"])
+    np.testing.assert_allclose(speech[0], want, rtol=2e-4, atol=2e-4)
+
+
+def test_without_residual_the_sound_replaces_the_hidden_states():
+    for residual in (True, False):
+        _, seen, params = run(injection_residual=residual)
+        blocks = seen["transformer"]["blocks"]
+        before = np.asarray(blocks["video_after_self_attn"][0])[0, 0]
+        after = np.asarray(blocks["video_after_injection"][0])[0, 0]
+        added = sum(np.asarray(blocks["injection"][f"cross_{t}"][0])[0] for t in ("speech", "effects"))
+        injected = added.reshape(before.shape) + (before if residual else 0)
+        style = jax.tree.map(
+            lambda x: np.asarray(x[0]), params["params"]["transformer"]["blocks"]["injection"]
+        )
+        music = np.asarray(seen["controlnet"]["projected"][0][2]).mean((1, 2))[0]
+        modulation = style["music_modulation"]
+        scale, shift = np.split(music @ modulation["kernel"] + modulation["bias"], 2)
+        np.testing.assert_allclose(after, injected * (1 + scale) + shift, rtol=1e-3, atol=1e-3)
+
+
+def standardise(x):
+    """A norm without weights, in the place of the backbone's."""
+    return (x - x.mean(-1, keepdims=True)) / jnp.std(x, axis=-1, keepdims=True)
+
+
+def inject(video, query_gain: float = 1.0, **changes) -> np.ndarray:
+    """What the injection makes of video tokens [1, 2 * 6, 32] of two frames."""
+    module = AudioInjection(replace(RELEASED, **changes), 2)
+    keys = jax.random.split(jax.random.key(1), 2)
+    control = {"speech": jax.random.normal(keys[0], (1, 2, 2, 8)), "music": jnp.zeros((1, 8))}
+    control["effects"] = jax.random.normal(keys[1], (1, 2, 2, 8))
+    rope = rope_table((np.arange(2), np.arange(2), np.arange(3)), rope_axis_dims(16))
+    args = (video, control, (standardise, standardise), tuple(map(jnp.asarray, rope)))
+    params = module.init(jax.random.key(2), *args)
+    for track in ("speech", "effects"):
+        kernel = params["params"][f"attn_{track}"]["to_q"]["kernel"]
+        params["params"][f"attn_{track}"]["to_q"]["kernel"] = 30 * query_gain * kernel
+    return np.asarray(module.apply(params, *args))
+
+
+def test_rotated_queries_know_their_place():
+    same = jnp.broadcast_to(jax.random.normal(jax.random.key(0), (32,)), (1, 12, 32))
+    rotated, plain = (np.ptp(inject(same, rope_queries=r)[0, :6], axis=0).max() for r in (True, False))
+    assert plain < 1e-6
+    assert rotated > 1e-3
+
+
+def test_borrowed_norms_make_the_size_of_queries_not_matter():
+    video = jax.random.normal(jax.random.key(0), (1, 12, 32))
+    for borrowed in (True, False):
+        once, twice = (inject(video, gain, borrow_qk_norm=borrowed) for gain in (1.0, 2.0))
+        assert (np.abs(once - twice).max() < 1e-4) == borrowed
+
+
+def test_presets_build_at_full_size():
+    counts = {}
+    for name in ("mtv_5b", "mtv_5b_paper"):
+        shapes = flat_paths(parameter_shapes(MTV(getattr(MTVConfig, name)())))
+        counts[name] = sum(leaf.size for path, leaf in shapes.items())
+    channels = 32 * 768
+    assert counts["mtv_5b"] - counts["mtv_5b_paper"] == 2 * (2 * channels * channels + channels)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "released", "paper"])
+def test_presets_survive_config_json(preset):
+    config = getattr(MSTControlNetConfig, preset)()
+    assert config_from_json(config_to_json(config)) == config
+
+
+def test_configs_that_cannot_be_are_named():
+    with pytest.raises(UserError, match="temporal_conv"):
+        replace(RELEASED, temporal_conv="speech")
+    with pytest.raises(UserError, match="num_speakers"):
+        replace(RELEASED, num_speakers=3)
+    with pytest.raises(UserError, match="patch_size_t"):
+        MTVConfig(replace(DIT, patch_size_t=2), RELEASED)

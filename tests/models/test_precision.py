@@ -1,0 +1,119 @@
+"""With `dtype=bfloat16` products run on bfloat16, and norms, softmax, positions and schedules do not."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+from precision import ACTIVATIONS, low_precision, products
+
+from mtv_jax.diffusion.losses import denoising_loss
+from mtv_jax.diffusion.samplers import SamplerConfig, sample
+from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.models.beats import BEATs, BEATsConfig
+from mtv_jax.models.dit import DiT, DiTConfig
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.ops.rope import apply_rope
+
+LATENTS = (1, 2, 4, 4, 16)
+
+
+def float32(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def text(config: DiTConfig) -> tuple[jax.ShapeDtypeStruct, ...]:
+    return float32(1), float32(1, 3, config.text_embed_dim)
+
+
+def denoiser(name: str):
+    """A denoiser with keyframes, and sound if it takes any."""
+    model = make_model(name, make_config(name, "tiny"), dtype=jnp.bfloat16)
+    config = model.config.dit if name == "mtv" else model.config
+    audio = None
+    if name == "mtv":
+        features = float32(1, 5, model.config.controlnet.audio_layers, model.config.controlnet.audio_channels)
+        audio = dict.fromkeys(("speech", "effects", "music"), features)
+    mask = jax.ShapeDtypeStruct(LATENTS[:2], bool)
+    return model.apply, model.init, (float32(*LATENTS), *text(config), audio, mask)
+
+
+def latest_denoiser():
+    """CogVideoX 1.5 for images: tokens of two frames and the second sinusoid."""
+    shape = DiTConfig(1, 1, 16, positions="rope", patch_size_t=2, time_embed_dim=8, ofs_embed_dim=8)
+    model = DiT(shape, dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(*LATENTS), *text(shape))
+
+
+def encoder(name: str, *inputs: jax.ShapeDtypeStruct):
+    model = make_model(name, make_config(name, "tiny"), dtype=jnp.bfloat16)
+    return model.apply, model.init, inputs
+
+
+def beats():
+    model = BEATs(BEATsConfig.tiny(), dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(1, 32, 128), jax.ShapeDtypeStruct((1, 16), bool))
+
+
+def autoencoder(method: str):
+    model = make_model("vae3d", make_config("vae3d", "tiny"), dtype=jnp.bfloat16)
+    shape = (1, 5, 16, 16, 3) if method == "encode" else (1, 2, 2, 2, model.config.latent_channels)
+    return partial(model.apply, method=method), partial(model.init, method=method), (float32(*shape),)
+
+
+NETWORKS = {
+    "dit": partial(denoiser, "dit"),
+    "dit 1.5": latest_denoiser,
+    "mtv": partial(denoiser, "mtv"),
+    "t5": partial(encoder, "t5", jax.ShapeDtypeStruct((1, 4), jnp.int32), jax.ShapeDtypeStruct((1, 4), bool)),
+    "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
+    "beats": beats,
+    "vae3d encode": partial(autoencoder, "encode"),
+    "vae3d decode": partial(autoencoder, "decode"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_only_products_and_activations_are_in_bfloat16(name):
+    apply, init, inputs = NETWORKS[name]()
+    params = jax.eval_shape(init, jax.random.key(0), *inputs)
+    assert low_precision(apply, params, *inputs, allowed=ACTIVATIONS) == []
+    assert "bfloat16" in products(apply, params, *inputs)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++"])
+def test_samplers_and_losses_are_in_float32_for_bfloat16_latents(sampler):
+    schedule, low = Schedule.create(), jax.ShapeDtypeStruct(LATENTS, jnp.bfloat16)
+
+    def run(x, key):
+        return sample(lambda x, t: x.astype(jnp.bfloat16), x, key, schedule, SamplerConfig(sampler, 3))
+
+    def loss(x0, noise, prediction):
+        return denoising_loss(schedule, x0, noise, jnp.array([7]), prediction, kind="x0_snr")
+
+    assert low_precision(run, low, jax.random.key(0)) == []
+    assert low_precision(loss, low, low, low) == []
+
+
+def test_what_is_in_bfloat16_is_found_inside_calls_and_loops():
+    x = jnp.ones((4, 8), jnp.bfloat16)
+
+    def body(carry, _):
+        return jax.checkpoint(jax.jit(jax.nn.softmax))(carry), None
+
+    def scanned(x):
+        return jax.lax.scan(body, x, None, length=2)[0]
+
+    names = {found.split(" in ")[0] for found in low_precision(scanned, x)}
+    assert {"exp", "div", "reduce_max"} <= names
+    assert low_precision(scanned, x.astype(jnp.float32)) == []
+    assert low_precision(jax.nn.silu, x)
+    assert low_precision(jax.nn.silu, x, allowed=ACTIVATIONS) == []
+
+
+def test_rotations_are_in_float32():
+    table = jnp.ones((4, 8))
+    jaxpr = jax.make_jaxpr(apply_rope)(jnp.ones((1, 4, 2, 16), jnp.bfloat16), table, table).jaxpr
+    products = [e for e in jaxpr.eqns if e.primitive.name in ("mul", "add", "sub")]
+    assert products
+    assert {v.aval.dtype for e in products for v in e.outvars} == {jnp.dtype(jnp.float32)}
