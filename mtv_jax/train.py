@@ -25,6 +25,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
+from mtv_jax.sharding.distributed import join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.export import encoders_folder, export, has_encoders
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(rest):
         return _help(parser, rest)
     args = parser.parse_args(rest)
+    join_processes()
     values = load_config(args.config, overrides)
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
     config = train_config(values.to_dict())
@@ -65,6 +67,8 @@ def main(argv: list[str]) -> int:
     except NonFiniteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    if jax.process_index() != 0:
+        return 0
     print(f"checkpoints and metrics: {workdir}")
     if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config)):
         export(workdir, workdir / "pipeline")
@@ -84,10 +88,18 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     config = with_latent_scale(with_bundled_data(config, workdir))
     model, task = make_task(config)
     shards = open_shards(config.data.dir)
-    dataset = make_dataset(shards, config.data.pipeline(task.keys, config.seed))
+    reading = config.data.pipeline(task.keys, config.seed)
+    make_dataset(shards, reading)  # its mistakes are told now
     identity = to_plain(values)
     identity["data"] |= {"dir": config.data.dir, "shards": _content(shards)}
-    return Job(config, task, dataset, workdir, identity, make_sample_fn(config, model, task, shards))
+    return Job(
+        config,
+        task,
+        lambda n: make_dataset(shards, reading, first_batch=n),
+        workdir,
+        identity,
+        make_sample_fn(config, model, task, shards),
+    )
 
 
 def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:

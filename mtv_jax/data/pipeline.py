@@ -58,6 +58,7 @@ def make_dataset(
     shards: ShardSet,
     config: DataConfig,
     *,
+    first_batch: int = 0,
     process_index: int | None = None,
     process_count: int | None = None,
 ) -> grain.IterDataset:
@@ -68,6 +69,8 @@ def make_dataset(
     `grain.checkpoint.CheckpointSave` and `CheckpointRestore`.
 
     Args:
+      first_batch: number of the global batch to begin with; what a run that is resumed, by however many
+        processes and workers, needs to know of the one before. Only for endless reading.
       process_index: default `jax.process_index()`.
       process_count: default `jax.process_count()`.
 
@@ -79,6 +82,8 @@ def make_dataset(
     count = jax.process_count() if process_count is None else process_count
     if config.batch_size < 1 or config.batch_size % count:
         raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
+    if first_batch and not config.repeat:
+        raise ValueError("first_batch: one pass begins at its beginning")
     keys = _checked_keys(shards, config)
     parents, counts = _parents(shards, config)
     rows = _RowOrder(
@@ -87,6 +92,7 @@ def make_dataset(
         seed=config.seed if config.shuffle else None,
         batch_size=config.batch_size,
         process=(index, count),
+        first_batch=first_batch,
     )
     dataset = grain.MapDataset.select_from_datasets(parents, rows)
     dataset = dataset.map(_RowDecoder(keys, config.text_length))
@@ -131,6 +137,7 @@ class _RowOrder(grain.transforms.DatasetSelectionMap):
     seed: int | None
     batch_size: int
     process: tuple[int, int]
+    first_batch: int = 0
 
     @property
     def _local_size(self) -> int:
@@ -143,7 +150,7 @@ class _RowOrder(grain.transforms.DatasetSelectionMap):
 
     def __getitem__(self, index: int) -> tuple[int, int]:
         batch, row = divmod(index, self._local_size)
-        position = batch * self.batch_size + self.process[0] * self._local_size + row
+        position = (self.first_batch + batch) * self.batch_size + self.process[0] * self._local_size + row
         if len(self.counts) == 1:
             return 0, position
         size = sum(self.counts)

@@ -1,8 +1,8 @@
 """Checkpoints of a run, by Orbax: written in the background, committed by a rename, the last few kept.
 
 Everything that is said to Orbax is said here. A checkpoint `workdir/checkpoints/<step>/` holds
-`params` (those that train, and the frozen ones), `ema`, `optimizer`, `data` (where the reader is) and
-`run` (the config, the step).
+`params` (those that train, and the frozen ones), `ema`, `optimizer` and `run` (the config, the step). Where the
+reader is follows from the step, so a run may go on with another number of processes.
 """
 
 import logging
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import grain.checkpoint
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
@@ -75,7 +74,7 @@ class Checkpoints:
         with self._told(f"reading checkpoint {self.directory / str(step)}"):
             return self._manager.restore(step, args=args)["run"]
 
-    def save(self, step: int, state: TrainState, iterator: Any, run: dict[str, Any]) -> None:
+    def save(self, step: int, state: TrainState, run: dict[str, Any]) -> None:
         """Starts writing the state after `step` steps, first waiting for the one before.
 
         The arrays are copied before this returns, so the state may be donated at once.
@@ -83,21 +82,19 @@ class Checkpoints:
         self.wait()
         self.check_space(state)
         items: dict[str, Any] = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
-        items["data"] = grain.checkpoint.CheckpointSave(iterator)
         items["run"] = ocp.args.JsonSave(run)
         with self._told(f"saving step {step}"):
             self._saving = step
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
 
-    def restore(self, step: int, shapes: TrainState, shardings: TrainState, iterator: Any) -> TrainState:
-        """The state saved at `step`, placed by `shardings` (of any mesh); `iterator` is set to follow it."""
+    def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
+        """The state saved at `step`, placed by `shardings` (of any mesh)."""
         target = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings
         )
         items: dict[str, Any] = {
             name: ocp.args.StandardRestore(tree) for name, tree in _items(target).items()
         }
-        items["data"] = grain.checkpoint.CheckpointRestore(iterator)
         with self._told(f"reading checkpoint {self.directory / str(step)}"):
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         return TrainState(

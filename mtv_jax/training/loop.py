@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ from typing import Any
 import grain
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.distributed import check_same
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, steps
 from mtv_jax.training.checkpoint import Checkpoints, DamagedError
@@ -46,7 +48,8 @@ class Job:
     Attributes:
       config: of the run.
       task: what is trained.
-      dataset: endless batches (dicts of arrays) of this process.
+      batches: `n -> ` the endless batches (dicts of arrays) of this process from number n on, which depend on
+        n alone.
       workdir: where checkpoints, metrics and samples go.
       identity: nested plain dict, saved with each checkpoint; one of another identity is not resumed
         (`mtv_jax.training.configs.differences` says what may differ).
@@ -55,7 +58,7 @@ class Job:
 
     config: TrainConfig
     task: Task
-    dataset: grain.IterDataset
+    batches: Callable[[int], Iterable[Any]]
     workdir: Path
     identity: Mapping[str, Any]
     sample: SampleFunction | None = None
@@ -68,6 +71,7 @@ def fit(job: Job) -> TrainState:
     fit, a checkpoint of another config, a full disk; NonFiniteError when the loss or gradient is not finite.
     """
     config = job.config
+    check_same(json.dumps(job.identity, sort_keys=True), "config")
     mesh = make_mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
@@ -76,13 +80,12 @@ def fit(job: Job) -> TrainState:
         _Stop() as stop,
     ):
         _check_identity(job, checkpoints)
-        iterator = iter(job.dataset)
-        start, state, step_function = _prepare(job, mesh, checkpoints, iterator)
+        start, state, step_function = _prepare(job, mesh, checkpoints)
         if start >= config.num_steps:
             _say(f"already at step {start} of {config.num_steps}: nothing to do")
             return state
         with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
-            run = _Run(job, mesh, checkpoints, log, step_function, iterator, stop)
+            run = _Run(job, mesh, checkpoints, log, step_function, iter(job.batches(start)), stop)
             return run.until_done(state, start)
 
 
@@ -103,16 +106,14 @@ def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
         return
 
 
-def _prepare(
-    job: Job, mesh: Mesh, checkpoints: Checkpoints, iterator: Any
-) -> tuple[int, TrainState, steps.StepFunction]:
+def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, TrainState, steps.StepFunction]:
     """The step to go on after, the state then, on the mesh, and the jitted step (compiled when first called)."""
-    config, batch = job.config, _peek(iterator, job.task)
+    config, batch = job.config, _peek(job)
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
     checkpoints.check_space(shapes)
-    start, state = _restore(checkpoints, shapes, shardings, iterator)
+    start, state = _restore(checkpoints, shapes, shardings)
     if state is None:
         state = steps.compile_init(init, shardings)
     _say(
@@ -126,7 +127,7 @@ def _prepare(
 
 
 def _restore(
-    checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState, iterator: Any
+    checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState
 ) -> tuple[int, TrainState | None]:
     """The newest checkpoint that can be read and its step; 0 and None if there is none at all.
 
@@ -137,7 +138,7 @@ def _restore(
     for step in steps_there:
         try:
             checkpoints.run(step)
-            state = checkpoints.restore(step, shapes, shardings, iterator)
+            state = checkpoints.restore(step, shapes, shardings)
         except DamagedError as error:
             if step == steps_there[-1]:
                 raise
@@ -151,12 +152,10 @@ def _restore(
     return 0, None
 
 
-def _peek(iterator: Any, task: Task) -> Any:
+def _peek(job: Job) -> Any:
     """Shapes of the global batch. Raises UserError if arrays are missing."""
-    before = iterator.get_state()
-    batch = next(iterator)
-    iterator.set_state(before)
-    missing = [key for key in task.keys if key not in batch]
+    batch = next(iter(job.batches(0)))
+    missing = [key for key in job.task.keys if key not in batch]
     if missing:
         raise UserError(f"the data have no {', '.join(missing)}: they hold {', '.join(sorted(batch))}")
     processes = jax.process_count()
@@ -174,7 +173,7 @@ class _Run:
     checkpoints: Checkpoints
     log: MetricsLog
     step_function: steps.StepFunction
-    iterator: Any
+    batches: Iterator[Any]
     stop: "_Stop"
 
     def until_done(self, state: TrainState, start: int) -> TrainState:
@@ -184,20 +183,20 @@ class _Run:
         _say("compiling the step")
         for step in range(start + 1, config.num_steps + 1):
             begun = time.monotonic()
-            batch = put_batch(next(self.iterator), self.mesh)
+            batch = put_batch(next(self.batches), self.mesh)
             wait = time.monotonic() - begun
             with jax.transfer_guard("disallow"):
                 state, metrics = self.step_function(state, batch)
             reporter.push(step, metrics, begun, wait)
             self.checkpoints.check()
-            stopping = self.stop.requested
+            stopping = self.stop.at(step)
             save = stopping or step == config.num_steps or step % config.checkpoint.every == 0
             sample = bool(self.job.sample) and config.sample.every and step % config.sample.every == 0
             if save or sample:
                 # Nothing is saved of a step whose loss has not been looked at.
                 reporter.flush()
             if save:
-                self.checkpoints.save(step, state, self.iterator, self._identity(step))
+                self.checkpoints.save(step, state, self._identity(step))
             if sample:
                 self._sample(step, state)
             if stopping:
@@ -266,22 +265,32 @@ class _Reporter:
 
 
 class _Stop:
-    """Turns SIGTERM into a request that the loop looks at after each step."""
+    """Turns SIGTERM into a request that the loop looks at after each step.
 
-    requested = False
+    Among many processes JAX passes the signal of one on to all, and they agree on the step to stop after.
+    """
+
+    _requested = False
 
     def __enter__(self) -> "_Stop":
         self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
+        alone = jax.process_count() == 1
+        if alone and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._request)
         return self
+
+    def at(self, step: int) -> bool:
+        """Whether to stop after `step`."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._requested
 
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
     def _request(self, *_: object) -> None:
-        self.requested = True
+        self._requested = True
 
 
 @contextmanager

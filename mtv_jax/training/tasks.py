@@ -12,9 +12,8 @@ from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, s
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import Array, Float, Key, Params
+from mtv_jax.typing import TRACKS, Array, Float, Key, Params
 
-TRACKS = ("speech", "effects", "music")
 NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
 
 Metrics = dict[str, Array]

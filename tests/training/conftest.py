@@ -37,14 +37,14 @@ def toy_task(nan_at: int | None = None) -> Task:
     return Task(init, loss, ("x",))
 
 
-def toy_dataset() -> grain.IterDataset:
+def toy_batches(first: int) -> grain.IterDataset:
     """Record `i` is a function of i; batch k of an unshuffled reading holds step k + 1 as `index`."""
 
     def record(i):
         x = np.random.default_rng(int(i)).normal(size=8).astype(np.float32)
         return {"x": x, "index": np.int32(int(i) // BATCH + 1)}
 
-    return grain.MapDataset.range(1000).repeat().map(record).to_iter_dataset().batch(BATCH)
+    return grain.MapDataset.range(first * BATCH, 10_000).map(record).to_iter_dataset().batch(BATCH)
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ def make_job(tmp_path):
         }
         for key, value in changes.items():
             values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-        return Job(train_config(values), toy_task(nan_at), toy_dataset(), workdir, values, sample_fn)
+        return Job(train_config(values), toy_task(nan_at), toy_batches, workdir, values, sample_fn)
 
     return make

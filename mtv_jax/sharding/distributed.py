@@ -1,0 +1,54 @@
+"""Many processes, one program: how they find each other, and how they agree."""
+
+import hashlib
+import os
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from mtv_jax.io.errors import UserError
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+"""Environment variables by which processes are told of each other where no cluster does it for them."""
+
+
+def join_processes() -> None:
+    """Joins the other processes of the run, before anything else asks JAX for devices.
+
+    They are told by `VARIABLES`, or found by JAX on a TPU pod or under slurm; a process that is alone stays alone.
+    Raises UserError if only some of the variables are set, or are no numbers.
+    """
+    given = [name for name in VARIABLES if os.environ.get(name)]
+    if not given:
+        if _in_cluster():
+            jax.distributed.initialize()
+        return
+    if missing := [name for name in VARIABLES if name not in given]:
+        raise UserError(f"{', '.join(given)} is set but {', '.join(missing)} is not: set all three or none")
+    address, count, index = (os.environ[name] for name in VARIABLES)
+    if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
+        raise UserError(
+            f"JAX_PROCESS_ID {index} of JAX_NUM_PROCESSES {count}: must be a number below the other"
+        )
+    jax.distributed.initialize(address, int(count), int(index))
+
+
+def _in_cluster() -> bool:
+    hosts = os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    return "," in hosts or int(os.environ.get("SLURM_NTASKS", "1") or 1) > 1
+
+
+def check_same(text: str, what: str) -> None:
+    """Raises UserError, on every process, unless all processes pass the text that the first one passes."""
+    if jax.process_count() == 1:
+        return
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
+    first = multihost_utils.broadcast_one_to_all(digest)
+    same = multihost_utils.process_allgather(np.array(np.array_equal(digest, first)))
+    others = [i for i, agrees in enumerate(np.ravel(same)) if not agrees]
+    if others:
+        raise UserError(
+            f"{what}: process {others[0]} of {jax.process_count()} has another than process 0; start all of them "
+            "with the same files and flags"
+        )

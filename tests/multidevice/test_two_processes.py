@@ -1,0 +1,132 @@
+"""Two processes of four devices train as one of eight does, on one checkpoint."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
+from mtv_jax.data.shards import write_shards
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = (
+    "--config=configs/tiny.py",
+    "--config.optimizer.schedule=constant",
+    "--config.checkpoint.every=2",
+    "--config.sample.every=0",
+    "--config.loss.scaling_factor=1.0",
+    "--config.data.batch_size=8",
+    "--config.data.text_length=4",
+    "--config.mesh.data=-1",
+    "--config.mesh.fsdp=4",
+    "--config.model.overrides={'dit': {'num_layers': 1, 'num_attention_heads': 2, 'attention_head_dim': 16, "
+    "'max_text_seq_length': 4}, 'controlnet': {'interaction_blocks': 1}}",
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    rng = np.random.default_rng(0)
+
+    def record(number: int) -> ClipRecord:
+        arrays = {name: rng.normal(size=(5, 4, 64)) for name in ("speech", "effects", "music")}
+        arrays |= {"latents_mean": rng.normal(size=(2, 2, 2, 16)), "text": rng.normal(size=(4, 64))}
+        arrays["latents_logvar"] = np.full((2, 2, 2, 16), -6.0)
+        source = ClipSource("noise.mp4", "0" * 64, number, number + 1, (1, 8))
+        name = clip_id(source.sha256, source.start_pts, source.end_pts, source.time_base)
+        arrays = {key: value.astype(np.float32) for key, value in arrays.items()}
+        return ClipRecord(name, "noise", (8, 1), 5, 16, 16, source, arrays)
+
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(folder, [record(i) for i in range(24)], kind="latents")
+    return folder
+
+
+def start(cache, processes: int, arguments: list[str], extra: dict[int, list[str]] | None = None):
+    """Starts the train command on eight devices, shared by so many processes."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for index in range(processes):
+        env = os.environ | {
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // processes}",
+            "JAX_PLATFORMS": "cpu",
+            "XDG_CACHE_HOME": str(cache),
+        }
+        if processes > 1:
+            env |= {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_PROCESS_ID": str(index)}
+            env["JAX_NUM_PROCESSES"] = str(processes)
+        command = [sys.executable, "-m", "mtv_jax.train", *CONFIG, *arguments, *(extra or {}).get(index, [])]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **pipes))
+    return started
+
+
+def finish(started) -> list[tuple[int, str, str]]:
+    try:
+        outputs = [process.communicate(timeout=400) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
+
+
+def run(cache, processes: int, arguments: list[str]) -> None:
+    for code, _, errors in finish(start(cache, processes, arguments)):
+        assert code == 0, errors
+
+
+def lines(workdir):
+    path = workdir / "metrics.jsonl"
+    return [json.loads(x) for x in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_saved_by_two_restored_by_one_and_back_gives_the_losses_of_one(shards, cache, tmp_path):
+    data = f"--config.data.dir={shards}"
+    run(cache, 1, [data, "--workdir", str(tmp_path / "one"), "--config.num_steps=6"])
+    for processes, steps in ((2, 2), (1, 4), (2, 6)):
+        run(cache, processes, [data, "--workdir", str(tmp_path / "two"), f"--config.num_steps={steps}"])
+    one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
+    assert [line["step"] for line in two] == list(range(1, 7))
+    for name in ("loss", "grad_norm"):
+        np.testing.assert_allclose([x[name] for x in two], [x[name] for x in one], rtol=1e-5)
+
+
+def test_sigterm_to_one_process_stops_and_saves_all(shards, cache, tmp_path):
+    arguments = [
+        f"--config.data.dir={shards}",
+        "--workdir",
+        str(tmp_path / "run"),
+        "--config.num_steps=100000",
+    ]
+    started = start(cache, 2, [*arguments, "--config.checkpoint.every=100000"])
+    end = time.monotonic() + 240
+    while len(lines(tmp_path / "run")) < 2 and time.monotonic() < end:
+        assert all(process.poll() is None for process in started), finish(started)
+        time.sleep(0.1)
+    started[1].send_signal(signal.SIGTERM)
+    results = finish(started)
+    assert [code for code, _, _ in results] == [0, 0], results
+    assert "saved step" in results[0][2]
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+
+
+def test_a_process_with_another_config_is_told(shards, cache, tmp_path):
+    arguments = [f"--config.data.dir={shards}", "--workdir", str(tmp_path / "run"), "--config.num_steps=2"]
+    results = finish(start(cache, 2, arguments, {1: ["--config.seed=3"]}))
+    for code, _, errors in results:
+        assert code == 2, errors
+        assert "config: process 1 of 2 has another than process 0" in errors
