@@ -11,21 +11,17 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import msgpack
-import numpy as np
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
-from mtv_jax.audio.features import track_features
 from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks, load_tracks
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
-from mtv_jax.data.transforms import resize_crop, to_unit
+from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_directory, read_json, sha256
 from mtv_jax.io.progress import progress
@@ -66,7 +62,7 @@ def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: Bui
     files = find_videos(videos)
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
-    stamp = _stamp(config, identity)
+    stamp = config_stamp(config, identity)
     for file in progress(files, "encoding videos"):
         part = work / f"{sha256(file)}-{stamp}.msgpack"
         if not part.exists():
@@ -103,7 +99,9 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         frames = resize_crop(frames, size.height, size.width)
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
-            arrays = _encode(frames, tracks, begin, text, encoders, size)
+            first = round(begin * SAMPLE_RATE)
+            heard = Tracks(**{name: samples[first:] for name, samples in tracks.items()})
+            arrays = encoders.encode(frames, heard, text, size)
         yield ClipRecord(
             id=clip_id(digest, source.start_pts, source.end_pts, source.time_base),
             prompt=about["prompt"],
@@ -143,32 +141,6 @@ def describe(file: Path) -> dict[str, str]:
     return about
 
 
-def _encode(
-    frames: np.ndarray,
-    tracks: Tracks,
-    begin: Fraction,
-    text: np.ndarray,
-    encoders: Encoders,
-    size: PipelineDefaults,
-) -> dict[str, np.ndarray]:
-    """The arrays of a record: posterior of the latents, text, features of the tracks per frame."""
-    mean, logvar = _posterior(encoders.vae, encoders.vae_params, to_unit(frames)[None])
-    first = round(begin * SAMPLE_RATE)
-    clip = Tracks(**{name: samples[first:] for name, samples in tracks.items()})
-    features = track_features(encoders.audio, clip, size.num_frames, size.fps)
-    return {
-        "latents_mean": np.asarray(mean[0], np.float16),
-        "latents_logvar": np.asarray(logvar[0], np.float16),
-        "text": np.asarray(text, np.float16),
-        **{name: np.asarray(x, np.float16) for name, x in features.items()},
-    }
-
-
-@partial(jax.jit, static_argnums=0)
-def _posterior(vae: Any, params: Any, video: Any) -> Any:
-    return vae.apply(params, video, method="encode")
-
-
 def _records(parts: list[Path], config: BuildConfig) -> Iterator[ClipRecord]:
     count = 0
     for part in parts:
@@ -182,7 +154,7 @@ def _records(parts: list[Path], config: BuildConfig) -> Iterator[ClipRecord]:
         )
 
 
-def _stamp(config: BuildConfig, identity: dict[str, Any]) -> str:
-    """Names what a finished video was made with, so that another config does not reuse it."""
+def config_stamp(config: Any, identity: dict[str, Any]) -> str:
+    """Names what finished work was made with, so that another config (a dataclass) does not reuse it."""
     told = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]

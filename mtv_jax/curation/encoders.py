@@ -2,16 +2,21 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
+import jax
+import numpy as np
 
-from mtv_jax.audio.features import AudioEncoder
+from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.audio.tracks import Tracks
+from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.files import atomic_directory, link_tree, sha256, write_json
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import Params
+from mtv_jax.typing import Params, UInt8
 from mtv_jax.weights.folder import PipelineDefaults, index_json, pipeline_folder
 from mtv_jax.weights.pretrained import load_model
 
@@ -46,6 +51,22 @@ class Encoders:
         """A hash of each part's files: latents of one autoencoder mean nothing to another."""
         return {name: _hashes(path) for name, path in sorted(self.folders.items())}
 
+    def encode(
+        self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: PipelineDefaults
+    ) -> dict[str, np.ndarray]:
+        """The arrays of a clip's record: posterior of its latents, text, features of its tracks per frame.
+
+        The tracks begin with the clip. `text` is an embedding that `self.text` gave.
+        """
+        mean, logvar = _posterior(self.vae, self.vae_params, to_unit(frames)[None])
+        features = track_features(self.audio, tracks, size.num_frames, size.fps)
+        return {
+            "latents_mean": np.asarray(mean[0], np.float16),
+            "latents_logvar": np.asarray(logvar[0], np.float16),
+            "text": np.asarray(text, np.float16),
+            **{name: np.asarray(x, np.float16) for name, x in features.items()},
+        }
+
     def save(self, out: Path, size: PipelineDefaults) -> None:
         """Writes a pipeline folder without denoiser; its defaults are the clips' `size`, and our text's.
 
@@ -56,6 +77,11 @@ class Encoders:
             for name, path in self.folders.items():
                 link_tree(path, temporary / name)
             write_json(temporary / "model_index.json", index_json(size))
+
+
+@partial(jax.jit, static_argnums=0)
+def _posterior(vae: Any, params: Any, video: Any) -> Any:
+    return vae.apply(params, video, method="encode")
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""The synthetic theatre becomes shards, with DEMIX's five subsets, and what is true of its clips beside them.
+
+`<out>/truth.jsonl` has a line for each clip, by its id; no record holds any of it, so training cannot see it.
+Finished clips are kept in `<out>/.work`, so that a run that was stopped goes on where it was.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from mtv_jax.audio.tracks import Tracks
+from mtv_jax.curation.build import config_stamp
+from mtv_jax.curation.encoders import Encoders
+from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
+from mtv_jax.data.shards import write_shards
+from mtv_jax.data.theatre import EVALUATION_SEEDS, SUBSETS, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.data.theatre.plan import VERSION
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_path, write_text
+from mtv_jax.io.progress import progress
+from mtv_jax.text.template import scene_prompt
+from mtv_jax.typing import TRACKS
+from mtv_jax.weights.folder import PipelineDefaults
+
+TRUTH = "truth.jsonl"
+"""Beside the manifest: a line of JSON a clip, for evaluation only."""
+_PART = 16  # clips in a file of finished work
+
+
+@dataclass(frozen=True)
+class TheatreBuild:
+    """Which clips to make: the first `clips` of the theatre `seed`, as large and long as `size` says.
+
+    `frames_only` keeps pixels (to train an autoencoder) instead of latents, text and sound.
+    """
+
+    size: PipelineDefaults
+    clips: int
+    seed: int = 0
+    frames_only: bool = False
+
+    def __post_init__(self):
+        self.size.check()
+        if self.clips < 1:
+            raise UserError(f"clips {self.clips}: must be at least 1")
+        if not 0 <= self.seed < EVALUATION_SEEDS:
+            raise UserError(f"seed {self.seed}: must be in 0..2**32 - 1; those above are kept for evaluation")
+
+    @property
+    def stage(self) -> TheatreConfig:
+        """What the theatre is told."""
+        size = self.size
+        return TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
+
+
+def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) -> dict[str, Any]:
+    """Writes shards of the clips, with an index for each subset that has any, and returns the manifest.
+
+    `encoders` may be None with `frames_only`.
+    """
+    work = out / ".work"
+    identity = encoders.identity if encoders is not None else {}
+    stamp = config_stamp(config, {"encoders": identity, "theatre": VERSION})
+    parts = [work / f"{first:08d}-{stamp}.msgpack" for first in range(0, config.clips, _PART)]
+    for number, part in enumerate(progress(parts, f"rendering theatre ({_PART} clips each)")):
+        if not part.exists():
+            indices = range(number * _PART, min((number + 1) * _PART, config.clips))
+            done = [_finish(index, encoders, config) for index in indices]
+            with atomic_path(part) as temporary:
+                temporary.write_bytes(msgpack.packb(done) or b"")
+    truths = [truth for done in _read(parts) for truth in [done["truth"]]]
+    write_text(out / TRUTH, "".join(f"{json.dumps(truth)}\n" for truth in truths))
+    manifest = write_shards(
+        out,
+        (decode_record(done["record"]) for done in _read(parts)),
+        kind="frames" if config.frames_only else "latents",
+        info={
+            "encoders": identity,
+            "theatre": {"version": VERSION, "seed": config.seed, **config.stage.to_json()},
+        },
+        subsets=_subsets(truths),
+    )
+    if encoders is not None and not config.frames_only:
+        encoders.save(out / "encoders", config.size)
+    shutil.rmtree(work)
+    return manifest
+
+
+def theatre_prompt(clip: TheatreClip) -> str:
+    """The words for a clip in the paper's template."""
+    return scene_prompt(clip.words.scene, clip.words.persons, clip.words.speaking)
+
+
+def _finish(index: int, encoders: Encoders | None, config: TheatreBuild) -> dict[str, Any]:
+    """A clip's record, as bytes, and what is true of it."""
+    clip = render_clip(config.seed, index, config.stage)
+    record = _record(clip, encoders, config)
+    return {"record": encode_record(record), "truth": {"id": record.id, **clip.truth.to_json()}}
+
+
+def _record(clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild) -> ClipRecord:
+    size, prompt, digest = config.size, theatre_prompt(clip), clip.plan.identity
+    base = (size.fps.denominator, size.fps.numerator)
+    arrays = {"video": clip.frames}
+    if encoders is not None and not config.frames_only:
+        tracks = Tracks(**{name: clip.tracks[name] for name in TRACKS})
+        arrays = encoders.encode(clip.frames, tracks, encoders.text.encode([prompt])[0], size)
+    return ClipRecord(
+        id=clip_id(digest, 0, size.num_frames, base),
+        prompt=prompt,
+        fps=(size.fps.numerator, size.fps.denominator),
+        num_frames=size.num_frames,
+        height=size.height,
+        width=size.width,
+        source=ClipSource(
+            name=f"theatre-{config.seed}-{clip.plan.index}",
+            sha256=digest,
+            start_pts=0,
+            end_pts=size.num_frames,
+            time_base=base,
+            licence="generated",
+        ),
+        arrays=arrays,
+    )
+
+
+def _read(parts: list[Path]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        yield from msgpack.unpackb(part.read_bytes())
+
+
+def _subsets(truths: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Ids of the clips of each subset that has any."""
+    members = {name: [truth["id"] for truth in truths if name in truth["subsets"]] for name in SUBSETS}
+    return {name: ids for name, ids in members.items() if ids}

@@ -1,0 +1,32 @@
+"""The theatre: short synthetic clips in which speech, effects and music are seen, each in its own way.
+
+Actors' mouths follow speech, props react to effects, the stage's colours follow music. A clip is decided by
+(seed, index) alone, down to the byte; `render_clip` makes one.
+"""
+
+from mtv_jax.data.theatre.clip import (
+    SUBSETS,
+    TheatreClip,
+    Truth,
+    Words,
+    render_clip,
+    render_frames,
+    render_tracks,
+)
+from mtv_jax.data.theatre.plan import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.data.theatre.sounds import Recordings
+
+__all__ = [
+    "EVALUATION_SEEDS",
+    "SUBSETS",
+    "ClipPlan",
+    "Recordings",
+    "TheatreClip",
+    "TheatreConfig",
+    "Truth",
+    "Words",
+    "plan_clip",
+    "render_clip",
+    "render_frames",
+    "render_tracks",
+]

@@ -1,0 +1,135 @@
+"""What is heard in a clip: speech, effects and music, synthesised or from recordings that the caller brings."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from mtv_jax.data.theatre.effects import strike
+from mtv_jax.data.theatre.music import play
+from mtv_jax.data.theatre.plan import ClipPlan
+from mtv_jax.data.theatre.speech import draw_voice, speak
+from mtv_jax.data.theatre.stage import Mood
+
+SAMPLE_RATE = 16000
+"""Of all tracks, Hz."""
+SPEECH_LEVEL = 0.1
+"""RMS of a loud syllable: what opens a mouth fully."""
+_PEAKS = {"speech": 0.42, "effects": 0.3, "music": 0.28}
+"""Largest sample of each track; they add up to 1, so the mix is never clipped."""
+_LOUDNESS_POWER = 0.6
+
+
+class Recordings(Protocol):
+    """Real sounds to use instead of synthetic ones. Each method may give None: then that sound is synthetic.
+
+    All waves are mono float32 at 16 kHz; `rng` is the clip's own, so that the choice is reproducible.
+    """
+
+    def speech(self, rng: np.random.Generator, num_samples: int) -> np.ndarray | None:
+        """One voice, at least `num_samples` long or padded with silence. Its level is set here."""
+        ...
+
+    def effect(self, rng: np.random.Generator, prop: str) -> np.ndarray | None:
+        """One strike of a prop, its onset at sample 0."""
+        ...
+
+    def music(self, rng: np.random.Generator, num_samples: int) -> tuple[np.ndarray, Mood] | None:
+        """Music, and the mood that the stage is to show for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The sound of a clip, and what it makes the stage do.
+
+    Attributes:
+      tracks: speech, effects, music and mix: float32 [s] each at 16 kHz; a silent track is exact zeros.
+      envelope: loudness of the speech in each frame, [F] in 0..1 (`loudness`).
+      mood: of the music; None: there is none.
+    """
+
+    tracks: dict[str, np.ndarray]
+    envelope: np.ndarray
+    mood: Mood | None
+
+
+def perform(plan: ClipPlan, recordings: Recordings | None = None) -> Performance:
+    """Makes the sound of a clip. `num_frames / fps` seconds long, to the nearest sample."""
+    config = plan.config
+    length = round(config.num_frames * SAMPLE_RATE / config.fps)
+    music, mood = _music(plan, length, recordings)
+    tracks = {
+        "speech": _speech(plan, length, recordings),
+        "effects": _effects(plan, length, recordings),
+        "music": music,
+    }
+    tracks = {name: _limit(wave, _PEAKS[name]).astype(np.float32) for name, wave in tracks.items()}
+    tracks["mix"] = tracks["speech"] + tracks["effects"] + tracks["music"]
+    return Performance(tracks, loudness(tracks["speech"], config.num_frames, config.fps), mood)
+
+
+def loudness(wave: np.ndarray, num_frames: int, fps: Fraction) -> np.ndarray:
+    """Loudness of speech in each frame's time [i / fps, (i + 1) / fps): float64 [F] in 0..1.
+
+    RMS by `SPEECH_LEVEL` to the power 0.6 (about how loud it seems: Stevens' law), at most 1; 0 for silence.
+    """
+    edges = [round(i * SAMPLE_RATE / fps) for i in range(num_frames + 1)]
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(wave, np.float64) ** 2)])
+    power = np.maximum(np.diff(sums[edges]) / np.diff(edges), 0)
+    return np.minimum((np.sqrt(power) / SPEECH_LEVEL) ** _LOUDNESS_POWER, 1.0)
+
+
+def _speech(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.ndarray:
+    if plan.speaker is None:
+        return np.zeros(length)
+    rng = plan.rng("speech")
+    recorded = recordings.speech(rng, length) if recordings else None
+    if recorded is not None:
+        return _fit(_levelled(recorded, plan.config.fps), length)
+    return SPEECH_LEVEL * speak(rng, draw_voice(rng), length, SAMPLE_RATE)
+
+
+def _effects(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.ndarray:
+    track = np.zeros(length)
+    if plan.prop is None:
+        return track
+    rng = plan.rng("effects")
+    for onset in plan.prop.onsets:
+        start = round(onset * SAMPLE_RATE)
+        wave = recordings.effect(rng, plan.prop.name) if recordings else None
+        if wave is None:
+            wave = strike(rng, plan.prop.name, SAMPLE_RATE)
+        wave = (
+            wave / max(np.abs(wave).max(initial=0.0), 1e-9) * _PEAKS["effects"] * (0.7 + 0.3 * rng.random())
+        )
+        track[start:] += _fit(wave, length - start)
+    return track
+
+
+def _music(plan: ClipPlan, length: int, recordings: Recordings | None) -> tuple[np.ndarray, Mood | None]:
+    if plan.mood is None:
+        return np.zeros(length), None
+    rng = plan.rng("music")
+    recorded = recordings.music(rng, length) if recordings else None
+    if recorded is not None:
+        return _fit(recorded[0], length), recorded[1]
+    return play(rng, plan.mood, plan.timbre, length, SAMPLE_RATE), plan.mood
+
+
+def _levelled(wave: np.ndarray, fps: Fraction) -> np.ndarray:
+    """Scaled so that the loudest twentieth of its frames has `SPEECH_LEVEL`."""
+    step = max(round(SAMPLE_RATE / fps), 1)
+    whole = wave[: len(wave) // step * step]
+    levels = np.sqrt((whole.astype(np.float64).reshape(-1, step) ** 2).mean(axis=1))
+    return wave * (SPEECH_LEVEL / max(float(np.quantile(levels, 0.95)) if len(levels) else 0.0, 1e-6))
+
+
+def _limit(wave: np.ndarray, peak: float) -> np.ndarray:
+    loudest = float(np.abs(wave).max(initial=0.0))
+    return wave * (peak / loudest) if loudest > peak else wave
+
+
+def _fit(wave: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(wave[:length], (0, max(length - len(wave), 0)))
