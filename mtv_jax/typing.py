@@ -9,7 +9,10 @@ from typing import Any, TypedDict
 
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-__all__ = ["TRACKS", "Array", "Batch", "Float", "Int", "Key", "Params", "UInt8", "control_tracks"]
+__all__ = ["BATCH_AXES", "TRACKS", "Array", "Batch", "Float", "Int", "Key", "Params", "UInt8", "control_tracks"]
+
+BATCH_AXES = ("data", "fsdp")
+"""Axes of a device mesh that batches are split over."""
 
 TRACKS = ("speech", "effects", "music")
 """What a mix is separated into, and what steers a video."""

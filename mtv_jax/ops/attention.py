@@ -1,16 +1,21 @@
 """The one attention function of all networks, with its backends."""
 
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.ops.context import attend_on_mesh
+from mtv_jax.ops.mesh import axis_size, on_mesh, platform
 from mtv_jax.typing import Array, Float
 
-Backend = Literal["auto", "xla", "chunked"]
+Backend = Literal["auto", "xla", "chunked", "splash", "cudnn"]
 
 _QUERY_CHUNK = 1024
 """Queries a chunk: the logits of a chunk stay near a megabyte a head at a few thousand keys."""
+_SPLIT_QUERIES = 1024
+"""From so many queries on, tokens that lie on several devices are exchanged for heads; fewer are gathered."""
 
 
 def attention(
@@ -27,17 +32,50 @@ def attention(
 
     `mask` (bool, true = attend) and `bias` (added to the scaled logits) broadcast to `b h n m`;
     `scale` defaults to 1/sqrt(d). Backends: `xla` keeps all logits, `chunked` those of one block of
-    queries at a time (memory linear in length, recomputed in the backward pass); `auto` is chunked
-    from twice `_QUERY_CHUNK` queries on.
+    queries at a time (memory linear in length, recomputed in the backward pass), `splash` is the kernel for TPUs
+    (`mtv_jax.ops.splash`) and `cudnn` that for GPUs, in half precision; neither of the two takes mask or bias. `auto`
+    is, from twice `_QUERY_CHUNK` queries on, the platform's own or else chunked; below it is `xla`.
+
+    On a mesh (`jax.set_mesh`) whose context axis splits tokens, long sequences go through
+    `mtv_jax.ops.context.attend_on_mesh`.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if backend == "auto":
-        backend = "chunked" if q.shape[1] > 2 * _QUERY_CHUNK else "xla"
-    if backend == "xla":
-        return _plain(q, k, v, mask, bias, scale)
-    if backend == "chunked":
-        return _chunked(q, k, v, mask, bias, scale)
-    raise ValueError(f"attention backend {backend!r}: use auto, xla or chunked")
+        backend = _best(q, mask is None and bias is None)
+    if backend not in get_args(Backend):
+        raise ValueError(f"attention backend {backend!r}: use one of {', '.join(get_args(Backend))}")
+    if mask is None and bias is None:
+        local = partial(_unmasked, scale=scale, backend=backend)
+        # A kernel sees one device's part; tokens that lie on several devices must meet.
+        if backend == "splash" or (axis_size("context") > 1 and q.shape[1] >= _SPLIT_QUERIES):
+            return attend_on_mesh(local, q, k, v) if on_mesh() else local(q, k, v, k.shape[1])
+        return local(q, k, v, k.shape[1])
+    if backend in ("splash", "cudnn"):
+        raise ValueError(f"attention backend {backend!r}: takes neither mask nor bias")
+    return (_chunked if backend == "chunked" else _plain)(q, k, v, mask, bias, scale)
+
+
+def _best(q: Array, unmasked: bool) -> Backend:
+    """The backend for this platform and length."""
+    if q.shape[1] <= 2 * _QUERY_CHUNK:
+        return "xla"
+    if unmasked and platform() == "tpu":
+        return "splash"
+    if unmasked and platform() == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
+        return "cudnn"
+    return "chunked"
+
+
+def _unmasked(q: Array, k: Array, v: Array, keys: int, *, scale: float, backend: Backend) -> Array:
+    """Attention on one device, over the first `keys` keys."""
+    if backend == "splash":
+        from mtv_jax.ops.splash import splash_attention  # Pallas takes a third of a second to import
+
+        return splash_attention(q, k, v, scale=scale, keys=keys, interpret=platform() == "cpu")
+    k, v = k[:, :keys], v[:, :keys]
+    if backend == "cudnn":
+        return jax.nn.dot_product_attention(q, k, v, scale=scale, implementation="cudnn")
+    return (_chunked if backend == "chunked" else _plain)(q, k, v, None, None, scale)
 
 
 def split_heads(x: Float[Array, "b n w"], heads: int) -> Float[Array, "b n h d"]:
@@ -56,21 +94,24 @@ def _plain(q, k, v, mask, bias, scale):
         logits = logits + bias.astype(jnp.float32)
     if mask is not None:
         logits = jnp.where(mask, logits, jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
-    return jnp.einsum("bhnm,bmhd->bnhd", weights, v)
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+    total = weights.sum(-1, keepdims=True)  # divided by behind the product, where there is less to divide
+    out = jnp.einsum("bhnm,bmhd->bhnd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
+    return jnp.swapaxes(out / total, 1, 2).astype(v.dtype)
 
 
 def _chunked(q, k, v, mask, bias, scale):
     b, n, h, d = q.shape
     chunks = -(-n // _QUERY_CHUNK)
-    padded = chunks * _QUERY_CHUNK
+    size = -(-n // chunks)  # even chunks need the least padding
+    padded = chunks * size
 
     def split_queries(x, axis):
         """Cuts a query axis into chunks and moves them in front; broadcast axes stay whole."""
         widths = [(0, 0)] * x.ndim
         widths[axis] = (0, padded - n)
         x = jnp.pad(x, widths)
-        x = x.reshape(*x.shape[:axis], chunks, _QUERY_CHUNK, *x.shape[axis + 1 :])
+        x = x.reshape(*x.shape[:axis], chunks, size, *x.shape[axis + 1 :])
         return jnp.moveaxis(x, axis, 0)
 
     def rows(x):

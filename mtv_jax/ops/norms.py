@@ -30,6 +30,8 @@ def group_norm(
         means = jnp.broadcast_to(means, (batch, groups, channels // groups))
         return means.reshape(batch, *(1 for _ in space), channels)
 
-    x = x - group_mean(x)
-    gain = lax.rsqrt(group_mean(x * x) + eps) * scale.astype(jnp.float32)
-    return x * gain + bias.astype(jnp.float32)
+    mean = group_mean(x)
+    gain = lax.rsqrt(group_mean(jnp.square(x - mean)) + eps) * scale.astype(jnp.float32)
+    # Behind the barrier x - mean is computed again: kept from above it would be as large as x.
+    x, gain = lax.optimization_barrier((x, gain))
+    return (x - mean) * gain + bias.astype(jnp.float32)

@@ -10,9 +10,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import BATCH_AXES
 
 AXES = ("data", "fsdp", "tensor", "context")
-BATCH_AXES = ("data", "fsdp")
 
 
 @dataclass(frozen=True)

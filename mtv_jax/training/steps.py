@@ -22,14 +22,22 @@ Metrics = dict[str, Array]
 StepFunction = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
 
+InitFunction = Callable[..., TrainState]
+"""`(given=None) -> state`; `given` are parameters, all or some."""
+
+
 def make_init(
     task: Task, config: OptimizerConfig, num_steps: int, seed: int, batch: Any
-) -> Callable[[], TrainState]:
-    """A function that makes the first state; `batch` (arrays or shapes) tells the model its shapes."""
+) -> InitFunction:
+    """A function that makes the first state; `batch` (arrays or shapes) tells the model its shapes.
+
+    It may be given parameters to start from; those it is not given are drawn at random.
+    """
     optimizer = optim.make_optimizer(config, optim.learning_rate_schedule(config, num_steps))
 
-    def init() -> TrainState:
+    def init(given: Params | None = None) -> TrainState:
         params = task.init(init_key(seed), batch)
+        params = params if given is None else merge(params, given)
         average_dtype = config.ema_dtype if config.ema_decay > 0 else None
         return create_state(params, optimizer, optim.is_trainable(config), average_dtype)
 
@@ -98,19 +106,33 @@ def _gradients(
     return value, metrics, grads
 
 
-def state_shardings(init: Callable[[], TrainState], mesh: Mesh) -> tuple[TrainState, TrainState]:
+def state_shardings(init: InitFunction, mesh: Mesh) -> tuple[TrainState, TrainState]:
     """The state's shapes and its shardings on `mesh`; nothing is computed."""
     shapes = jax.eval_shape(init)
     return shapes, tree_shardings(shapes, mesh)
 
 
-def compile_init(init: Callable[[], TrainState], shardings: TrainState) -> TrainState:
-    """Makes the first state where it belongs: no device ever holds all of it."""
-    return jax.jit(init, out_shardings=shardings)()
+def compile_init(init: InitFunction, shardings: TrainState, given: Params | None = None) -> TrainState:
+    """Makes the first state where it belongs: no device ever holds all of it.
+
+    `given` must lie as the state will; it is donated.
+    """
+    return jax.jit(init, out_shardings=shardings, donate_argnums=0)(given)
 
 
 def compile_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> StepFunction:
     """The jitted step. It donates the state: the one passed in must not be used again."""
+    jitted = jit_step(step, shardings, mesh)
+
+    def run(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+        with jax.set_mesh(mesh):
+            return jitted(state, batch)
+
+    return run
+
+
+def jit_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> Any:
+    """The step for `jax.jit`'s own methods, to be called or lowered under `jax.set_mesh(mesh)`."""
     return jax.jit(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),

@@ -67,3 +67,52 @@ def test_heads_split_and_merge():
     x = jnp.arange(24.0).reshape(1, 2, 12)
     assert split_heads(x, 3).shape == (1, 2, 3, 4)
     np.testing.assert_array_equal(merge_heads(split_heads(x, 3)), x)
+
+
+def test_splash_follows_the_formula(monkeypatch):
+    from mtv_jax.ops import splash
+
+    monkeypatch.setattr(splash, "BLOCK", 128)
+    q, k, v = (
+        jax.random.normal(key, (2, n, 2, 64))
+        for key, n in zip(jax.random.split(jax.random.key(3), 3), (150, 140, 140), strict=True)
+    )
+    out = attention(q, k, v, backend="splash")
+    np.testing.assert_allclose(out, by_hand(*map(np.asarray, (q, k, v))), atol=2e-5)
+
+
+def test_splash_has_the_same_gradient(monkeypatch):
+    from mtv_jax.ops import splash
+
+    monkeypatch.setattr(splash, "BLOCK", 128)
+    qkv = [jax.random.normal(key, (1, 130, 1, 64)) for key in jax.random.split(jax.random.key(4), 3)]
+
+    def gradients(backend):
+        return jax.grad(lambda *x: jnp.sum(jnp.sin(attention(*x, backend=backend))), (0, 1, 2))(*qkv)
+
+    for plain, kernel in zip(gradients("xla"), gradients("splash"), strict=True):
+        np.testing.assert_allclose(plain, kernel, atol=2e-5)
+
+
+def test_long_sequences_in_half_precision_go_to_cudnn_on_gpus(monkeypatch):
+    real, asked = jax.nn.dot_product_attention, []
+
+    def stand_in(q, k, v, *, scale, implementation):
+        asked.append(implementation)
+        return real(q, k, v, scale=scale, implementation="xla")
+
+    monkeypatch.setattr(module, "_QUERY_CHUNK", 4)
+    monkeypatch.setattr(module, "platform", lambda: "gpu")
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    keys = jax.random.split(jax.random.key(5), 3)
+    low = [jax.random.normal(key, (1, 12, 2, 8), jnp.bfloat16) for key in keys]
+    got = np.asarray(attention(*low), np.float32)
+    np.testing.assert_allclose(got, by_hand(*(np.asarray(x, np.float32) for x in low)), atol=2e-2)
+    attention(*(x.astype(jnp.float32) for x in low))
+    assert asked == ["cudnn"]
+
+
+@pytest.mark.parametrize(("name", "word"), [("flash", "use one of"), ("splash", "neither mask nor bias")])
+def test_what_a_backend_cannot_do_is_named(qkv, name, word):
+    with pytest.raises(ValueError, match=word):
+        attention(*qkv, backend=name, mask=jnp.ones((1, 1, 1, 9), bool))

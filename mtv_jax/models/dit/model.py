@@ -14,6 +14,7 @@ from mtv_jax.models.dit.config import DiTConfig
 from mtv_jax.models.dit.embed import Grid, PatchEmbed, TimeEmbedding, token_grid, unpatch, video_rope
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
 from mtv_jax.ops.precision import dense, layer_norm, modulate
+from mtv_jax.ops.mesh import constrain_batch, constrain_tokens
 from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
@@ -113,7 +114,8 @@ class DiTBlock(nn.Module):
         )
         text_out, video_out = attn(norm_text, norm_video, rope)
         self.sow("intermediates", "self_attn_out", (text_out, video_out))
-        text, video = text + text_gate * text_out, video + gate * video_out
+        text = constrain_batch(text + text_gate * text_out)
+        video = constrain_tokens(video + gate * video_out)
         self.sow("intermediates", "video_after_self_attn", video)
         if self.make_injection is not None and control is not None:
             inject = self.make_injection(dtype=dtype, name="injection")
@@ -125,7 +127,8 @@ class DiTBlock(nn.Module):
         length = text.shape[1]
         out = FeedForward(cfg, dtype, name="ff")(jnp.concatenate([norm_text, norm_video], axis=1))
         self.sow("intermediates", "ff_out", out)
-        text, video = text + text_gate * out[:, :length], video + gate * out[:, length:]
+        text = constrain_batch(text + text_gate * out[:, :length])
+        video = constrain_tokens(video + gate * out[:, length:])
         self.sow("intermediates", "out", (text, video))
         return (text, video), None
 
@@ -198,7 +201,8 @@ class DiT(nn.Module):
         grid = token_grid(cfg, *latents.shape[1:4])
         tokens, video = self.patch_embed(self._complete(latents), text)
         self.sow("intermediates", "embedded", (tokens, video))
-        time = self.embed_time(timesteps)
+        tokens, video = constrain_batch(tokens), constrain_tokens(video)
+        time = constrain_batch(self.embed_time(timesteps))
         clean = None if clean_mask is None else self._clean(clean_mask, grid)
         rope = video_rope(cfg, grid)
         tokens, video = run_stack(self.blocks, (tokens, video), time[:, None], clean, rope, control)

@@ -1,0 +1,62 @@
+"""The mesh that a program is being compiled for: what it says of the devices, and of how arrays lie on them.
+
+It is the ambient one (`jax.set_mesh`); without any, programs are for the default backend and one device.
+"""
+
+import math
+from typing import Any
+
+import jax
+from jax.sharding import PartitionSpec
+
+from mtv_jax.typing import BATCH_AXES, Array, Float
+
+
+def platform() -> str:
+    """What is being compiled for: `cpu`, `gpu` or `tpu`, whatever this machine has."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.abstract_device is None:
+        return jax.default_backend()
+    return {"cuda": "gpu", "rocm": "gpu"}.get(mesh.abstract_device.platform, mesh.abstract_device.platform)
+
+
+def on_mesh() -> bool:
+    """Whether there is a mesh of more than one device."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return not mesh.empty and mesh.size > 1
+
+
+def axis_size(name: str) -> int:
+    """Devices along an axis of the mesh, 1 without."""
+    return dict(jax.sharding.get_abstract_mesh().shape).get(name, 1)
+
+
+def constrain_batch(x: Float[Array, "b *rest"], *rest: str | None) -> Float[Array, "b *rest"]:
+    """Says how activations lie: the batch over data and fsdp, other axes as `rest` names them, by default whole.
+
+    Without it the compiler is free to follow the weights, and splits the width of small arrays.
+    """
+    if not on_mesh():
+        return x
+    spec = PartitionSpec(batch_axes(x.shape[0]), *rest)
+    return jax.lax.with_sharding_constraint(x, spec)
+
+
+def constrain_tokens(x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
+    """`constrain_batch` for hidden states, whose tokens are split over context where they divide evenly."""
+    size = axis_size("context")
+    return constrain_batch(x, "context" if size > 1 and x.shape[1] % size == 0 else None)
+
+
+def batch_axes(batch: int) -> tuple[str, ...] | None:
+    """The axes that a batch of this size is split over: all of data and fsdp, or those that divide it."""
+    for axes in (BATCH_AXES, BATCH_AXES[:1], BATCH_AXES[1:]):
+        size = math.prod(axis_size(axis) for axis in axes)
+        if size > 1 and batch % size == 0:
+            return axes
+    return None
+
+
+def per_device(function: Any, in_specs: Any, out_specs: Any) -> Any:
+    """`function` as what each device runs on its own part of the arrays."""
+    return jax.shard_map(function, in_specs=in_specs, out_specs=out_specs, check_vma=False)
