@@ -1,12 +1,23 @@
 #!/usr/bin/env bash
-# Trains on all devices of this machine: launch/one_vm.sh CONFIG WORKDIR [--config.key=value ...]
+# Trains on all devices of this machine. The same command goes on with a run that was stopped.
 set -euo pipefail
-if [ "$#" -lt 2 ]; then
-  echo "usage: $0 CONFIG WORKDIR [--config.key=value ...]" >&2
-  exit 2
-fi
-config=$1 workdir=$2
-shift 2
-cd "$(dirname "$0")/.."
-make --quiet setup
-exec .venv/bin/python -m mtv_jax.train --config "$config" --workdir "$workdir" "$@"
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
+
+summary='Makes the environment if there is none and trains on all devices of this machine.
+Paths are relative to the checkout.'
+required config 'config file, FILE.py[:ARG]'
+required workdir 'folder for checkpoints, metrics and samples'
+option extra none 'what drives the devices: none (CPU), cuda or tpu'
+parse "$@"
+
+config_is_there
+case ${opt[extra]} in none | cuda | tpu) ;; *) fail "--extra ${opt[extra]}: must be none, cuda or tpu" ;; esac
+need make 'it makes the virtual environment .venv'
+train_with .venv/bin/python
+run cd "$root"
+run make --quiet setup
+[ "${opt[extra]}" = none ] || run .venv/bin/python -m pip install --quiet --editable ".[${opt[extra]}]"
+# In the place of this shell, so that a signal for it reaches the training.
+[ "$dry_run" ] || exec "${train[@]}"
+run "${train[@]}"

@@ -1,0 +1,86 @@
+"""`python -m mtv_jax.plan`: does a run fit on hardware that is not here, and what would it take at least?"""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from mtv_jax.io.cli import parser, run
+from mtv_jax.io.config import load_config, split_overrides
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import write_json, write_text
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = parser(
+        "plan",
+        "Compile the real train step (or, with --sample, a sampling step and the decoder) for TPUs ahead of time, "
+        "and print memory, operations, traffic and the least time. Needs no TPU. Exits with 1 if it does not fit.",
+    )
+    top.add_argument("--config", required=True, metavar="FILE.py[:ARG]", help="config of the training")
+    top.add_argument(
+        "--topology", default="cpu", help="cpu, or CHIP:SHAPE such as v5p:4x4x8, v6e:16x16, tpu7x:4x4x4"
+    )
+    top.add_argument(
+        "--mesh",
+        default=None,
+        metavar="AXIS=N,...",
+        help="sizes of data, fsdp, tensor, context instead of the config's; one may be -1, the rest",
+    )
+    top.add_argument("--sample", action="store_true", help="plan sampling of one video instead of training")
+    top.add_argument("--steps", type=int, default=50, help="with --sample: sampling steps")
+    top.add_argument(
+        "--report", type=Path, default=None, metavar="FILE.json|html", help="write the plan there too"
+    )
+    top.epilog = "--config.KEY=VALUE replaces a value of the config."
+    return top
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command."""
+    rest, overrides = split_overrides(argv)
+    args = _parser().parse_args(rest)
+    if args.report is not None and args.report.suffix not in (".json", ".html"):
+        raise UserError(f"--report {args.report}: must end in .json or .html")
+    if args.steps < 1:
+        raise UserError(f"--steps {args.steps}: must be at least 1")
+    values = load_config(args.config, overrides).to_dict()
+    # Planning allocates nothing, and this machine's own accelerators are not asked.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from mtv_jax.planning.chips import topology
+    from mtv_jax.planning.plans import sampling_plans, training_plan
+    from mtv_jax.planning.report import amount, to_html, to_text
+    from mtv_jax.training.configs import train_config
+
+    config = train_config(values)
+    if args.mesh is not None:
+        config = replace(config, mesh=_mesh(args.mesh))
+    target = topology(args.topology)
+    plans = sampling_plans(config, target, args.steps) if args.sample else [training_plan(config, target)]
+    print("\n\n".join(to_text(plan) for plan in plans))
+    if args.report is not None:
+        if args.report.suffix == ".json":
+            write_json(args.report, [plan.to_json() for plan in plans])
+        else:
+            write_text(args.report, to_html(plans))
+    worst = max(plan.missing for plan in plans)
+    if worst:
+        print(f"does not fit: {amount(worst)} too much on each device")
+    return 1 if worst else 0
+
+
+def _mesh(text: str):
+    from mtv_jax.sharding.mesh import AXES, MeshConfig
+
+    sizes = {}
+    for part in text.split(","):
+        axis, _, size = part.partition("=")
+        if axis not in AXES or not size.lstrip("-").isdigit():
+            raise UserError(f"--mesh {text}: {part!r} is not AXIS=N with an axis of {', '.join(AXES)}")
+        sizes[axis] = int(size)
+    # An axis that is not named has size 1.
+    return MeshConfig(**({"data": 1} | sizes))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,146 @@
+"""What a program needs against what the hardware has: memory, the least time a step can take, and the whole run."""
+
+import html
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mtv_jax.planning.chips import Topology
+from mtv_jax.planning.programs import Program
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operations of one program over all chips: what the mathematics needs, and what is run."""
+
+    needed: float
+    run: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program on a topology.
+
+    Attributes:
+      name: of the program.
+      mesh: sizes of its axes.
+      steps: how often it runs in the whole of what is planned.
+    """
+
+    name: str
+    topology: Topology
+    mesh: dict[str, int]
+    program: Program
+    work: Work | None
+    steps: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, in plain numbers: bytes, seconds, operations."""
+        topology, chip = self.topology, self.topology.chip
+        per_device = chip.hbm / chip.devices if chip else None
+        values: dict[str, Any] = {
+            "program": self.name,
+            "topology": topology.name,
+            "chips": topology.num_chips,
+            "mesh": self.mesh,
+            "memory_bytes_per_device": self.program.memory,
+            "memory_peak": self.program.peak,
+            "memory_limit": per_device,
+            "fits": None if per_device is None else self.program.peak <= per_device,
+            "collectives": {
+                kind: {"count": c.count, "bytes_sent_per_device": c.bytes}
+                for kind, c in self.program.collectives.items()
+            },
+            "compile_seconds": round(self.program.seconds, 1),
+            "flops": None if self.work is None else {"needed": self.work.needed, "run": self.work.run},
+        }
+        return values | {"least_seconds": self.least_seconds(), "whole": self.whole()}
+
+    def least_seconds(self) -> dict[str, float] | None:
+        """What a run of the program takes at least, by peak operations, memory and interconnect each."""
+        chip = self.topology.chip
+        if chip is None:
+            return None
+        # Inputs are read and outputs written once, temporaries written and read.
+        moved = self.program.peak + self.program.memory.get("temporary", 0)
+        sent = sum(c.bytes for c in self.program.collectives.values())
+        bounds = {
+            "memory": moved / (chip.hbm_bandwidth / chip.devices),
+            "interconnect": sent / (chip.ici_bandwidth / chip.devices),
+        }
+        if self.work is not None:
+            bounds["operations"] = self.work.run / (chip.flops * self.topology.num_chips)
+        return bounds
+
+    def whole(self) -> dict[str, float] | None:
+        """Hours and chip-hours of all steps, at the least time of one."""
+        bounds = self.least_seconds()
+        if bounds is None:
+            return None
+        hours = max(bounds.values()) * self.steps / 3600
+        return {"steps": self.steps, "hours": hours, "chip_hours": hours * self.topology.num_chips}
+
+    @property
+    def missing(self) -> float:
+        """Bytes by which a device's memory is exceeded; 0 if the program fits or no limit is known."""
+        chip = self.topology.chip
+        return 0.0 if chip is None else max(0.0, self.program.peak - chip.hbm / chip.devices)
+
+
+def to_text(plan: Plan) -> str:
+    """The plan as a person reads it."""
+    return "\n".join(f"{name:<34} {value}" for name, value in _rows(plan))
+
+
+def to_html(plans: list[Plan]) -> str:
+    """A page with a table for each plan."""
+    parts = []
+    for plan in plans:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
+            for name, value in _rows(plan)
+        )
+        parts.append(f"<table>{rows}</table>")
+    style = "table{border-collapse:collapse;margin:1em}td{padding:.2em .8em;border-bottom:1px solid #ccc}"
+    return f"<!doctype html><meta charset=utf-8><title>Plan</title><style>{style}</style>{''.join(parts)}\n"
+
+
+def _rows(plan: Plan) -> list[tuple[str, str]]:
+    chip = plan.topology.chip
+    sizes = " x ".join(f"{n} {axis}" for axis, n in plan.mesh.items())
+    rows = [(plan.name, f"{plan.topology.name}, {plan.topology.num_chips} chips, mesh {sizes}")]
+    rows += [(f"  {kind}", amount(size)) for kind, size in plan.program.memory.items() if size]
+    peak = f"{amount(plan.program.peak)} a device"
+    if chip is not None:
+        limit = chip.hbm / chip.devices
+        peak += f" of {amount(limit)} ({plan.program.peak / limit:.0%})"
+        peak += f": {amount(plan.missing)} TOO MUCH" if plan.missing else ": fits"
+    rows.append(("memory", peak))
+    if plan.work is not None:
+        rows.append(("operations", f"{plan.work.needed:.4g} needed, {plan.work.run:.4g} run"))
+    for kind, found in plan.program.collectives.items():
+        rows.append((f"  {kind}", f"{found.count} times, {amount(found.bytes)} sent by each device"))
+    bounds, whole = plan.least_seconds(), plan.whole()
+    if bounds is not None and whole is not None:
+        told = ", ".join(f"{seconds:.3g} s by {kind}" for kind, seconds in bounds.items())
+        rows.append(("least time", told))
+        if plan.work is not None and math.isfinite(max(bounds.values())):
+            share = plan.work.needed / plan.work.run * bounds["operations"] / max(bounds.values())
+            rows.append(("highest possible utilisation", f"{share:.0%} of peak, counting what is needed"))
+        rows.append(
+            (
+                f"{plan.steps} of them",
+                f"{whole['hours']:.3g} h, {whole['chip_hours']:.4g} chip-hours at least",
+            )
+        )
+    rows.append(("compiled in", f"{plan.program.seconds:.0f} s"))
+    return rows
+
+
+def amount(size: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"
