@@ -39,20 +39,20 @@ def attention(
     On a mesh (`jax.set_mesh`) whose context axis splits tokens, long sequences go through
     `mtv_jax.ops.context.attend_on_mesh`.
     """
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
     if backend == "auto":
         backend = _best(q, mask is None and bias is None)
     if backend not in get_args(Backend):
         raise ValueError(f"attention backend {backend!r}: use one of {', '.join(get_args(Backend))}")
     if mask is None and bias is None:
-        local = partial(_unmasked, scale=scale, backend=backend)
+        local = partial(_unmasked, scale=factor, backend=backend)
         # A kernel sees one device's part; tokens that lie on several devices must meet.
         if backend == "splash" or (axis_size("context") > 1 and q.shape[1] >= _SPLIT_QUERIES):
             return attend_on_mesh(local, q, k, v) if on_mesh() else local(q, k, v, k.shape[1])
         return local(q, k, v, k.shape[1])
     if backend in ("splash", "cudnn"):
         raise ValueError(f"attention backend {backend!r}: takes neither mask nor bias")
-    return (_chunked if backend == "chunked" else _plain)(q, k, v, mask, bias, scale)
+    return (_chunked if backend == "chunked" else _plain)(q, k, v, mask, bias, factor)
 
 
 def _best(q: Array, unmasked: bool) -> Backend:

@@ -14,10 +14,9 @@ from mtv_jax.typing import BATCH_AXES, Array, Float
 
 def platform() -> str:
     """What is being compiled for: `cpu`, `gpu` or `tpu`, whatever this machine has."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.abstract_device is None:
-        return jax.default_backend()
-    return {"cuda": "gpu", "rocm": "gpu"}.get(mesh.abstract_device.platform, mesh.abstract_device.platform)
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    name = device.platform if device is not None and device.platform else jax.default_backend()
+    return "gpu" if name in ("cuda", "rocm") else name
 
 
 def on_mesh() -> bool:

@@ -7,6 +7,8 @@ large, so that the exponentials (the vector unit's work) run behind products tha
 is padded to 128 in memory.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernel
@@ -47,10 +49,11 @@ def splash_attention(
         jnp.swapaxes(jnp.pad(x, [(0, 0), (0, length - x.shape[1]), (0, 0), (0, 0)]), 1, 2)
         for x, length in ((q * scale, padded_n), (k, padded_m), (v, padded_m))
     )
-    out = jax.vmap(lambda q, k, v: run(q.astype(k.dtype), k, v, segment_ids=segments))(q, k, v)
+    out: Any = jax.vmap(lambda q, k, v: run(q.astype(k.dtype), k, v, segment_ids=segments))(q, k, v)
     return jnp.swapaxes(out, 1, 2)[:, :n]
 
 
 def _blocks() -> kernel.BlockSizes:
     names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute", "q_dq", "kv_dq")
-    return kernel.BlockSizes(**{f"block_{name}": BLOCK for name in names})
+    sizes: dict[str, Any] = {f"block_{name}": BLOCK for name in names}
+    return kernel.BlockSizes(**sizes)

@@ -35,8 +35,19 @@ def join_processes() -> None:
 
 
 def _in_cluster() -> bool:
-    hosts = os.environ.get("TPU_WORKER_HOSTNAMES", "")
-    return "," in hosts or int(os.environ.get("SLURM_NTASKS", "1") or 1) > 1
+    """Whether JAX can find the other processes by itself: on a TPU pod, or in a job step of slurm's."""
+    hosts = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    if "," in hosts or os.environ.get("TPU_PROCESS_ADDRESSES_PATH"):
+        return True
+    if _number("MEGASCALE_NUM_SLICES") > 1:
+        return True
+    # Inside sbatch without srun there are tasks too, but no step that they would run in.
+    return _number("SLURM_NTASKS") > 1 and "SLURM_STEP_NODELIST" in os.environ
+
+
+def _number(variable: str) -> int:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() else 0
 
 
 def check_same(text: str, what: str) -> None:

@@ -1,0 +1,46 @@
+"""Operations counted from shapes."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.planning.flops import ClipSize, forward_flops
+
+FULL = ClipSize(13, 60, 90)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "overrides", "expected"),
+    [
+        # CogVideoX-5b, with MTV's audio, and with two speakers: figures of the published sizes in TFLOP.
+        ("dit", "cogvideox_5b", {}, 332),
+        ("mtv", "mtv_5b", {}, 389),
+        ("mtv", "mtv_5b", {"controlnet": {"num_speakers": 2}}, 417),
+    ],
+)
+def test_full_size_passes(name, variant, overrides, expected):
+    model = make_model(name, make_config(name, variant, overrides))
+    assert forward_flops(model, FULL).total / 1e12 == pytest.approx(expected, abs=0.6)
+
+
+def test_the_compiler_counts_the_same_where_nothing_is_scanned():
+    small = {"num_layers": 2, "num_attention_heads": 2, "text_embed_dim": 32, "max_text_seq_length": 64}
+    model = make_model("dit", make_config("dit", "tiny", small), scan_layers=False)
+    size = ClipSize(3, 16, 16)
+    inputs = (jnp.zeros((1, 3, 16, 16, 16)), jnp.zeros(1), jnp.zeros((1, 64, 32)))
+    compiled = jax.jit(model.apply).lower(parameter_shapes(model), *inputs).compile()
+    counted = compiled.cost_analysis()["flops"]
+    # The compiler also counts norms, softmax and activations, which are a few per cent.
+    assert forward_flops(model, size).total == pytest.approx(counted, rel=0.1)
+
+
+def test_what_is_frozen_needs_no_gradient_of_its_own():
+    model = make_model("mtv", make_config("mtv", "tiny"))
+    flops = forward_flops(model, ClipSize(7, 8, 12))
+    everything, _ = flops.training(lambda path: True, recomputes=False)
+    nothing, _ = flops.training(lambda path: False, recomputes=False)
+    assert everything == pytest.approx(3 * flops.total)
+    assert nothing == pytest.approx(2 * flops.total + flops.attention)
+    assert flops.training(lambda path: True, recomputes=True)[1] == pytest.approx(4 * flops.total)
