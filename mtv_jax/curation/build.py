@@ -100,7 +100,10 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
             first = round(begin * SAMPLE_RATE)
-            heard = Tracks(**{name: samples[first:] for name, samples in tracks.items()})
+            # No more than the clip: an encoder that hears all would hear what it must not know of, and be compiled
+            # anew for every length.
+            last = first + round(size.num_frames / size.fps * SAMPLE_RATE)
+            heard = Tracks(**{name: samples[first:last] for name, samples in tracks.items()})
             arrays = encoders.encode(frames, heard, text, size)
         yield ClipRecord(
             id=clip_id(digest, source.start_pts, source.end_pts, source.time_base),
