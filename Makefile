@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 DEMO ?= runs/demo
 
-.PHONY: help setup setup-dev demo test test-all check lint bench clean
+.PHONY: help setup setup-dev demo stages test test-all check lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,17 @@ demo: setup  ## a real clip to shards, tiny networks trained on it, a video with
 	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(DEMO)/demo.mp4
 	@echo "the demo's video: $(DEMO)/demo.mp4"
+
+# Each command goes on where it was stopped, so this does too; what is finished is left as it is.
+stages: setup  ## the five stages at tiny size on the synthetic theatre (at most 15 minutes on two cores)
+	test -e runs/theatre_frames/manifest.json || \
+	  $(RUN) mtv_jax.curate theatre --out runs/theatre_frames --clips 120 --frames-only --num-frames 5
+	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir runs/theatre_vae --config.data.dir=runs/theatre_frames
+	test -e runs/theatre/encoders || \
+	  $(RUN) mtv_jax.curate theatre --out runs/theatre --clips 120 --vae runs/theatre_vae --overwrite
+	$(RUN) mtv_jax.train --config configs/tiny_backbone.py
+	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
+	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
 
 test: setup  ## the tests (at most 10 minutes on two cores)
 	$(RUN) pytest

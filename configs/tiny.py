@@ -30,6 +30,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_effects = 0.0
     config.loss.drop_music = 0.0
 
+    # One of mtv_jax.training.configs.ABLATIONS.
+    config.ablation = config_dict.placeholder(str)
+
     config.data.dir = "bundled"
     config.data.batch_size = 4
     config.data.text_length = 128

@@ -23,27 +23,21 @@ from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
-from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.registry import make_config
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.distributed import join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
+from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.export import encoders_folder, export, has_encoders
+from mtv_jax.training.init import initial_params_of
 from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
-from mtv_jax.training.tasks import (
-    DenoiserLossConfig,
-    Task,
-    VAELossConfig,
-    denoiser_task,
-    vae_task,
-)
+from mtv_jax.training.tasks import DenoiserLossConfig, Task, VAELossConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.folder import pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import load_config as load_model_config
 from mtv_jax.weights.pretrained import load_model
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-AUDIO_MODELS = ("mtv",)
 MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
 """The networks that each task trains."""
 BUNDLED = "bundled"
@@ -87,6 +81,7 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     make_config(section.name, section.variant, section.overrides)
     config = with_latent_scale(with_bundled_data(config, workdir))
     model, task = make_task(config)
+    initial = initial_params_of(config.init_from, model, workdir)
     shards = open_shards(config.data.dir)
     reading = config.data.pipeline(task.keys, config.seed)
     make_dataset(shards, reading)  # its mistakes are told now
@@ -99,6 +94,7 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
         workdir,
         identity,
         make_sample_fn(config, model, task, shards),
+        initial,
     )
 
 
@@ -135,20 +131,6 @@ def with_latent_scale(config: TrainConfig) -> TrainConfig:
         )
     vae = load_model_config(encoders_folder(config) / "vae")
     return replace(config, loss=replace(loss, scaling_factor=vae.scaling_factor))
-
-
-def make_task(config: TrainConfig) -> tuple[Any, Task]:
-    """The model of a config, and how it is trained."""
-    section = config.model
-    if section.dtype not in DTYPES:
-        raise UserError(f"config.model.dtype {section.dtype!r}: must be one of {', '.join(DTYPES)}")
-    network = make_config(section.name, section.variant, section.overrides)
-    dtype = DTYPES[section.dtype]
-    if isinstance(config.loss, VAELossConfig):
-        model = make_model(section.name, network, dtype=dtype)
-        return model, vae_task(model, config.loss)
-    model = make_model(section.name, network, dtype=dtype, remat=section.remat)
-    return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
 
 
 def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:

@@ -9,7 +9,18 @@ from typing import Any, TypedDict
 
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-__all__ = ["BATCH_AXES", "TRACKS", "Array", "Batch", "Float", "Int", "Key", "Params", "UInt8", "control_tracks"]
+__all__ = [
+    "BATCH_AXES",
+    "TRACKS",
+    "Array",
+    "Batch",
+    "Float",
+    "Int",
+    "Key",
+    "Params",
+    "UInt8",
+    "control_tracks",
+]
 
 BATCH_AXES = ("data", "fsdp")
 """Axes of a device mesh that batches are split over."""

@@ -84,12 +84,12 @@ def _applications(
         (r"time_embedding|norm\d/linear|norm_out_linear|music_modulation|ofs_embedding", 1),
     ]
     if control is not None:
-        tracks = control.num_speakers + 1
+        tracks, speakers = _interacting(control), control.num_speakers
         context = size.latent_frames * control.context_tokens
         # Applied twice along time, to pairs of steps.
         pairs = (size.frames - 1) // 2 + (size.frames - 1) // 4
-        speakers = control.num_speakers
         rules += [
+            (r"injection/attn_shared/to_[kv]/", context * (speakers + 2)),
             (r"injection/attn_\w+/to_[kv]/", context),
             (r"injection/", video),
             (r"controlnet/blocks/modulation", 1),
@@ -102,13 +102,19 @@ def _applications(
     return [*rules, (r"", both)]
 
 
+def _interacting(control: MSTControlNetConfig) -> int:
+    """Tracks that go through the interaction blocks."""
+    return control.num_speakers + (1 if control.separate_extraction else 2)
+
+
 def _attention(dit: DiTConfig, control: MSTControlNetConfig | None, size: ClipSize) -> float:
     video = _tokens(dit, size)
     both = video + dit.max_text_seq_length
     flops = 4.0 * dit.num_layers * both**2 * dit.width
     if control is not None:
-        tracks, tokens = control.num_speakers + 1, control.context_tokens
-        flops += 4.0 * dit.num_layers * tracks * video * tokens * dit.width
-        inner = tracks * tokens
+        # Apart or in one, the video attends to every track's tokens; music is one of them if nothing is separate.
+        tracks = control.num_speakers + (1 if control.separate_injection else 2)
+        flops += 4.0 * dit.num_layers * tracks * video * control.context_tokens * dit.width
+        inner = _interacting(control) * control.context_tokens
         flops += 4.0 * control.interaction_blocks * size.latent_frames * inner**2 * control.width
     return flops

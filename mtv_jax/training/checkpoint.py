@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, SingleDeviceSharding
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
+from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training.state import TrainState, merge
 from mtv_jax.typing import Params
 
@@ -101,12 +102,27 @@ class Checkpoints:
             ema=restored["ema"] if "ema" in items else None, **restored["params"], **restored["optimizer"]
         )
 
-    def read(self, item: str, step: int) -> Any:
-        """One item of a checkpoint as nested dicts of arrays on the first device, whatever wrote it."""
-        device = SingleDeviceSharding(jax.devices()[0])
+    def shapes(self, item: str, step: int) -> Any:
+        """Shapes and dtypes of one item of a checkpoint, as nested dicts; None if it has no such item."""
+        folder = self._manager.directory / str(step) / item
+        if not folder.is_dir():
+            return None
         with self._told(f"reading checkpoint {self.directory / str(step)}"):
-            shapes = self._manager.item_metadata(step)[item]
-            target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes)
+            # Not the manager's `item_metadata`: that is None for items it has neither saved nor restored.
+            saved: Any = ocp.StandardCheckpointHandler().metadata(folder).tree
+            return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), saved)
+
+    def read(self, item: str, step: int, mesh: Mesh | None = None) -> Any:
+        """One item of a checkpoint as nested dicts of arrays, whatever wrote it.
+
+        They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device.
+        """
+        shapes, device = self.shapes(item, step), SingleDeviceSharding(jax.devices()[0])
+        places = jax.tree.map(lambda _: device, shapes) if mesh is None else tree_shardings(shapes, mesh)
+        with self._told(f"reading checkpoint {self.directory / str(step)}"):
+            target = jax.tree.map(
+                lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
+            )
             args = ocp.args.Composite(**{item: ocp.args.StandardRestore(target)})
             return self._manager.restore(step, args=args)[item]
 

@@ -1,7 +1,7 @@
 """From the nested dict of a config file to the frozen dataclasses that training reads: the one place."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from mtv_jax.data.pipeline import DataConfig
@@ -13,10 +13,16 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
-MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir")
+MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir", "init_from")
 """Keys (or whole sections) that a run may be resumed with other values of. The others say what is
 trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
-`data.shards`, not where it lies.)"""
+`data.shards`, not where it lies; where a run started from is in its weights.)"""
+
+ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
+"""Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
+
+_CONTROLNET = ("controlnet/.*", ".*/injection/.*")
+"""Parameters of the MST-ControlNet."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,10 @@ class ModelSection:
 
 @dataclass(frozen=True)
 class DataSection:
-    """Which shards, and how they are read (`mtv_jax.data.pipeline.DataConfig`)."""
+    """Which shards, and how they are read (`mtv_jax.data.pipeline.DataConfig`).
+
+    A subset whose weight in `mixture` is 0 is left out.
+    """
 
     dir: str
     batch_size: int
@@ -49,7 +58,8 @@ class DataSection:
     def pipeline(self, keys: tuple[str, ...], seed: int) -> DataConfig:
         """The reader's config: endless, shuffled by `seed`, yielding `keys`."""
         read = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dir"}
-        read["mixture"] = dict(self.mixture) if self.mixture else None
+        if self.mixture:
+            read["mixture"] = {name: weight for name, weight in self.mixture.items() if weight != 0}
         if "text" not in keys:
             read["text_length"] = None
         return DataConfig(seed=seed, keys=keys, **read)
@@ -75,7 +85,13 @@ class SampleSection:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A run of training."""
+    """A run of training.
+
+    Attributes:
+      init_from: what a new run starts from: a training directory or a pipeline folder
+        (`mtv_jax.training.init`). None or "": random weights.
+      ablation: one of `ABLATIONS`, or None; `train_config` changes model and optimiser as it says.
+    """
 
     task: str
     num_steps: int
@@ -89,8 +105,16 @@ class TrainConfig:
     accumulate: int = 1
     seed: int = 0
     compilation_cache: str = "auto"
+    init_from: str | None = None
+    ablation: str | None = None
 
     def __post_init__(self):
+        if self.ablation not in (None, *ABLATIONS):
+            raise UserError(f"config.ablation {self.ablation!r}: must be one of {', '.join(ABLATIONS)}")
+        if self.ablation is not None and self.model.name != "mtv":
+            raise UserError(
+                f"config.ablation {self.ablation!r}: is of the network 'mtv', not {self.model.name!r}"
+            )
         if self.accumulate < 1:
             raise UserError(f"config.accumulate {self.accumulate}: must be at least 1 (parts of a batch)")
         if self.sample.num < 1 or self.sample.num_inference_steps < 1:
@@ -123,7 +147,19 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
     plain = dict(values)
     for name, section in sections.items():
         plain[name] = from_dict(section, plain.get(name, {}), f"config.{name}")
-    return from_dict(TrainConfig, plain, "config")
+    return _ablated(from_dict(TrainConfig, plain, "config"))
+
+
+def _ablated(config: TrainConfig) -> TrainConfig:
+    """The config with what its `ablation` takes away."""
+    if config.ablation is None:
+        return config
+    if config.ablation == "frozen_backbone":
+        return replace(config, optimizer=replace(config.optimizer, trainable=_CONTROLNET))
+    overrides = dict(config.model.overrides)
+    field_off = {config.ablation.removeprefix("no_"): False}
+    overrides["controlnet"] = {**overrides.get("controlnet", {}), **field_off}
+    return replace(config, model=replace(config.model, overrides=overrides))
 
 
 def from_dict(kind: type, values: Mapping[str, Any], name: str) -> Any:

@@ -54,6 +54,8 @@ class Job:
       identity: nested plain dict, saved with each checkpoint; one of another identity is not resumed
         (`mtv_jax.training.configs.differences` says what may differ).
       sample: makes the sample videos, or None.
+      initial_params: gives the parameters that a new run starts from, placed on the mesh; those it leaves out
+        are drawn at random. A run that is resumed does not call it.
     """
 
     config: TrainConfig
@@ -62,6 +64,7 @@ class Job:
     workdir: Path
     identity: Mapping[str, Any]
     sample: SampleFunction | None = None
+    initial_params: Callable[[Mesh], Params] | None = None
 
 
 def fit(job: Job) -> TrainState:
@@ -115,7 +118,11 @@ def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, Train
     checkpoints.check_space(shapes)
     start, state = _restore(checkpoints, shapes, shardings)
     if state is None:
-        state = steps.compile_init(init, shardings)
+        given = None
+        if job.initial_params is not None:
+            given = job.initial_params(mesh)
+            _say(f"starts from {config.init_from}: {_count(given)} parameters")
+        state = steps.compile_init(init, shardings, given)
     _say(
         f"{_count(state.params)} parameters train, {_count(state.frozen)} are frozen; mesh "
         + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
@@ -201,7 +208,9 @@ class _Run:
                 self._sample(step, state)
             if stopping:
                 self.checkpoints.wait()
-                _say(f"stopped by a signal: saved step {step}; run the same command again to go on")
+                # From every process: what starts them again looks for it (launch/with_stop_status.sh).
+                told = f"stopped by a signal: saved step {step}; run the same command again to go on"
+                print(told, file=sys.stderr, flush=True)
                 break
         self.checkpoints.wait()
         return state

@@ -22,6 +22,7 @@ class OptimizerConfig:
     """Adam as MTV trains (its defaults are the paper's; see `learning_rate_schedule` and `make_optimizer`).
 
     Attributes:
+      start_steps, start_factor: for so many steps the rate is held at this part of `learning_rate` at most.
       decay: expressions of the parameters that weight decay shrinks; by default the kernels, so neither
         norms nor biases.
       trainable: expressions of the parameters that train; the rest is frozen.
@@ -34,6 +35,8 @@ class OptimizerConfig:
     learning_rate: float = 1e-5
     schedule: Literal["linear", "constant"] = "linear"
     warmup_steps: int = 0
+    start_steps: int = 0
+    start_factor: float = 1.0
     b1: float = 0.9
     b2: float = 0.95
     eps: float = 1e-8
@@ -65,14 +68,19 @@ class OptimizerConfig:
 
 
 def learning_rate_schedule(config: OptimizerConfig, num_steps: int) -> Schedule:
-    """Learning rate of step s (from 0): linear warm-up, then constant or linearly to 0 at `num_steps`."""
+    """Learning rate of step s (from 0): linear warm-up, then constant or linearly to 0 at `num_steps`.
+
+    MTV (code) holds the first 100 steps at min(5 % of the rate, warm-up): `start_steps`, `start_factor`.
+    """
     warmup = config.warmup_steps
 
     def rate(step: Any) -> Array:
         rising = (step + 1) / max(warmup, 1)
         falling = jnp.clip((num_steps - step) / max(num_steps - warmup, 1), 0.0, 1.0)
         after = falling if config.schedule == "linear" else 1.0
-        return jnp.asarray(config.learning_rate * jnp.where(step < warmup, rising, after), jnp.float32)
+        factor = jnp.where(step < warmup, rising, after)
+        factor = jnp.where(step < config.start_steps, jnp.minimum(factor, config.start_factor), factor)
+        return jnp.asarray(config.learning_rate * factor, jnp.float32)
 
     return rate
 

@@ -62,7 +62,7 @@ def split(params: Params, trainable: Callable[[str], bool]) -> tuple[Params, Par
 
 
 def merge(first: Params, second: Params) -> Params:
-    """Undoes `split`."""
+    """Undoes `split`. Of a parameter in both the second is taken."""
     flat = flax.traverse_util.flatten_dict(first["params"], sep=_SEPARATOR)
     return _unflatten(flat | flax.traverse_util.flatten_dict(second["params"], sep=_SEPARATOR))
 

@@ -26,9 +26,7 @@ InitFunction = Callable[..., TrainState]
 """`(given=None) -> state`; `given` are parameters, all or some."""
 
 
-def make_init(
-    task: Task, config: OptimizerConfig, num_steps: int, seed: int, batch: Any
-) -> InitFunction:
+def make_init(task: Task, config: OptimizerConfig, num_steps: int, seed: int, batch: Any) -> InitFunction:
     """A function that makes the first state; `batch` (arrays or shapes) tells the model its shapes.
 
     It may be given parameters to start from; those it is not given are drawn at random.
@@ -115,7 +113,7 @@ def state_shardings(init: InitFunction, mesh: Mesh) -> tuple[TrainState, TrainSt
 def compile_init(init: InitFunction, shardings: TrainState, given: Params | None = None) -> TrainState:
     """Makes the first state where it belongs: no device ever holds all of it.
 
-    `given` must lie as the state will; it is donated.
+    `given` is donated.
     """
     return jax.jit(init, out_shardings=shardings, donate_argnums=0)(given)
 

@@ -38,14 +38,14 @@ def _interaction() -> list[Rule]:
     key, path = _BLOCK
     linears = ("modulation", "to_q", "to_k", "to_v", "to_out", "up", "down")
     rules = [rule for name in linears for rule in _linear(f"{key}.{name}", f"{path}/{name}")]
-    norms = ("norm_speech", "norm_effects", "post_norm")
+    norms = ("norm_speech", "norm_effects", "norm_music", "post_norm")
     return rules + [rule for name in norms for rule in _norm(f"{key}.{name}", f"{path}/{name}")]
 
 
 def _injection() -> list[Rule]:
     key, path = _LAYER
     rules = list(_linear(f"{key}.music_modulation", f"{path}/music_modulation"))
-    for track in ("speech", "speech2", "effects"):
+    for track in ("speech", "speech2", "effects", "shared"):
         rules += _norm(f"{key}.norm_{track}", f"{path}/norm_{track}")
         for name in ("to_q", "to_k", "to_v", "to_out"):
             rules += _linear(f"{key}.attn_{track}.{name}", f"{path}/attn_{track}/{name}")

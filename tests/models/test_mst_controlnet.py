@@ -10,11 +10,13 @@ import pytest
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiTConfig
-from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNetConfig
+from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig
 from mtv_jax.models.mtv import MTV, MTVConfig
-from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.shapes import parameter_shapes, random_params
 from mtv_jax.ops.rope import rope_axis_dims, rope_table
+from mtv_jax.typing import control_tracks
 from mtv_jax.weights.controlnet import config_from_json, config_to_json
+from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import flat_paths
 
 DIT = DiTConfig(
@@ -171,6 +173,76 @@ def test_borrowed_norms_make_the_size_of_queries_not_matter():
     for borrowed in (True, False):
         once, twice = (inject(video, gain, borrow_qk_norm=borrowed) for gain in (1.0, 2.0))
         assert (np.abs(once - twice).max() < 1e-4) == borrowed
+
+
+ABLATED = ("separate_extraction", "separate_injection")
+
+
+def control_of(off: str | None, louder: str, **changes):
+    """The control, and what it is when the last frames of one track are others; the module and its parameters."""
+    config = replace(RELEASED, **({off: False} if off else {}), **changes)
+    module = MSTControlNet(config)
+    keys = dict(
+        zip(("speech", "effects", "music", "speech2"), jax.random.split(jax.random.key(0), 4), strict=True)
+    )
+    names = control_tracks(config.num_speakers)
+    audio = {name: jax.random.normal(keys[name], (1, 5, 1, 2, 4)) for name in names}
+    params = module.init(jax.random.key(1), audio, jnp.ones((1, 8)))
+    params = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(2), x.shape), params)
+    other = audio | {louder: audio[louder].at[:, 1:].add(1.0)}
+    return tuple(module.apply(params, given, jnp.ones((1, 8))) for given in (audio, other))
+
+
+def test_music_interacts_only_without_separate_extraction():
+    for off, interacts in ((None, False), ("separate_extraction", True)):
+        plain, other = control_of(off, "music")
+        assert plain["music"].shape == (1, 8)
+        assert (np.abs(other["music"] - plain["music"]) > 1e-3).any()
+        for track in ("speech", "effects"):
+            changed = np.abs(other[track] - plain[track]).max(axis=(0, 2, 3)) > 1e-4
+            # Interaction is interval by interval: the first frame is as it was.
+            assert changed.tolist() == [False, interacts]
+
+
+@pytest.mark.parametrize("num_speakers", [1, 2])
+def test_without_separate_injection_all_tracks_are_one_context(num_speakers):
+    apart, _ = control_of(None, "music", num_speakers=num_speakers)
+    plain, other = control_of("separate_injection", "music", num_speakers=num_speakers)
+    assert plain.keys() == {"shared"}
+    tokens = RELEASED.context_tokens
+    assert plain["shared"].shape == (1, 2, (num_speakers + 2) * tokens, 8)
+    for i, track in enumerate(control_tracks(num_speakers)[:-1]):
+        np.testing.assert_array_equal(plain["shared"][:, :, i * tokens : (i + 1) * tokens], apart[track])
+    changed = np.abs(other["shared"] - plain["shared"]).max(axis=(0, 3)) > 1e-4
+    # Speech and effects do not hear the music here either, until the cross-attention.
+    assert changed.tolist() == [
+        [False] * changed.shape[1],
+        [False] * (changed.shape[1] - tokens) + [True] * tokens,
+    ]
+
+
+def test_a_shared_context_reaches_its_own_interval_and_scales_nothing():
+    module = AudioInjection(replace(RELEASED, separate_injection=False), 2)
+    keys = jax.random.split(jax.random.key(1), 2)
+    video, shared = jax.random.normal(keys[0], (1, 12, 32)), jax.random.normal(keys[1], (1, 2, 6, 8))
+    args = ((standardise, standardise), None)
+    params = module.init(jax.random.key(2), video, {"shared": shared}, *args)
+    assert params["params"].keys() == {"attn_shared", "norm_shared"}
+    once, twice = (
+        np.asarray(module.apply(params, video, {"shared": x}, *args))
+        for x in (shared, shared.at[:, 1].add(1.0))
+    )
+    assert (np.abs(twice - once).max(axis=(0, 2)) > 1e-5).tolist() == [False] * 6 + [True] * 6
+
+
+@pytest.mark.parametrize("off", [ABLATED[:1], ABLATED[1:], ABLATED])
+def test_ablations_are_saved_and_loaded(off, tmp_path):
+    model = MTV(MTVConfig(DIT, replace(RELEASED, **dict.fromkeys(off, False))))
+    params = random_params(model, 0)
+    save_model(tmp_path / "model", model, params)
+    again, loaded = load_model(tmp_path / "model")
+    assert again.config.controlnet == model.config.controlnet
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
 def test_presets_build_at_full_size():

@@ -19,6 +19,12 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     np.testing.assert_allclose(rates, [0.5, 1.0, 1.5, 2.0, 2.0, 1.5, 1.0, 0.5, 0.0])
 
 
+def test_the_first_steps_can_be_held_low():
+    config = OptimizerConfig(learning_rate=2.0, warmup_steps=4, start_steps=3, start_factor=0.3)
+    rates = [float(learning_rate_schedule(config, 8)(step)) for step in range(5)]
+    np.testing.assert_allclose(rates, [0.5, 0.6, 0.6, 2.0, 2.0], rtol=1e-6)
+
+
 def test_a_constant_rate_stays_after_the_warm_up():
     config = OptimizerConfig(learning_rate=2.0, warmup_steps=2, schedule="constant")
     rates = [float(learning_rate_schedule(config, 8)(step)) for step in range(5)]

@@ -87,6 +87,15 @@ def test_conditions_are_dropped_as_often_as_asked_and_tracks_together():
     assert np.corrcoef(kept["text"], kept["speech"])[0, 1] == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.parametrize("track", ["speech", "effects", "music"])
+def test_one_track_alone_can_be_dropped(track):
+    config = DenoiserLossConfig(drop_text=0.0, drop_tracks=0.0, **{f"drop_{track}": 0.25})
+    ones = {name: jnp.ones((4000, 1, 1)) for name in ("text", "speech", "effects", "music")}
+    kept = {name: np.asarray(x).mean() for name, x in drop_conditions(KEY, ones, config).items()}
+    assert kept.pop(track) == pytest.approx(0.75, abs=0.03)
+    assert set(kept.values()) == {1.0}
+
+
 class Spy(nn.Module):
     """Predicts zeros, and remembers what it was given."""
 

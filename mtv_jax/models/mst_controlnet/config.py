@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import TRACKS
 
 TemporalConv = Literal["all", "music"]
 
@@ -16,7 +17,9 @@ class MSTControlNetConfig:
     `paper` and `released` choose all of them. In two points there is no field: interaction blocks are
     modulated per sample (the code takes the batch's first sample for all, the same wherever all have one
     timestep), and by the time embedding alone (the paper's "inferred semantic features" are not further
-    described). Prediction and noise levels are the schedule's.
+    described). Prediction and noise levels are the schedule's. `separate_extraction` and
+    `separate_injection` are the paper's ablations (Table 2, `W/o SE` and `W/o SI`): where it leaves their
+    construction open, it is ours.
 
     Attributes:
       audio_layers, audio_channels: of the audio features of one video frame (12 x 768 for wav2vec2-base;
@@ -30,6 +33,11 @@ class MSTControlNetConfig:
       borrow_qk_norm: the cross-attention normalises queries and keys by the norms of the layer's
         self-attention; without there are none.
       rope_queries: the cross-attention's queries are rotated, by their place in the picture.
+      separate_extraction: only speech and effects interact, interval by interval; without, music goes
+        through the interaction blocks too, with a norm and a modulation of its own.
+      separate_injection: a cross-attention for each of speech and effects, and music, pooled over the clip,
+        scales and shifts; without, the tokens of all tracks of an interval are the context of one
+        cross-attention.
     """
 
     audio_layers: int
@@ -47,6 +55,8 @@ class MSTControlNetConfig:
     injection_residual: bool = True
     borrow_qk_norm: bool = True
     rope_queries: bool = True
+    separate_extraction: bool = True
+    separate_injection: bool = True
 
     def __post_init__(self):
         if self.temporal_conv not in get_args(TemporalConv):
@@ -54,6 +64,11 @@ class MSTControlNetConfig:
             raise UserError(f"temporal_conv {self.temporal_conv!r}: must be {names}")
         if self.num_speakers not in (1, 2):
             raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
+
+    @property
+    def interacting(self) -> tuple[str, ...]:
+        """Kinds of track that go through the interaction blocks (two speakers are of one kind)."""
+        return TRACKS[:2] if self.separate_extraction else TRACKS
 
     @classmethod
     def tiny(cls) -> "MSTControlNetConfig":

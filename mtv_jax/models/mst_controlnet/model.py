@@ -3,6 +3,7 @@
 Interval stream: speech and effects, one set of tokens an interval (= latent frame), interact in a few
 blocks and are injected into the video tokens of their own interval by cross-attention.
 Holistic stream: music, pooled over the clip, scales and shifts all video tokens.
+(Two fields of the config undo the separation, for the paper's ablations.)
 
 What is computed once for all layers is float32 whatever the backbone's `dtype`: a thousandth of the work, and
 five products of rounded inputs in a row would cost more precision than the backbone's own.
@@ -83,14 +84,17 @@ class InteractionBlock(nn.Module):
 
     @nn.compact
     def __call__(self, tracks: tuple[Array, ...], time: Float[Array, "b t"]):
-        """`tracks`: [b M k d] of every speaker, then of the effects. The form `nn.scan` wants."""
+        """`tracks`: [b M k d] of every speaker, then of the other `interacting` ones. The form `nn.scan` wants."""
         cfg = self.config
-        linear = nn.Dense(12 * cfg.width, name="modulation")
-        modulation = jnp.split(linear(nn.silu(time))[:, None, None], 12, axis=-1)
-        speech_norm, effects_norm, post_norm = (
-            layer_norm(cfg.norm_eps, name) for name in ("norm_speech", "norm_effects", "post_norm")
-        )
-        kinds = [(speech_norm, modulation[:6])] * (len(tracks) - 1) + [(effects_norm, modulation[6:])]
+        chunks = 6 * len(cfg.interacting)
+        linear = nn.Dense(chunks * cfg.width, name="modulation")
+        modulation = jnp.split(linear(nn.silu(time))[:, None, None], chunks, axis=-1)
+        speech, *others = [
+            (layer_norm(cfg.norm_eps, f"norm_{kind}"), modulation[6 * i : 6 * i + 6])
+            for i, kind in enumerate(cfg.interacting)
+        ]
+        kinds = [speech] * (len(tracks) - len(others)) + others
+        post_norm = layer_norm(cfg.norm_eps, "post_norm")
         normed = [modulate(norm(x), *m[:2]) for x, (norm, m) in zip(tracks, kinds, strict=True)]
         attended = self._attend(normed)
         tracks = tuple(x + m[2] * a for x, a, (_, m) in zip(tracks, attended, kinds, strict=True))
@@ -138,7 +142,8 @@ class MSTControlNet(nn.Module):
     ) -> dict[str, Array]:
         """Control: `speech`, `effects` (and `speech2`) tokens [b M k d], `music` [b d].
 
-        `audio` has the tracks `speech`, `effects`, `music`, and `speech2` if there are two speakers.
+        `audio` has the tracks `speech`, `effects`, `music`, and `speech2` if there are two speakers. Without
+        `separate_injection` the control is `shared`: the tokens of all of them.
         """
         names = self._speakers(audio)
         speakers = [self.speech(audio[name]) for name in names]
@@ -146,9 +151,13 @@ class MSTControlNet(nn.Module):
         self.sow("intermediates", "projected", (*speakers, effects, music))
         if len(names) == 2:
             speakers = [x + e for x, e in zip(speakers, self.speaker_embeddings, strict=True)]
-        tracks = run_stack(self.blocks, (*speakers, effects), time)
-        control = dict(zip((*names, "effects"), tracks, strict=True))
-        return control | {"music": music.mean(axis=(1, 2))}
+        tokens = {**dict(zip(names, speakers, strict=True)), "effects": effects, "music": music}
+        interacting = [name for name in tokens if name != "music" or not self.config.separate_extraction]
+        tracks = run_stack(self.blocks, tuple(tokens[name] for name in interacting), time)
+        tokens |= dict(zip(interacting, tracks, strict=True))
+        if not self.config.separate_injection:
+            return {"shared": jnp.concatenate(list(tokens.values()), axis=2)}
+        return tokens | {"music": tokens["music"].mean(axis=(1, 2))}
 
     def _speakers(self, audio: Mapping[str, Array]) -> tuple[str, ...]:
         names = ("speech", "speech2")[: self.config.num_speakers]
@@ -186,7 +195,8 @@ class AudioInjection(nn.Module):
 
     Speech and effects read the same hidden states through norms of their own; their outputs are added.
     Music then scales and shifts. The cross-attention may borrow the layer's query and key norms and the
-    rotary table, that of the first frame for all (see `MSTControlNetConfig`).
+    rotary table, that of the first frame for all (see `MSTControlNetConfig`). Of a `shared` control there is
+    one cross-attention and nothing else.
     """
 
     config: MSTControlNetConfig
@@ -204,7 +214,8 @@ class AudioInjection(nn.Module):
         """Video tokens with the control injected; `n` is intervals times tokens a latent frame."""
         cfg = self.config
         b, n, width = video.shape
-        intervals = control["effects"].shape[1]
+        contexts = {name: control[name] for name in sorted(set(control) - {"music"})}
+        intervals = next(iter(contexts.values())).shape[1]
         if n % intervals:
             raise UserError(f"{intervals} audio intervals for {n} video tokens: one interval a latent frame")
         per_frame = n // intervals
@@ -213,13 +224,16 @@ class AudioInjection(nn.Module):
             first_frame = rope[0][:per_frame], rope[1][:per_frame]
         frames = video.reshape(b * intervals, per_frame, width)
         injected = frames if cfg.injection_residual else jnp.zeros_like(frames)
-        for name in sorted(set(control) - {"music"}):
-            context = control[name].reshape(b * intervals, *control[name].shape[2:])
+        for name, tokens in contexts.items():
+            context = tokens.reshape(b * intervals, *tokens.shape[2:])
             cross = CrossAttention(self.heads, self.dtype, name=f"attn_{name}")
             normed = layer_norm(cfg.norm_eps, f"norm_{name}")(frames)
             out = cross(normed, context, norms if cfg.borrow_qk_norm else None, first_frame)
             self.sow("intermediates", f"cross_{name}", out)
             injected = injected + out
+        injected = injected.reshape(b, n, width)
+        if "music" not in control:
+            return injected
         style = dense(2 * width, self.dtype, "music_modulation", kernel_init=nn.initializers.zeros)
         scale, shift = jnp.split(style(control["music"])[:, None], 2, axis=-1)
-        return modulate(injected.reshape(b, n, width), shift, scale)
+        return modulate(injected, shift, scale)

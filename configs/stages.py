@@ -1,0 +1,131 @@
+"""MTV's five stages: one recipe, each stage on a subset of its own and from the weights of the one before.
+
+    python -m mtv_jax.train --config configs/stage3.py --config.data.dir=shards
+    python -m mtv_jax.train --config configs/stage3.py:tiny
+
+Without `:tiny` it is the paper's recipe at its size: 40,000 steps of the 5B model on latents of 49 frames at
+480 x 720. With it, the tiny model on the synthetic theatre (`python -m mtv_jax.curate theatre --out runs/theatre`):
+`make stages` runs all five.
+
+A mixture is given by weights, of which those not 0 count. All five subsets in equal parts, for any stage:
+
+    --config.data.mixture.basic_face=1 --config.data.mixture.single_character=1
+    --config.data.mixture.multiple_characters=1 --config.data.mixture.sound_event=1
+    --config.data.mixture.visual_mood=1
+
+An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`, `no_separate_injection` or
+`frozen_backbone`; it goes through all stages, in workdirs of its own.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from configs import common
+
+SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
+"""The subset of each stage."""
+
+TRAINABLE = (
+    # The MST-ControlNet.
+    "controlnet/.*",
+    "transformer/blocks/injection/.*",
+    # The backbone's attention, and the norm after it.
+    "transformer/blocks/attn1/to_.*",
+    "transformer/blocks/norm2/norm/.*",
+)
+
+
+def get_stage(number: int, arg: str = "") -> ConfigDict:
+    """The config of a stage, 1 to 5, at full size or `tiny`."""
+    if arg not in ("", "tiny"):
+        raise ValueError("the argument is 'tiny', or nothing for the full size")
+    config = common.get_config()
+    config.task = "denoiser"
+    config.model = common.model("mtv", "mtv_5b")
+    config.model.dtype = "bfloat16"
+    config.model.remat = "block"
+    config.ablation = config_dict.placeholder(str)
+    config.loss = _loss()
+    _recipe(config)
+    weights = {name: float(name == SUBSETS[number - 1]) for name in SUBSETS}
+    config.data.mixture = ConfigDict(weights)
+    config.init_from = f"runs/stage{number - 1}" if number > 1 else "runs/backbone"
+    if arg == "tiny":
+        _make_tiny(config)
+        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny_backbone/pipeline"
+    return config
+
+
+def _loss() -> ConfigDict:
+    config = ConfigDict()
+    config.kind = "x0_snr"
+    config.scaling_factor = 0.7
+    config.drop_text = 0.1
+    config.drop_tracks = 0.05
+    # Ours: each track alone, so that guidance can weigh them apart.
+    config.drop_speech = 0.0
+    config.drop_effects = 0.0
+    config.drop_music = 0.0
+    config.keyframes = ConfigDict(
+        {
+            "image_head": 0.22,
+            "random": 0.01,
+            "image_tail": 0.005,
+            "image_head_tail": 0.005,
+            "interpolate": 0.002,
+            "quarter_random": 0.002,
+            "quarter_head": 0.002,
+            "quarter_tail": 0.002,
+            "quarter_head_tail": 0.002,
+        }
+    )
+    return config
+
+
+def _recipe(config: ConfigDict) -> None:
+    """Optimiser, schedule and sizes of the paper and its code; the batch size, which neither says, is ours."""
+    config.num_steps = 40_000
+    config.data.batch_size = 128
+    config.data.text_length = 226
+    config.data.num_workers = 8
+    config.optimizer.learning_rate = 1e-5
+    config.optimizer.schedule = "linear"
+    config.optimizer.warmup_steps = 400
+    config.optimizer.start_steps = 100
+    config.optimizer.start_factor = 0.05
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.95
+    config.optimizer.eps = 1e-8
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.clip_norm = 0.1
+    config.optimizer.ema_decay = 0.9999
+    config.optimizer.trainable = TRAINABLE
+    config.mesh = ConfigDict({"data": 1, "fsdp": -1, "tensor": 1, "context": 1})
+    config.checkpoint.every = 500
+    config.sample.every = 2000
+    config.sample.num = 2
+    config.sample.num_inference_steps = 50
+    config.sample.guidance_scale = 3.5
+
+
+def _make_tiny(config: ConfigDict) -> None:
+    """The same recipe for a laptop: rates and averages for few steps."""
+    config.model.variant = "tiny"
+    config.model.dtype = "float32"
+    config.model.remat = "none"
+    # As the autoencoder beside the shards says.
+    config.loss.scaling_factor = config_dict.placeholder(float)
+    config.num_steps = 60
+    config.data.dir = "runs/theatre"
+    config.data.batch_size = 4
+    config.data.text_length = 128
+    config.data.num_workers = 0
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 6
+    config.optimizer.start_steps = 2
+    config.optimizer.clip_norm = 1.0
+    config.optimizer.ema_decay = 0.95
+    config.mesh.update({"data": -1, "fsdp": 1})
+    config.checkpoint.every = 30
+    config.sample.every = 60
+    config.sample.num = 1
+    config.sample.num_inference_steps = 20

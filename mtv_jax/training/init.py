@@ -1,0 +1,158 @@
+"""What a new run starts from (`config.init_from`): another run's checkpoint, or a pipeline folder.
+
+Everything that can be wrong is found by `find_start` and `check_start`, from shapes, before anything is read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.mtv import MTV, MTVConfig
+from mtv_jax.models.registry import make_model, network
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.training.checkpoint import FOLDER, Checkpoints
+from mtv_jax.training.state import merge
+from mtv_jax.typing import Params
+from mtv_jax.weights import controlnet
+from mtv_jax.weights.folder import PRESETS, pipeline_folder
+from mtv_jax.weights.pretrained import join_mtv, load_config, load_model, read_config
+from mtv_jax.weights.rules import flat_paths
+
+_PARTS = {"mtv": ".", "dit": "transformer", "vae3d": "vae"}
+"""Network -> where a pipeline folder has it."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters that are there to start from.
+
+    Attributes:
+      origin: where they are, for messages.
+      shapes: of them, under the paths of the network that is trained.
+      load: reads them, float32, onto a mesh by the rules of `mtv_jax.sharding`.
+      only_backbone: they are those of MTV's backbone alone; the controlnet starts anew.
+    """
+
+    origin: str
+    shapes: Params
+    load: Callable[[Mesh], Params]
+    only_backbone: bool = False
+
+
+def initial_params_of(
+    init_from: str | None, model: nn.Module, workdir: Path
+) -> Callable[[Mesh], Params] | None:
+    """What reads the parameters that a run of `workdir` starts from, onto a mesh; they are checked now.
+
+    None if they are to be random, or the run has a checkpoint to go on from. Raises UserError as `find_start` and
+    `check_start` do.
+    """
+    if not init_from or _has_checkpoint(workdir):
+        return None
+    start = find_start(init_from, model)
+    check_start(start, parameter_shapes(model))
+    return start.load
+
+
+def find_start(init_from: str, model: nn.Module) -> Start:
+    """What `init_from` has for `model`.
+
+    A training directory gives its newest checkpoint, and must have come to its end; `<directory>/checkpoints/<step>`
+    gives that one. Of either the moving average is taken, where there is one. Raises UserError if there is nothing.
+    """
+    path = Path(init_from)
+    if path.parent.name == FOLDER and path.name.isdecimal():
+        return _checkpoint(path.parent.parent, int(path.name))
+    if (path / FOLDER).is_dir():
+        return _checkpoint(path, None)
+    if init_from not in PRESETS and not path.is_dir():
+        raise UserError(
+            f"config.init_from {init_from}: no such training directory or pipeline folder; "
+            "train what comes before, or give --config.init_from=DIR"
+        )
+    return _folder(pipeline_folder(init_from), model)
+
+
+def check_start(start: Start, shapes: Params) -> None:
+    """Raises UserError, naming parameters, unless `start` fits a network whose parameters have `shapes`."""
+    there, wanted = flat_paths(start.shapes), flat_paths(shapes)
+    wrong = [
+        f"{path} has the shape {there[path].shape}, this run needs {leaf.shape}"
+        for path, leaf in wanted.items()
+        if path in there and there[path].shape != leaf.shape
+    ]
+    for path in wanted:
+        if path not in there and not (start.only_backbone and controlnet.is_own(path)):
+            wrong.append(f"{path} is not there")
+    wrong += [f"{path} is not of this run's network" for path in there if path not in wanted]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(f"config.init_from {start.origin}: another network's: {'; '.join(wrong[:3])}{more}")
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    return any(path.name.isdecimal() for path in (workdir / FOLDER).glob("*"))
+
+
+def _checkpoint(workdir: Path, step: int | None) -> Start:
+    """A run's checkpoint; the newest, if the run is done, for `step` None."""
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        chosen = checkpoints.latest() if step is None else step
+        if chosen not in checkpoints.steps():
+            what = "no checkpoint" if step is None else f"no checkpoint of step {step}"
+            raise UserError(f"config.init_from {workdir}: {what} in it")
+        num_steps = checkpoints.run(chosen)["config"].get("num_steps", 0)
+        if step is None and chosen < num_steps:
+            raise UserError(
+                f"config.init_from {workdir}: stopped at step {chosen} of {num_steps}; let it finish, or start from "
+                f"what it has by --config.init_from={workdir / FOLDER / str(chosen)}"
+            )
+        saved = checkpoints.shapes("params", chosen)
+    shapes = merge(saved["params"], saved["frozen"])
+    return Start(f"{workdir} (step {chosen})", shapes, partial(_load_checkpoint, workdir, chosen))
+
+
+def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        params = checkpoints.read("params", step, mesh)
+        use = params["params"]
+        if checkpoints.shapes("ema", step) is not None:
+            use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step, mesh))
+    return merge(use, params["frozen"])
+
+
+def _folder(folder: Path, model: nn.Module) -> Start:
+    """A pipeline folder's part that is `model`; for MTV the backbone alone, if there is no controlnet."""
+    name = next(name for name in _PARTS if isinstance(model, network(name)[0]))
+    part = folder / _PARTS[name]
+    needed = part / "transformer" if name == "mtv" else part
+    if not (needed / "config.json").exists():
+        raise UserError(
+            f"config.init_from {folder}: neither a training directory ({FOLDER}/) nor a pipeline folder with "
+            f"{needed.relative_to(folder)}/"
+        )
+    if name != "mtv":
+        return Start(str(part), parameter_shapes(make_model(name, load_config(part))), partial(_load, part))
+    dit = load_config(folder / "transformer")
+    if (folder / "controlnet").is_dir():
+        own = controlnet.config_from_json(read_config(folder / "controlnet")[0])
+        shapes = parameter_shapes(MTV(MTVConfig(dit, own)))
+        return Start(str(folder), shapes, partial(_load, folder))
+    shapes = _under_mtv(parameter_shapes(make_model("dit", dit)))
+    return Start(str(folder), shapes, lambda mesh: _under_mtv(_load(folder, mesh)), only_backbone=True)
+
+
+def _load(folder: Path, mesh: Mesh) -> Params:
+    return load_model(folder, mesh=mesh)[1]
+
+
+def _under_mtv(backbone: Any) -> Params:
+    return join_mtv(backbone, {"params": {}})

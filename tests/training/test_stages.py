@@ -1,0 +1,258 @@
+"""The five stages: configs as golden text, their step at full size without running it, and how one follows another."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from goldens import make_stages
+from pipelines import SIZE, SMALL
+
+from mtv_jax import train as command
+from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
+from mtv_jax.data.shards import write_shards
+from mtv_jax.diffusion.masks import KeyframeConfig
+from mtv_jax.io.config import load_config, split_overrides
+from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import make_mesh
+from mtv_jax.sharding.rules import paths
+from mtv_jax.training import optim, steps
+from mtv_jax.training.build import make_task
+from mtv_jax.training.checkpoint import load_trained
+from mtv_jax.training.configs import ABLATIONS, TrainConfig, train_config
+from mtv_jax.training.optim import learning_rate_schedule
+from mtv_jax.weights import controlnet
+from mtv_jax.weights.pretrained import load_model
+from mtv_jax.weights.rules import flat_paths
+
+REGENERATE = "if it was meant to change: python tests/goldens/make_stages.py"
+SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
+STAGES = [f"stage{number}" for number in range(1, 6)]
+CLIPS = {
+    "mtv_5b": {"latents": (13, 60, 90, 16), "text": 4096, "sound": (49, 12, 768)},
+    "tiny": {"latents": (7, 8, 12, 16), "text": 64, "sound": (25, 4, 64)},
+}
+"""Shapes of a clip's arrays: 49 frames at 480 x 720 with wav2vec2 features, and the tiny preset's."""
+
+
+@pytest.mark.parametrize("file", make_stages.FILES)
+def test_what_the_configs_come_to_is_golden(file):
+    golden = (make_stages.FOLDER / file).read_text()
+    assert make_stages.FILES[file]() == golden, f"{file} is another now; {REGENERATE}"
+
+
+def test_golden_files_are_those_that_are_made():
+    assert {path.name for path in make_stages.FOLDER.iterdir()} == set(make_stages.FILES), REGENERATE
+
+
+@pytest.mark.parametrize("size", ["", "-tiny"])
+def test_stages_differ_in_their_data_and_in_what_they_start_from_only(size):
+    first, *others = (make_stages.resolve(f"{stage}{size}") for stage in STAGES)
+    for number, config in enumerate(others, 2):
+        assert config.init_from == f"runs/stage{number - 1}{size}"
+        mixture = config.data.pipeline(("text",), 0).mixture
+        assert mixture == {SUBSETS[number - 1]: 1.0}
+        data = dataclasses.replace(config.data, mixture=first.data.mixture)
+        assert dataclasses.replace(config, data=data, init_from=first.init_from) == first
+    assert first.data.pipeline(("text",), 0).mixture == {"basic_face": 1.0}
+
+
+def test_weights_on_the_command_line_mix_all_subsets():
+    weights = {f"data.mixture.{name}": "1" for name in SUBSETS}
+    config = make_stages.resolve("stage4", **weights)
+    assert config.data.pipeline(("text",), 0).mixture == dict.fromkeys(SUBSETS, 1.0)
+
+
+def test_conditions_and_keyframes_are_dropped_and_given_as_in_the_reference():
+    loss = make_stages.resolve("stage1").loss
+    assert loss.keyframes == KeyframeConfig()
+    assert sum(loss.keyframes.probabilities()) == pytest.approx(0.25)
+    assert (loss.drop_text, loss.drop_tracks, loss.kind) == (0.1, 0.05, "x0_snr")
+
+
+def test_the_rate_starts_low_then_warms_up_then_falls():
+    config = make_stages.resolve("stage2")
+    rate = learning_rate_schedule(config.optimizer, config.num_steps)
+    rates = {step: float(rate(step)) for step in (0, 9, 19, 99, 100, 399, 400, 20_200, 39_999)}
+    shares = {step: value / 1e-5 for step, value in rates.items()}
+    want = {0: 1 / 400, 9: 10 / 400, 19: 0.05, 99: 0.05, 100: 101 / 400, 399: 1.0, 400: 1.0, 20_200: 0.5}
+    want[39_999] = 1 / 39_600
+    assert shares == pytest.approx(want, rel=1e-4)
+
+
+def batch_shapes(config: TrainConfig):
+    clip = CLIPS[config.model.variant]
+    arrays = {"latents_mean": clip["latents"], "latents_logvar": clip["latents"]}
+    arrays |= {"text": (config.data.text_length, clip["text"])}
+    arrays |= dict.fromkeys(("speech", "effects", "music"), clip["sound"])
+    size = config.data.batch_size
+    return {key: jax.ShapeDtypeStruct((size, *shape), jnp.float16) for key, shape in arrays.items()}
+
+
+@functools.cache
+def abstract(stage: str, ablation: str | None):
+    """A run's config, its task, its global batch and its first state: shapes, no numbers."""
+    config = make_stages.resolve(stage, ablation, **{"loss.scaling_factor": "0.7"})
+    _, task = make_task(config)
+    batch = batch_shapes(config)
+    init = steps.make_init(task, config.optimizer, config.num_steps, config.seed, batch)
+    return config, task, batch, jax.eval_shape(init)
+
+
+@pytest.mark.parametrize("stage", ["stage3", "stage3-tiny"])
+def test_the_step_goes_through_at_its_own_size(stage):
+    config, task, batch, state = abstract(stage, None)
+    step = steps.make_step(task, config.optimizer, config.num_steps, config.seed)
+    after, metrics = jax.eval_shape(step, state, batch)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert jax.tree.leaves(after) == jax.tree.leaves(state)
+    assert {name: x.shape for name, x in metrics.items()} == dict.fromkeys(
+        ("loss", "grad_norm", "learning_rate"), ()
+    )
+
+
+@pytest.mark.parametrize("ablation", [None, *ABLATIONS])
+def test_frozen_weights_have_no_optimiser_state_and_no_average(ablation):
+    config, _, _, state = abstract("stage3", ablation)
+    trains = optim.is_trainable(config.optimizer)
+    assert all(trains(path) for path in paths(state.params))
+    assert not any(trains(path) for path in paths(state.frozen))
+    # Two moments and an average of what trains, and a counter or two.
+    size = sum(x.size for x in jax.tree.leaves(state.params))
+    moments = sum(x.size for x in jax.tree.leaves(state.opt_state))
+    assert 2 * size <= moments <= 2 * size + 4
+    assert sum(x.size for x in jax.tree.leaves(state.ema)) == size
+
+
+def test_the_audio_parts_attention_and_the_norm_after_it_train():
+    state = abstract("stage3", None)[-1]
+    backbone = {path for path in paths(state.params) if not controlnet.is_own(path)}
+    layers = {f"attn1/to_{x}/{leaf}" for x in ("q", "k", "v", "out") for leaf in ("kernel", "bias")}
+    layers |= {"norm2/norm/scale", "norm2/norm/bias"}
+    assert backbone == {f"transformer/blocks/{path}" for path in layers}
+    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+
+
+def test_a_frozen_backbone_leaves_the_controlnet_to_train():
+    state = abstract("stage3", "frozen_backbone")[-1]
+    assert all(controlnet.is_own(path) for path in paths(state.params))
+    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+
+
+def test_an_ablation_is_one_switch_and_goes_with_other_overrides():
+    values = {
+        "task": "denoiser",
+        "num_steps": 1,
+        "model": {"name": "mtv", "variant": "tiny", "overrides": {"controlnet": {"width": 48}}},
+        "data": {"dir": "shards", "batch_size": 1},
+        "ablation": "no_separate_injection",
+    }
+    config = make_stages.network_config(train_config(values)).controlnet
+    assert (config.width, config.separate_injection, config.separate_extraction) == (48, False, True)
+    with pytest.raises(UserError, match=r"config\.ablation 'no_sound': must be one of no_separate_extr"):
+        train_config(values | {"ablation": "no_sound"})
+    with pytest.raises(UserError, match="is of the network 'mtv', not 'dit'"):
+        train_config(values | {"model": {"name": "dit", "variant": "tiny"}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config.init_from=nowhere",), "config.init_from nowhere: no such training directory or pipeline"),
+        (("--config.init_from=configs",), "config.init_from configs: neither a training directory"),
+        (("--config.ablation=no_sound",), "config.ablation 'no_sound': must be one of"),
+        (("--config.data.mixture.basic_face=0",), "it needs subsets, with weights above 0"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
+    with pytest.raises(UserError) as caught:
+        run("stage1", tmp_path / "run", f"--config.data.dir={shards}", *arguments)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_subset_without_clips_is_one_line(tmp_path, shards):
+    with pytest.raises(
+        UserError, match="subset 'visual_mood': not in .*; its subsets: basic_face, single_char"
+    ):
+        run("stage5", tmp_path / "run", f"--config.data.dir={shards}")
+
+
+SHORT = (
+    f"--config.model.overrides={SMALL['mtv']}",
+    "--config.loss.scaling_factor=1.0",
+    "--config.num_steps=2",
+    "--config.data.batch_size=2",
+    "--config.data.text_length=24",
+    "--config.sample.every=0",
+    "--config.init_from=",
+    "--config.compilation_cache=",
+)
+"""Two steps of the smallest network."""
+
+
+def run(stage, workdir, *arguments):
+    return command.main([f"--config=configs/{stage}.py:tiny", f"--workdir={workdir}", *SHORT, *arguments])
+
+
+def overrides(*arguments):
+    return split_overrides([*SHORT, *arguments])[1]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Six random clips for the smallest networks, in two subsets."""
+    folder, rng = tmp_path_factory.mktemp("shards"), np.random.default_rng(0)
+
+    def record(i: int) -> ClipRecord:
+        shapes = {"latents_mean": (2, 4, 4, 4), "latents_logvar": (2, 4, 4, 4), "text": (7, 8)}
+        shapes |= dict.fromkeys(("speech", "effects", "music"), (5, 2, 8))
+        arrays = {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+        source = ClipSource("noise.mp4", "0" * 64, i, i + 1, (1, 12), "CC0")
+        name = clip_id(source.sha256, i, i + 1, source.time_base)
+        return ClipRecord(name, "noise", (12, 1), SIZE.num_frames, 32, 32, source, arrays)
+
+    records = [record(i) for i in range(6)]
+    subsets = {"basic_face": records[:4], "single_character": records[2:]}
+    write_shards(folder, records, kind="latents", subsets={k: [r.id for r in v] for k, v in subsets.items()})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def backbone(pipeline_folder, tmp_path_factory):
+    """A pipeline folder without controlnet, as CogVideoX's are."""
+    folder = tmp_path_factory.mktemp("backbone")
+    (folder / "transformer").symlink_to(pipeline_folder / "transformer")
+    return folder
+
+
+def test_stages_follow_one_another(shards, backbone, tmp_path, capsys):
+    arguments = (f"--config.data.dir={shards}", "--config.optimizer.learning_rate=0.01")
+    one = tmp_path / "one"
+    assert run("stage1", one, *arguments, f"--config.init_from={backbone}") == 0
+    assert f"starts from {backbone}" in capsys.readouterr().err
+    weights = flat_paths(load_model(backbone / "transformer")[1])
+    trained = flat_paths(load_trained(one)[0])
+    for path in ("proj_out/kernel", "blocks/ff/up/kernel", "blocks/norm2/linear/bias"):
+        np.testing.assert_array_equal(trained[f"transformer/{path}"], weights[path])
+    moved = trained["transformer/blocks/attn1/to_q/kernel"] - weights["blocks/attn1/to_q/kernel"]
+    # Two small steps away from the backbone; new weights would be farther.
+    assert 0 < np.abs(moved).max() < 0.05
+    # A run that is there goes on; what it started from may be gone.
+    assert run("stage1", one, *arguments, "--config.init_from=gone") == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+    values = load_config("configs/stage2.py:tiny", overrides(*arguments, f"--config.init_from={one}"))
+    job = command.make_job(train_config(values.to_dict()), values, tmp_path / "two")
+    given = flat_paths(job.initial_params(make_mesh(job.config.mesh)))
+    assert given.keys() == trained.keys()
+    for path, leaf in given.items():
+        np.testing.assert_array_equal(leaf, trained[path])
+    another = (f"--config.init_from={one}", "--config.ablation=no_separate_injection")
+    with pytest.raises(
+        UserError, match=r"one \(step 2\): another network's: .*attn_shared/to_k/bias is not there"
+    ):
+        run("stage2", tmp_path / "two", *arguments, *another)
