@@ -13,8 +13,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.config import DiTConfig
 from mtv_jax.models.dit.embed import Grid, PatchEmbed, TimeEmbedding, token_grid, unpatch, video_rope
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
-from mtv_jax.ops.precision import dense, layer_norm, modulate
 from mtv_jax.ops.mesh import constrain_batch, constrain_tokens
+from mtv_jax.ops.precision import dense, layer_norm, modulate
 from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
