@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mtv_jax.ops.block_conv import block_conv3d, frame_conv
+from mtv_jax.ops.mesh import platform
 from mtv_jax.typing import Array, Float
-
-_FEW_CHANNELS = 16
 
 
 def conv2d(
@@ -20,16 +20,10 @@ def conv2d(
 
     Products of bfloat16 are summed and returned in float32.
     """
-    frames = x.reshape(-1, *x.shape[2:])
-    y = lax.conv_general_dilated(
-        frames,
-        kernel,
-        (stride, stride),
-        (padding, padding),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        preferred_element_type=jnp.float32,
-    )
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+    keeps_size = stride == 1 and all(padding == (size // 2, size // 2) for size in kernel.shape[:2])
+    if keeps_size and platform() == "cpu":
+        return block_conv3d(x, kernel[None])
+    return frame_conv(x, kernel, stride, [padding, padding])
 
 
 def causal_conv3d(
@@ -44,34 +38,24 @@ def causal_conv3d(
     Source: diffusers CogVideoXCausalConv3d.
     """
     past = kernel.shape[0] - 1
+    x = lax.optimization_barrier(x)
     if cache is None:
         cache = jnp.repeat(x[:, :1], past, axis=1)
-    x = jnp.concatenate([cache.astype(x.dtype), x], axis=1)
+    # Behind the barrier the new cache is read from here and not computed again, while the old one is in use:
+    # so it can take the old one's place in memory.
+    x = lax.optimization_barrier(jnp.concatenate([cache.astype(x.dtype), x], axis=1))
     return _conv3d(x, kernel), x[:, x.shape[1] - past :]
 
 
 def _conv3d(x: Array, kernel: Array) -> Array:
-    """3D convolution without padding in time.
-
-    XLA's 3D convolution on a CPU takes 3 to 4 times as long, forward and backward, as the same sum over
-    time taps of 2D convolutions; with few channels one 2D convolution over all taps is faster still, but
-    holds its input once a tap.
-    """
-    taps, height, width = kernel.shape[:3]
-    padding = (height // 2, width // 2)
-    if jax.default_backend() != "cpu":
-        space = [(p, p) for p in padding]
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            (1, 1, 1),
-            [(0, 0), *space],
-            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
-            preferred_element_type=jnp.float32,
-        )
-    frames = x.shape[1] - taps + 1
-    windows = [x[:, t : t + frames] for t in range(taps)]
-    if x.shape[-1] <= _FEW_CHANNELS:
-        return conv2d(jnp.concatenate(windows, -1), jnp.concatenate(list(kernel), -2), padding=padding)
-    parts = [conv2d(window, tap, padding=padding) for window, tap in zip(windows, kernel, strict=True)]
-    return sum(parts[1:], start=parts[0])
+    """3D convolution without padding in time."""
+    if platform() == "cpu":
+        return block_conv3d(x, kernel)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (1, 1, 1),
+        [(0, 0), *((size // 2, size // 2) for size in kernel.shape[1:3])],
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+        preferred_element_type=jnp.float32,
+    )

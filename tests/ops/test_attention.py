@@ -50,6 +50,13 @@ def test_chunked_has_the_same_gradient(qkv, monkeypatch):
         np.testing.assert_allclose(plain, chunked, rtol=1e-4, atol=1e-6)
 
 
+def test_far_apart_logits_neither_overflow_nor_vanish(qkv):
+    q, k, v = qkv
+    out = attention(1e4 * q, k, v)
+    np.testing.assert_allclose(out, by_hand(*map(np.asarray, (1e4 * q, k, v))), rtol=1e-4, atol=1e-4)
+    assert np.isfinite(jax.grad(lambda q: attention(q, k, v).sum())(1e4 * q)).all()
+
+
 def test_softmax_is_float32_for_bfloat16_inputs(qkv):
     low = [x.astype(jnp.bfloat16) for x in qkv]
     text = jax.jit(attention).lower(*low).as_text()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from mtv_jax.ops import causal_conv
+from mtv_jax.ops import block_conv
 from mtv_jax.ops.causal_conv import causal_conv3d, conv2d
 
 
@@ -22,7 +22,7 @@ def plain(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return np.asarray(lax.conv_general_dilated(x, kernel, (1, 1, 1), padding, dimension_numbers=names))
 
 
-@pytest.mark.parametrize("channels", [3, causal_conv._FEW_CHANNELS + 4])
+@pytest.mark.parametrize("channels", [3, block_conv._FEW_CHANNELS + 4])
 def test_is_a_convolution_behind_the_repeated_first_frame(channels):
     x, kernel = random(0, 2, 5, 4, 6, channels), random(1, 3, 3, 3, channels, 5)
     y, cache = causal_conv3d(x, kernel)
@@ -56,6 +56,47 @@ def test_no_frame_sees_a_later_one():
     before, after = causal_conv3d(x, kernel)[0], causal_conv3d(changed, kernel)[0]
     np.testing.assert_array_equal(before[:, :4], after[:, :4])
     assert not np.allclose(before[:, 4], after[:, 4])
+
+
+@pytest.mark.parametrize("size", [(6, 5), (7, 4), (3, 9)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_blocks_sum_the_same_as_one_convolution(monkeypatch, dtype, size):
+    """Blocks of one and of several rows, of a height that few numbers divide, and frame by frame."""
+    monkeypatch.setattr(block_conv, "_BLOCK_CELLS", 10)
+    monkeypatch.setattr(block_conv, "_LARGE_FRAME", 0)
+    x = jnp.asarray(random(0, 2, 5, *size, 3), dtype)
+    kernel = jnp.asarray(random(1, 3, 3, 3, 3, 5), dtype)
+    y, _ = causal_conv3d(x, kernel)
+    assert y.dtype == jnp.float32
+    exact = plain(np.asarray(x, np.float32), np.asarray(kernel, np.float32))
+    np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_blocks_have_the_gradient_of_the_convolution(monkeypatch, dtype):
+    monkeypatch.setattr(block_conv, "_LARGE_FRAME", 0)
+    x = jnp.asarray(random(0, 1, 3, 4, 4, 3), dtype)
+    kernel = jnp.asarray(random(1, 3, 3, 3, 3, 2), dtype)
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(causal_conv3d(x, kernel)[0]))
+
+    here = jax.jit(jax.grad(loss, (0, 1)))(x, kernel)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    there = jax.jit(jax.grad(lambda *args: loss(*args), (0, 1)))(
+        x.astype(jnp.float32), kernel.astype(jnp.float32)
+    )
+    tolerance = 1e-4 if dtype == "float32" else 0.03
+    for mine, exact in zip(here, there, strict=True):
+        assert mine.dtype == x.dtype
+        np.testing.assert_allclose(mine.astype(jnp.float32), exact, rtol=tolerance, atol=tolerance)
+
+
+def test_bfloat16_is_multiplied_as_it_is():
+    x, kernel = jnp.ones((1, 3, 4, 4, 20), jnp.bfloat16), jnp.ones((3, 3, 3, 20, 4), jnp.bfloat16)
+    text = jax.jit(causal_conv3d).lower(x, kernel).as_text()
+    assert "stablehlo.convolution" not in text
+    assert "dot_general" in text
 
 
 def test_conv2d_pads_after_the_last_row_and_column_if_told():

@@ -12,6 +12,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 
 from mtv_jax.ops.causal_conv import causal_conv3d, conv2d
 from mtv_jax.ops.norms import group_norm
@@ -131,7 +132,7 @@ class ResBlock(nn.Module):
     ) -> tuple[Float[Array, "b F H W d"], Cache]:
         """Output and the caches of both convolutions."""
         past, new = cache or {}, {}
-        y = x
+        y = x = lax.optimization_barrier(x)
         for n in ("1", "2"):
             if z is None:
                 y = GroupNorm(self.groups, self.eps, name=f"norm{n}")(y)

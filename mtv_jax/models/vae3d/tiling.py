@@ -7,6 +7,7 @@ its own, so the result is close to, but not the same as, that without tiles.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
@@ -113,7 +114,8 @@ def _tiled(
     for top in range(0, x.shape[2], stride[0]):
         row: list[Array] = []
         for left in range(0, x.shape[3], stride[1]):
-            tile = run(x[:, :, top : top + size[0], left : left + size[1]])
+            # Tiles do not wait for each other by themselves, and two at once take twice the memory.
+            tile = jax.block_until_ready(run(x[:, :, top : top + size[0], left : left + size[1]]))
             if above:
                 tile = _blend(above[len(row)], tile, blend[0], axis=2)
             if row:
