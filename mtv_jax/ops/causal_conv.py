@@ -1,6 +1,5 @@
 """Convolution over video that never looks ahead in time, written the way each backend runs it fastest."""
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
