@@ -13,6 +13,8 @@ A mixture is given by weights, of which those not 0 count. All five subsets in e
     --config.data.mixture.multiple_characters=1 --config.data.mixture.sound_event=1
     --config.data.mixture.visual_mood=1
 
+With all of them 0 every clip is read.
+
 An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`, `no_separate_injection` or
 `frozen_backbone`; it goes through all stages, in workdirs of its own.
 """

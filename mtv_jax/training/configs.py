@@ -44,7 +44,7 @@ class ModelSection:
 class DataSection:
     """Which shards, and how they are read (`mtv_jax.data.pipeline.DataConfig`).
 
-    A subset whose weight in `mixture` is 0 is left out.
+    A subset whose weight in `mixture` is 0 is left out; if all are, every clip is read.
     """
 
     dir: str
@@ -59,7 +59,8 @@ class DataSection:
         """The reader's config: endless, shuffled by `seed`, yielding `keys`."""
         read = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dir"}
         if self.mixture:
-            read["mixture"] = {name: weight for name, weight in self.mixture.items() if weight != 0}
+            chosen = {name: weight for name, weight in self.mixture.items() if weight != 0}
+            read["mixture"] = chosen or None
         if "text" not in keys:
             read["text_length"] = None
         return DataConfig(seed=seed, keys=keys, **read)

@@ -21,7 +21,7 @@ from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
 from mtv_jax.training.build import make_task
 from mtv_jax.training.checkpoint import load_trained
-from mtv_jax.training.configs import ABLATIONS, TrainConfig, train_config
+from mtv_jax.training.configs import ABLATIONS, DataSection, TrainConfig, train_config
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.weights import controlnet
 from mtv_jax.weights.pretrained import load_model
@@ -256,3 +256,8 @@ def test_stages_follow_one_another(shards, backbone, tmp_path, capsys):
         UserError, match=r"one \(step 2\): another network's: .*attn_shared/to_k/bias is not there"
     ):
         run("stage2", tmp_path / "two", *arguments, *another)
+
+
+def test_without_any_weight_every_clip_is_read():
+    data = DataSection("shards", 8, mixture={"basic_face": 0.0, "visual_mood": 0})
+    assert data.pipeline(("text",), 0).mixture is None
