@@ -163,7 +163,6 @@ def test_an_ablation_is_one_switch_and_goes_with_other_overrides():
         (("--config.init_from=nowhere",), "config.init_from nowhere: no such training directory or pipeline"),
         (("--config.init_from=configs",), "config.init_from configs: neither a training directory"),
         (("--config.ablation=no_sound",), "config.ablation 'no_sound': must be one of"),
-        (("--config.data.mixture.basic_face=0",), "it needs subsets, with weights above 0"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
