@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jax import lax
 
+from mtv_jax.ops.settle import settle
 from mtv_jax.typing import Array, Float
 
 
@@ -32,6 +33,5 @@ def group_norm(
 
     mean = group_mean(x)
     gain = lax.rsqrt(group_mean(jnp.square(x - mean)) + eps) * scale.astype(jnp.float32)
-    # Behind the barrier x - mean is computed again: kept from above it would be as large as x.
-    x, gain = lax.optimization_barrier((x, gain))
+    x, gain = settle((x, gain))  # x - mean is computed again: kept from above it would be as large as x
     return (x - mean) * gain + bias.astype(jnp.float32)

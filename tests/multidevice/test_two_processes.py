@@ -94,6 +94,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow
 def test_saved_by_two_restored_by_one_and_back_gives_the_losses_of_one(shards, cache, tmp_path):
     data = f"--config.data.dir={shards}"
     run(cache, 1, [data, "--workdir", str(tmp_path / "one"), "--config.num_steps=6"])
@@ -105,6 +106,7 @@ def test_saved_by_two_restored_by_one_and_back_gives_the_losses_of_one(shards, c
         np.testing.assert_allclose([x[name] for x in two], [x[name] for x in one], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_process_stops_and_saves_all(shards, cache, tmp_path):
     arguments = [
         f"--config.data.dir={shards}",
