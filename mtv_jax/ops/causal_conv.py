@@ -5,7 +5,6 @@ from jax import lax
 
 from mtv_jax.ops.block_conv import block_conv3d, frame_conv
 from mtv_jax.ops.mesh import platform
-from mtv_jax.ops.settle import settle
 from mtv_jax.typing import Array, Float
 
 
@@ -38,11 +37,12 @@ def causal_conv3d(
     Source: diffusers CogVideoXCausalConv3d.
     """
     past = kernel.shape[0] - 1
-    x = settle(x)
+    x = lax.optimization_barrier(x)
     if cache is None:
         cache = jnp.repeat(x[:, :1], past, axis=1)
-    # The new cache is read from the settled frames, when the old one is done with, and so can take its place.
-    x = settle(jnp.concatenate([cache.astype(x.dtype), x], axis=1))
+    # Behind the barrier the new cache is read from here and not computed again, while the old one is in use:
+    # so it can take the old one's place in memory.
+    x = lax.optimization_barrier(jnp.concatenate([cache.astype(x.dtype), x], axis=1))
     return _conv3d(x, kernel), x[:, x.shape[1] - past :]
 
 

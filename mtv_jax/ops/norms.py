@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 from jax import lax
 
-from mtv_jax.ops.settle import settle
 from mtv_jax.typing import Array, Float
 
 
@@ -33,5 +32,6 @@ def group_norm(
 
     mean = group_mean(x)
     gain = lax.rsqrt(group_mean(jnp.square(x - mean)) + eps) * scale.astype(jnp.float32)
-    x, gain = settle((x, gain))  # x - mean is computed again: kept from above it would be as large as x
+    # Behind the barrier x - mean is computed again: kept from above it would be as large as x.
+    x, gain = lax.optimization_barrier((x, gain))
     return (x - mean) * gain + bias.astype(jnp.float32)

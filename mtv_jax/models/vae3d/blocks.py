@@ -12,10 +12,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 
 from mtv_jax.ops.causal_conv import causal_conv3d, conv2d
 from mtv_jax.ops.norms import group_norm
-from mtv_jax.ops.settle import settle
 from mtv_jax.typing import Array, Float
 
 Cache = dict[str, Any]
@@ -132,7 +132,7 @@ class ResBlock(nn.Module):
     ) -> tuple[Float[Array, "b F H W d"], Cache]:
         """Output and the caches of both convolutions."""
         past, new = cache or {}, {}
-        y = x = settle(x)
+        y = x = lax.optimization_barrier(x)
         for n in ("1", "2"):
             if z is None:
                 y = GroupNorm(self.groups, self.eps, name=f"norm{n}")(y)
