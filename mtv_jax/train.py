@@ -64,7 +64,11 @@ def main(argv: list[str]) -> int:
     if jax.process_index() != 0:
         return 0
     print(f"checkpoints and metrics: {workdir}")
-    if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config)):
+    done = int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config))
+    if done and jax.process_count() > 1:
+        # Orbax reads with all processes or with one, and the others are gone by now.
+        print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
+    elif done:
         export(workdir, workdir / "pipeline")
         print(f"pipeline folder: {workdir / 'pipeline'}")
     return 0
@@ -134,8 +138,11 @@ def with_latent_scale(config: TrainConfig) -> TrainConfig:
 
 
 def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
-    """What the loop calls for sample videos, or None if the config asks for none."""
-    if not config.sample.every:
+    """What the loop calls for sample videos, or None if the config asks for none.
+
+    Nor are any made by many processes: the encoders and the noise are arrays of one, the weights of all.
+    """
+    if not config.sample.every or jax.process_count() > 1:
         return None
     if config.task == "vae":
         return _reconstructions(config, model, shards)

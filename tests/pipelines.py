@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.io.files import write_json
+from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import random_params
 from mtv_jax.weights.folder import PipelineDefaults, index_json
@@ -74,6 +75,21 @@ SENTENCES = (
     "One person conversation. Persons: Person1: a man with a beard. Person1 is speaking.",
     "the drummer plays loud music while two people dance",
 )
+
+SMALL_DIT = DiTConfig(
+    2,
+    2,
+    16,
+    in_channels=2,
+    out_channels=2,
+    text_embed_dim=4,
+    max_text_seq_length=3,
+    time_embed_dim=8,
+    sample_frames=2,
+    sample_height=4,
+    sample_width=6,
+)
+"""A backbone of two layers, for tests that need no pipeline."""
 
 
 def make_small(name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None):

@@ -59,7 +59,9 @@ def make_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            ema = optim.update_average(ema, params, config.ema_decay, jax.random.fold_in(key, 1))
+            # A number that no part of a batch has.
+            rounding = jax.random.fold_in(key, 2**32 - 1)
+            ema = optim.update_average(ema, params, config.ema_decay, rounding)
         metrics |= {
             "loss": loss,
             "grad_norm": optax.tree.norm(grads),

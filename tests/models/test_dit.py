@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pipelines import SMALL_DIT
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
@@ -24,19 +25,6 @@ VARIANTS = (
     "cogvideox_5b_i2v",
     "cogvideox_1_5_5b",
     "cogvideox_1_5_5b_i2v",
-)
-SMALL = DiTConfig(
-    2,
-    2,
-    16,
-    in_channels=2,
-    out_channels=2,
-    text_embed_dim=4,
-    max_text_seq_length=3,
-    time_embed_dim=8,
-    sample_frames=2,
-    sample_height=4,
-    sample_width=6,
 )
 
 
@@ -121,17 +109,17 @@ def test_scanned_and_unscanned_layers_are_the_same_operations(style):
 
 def test_places_on_another_grid_are_scaled_or_counted():
     def output(rope_grid: str, width: int):
-        model = DiT(replace(SMALL, rope_grid=rope_grid))
+        model = DiT(replace(SMALL_DIT, rope_grid=rope_grid))
         latents = jax.random.normal(jax.random.key(1), (1, 2, 4, width, 2))
         return predict(model, params, latents, jnp.array([500.0]), jnp.ones((1, 3, 4)))
 
-    params = random_params(DiT(SMALL), 0)
+    params = random_params(DiT(SMALL_DIT), 0)
     np.testing.assert_array_equal(output("resize", 6), output("slice", 6))
     assert np.abs(output("resize", 8) - output("slice", 8)).max() > 1e-3
 
 
 def test_learned_positions_are_stretched_to_another_grid():
-    model = DiT(replace(SMALL, positions="rope_learned"))
+    model = DiT(replace(SMALL_DIT, positions="rope_learned"))
     params = random_params(model, 0)
     table = jnp.zeros((3 + 2 * 2 * 3, 32)).at[:, 0].set(7.0)
     params["params"]["patch_embed"]["pos_embedding"] = table
@@ -149,8 +137,8 @@ def test_learned_positions_are_stretched_to_another_grid():
 
 
 def test_sizes_that_do_not_fit_are_named():
-    timed = DiT(replace(SMALL, patch_size_t=2))
-    model, shapes = DiT(SMALL), parameter_shapes(DiT(SMALL))
+    timed = DiT(replace(SMALL_DIT, patch_size_t=2))
+    model, shapes = DiT(SMALL_DIT), parameter_shapes(DiT(SMALL_DIT))
     text, t, clean = jnp.zeros((1, 3, 4)), jnp.zeros(1), jnp.zeros((1, 2), bool)
 
     def attempt(model, size, params, clean=None):
@@ -178,11 +166,11 @@ def test_sizes_that_do_not_fit_are_named():
 )
 def test_configs_that_cannot_be_are_named(changes, message):
     with pytest.raises(UserError, match=message):
-        replace(SMALL, **changes)
+        replace(SMALL_DIT, **changes)
 
 
 def test_config_json_that_cannot_be_is_named():
-    values = config_to_json(SMALL)
+    values = config_to_json(SMALL_DIT)
     with pytest.raises(UserError, match="patch_bias"):
         config_from_json(values | {"patch_bias": False})
     learned = {"use_learned_positional_embeddings": True, "use_rotary_positional_embeddings": False}

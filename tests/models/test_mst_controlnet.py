@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pipelines import SMALL_DIT
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.shapes import parameter_shapes, random_params
@@ -19,19 +19,6 @@ from mtv_jax.weights.controlnet import config_from_json, config_to_json
 from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import flat_paths
 
-DIT = DiTConfig(
-    2,
-    2,
-    16,
-    in_channels=2,
-    out_channels=2,
-    text_embed_dim=4,
-    max_text_seq_length=3,
-    time_embed_dim=8,
-    sample_frames=2,
-    sample_height=4,
-    sample_width=6,
-)
 RELEASED = MSTControlNetConfig(
     audio_layers=2,
     audio_channels=4,
@@ -54,7 +41,7 @@ FEATURES = (1, 5, 2, 4)
 def random_weights() -> dict[str, np.ndarray]:
     """Weights of the released form; the others use a part of them."""
     rng = np.random.default_rng(0)
-    shapes = flat_paths(parameter_shapes(MTV(MTVConfig(DIT, RELEASED))))
+    shapes = flat_paths(parameter_shapes(MTV(MTVConfig(SMALL_DIT, RELEASED))))
     return {path: rng.normal(size=leaf.shape).astype(np.float32) for path, leaf in shapes.items()}
 
 
@@ -68,7 +55,7 @@ def params_of(model: MTV):
 @cache
 def run(**changes):
     """Prediction, and the video tokens before and after the first injection."""
-    model = MTV(MTVConfig(DIT, replace(RELEASED, **changes)))
+    model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, **changes)))
     params = params_of(model)
     keys = jax.random.split(jax.random.key(0), 4)
     audio = {
@@ -100,7 +87,7 @@ def test_the_paper_s_form_runs():
 
 
 def test_paper_has_a_convolution_for_music_only():
-    shapes = [flat_paths(parameter_shapes(MTV(MTVConfig(DIT, replace(RELEASED, **d)))))
+    shapes = [flat_paths(parameter_shapes(MTV(MTVConfig(SMALL_DIT, replace(RELEASED, **d)))))
               for d in ({}, DIFFERENCES)]  # fmt: skip
     gone = set(shapes[0]) - set(shapes[1])
     assert set(shapes[1]) <= set(shapes[0])
@@ -237,7 +224,7 @@ def test_a_shared_context_reaches_its_own_interval_and_scales_nothing():
 
 @pytest.mark.parametrize("off", [ABLATED[:1], ABLATED[1:], ABLATED])
 def test_ablations_are_saved_and_loaded(off, tmp_path):
-    model = MTV(MTVConfig(DIT, replace(RELEASED, **dict.fromkeys(off, False))))
+    model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, **dict.fromkeys(off, False))))
     params = random_params(model, 0)
     save_model(tmp_path / "model", model, params)
     again, loaded = load_model(tmp_path / "model")
@@ -266,4 +253,4 @@ def test_configs_that_cannot_be_are_named():
     with pytest.raises(UserError, match="num_speakers"):
         replace(RELEASED, num_speakers=3)
     with pytest.raises(UserError, match="patch_size_t"):
-        MTVConfig(replace(DIT, patch_size_t=2), RELEASED)
+        MTVConfig(replace(SMALL_DIT, patch_size_t=2), RELEASED)
