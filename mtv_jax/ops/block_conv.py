@@ -1,4 +1,6 @@
-"""3D convolution on a CPU, block by block: what lies between its steps stays small, in cache and in memory.
+"""Convolutions written as a CPU runs them fastest.
+
+3D ones go block by block: what lies between their steps stays small, in cache and in memory.
 
 In bfloat16 a block is a few rows, and products of matrices take the place of a convolution: XLA on a CPU
 widens bfloat16 convolutions to float32, but multiplies bfloat16 matrices by the processor's own instructions,
@@ -7,11 +9,14 @@ XLA's 3D one, which takes 3 to 4 times as long.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mtv_jax.ops.mesh import platform
+from mtv_jax.ops.precision import convolution
 from mtv_jax.typing import Array, Float
 
 _BLOCK_CELLS = 512
@@ -69,6 +74,26 @@ def frame_conv(
         preferred_element_type=jnp.float32,
     )
     return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def strided_conv1d(
+    x: Float[Array, "b n c"],
+    kernel: Float[Array, "k c d"],
+    window_strides: tuple[int],
+    padding: str,
+    **options: Any,
+) -> Float[Array, "b m d"]:
+    """1D convolution with a float32 result, in the form that `flax.linen.Conv` calls.
+
+    In bfloat16 on a CPU one product of the windows, laid side by side, takes the place of XLA's convolution.
+    """
+    if x.dtype != jnp.bfloat16 or padding != "VALID" or platform() != "cpu":
+        return convolution(x, kernel, window_strides, padding, **options)
+    taps, (stride,) = kernel.shape[0], window_strides
+    last = (x.shape[1] - taps) // stride * stride
+    windows = [x[:, tap : tap + last + 1 : stride] for tap in range(taps)]
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    return jnp.matmul(jnp.concatenate(windows, -1), matrix, preferred_element_type=jnp.float32)
 
 
 def _same_conv(x: Array, kernel: Array) -> Array:

@@ -5,9 +5,11 @@ Everything that is said to Orbax is said here. A checkpoint `workdir/checkpoints
 reader is follows from the step, so a run may go on with another number of processes.
 """
 
+import functools
 import logging
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,15 +233,19 @@ def _items(state: TrainState) -> dict[str, Any]:
     return items if state.ema is None else items | {"ema": state.ema}
 
 
+@functools.cache
 def _quiet_orbax() -> None:
-    """Drops Orbax's log records: it logs a traceback of every error that it also raises."""
-    logger = logging.getLogger("absl")
-    if _not_orbax not in logger.filters:
-        logger.addFilter(_not_orbax)
+    """Drops, for the rest of the process, what Orbax's threads print of an error that Orbax also raises.
 
-
-def _not_orbax(record: logging.LogRecord) -> bool:
-    return "orbax" not in record.pathname
+    That is its own log of the traceback, asyncio's log of the writes beside the first one that met a full disk,
+    and the complaint of writes that end when the loop which waited for them is closed.
+    """
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(
+        lambda record: "never retrieved" not in record.getMessage() or not _FULL.search(record.getMessage())
+    )
+    report = sys.unraisablehook
+    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else report(it)
 
 
 def _first_line(error: Exception) -> str:

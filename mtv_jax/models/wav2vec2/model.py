@@ -9,9 +9,14 @@ import numpy as np
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2.config import Wav2Vec2Config
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
+from mtv_jax.ops.block_conv import strided_conv1d
 from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import stack_layers
 from mtv_jax.typing import Array, Float
+
+
+_ROUNDED_CONVOLUTIONS = (1, 2)
+"""Those of the waveform's convolutions whose inputs may be rounded to `dtype`."""
 
 
 def interpolate_frames(x: Float[Array, "b t c"], num_frames: int) -> Float[Array, "b F c"]:
@@ -110,8 +115,8 @@ class Wav2Vec2Block(nn.Module):
 class Wav2Vec2(nn.Module):
     """Waveform to hidden states. `dtype` is that of the inputs of the layers' products; all else is float32.
 
-    So are the convolutions that read the waveform: seven in a row, each rounding its input, would cost more
-    precision than all the layers behind them.
+    Of the seven convolutions that read the waveform only the second and the third, three quarters of their
+    work, take inputs of `dtype`: if all rounded them, it would cost more precision than all layers behind.
     """
 
     config: Wav2Vec2Config
@@ -128,9 +133,12 @@ class Wav2Vec2(nn.Module):
                 stride,
                 "VALID",
                 use_bias=cfg.conv_bias,
-                dtype=jnp.float32,
+                dtype=dtype if i in _ROUNDED_CONVOLUTIONS else jnp.float32,
+                conv_general_dilated=strided_conv1d,
             )
-            for width, kernel, stride in zip(cfg.conv_dim, cfg.conv_kernel, cfg.conv_stride, strict=True)
+            for i, (width, kernel, stride) in enumerate(
+                zip(cfg.conv_dim, cfg.conv_kernel, cfg.conv_stride, strict=True)
+            )
         ]
         if cfg.feat_extract_norm == "group":  # as many groups as channels: over time, each channel alone
             self.conv_norm = [nn.InstanceNorm(epsilon=1e-5, use_fast_variance=False)]
