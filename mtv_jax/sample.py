@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--height", type=int, help="pixels, divisible by 16 (default: the model's)")
     top.add_argument("--width", type=int, help="pixels, divisible by 16 (default: the model's)")
     top.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
+    top.add_argument("--vae-tiling", action="store_true", help="decode in overlapping parts, in less memory")
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
@@ -84,6 +85,7 @@ def main(argv: list[str]) -> None:
         guidance=args.guidance_schedule,
         sampler=args.sampler,
         seed=args.seed,
+        vae_tiling=args.vae_tiling,
     )
     video.save(args.out)
     count, height, width, _ = video.frames.shape

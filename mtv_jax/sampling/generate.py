@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -29,6 +28,7 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.models.vae3d import VAE3D, Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
 CONDITIONS = ("text", *control_tracks(2))
@@ -149,16 +149,18 @@ def _step(
     return sampler_step(denoise, state, step, clean=given.clean)
 
 
-def decode_latents(vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"]) -> np.ndarray:
-    """Latents (scaled) to frames uint8 [b F H W 3]."""
-    return np.asarray(_decode(vae, vae_params, latents))
+def decode_latents(
+    vae: VAE3D, vae_params: Params, latents: Float[Array, "b f h w c"], *, tiled: bool = False
+) -> UInt8[np.ndarray, "b F H W 3"]:
+    """Latents (scaled) to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
+    latents = latents / vae.config.scaling_factor
+    if tiled:
+        return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
+    pieces = decode_stream(vae, vae_params, latents)
+    return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
 
 
-@partial(jax.jit, static_argnums=0)
-def _decode(vae: Any, params: Params, latents: Array) -> Array:
-    return to_bytes(vae.apply(params, latents / vae.config.scaling_factor, method="decode"))
-
-
+@jax.jit
 def to_bytes(video: Float[Array, "b F H W 3"]) -> UInt8[Array, "b F H W 3"]:
     """[-1, 1] to bytes, rounded and clipped."""
     return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

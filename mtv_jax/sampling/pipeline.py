@@ -111,6 +111,7 @@ class Pipeline:
         guidance: GuidanceKind = "constant",
         sampler: SamplerName = "dpm++",
         seed: int = 0,
+        vae_tiling: bool = False,
         progress: bool = True,
     ) -> Video:
         """Makes a video.
@@ -134,6 +135,7 @@ class Pipeline:
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
           seed: the same seed and inputs give the same video.
+          vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
           progress: show it, on stderr.
 
         Returns:
@@ -153,7 +155,7 @@ class Pipeline:
         conditions = self._conditions(prompt, files, demixer, size)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)
-        frames = decode_latents(self.vae, self.vae_params, latents)[0]
+        frames = decode_latents(self.vae, self.vae_params, latents, tiled=vae_tiling)[0]
         sound = None
         if files:
             seconds = float(size.num_frames / size.fps)

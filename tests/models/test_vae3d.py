@@ -82,6 +82,18 @@ def test_decodes_in_tiles_as_diffusers(golden, model, params):
     assert relative(tiled_decode(model, params, golden["wide.latents"]), golden["wide.decoded"]) < 1e-4
 
 
+@pytest.mark.parametrize("size", [(480, 720), (64, 96), (112, 176)])
+def test_aligned_tiles_overlap_by_whole_cells(size):
+    config = VAE3DConfig(sample_height=size[0], sample_width=size[1])
+    tiling = Tiling.aligned(config)
+    for cells, overlap in zip(
+        tiling.cells(config), (tiling.overlap_height, tiling.overlap_width), strict=True
+    ):
+        assert cells * overlap == pytest.approx(round(cells * overlap))
+    if size == (480, 720):
+        assert tiling == Tiling.of(config)
+
+
 def test_refuses_tiles_that_leave_an_edge_smaller_than_a_cell(model, params):
     with pytest.raises(UserError, match="tiles of 32x32 on 56x32 leave one of 32x7 at the edge"):
         tiled_encode(model, params, np.zeros((1, 1, 56, 32, 3), np.float32), Tiling(32, 32))

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from pipelines import MEL
@@ -14,6 +15,8 @@ from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.video import probe, write_image
+from mtv_jax.models.vae3d import Tiling, tiled_decode
+from mtv_jax.sampling.generate import decode_latents, to_bytes
 from mtv_jax.sampling.keyframes import keyframe_latents
 from mtv_jax.typing import TRACKS
 
@@ -122,6 +125,19 @@ def test_keyframes_are_written_into_the_latents(pipe):
     assert np.abs(np.asarray(values)).max() > 0
     with pytest.raises(UserError, match="keyframe 4.*same four"):
         keyframe_latents({3: picture, 4: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
+
+
+def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):
+    latents = jax.random.normal(jax.random.key(0), (1, 3, 4, 8, pipe.vae.config.latent_channels))
+    unscaled = latents / pipe.vae.config.scaling_factor
+    whole = to_bytes(pipe.vae.apply(pipe.vae_params, unscaled, method="decode"))
+    tiling = Tiling.aligned(pipe.vae.config)
+    parts = to_bytes(tiled_decode(pipe.vae, pipe.vae_params, unscaled, tiling))
+    decoded = decode_latents(pipe.vae, pipe.vae_params, latents)
+    np.testing.assert_allclose(decoded.astype(int), np.asarray(whole, int), atol=1)  # a rounding's tie
+    np.testing.assert_array_equal(decode_latents(pipe.vae, pipe.vae_params, latents, tiled=True), parts)
+    assert parts.shape == decoded.shape == (1, 9, 32, 64, 3)
+    assert np.abs(decoded.astype(int) - np.asarray(parts, int)).max() > 1
 
 
 def test_saved_file_plays_in_step(pipe, sounds, tmp_path):

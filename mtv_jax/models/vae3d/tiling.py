@@ -4,8 +4,9 @@ Source: diffusers AutoencoderKLCogVideoX.tiled_encode, tiled_decode. A tile has 
 its own, so the result is close to, but not the same as, that without tiles.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,18 @@ class Tiling:
     def of(cls, config: VAE3DConfig) -> "Tiling":
         """diffusers' default: tiles of half the training height and width."""
         return cls(config.sample_height // 2, config.sample_width // 2)
+
+    @classmethod
+    def aligned(cls, config: VAE3DConfig) -> "Tiling":
+        """As `of`, its overlaps widened to whole latent cells: else the picture gets another size, in diffusers
+        as here. At the sizes of CogVideoX they are whole already."""
+        tiling = cls.of(config)
+        height, width = tiling.cells(config)
+        return replace(
+            tiling,
+            overlap_height=math.ceil(height * tiling.overlap_height) / height,
+            overlap_width=math.ceil(width * tiling.overlap_width) / width,
+        )
 
     def cells(self, config: VAE3DConfig) -> tuple[int, int]:
         """Height and width of a tile in latent cells."""

@@ -14,7 +14,6 @@ from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import stack_layers
 from mtv_jax.typing import Array, Float
 
-
 _ROUNDED_CONVOLUTIONS = (1, 2)
 """Those of the waveform's convolutions whose inputs may be rounded to `dtype`."""
 
