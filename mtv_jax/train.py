@@ -24,6 +24,9 @@ from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config
+from mtv_jax.planning.chips import peak_flops
+from mtv_jax.planning.flops import ClipSize, num_tokens
+from mtv_jax.planning.plans import training_work
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.distributed import join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
@@ -32,6 +35,7 @@ from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.init import initial_params_of
 from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
+from mtv_jax.training.metrics import Throughput
 from mtv_jax.training.tasks import DenoiserLossConfig, Task, VAELossConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.folder import pipeline_folder, read_defaults
@@ -99,6 +103,20 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
         identity,
         make_sample_fn(config, model, task, shards),
         initial,
+        throughput_of(config, model, shards),
+    )
+
+
+def throughput_of(config: TrainConfig, model: Any, shards: ShardSet) -> Throughput | None:
+    """What a step of a denoiser gets done; of an autoencoder nothing is counted."""
+    if config.task == "vae":
+        return None
+    size = ClipSize(*shards.read(0).arrays["latents_mean"].shape[:3])
+    peak = peak_flops(jax.devices()[0].device_kind)
+    return Throughput(
+        config.data.batch_size * num_tokens(model, size),
+        training_work(config, model, size).needed,
+        peak and peak * make_mesh(config.mesh).size,
     )
 
 

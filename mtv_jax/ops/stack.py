@@ -7,14 +7,23 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 _STACK = "blocks"
 """What every network calls its stack of equal layers."""
+
+_LAYER_INPUT = "layer_input"
 
 REMAT_POLICIES = {
     "none": None,
     "block": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[_LAYER_INPUT],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
 }
 
 
@@ -25,7 +34,8 @@ def stack_layers(
 
     Use it in `setup`, and call the result by `run_stack`. Scanned, the parameters of all layers are
     stacked on axis 0 under the name the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is
-    `none`, `block` (keep only the layer's input) or `dots` (keep the outputs of products with weights).
+    `none`, `block` (keep only the layer's input), `offload` (the same, in the memory of the host; the layer
+    must pass its carry through `layer_input`) or `dots` (keep the outputs of products with weights).
     """
     if remat != "none":
         block = nn.remat(block, prevent_cse=not scan, policy=REMAT_POLICIES[remat])
@@ -38,6 +48,11 @@ def stack_layers(
             length=length,
         )
     return lambda *args, **kwargs: [block(*args, **kwargs) for _ in range(length)]
+
+
+def layer_input(carry: Any) -> Any:
+    """`carry`, marked as what `remat="offload"` keeps on the host."""
+    return jax.tree.map(lambda x: checkpoint_name(x, _LAYER_INPUT), carry)
 
 
 def run_stack(stack: Any, carry: Any, *broadcast: Any) -> Any:

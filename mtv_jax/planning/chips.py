@@ -41,6 +41,30 @@ CHIPS = {
 }
 
 
+_DEVICE_KINDS = {
+    "TPU v4": "v4",
+    "TPU v5 lite": "v5e",
+    "TPU v5e": "v5e",
+    "TPU v5": "v5p",
+    "TPU v5p": "v5p",
+    "TPU v6 lite": "v6e",
+    "TPU v6e": "v6e",
+    "TPU7x": "tpu7x",
+}
+"""What JAX calls a device -> its chip."""
+_GPU_FLOPS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12, "L40S": 362e12, "L4": 121e12}
+"""Peak bfloat16 operations a second without sparsity, by a word of the device's name (NVIDIA's data sheets)."""
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """Peak bfloat16 operations a second of what JAX calls one device; None if it is not known."""
+    if device_kind in _DEVICE_KINDS:
+        chip = CHIPS[_DEVICE_KINDS[device_kind]]
+        return chip.flops / chip.devices
+    words = set(re.split(r"[\s-]+", device_kind))
+    return next((flops for name, flops in _GPU_FLOPS.items() if name in words), None)
+
+
 @dataclass(frozen=True)
 class Topology:
     """Devices to compile for. `chip` is None on a CPU, of which no figures are known."""

@@ -68,6 +68,12 @@ def forward_flops(model: Any, size: ClipSize) -> ForwardFlops:
     return ForwardFlops(kernels, _attention(dit, control, size))
 
 
+def num_tokens(model: Any, size: ClipSize) -> int:
+    """Tokens of video and text that the transformer works on for one clip."""
+    dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
+    return _tokens(dit, size) + dit.max_text_seq_length
+
+
 def _tokens(dit: DiTConfig, size: ClipSize) -> int:
     return size.latent_frames * size.latent_height * size.latent_width // dit.patch_size**2
 

@@ -34,12 +34,16 @@ def training_plan(config: TrainConfig, topology: Topology) -> Plan:
     size = clip_size(model)
     batch = _batch(model, size, config.data.batch_size)
     program = programs.train_step(task, config.optimizer, batch, mesh, config.accumulate)
-    flops = forward_flops(model, size)
-    needed, run = flops.training(
+    work = training_work(config, model, size)
+    return Plan("train step", topology, dict(mesh.shape), program, work, config.num_steps)
+
+
+def training_work(config: TrainConfig, model: Any, size: ClipSize) -> Work:
+    """Operations of a training step of `model` on a global batch of clips."""
+    needed, run = forward_flops(model, size).training(
         is_trainable(config.optimizer), recomputes=config.model.remat in ("block", "offload")
     )
-    work = Work(needed * config.data.batch_size, run * config.data.batch_size)
-    return Plan("train step", topology, dict(mesh.shape), program, work, config.num_steps)
+    return Work(needed * config.data.batch_size, run * config.data.batch_size)
 
 
 def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[Plan]:

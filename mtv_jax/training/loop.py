@@ -26,7 +26,7 @@ from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, steps
 from mtv_jax.training.checkpoint import Checkpoints, DamagedError
 from mtv_jax.training.configs import TrainConfig, differences
-from mtv_jax.training.metrics import MetricsLog
+from mtv_jax.training.metrics import MetricsLog, Throughput
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
@@ -56,6 +56,7 @@ class Job:
       sample: makes the sample videos, or None.
       initial_params: gives the parameters that a new run starts from, placed on the mesh; those it leaves out
         are drawn at random. A run that is resumed does not call it.
+      throughput: what a step gets done, for its speed in the log; None leaves it out.
     """
 
     config: TrainConfig
@@ -65,6 +66,7 @@ class Job:
     identity: Mapping[str, Any]
     sample: SampleFunction | None = None
     initial_params: Callable[[Mesh], Params] | None = None
+    throughput: Throughput | None = None
 
 
 def fit(job: Job) -> TrainState:
@@ -186,7 +188,7 @@ class _Run:
     def until_done(self, state: TrainState, start: int) -> TrainState:
         """The steps after `start`. While the device works on one, the host reports on the one before."""
         config = self.job.config
-        reporter = _Reporter(self.log, self.checkpoints, config.num_steps, start)
+        reporter = _Reporter(self.log, self.checkpoints, config.num_steps, start, self.job.throughput)
         _say("compiling the step")
         for step in range(start + 1, config.num_steps + 1):
             begun = time.monotonic()
@@ -228,8 +230,16 @@ class _Run:
 class _Reporter:
     """Writes down a step when the next one is under way, so that the device never waits for the host."""
 
-    def __init__(self, log: MetricsLog, checkpoints: Checkpoints, num_steps: int, start: int):
+    def __init__(
+        self,
+        log: MetricsLog,
+        checkpoints: Checkpoints,
+        num_steps: int,
+        start: int,
+        throughput: Throughput | None,
+    ):
         self._log, self._checkpoints, self._num_steps, self._start = log, checkpoints, num_steps, start
+        self._throughput = throughput
         self._pending: tuple[int, Any, float, float] | None = None
         self._finished = 0.0
         self._last_line = -math.inf
@@ -256,7 +266,8 @@ class _Reporter:
                 raise NonFiniteError(
                     f"step {step}: {name} is {values[name]}; stopped; {self._checkpoints.describe_last()}"
                 )
-        self._log.scalars(step, values | {"step_time": seconds, "data_wait": wait})
+        speed = self._throughput.of(seconds) if self._throughput and step > self._start + 1 else {}
+        self._log.scalars(step, values | speed | {"step_time": seconds, "data_wait": wait})
         self._show(step, values["loss"], seconds, now)
 
     def _show(self, step: int, loss: float, seconds: float, now: float) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,26 @@ Summary = summary_pb2.Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 METRICS_FILE = "metrics.jsonl"
 _PANEL_SECONDS_BETWEEN_FLUSHES = 20
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a step gets done, for its speed.
+
+    Attributes:
+      tokens: of video and text in the global batch.
+      flops: operations that the step's mathematics needs, without what is computed twice to save memory.
+      peak_flops: of all devices together, a second; None if not known.
+    """
+
+    tokens: int
+    flops: float
+    peak_flops: float | None
+
+    def of(self, seconds: float) -> dict[str, float]:
+        """`tokens_per_second` and, where the peak is known, `mfu`: the part of it that was put to use."""
+        values = {"tokens_per_second": self.tokens / seconds}
+        return values | ({"mfu": self.flops / seconds / self.peak_flops} if self.peak_flops else {})
 
 
 class MetricsLog:

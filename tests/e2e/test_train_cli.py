@@ -60,7 +60,10 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
             ("--config", "configs/tiny.py", "--config.model.name=vae3d"),
             "the task 'denoiser' trains mtv or dit",
         ),
-        (("--config", "configs/tiny.py", "--config.model.remat=all"), "must be one of none, block, dots"),
+        (
+            ("--config", "configs/tiny.py", "--config.model.remat=all"),
+            "must be one of none, block, dots, offload",
+        ),
         ((*VAE, "--config.sample.num=0"), "must be at least 1"),
         ((*VAE, "--config.optimizer.lr_factors=('.*', 0.1)"), "not a pair"),
     ],

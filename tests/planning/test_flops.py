@@ -6,6 +6,7 @@ import pytest
 
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import ClipSize, forward_flops
 
 FULL = ClipSize(13, 60, 90)
@@ -44,3 +45,20 @@ def test_what_is_frozen_needs_no_gradient_of_its_own():
     assert everything == pytest.approx(3 * flops.total)
     assert nothing == pytest.approx(2 * flops.total + flops.attention)
     assert flops.training(lambda path: True, recomputes=True)[1] == pytest.approx(4 * flops.total)
+
+
+@pytest.mark.parametrize(
+    ("kind", "peak"),
+    [
+        ("TPU v5 lite", 197e12),
+        ("TPU v5", 459e12),
+        ("TPU v6 lite", 918e12),
+        ("TPU7x", 1153.5e12),  # JAX sees two devices a chip
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA L4", 121e12),
+        ("cpu", None),
+    ],
+)
+def test_the_peak_of_devices_by_the_names_jax_gives_them(kind, peak):
+    assert peak_flops(kind) == peak

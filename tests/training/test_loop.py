@@ -1,5 +1,6 @@
 """The loop: what it leaves behind, how it resumes, how it stops."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.training import steps
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.loop import NonFiniteError, fit
-from mtv_jax.training.metrics import read_metrics
+from mtv_jax.training.metrics import Throughput, read_metrics
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.tasks import Task
 
@@ -31,6 +32,17 @@ def test_a_run_learns_and_leaves_one_line_a_step(make_job, capsys):
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
     assert int(state.step) == 60
     assert re.search(r"step 60/60 loss \S+ \S+ s/step eta 0:00", capsys.readouterr().err)
+
+
+def test_speed_is_logged_from_the_second_step_on(make_job):
+    job = dataclasses.replace(make_job(num_steps=3), throughput=Throughput(100, 5e6, 1e9))
+    fit(job)
+    first, *later = read_metrics(job.workdir)
+    assert "mfu" not in first  # its time holds the compilation
+    for line in later:
+        assert line["tokens_per_second"] == pytest.approx(100 / line["step_time"])
+        assert line["mfu"] == pytest.approx(5e6 / line["step_time"] / 1e9)
+    assert "mfu" not in Throughput(100, 5e6, None).of(1.0)
 
 
 def test_the_last_checkpoints_are_kept_and_hold_the_average(make_job):

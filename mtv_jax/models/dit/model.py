@@ -16,7 +16,7 @@ from mtv_jax.ops.attention import attention, merge_heads, split_heads
 from mtv_jax.ops.mesh import constrain_batch, constrain_tokens
 from mtv_jax.ops.precision import dense, layer_norm, modulate
 from mtv_jax.ops.rope import Rope, apply_rope
-from mtv_jax.ops.stack import run_stack, stack_layers
+from mtv_jax.ops.stack import layer_input, run_stack, stack_layers
 from mtv_jax.typing import Array, Float
 
 Control = Mapping[str, Array]
@@ -106,7 +106,7 @@ class DiTBlock(nn.Module):
     @nn.compact
     def __call__(self, carry, time, clean, rope: Rope | None, control: Control | None):
         """`carry` is (text tokens, video tokens); the form `nn.scan` wants."""
-        text, video = carry
+        text, video = layer_input(carry)
         cfg, dtype = self.config, self.dtype
         attn = JointAttention(cfg, dtype, name="attn1")
         norm_text, norm_video, text_gate, gate = AdaLayerNormZero(cfg, dtype, name="norm1")(
