@@ -21,6 +21,8 @@ from mtv_jax.typing import Array, Key, Params
 Metrics = dict[str, Array]
 StepFunction = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
+_ROUNDING, _DRAWS = 2**32 - 1, 2**32 - 2
+"""Numbers of keys that no part of a batch has."""
 
 InitFunction = Callable[..., TrainState]
 """`(given=None) -> state`; `given` are parameters, all or some."""
@@ -54,14 +56,14 @@ def make_step(
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
+        rows = jax.tree.leaves(batch)[0].shape[0]
+        batch = batch | task.draw(jax.random.fold_in(key, _DRAWS), rows)
         loss, metrics, grads = _accumulated(task, state, batch, key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            # A number that no part of a batch has.
-            rounding = jax.random.fold_in(key, 2**32 - 1)
-            ema = optim.update_average(ema, params, config.ema_decay, rounding)
+            ema = optim.update_average(ema, params, config.ema_decay, jax.random.fold_in(key, _ROUNDING))
         metrics |= {
             "loss": loss,
             "grad_norm": optax.tree.norm(grads),

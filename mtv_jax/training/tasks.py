@@ -19,6 +19,10 @@ NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
 Metrics = dict[str, Array]
 
 
+def _draw_nothing(_key: Key, _rows: int) -> dict[str, Array]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Task:
     """A model with its loss.
@@ -27,11 +31,14 @@ class Task:
       init: `(key, batch) -> params`; of the batch only shapes and dtypes are used, so it may be abstract.
       loss: `(params, batch, key) -> (loss, metrics)`, scalars; pure.
       keys: record arrays a batch must have.
+      draw: `(key, rows) -> arrays [rows ...]` that the step adds to the global batch: what is random over all
+        of it, even where it goes through in parts.
     """
 
     init: Callable[[Key, Any], Params]
     loss: Callable[[Params, Any, Key], tuple[Array, Metrics]]
     keys: tuple[str, ...] = ()
+    draw: Callable[[Key, int], dict[str, Array]] = _draw_nothing
 
 
 @dataclass(frozen=True)
@@ -141,10 +148,10 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
         return model.init(key, latents, jnp.zeros(latents.shape[0]), zeros["text"], audio)
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
-        posterior, noise, time, drop, mask = jax.random.split(key, 5)
+        posterior, noise, drop, mask = jax.random.split(key, 4)
         x0 = scale * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
         noise = jax.random.normal(noise, x0.shape)
-        t = stratified_timesteps(time, x0.shape[0], config.schedule.num_train_timesteps)
+        t = batch["timesteps"]
         clean = None
         if any(config.keyframes.probabilities()):
             clean = draw_clean_mask(mask, x0.shape[0], x0.shape[1], config.keyframes)
@@ -155,7 +162,10 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
         losses = denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind=config.kind)
         return jnp.mean(losses), {}
 
-    return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks))
+    def draw(key: Key, rows: int) -> dict[str, Array]:
+        return {"timesteps": stratified_timesteps(key, rows, config.schedule.num_train_timesteps)}
+
+    return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks), draw)
 
 
 def drop_conditions(

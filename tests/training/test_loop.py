@@ -183,6 +183,22 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts, whole)
 
 
+def test_what_is_drawn_over_the_whole_batch_is_not_drawn_again_by_its_parts():
+    params = {"params": {"w": jnp.ones(())}}
+
+    def loss(params, batch, _key):
+        return params["params"]["w"] * jnp.mean(batch["drawn"]), {}
+
+    def draw(_key, rows):
+        return {"drawn": jnp.arange(rows, dtype=jnp.float32)}
+
+    task = Task(lambda key, batch: params, loss, draw=draw)
+    config, batch = OptimizerConfig(ema_decay=0), {"x": jnp.zeros((8, 3))}
+    state = steps.make_init(task, config, 5, 0, batch)()
+    _, metrics = jax.jit(steps.make_step(task, config, 5, 0, accumulate=4))(state, batch)
+    assert float(metrics["loss"]) == pytest.approx(3.5)  # of 0 to 7; parts of their own would have 0 and 1
+
+
 def test_averages_and_moments_in_bfloat16_are_saved_and_resumed(make_job, tmp_path):
     low = {"ema_decay": 0.5, "ema_dtype": "bfloat16", "moment_dtype": "bfloat16"}
     whole = make_job(num_steps=8, optimizer=low, workdir=tmp_path / "whole")

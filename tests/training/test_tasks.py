@@ -118,9 +118,9 @@ def batch():
 def test_the_denoiser_sees_scaled_noised_latents_and_pays_for_the_velocity():
     config = DenoiserLossConfig(scaling_factor=0.5, kind="mse")
     task = denoiser_task(Spy(), config)
-    given = batch()
+    given = batch() | task.draw(KEY, 64)
     given["latents_logvar"][:] = -60
-    params = task.init(KEY, given)
+    params = task.init(KEY, batch())
     Spy.seen.clear()
     loss, _ = task.loss(params, given, KEY)
     latents, timesteps, _, audio, clean = Spy.seen[0]
@@ -141,7 +141,7 @@ def test_a_denoiser_without_sound_and_keyframes():
     task = denoiser_task(Spy(), config, with_audio=False)
     params = task.init(KEY, batch())
     Spy.seen.clear()
-    task.loss(params, batch(), KEY)
+    task.loss(params, batch() | task.draw(KEY, 64), KEY)
     _, _, _, audio, clean = Spy.seen[0]
     assert audio is None
     np.testing.assert_array_equal(clean, np.array([[True, False, False]] * 64))
