@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import make_dataset
@@ -29,7 +30,7 @@ from mtv_jax.planning.flops import ClipSize, num_tokens
 from mtv_jax.planning.plans import training_work
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.distributed import join_processes
-from mtv_jax.sharding.mesh import check_batch_size, make_mesh
+from mtv_jax.sharding.mesh import check_batch_size, make_mesh, replicated
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.export import encoders_folder, export, has_encoders
@@ -158,9 +159,9 @@ def with_latent_scale(config: TrainConfig) -> TrainConfig:
 def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
     """What the loop calls for sample videos, or None if the config asks for none.
 
-    Nor are any made by many processes: the encoders and the noise are arrays of one, the weights of all.
+    Every process makes all of them, on the weights that they share, and the loop writes the first one's.
     """
-    if not config.sample.every or jax.process_count() > 1:
+    if not config.sample.every:
         return None
     if config.task == "vae":
         return _reconstructions(config, model, shards)
@@ -180,7 +181,7 @@ def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> Sampl
         return to_bytes(decoded)
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        decoded = np.asarray(reconstruct(params, clips))
+        decoded = multihost_utils.process_allgather(reconstruct(params, clips), tiled=True)
         return np.concatenate([clips, decoded], axis=2), fps
 
     return sample
@@ -192,7 +193,8 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
     vae, vae_params = load_model(encoders_folder(config) / "vae")
     count = min(config.sample.num, len(shards))
     data = replace(config.data, batch_size=count).pipeline(task.keys, config.seed)
-    batch = next(iter(make_dataset(shards, replace(data, shuffle=False, repeat=False))))
+    data = replace(data, shuffle=False, repeat=False)
+    batch = next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
     schedule = Schedule.create(config.loss.schedule)
     known = vae.config.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
     conditions = {
@@ -202,13 +204,16 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
         SamplerConfig(num_steps=config.sample.num_inference_steps),
         guidance_scale=config.sample.guidance_scale,
     )
-    clips = decode_latents(vae, vae_params, known)
+    clips, mesh = decode_latents(vae, vae_params, known), make_mesh(config.mesh)
     fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         noise_key, key = jax.random.split(jax.random.key(config.seed))
         noise = jax.random.normal(noise_key, known.shape)
-        latents = generate(model, params, conditions, noise, key, schedule, how)
+        given, noise, key = jax.device_put((conditions, noise, key), replicated(mesh))
+        with jax.set_mesh(mesh):
+            latents = generate(model, params, given, noise, key, schedule, how)
+        latents = jnp.asarray(multihost_utils.process_allgather(latents, tiled=True))
         return np.concatenate([clips, decode_latents(vae, vae_params, latents)], axis=2), fps
 
     return sample

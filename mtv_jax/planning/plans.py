@@ -11,6 +11,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
 from mtv_jax.planning import programs
 from mtv_jax.planning.chips import Topology
 from mtv_jax.planning.flops import ClipSize, forward_flops
@@ -58,11 +59,11 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[
     )
     flops = BRANCHES * forward_flops(model, size).total
     vae = make_model("vae3d", make_config("vae3d", "cogvideox_5b"), dtype=dtype)
-    decoder = programs.decode(vae, size, mesh, dtype=dtype)
-    shape = dict(mesh.shape)
+    decoder = programs.decode_chunk(vae, size, mesh, dtype=dtype)
+    shape, chunks = dict(mesh.shape), len(chunk_lengths(size.latent_frames, DECODE_CHUNK))
     return [
         Plan("denoise step", topology, shape, step, Work(flops, flops), steps),
-        Plan("decoder", topology, shape, decoder, None),
+        Plan("decoder, its largest chunk", topology, shape, decoder, None, chunks),
     ]
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -16,6 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.vae3d import streaming
+from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning.flops import ClipSize
 from mtv_jax.planning.hlo import Collective, collectives
@@ -96,15 +97,19 @@ def denoise_step(
         return _compile(lambda: run.lower(params, *placed, audio or None), mesh, kinds)
 
 
-def decode(vae: nn.Module, size: ClipSize, mesh: Mesh, *, dtype: Any) -> Program:
-    """The decoder on the latents of one clip, rows of the picture split over all devices."""
+def decode_chunk(vae: Any, size: ClipSize, mesh: Mesh, *, dtype: Any) -> Program:
+    """The decoder on the first latents of a clip, the most that it takes at once; each device does all of it."""
     params = _parameters(vae, mesh, dtype)
-    config: Any = getattr(vae, "config")  # noqa: B009 - see above
-    shape = (1, size.latent_frames, size.latent_height, size.latent_width, config.latent_channels)
+    frames = chunk_lengths(size.latent_frames, DECODE_CHUNK)[0]
+    shape = (1, frames, size.latent_height, size.latent_width, vae.config.latent_channels)
     latents = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    run = jax.jit(partial(vae.apply, method="decode"))
+    alone = chunk_starts_alone(0, frames, True)
     with _told("decoder", mesh):
-        return _compile(lambda: run.lower(params, latents), mesh, {"parameters": params, "inputs": latents})
+        return _compile(
+            lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone),
+            mesh,
+            {"parameters": params, "inputs": latents},
+        )
 
 
 def _compile(lower: Any, mesh: Mesh, kinds: dict[str, Any], *, donated: bool = False) -> Program:

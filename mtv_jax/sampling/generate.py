@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -28,7 +29,7 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
-from mtv_jax.models.vae3d import VAE3D, Tiling, decode_stream, tiled_decode
+from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
 CONDITIONS = ("text", *control_tracks(2))
@@ -150,7 +151,7 @@ def _step(
 
 
 def decode_latents(
-    vae: VAE3D, vae_params: Params, latents: Float[Array, "b f h w c"], *, tiled: bool = False
+    vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"], *, tiled: bool = False
 ) -> UInt8[np.ndarray, "b F H W 3"]:
     """Latents (scaled) to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
     latents = latents / vae.config.scaling_factor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import jax
 
@@ -34,7 +35,7 @@ def decode_stream(
     for index, length in enumerate(chunk_lengths(latents.shape[1], frames_per_chunk)):
         alone = chunk_starts_alone(index, length, lone_first)
         chunk = latents[:, start : start + length]
-        video, cache = _decode_chunk(model, params, chunk, cache, alone)
+        video, cache = decode_chunk(model, params, chunk, cache, alone)
         yield video
         start += length
 
@@ -64,7 +65,8 @@ def encode_pieces(
 
 
 @partial(jax.jit, static_argnames=("model", "lone_first"), donate_argnames="cache")
-def _decode_chunk(model: VAE3D, params: Params, latents: Array, cache: Cache | None, lone_first: bool):
+def decode_chunk(model: VAE3D, params: Params, latents: Array, cache: Cache | None, lone_first: bool) -> Any:
+    """Video of one chunk of `decode_stream` and the cache for the next; that of the one before is donated."""
     return model.apply(params, latents, cache, lone_first, method="decode_chunk")
 
 
