@@ -123,20 +123,29 @@ def _tiled(
     keep = [n - b for n, b in zip(out_size, blend, strict=True)]
     if min(stride) < 1:
         raise UserError(f"tile of {tiling.height}x{tiling.width}: too small to overlap; make it larger")
-    rows, above = [], []
+    rows: list[Array] = []
+    above: list[Array] = []
     for top in range(0, x.shape[2], stride[0]):
-        row: list[Array] = []
-        for left in range(0, x.shape[3], stride[1]):
+        kept, below, left_edge = [], [], None
+        for number, left in enumerate(range(0, x.shape[3], stride[1])):
             # Tiles do not wait for each other by themselves, and two at once take twice the memory.
             tile = jax.block_until_ready(run(x[:, :, top : top + size[0], left : left + size[1]]))
             if above:
-                tile = _blend(above[len(row)], tile, blend[0], axis=2)
-            if row:
-                tile = _blend(row[-1], tile, blend[1], axis=3)
-            row.append(tile)
-        rows.append(jnp.concatenate([tile[:, :, : keep[0], : keep[1]] for tile in row], axis=3))
-        above = row
+                tile = _blend(above[number], tile, blend[0], axis=2)
+            if left_edge is not None:
+                tile = _blend(left_edge, tile, blend[1], axis=3)
+            # Of a tile no more is held than what is its own, and what its neighbours fade in from.
+            below.append(_last(tile, blend[0], axis=2))
+            left_edge = _last(tile, blend[1], axis=3)
+            kept.append(tile[:, :, : keep[0], : keep[1]])
+        rows.append(jnp.concatenate(kept, axis=3))
+        above = below
     return jnp.concatenate(rows, axis=2)
+
+
+def _last(x: Array, count: int, axis: int) -> Array:
+    """The last `count` lines of an axis, or all if there are fewer."""
+    return jax.lax.slice_in_dim(x, max(x.shape[axis] - count, 0), x.shape[axis], axis=axis)
 
 
 def _blend(before: Array, tile: Array, extent: int, axis: int) -> Array:
@@ -147,6 +156,6 @@ def _blend(before: Array, tile: Array, extent: int, axis: int) -> Array:
     shape = [1] * tile.ndim
     shape[axis] = extent
     weight = (jnp.arange(extent) / extent).reshape(shape)
-    last = jnp.split(before, [before.shape[axis] - extent], axis)[1]
+    last = _last(before, extent, axis)
     head, rest = jnp.split(tile, [extent], axis)
     return jnp.concatenate([last * (1 - weight) + head * weight, rest], axis)
