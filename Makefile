@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 DEMO ?= runs/demo
+WORKERS ?= 2
 
 .PHONY: help setup setup-dev demo stages test test-all check lint bench clean
 .DEFAULT_GOAL := help
@@ -61,11 +62,11 @@ stages: setup  ## the five stages at tiny size on the synthetic theatre (at most
 	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
 
 test: setup  ## the tests (at most 10 minutes on two cores)
-	$(RUN) pytest
+	$(RUN) pytest -n $(WORKERS) --dist loadfile
 
 test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[parity]'
-	$(RUN) pytest -m ''
+	$(RUN) pytest -m '' -n $(WORKERS) --dist loadfile
 
 lint: setup-dev  ## ruff, pyright and the import contract
 	$(BIN)/ruff check .
