@@ -124,12 +124,13 @@ def throughput_of(config: TrainConfig, model: Any, shards: ShardSet) -> Throughp
 def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
     """The config with `data.dir` "bundled" replaced: shards of the clip that comes with the package.
 
-    They are made in the workdir, by the encoders of the preset `tiny`, unless they are there already.
+    They are made in the workdir, by the encoders of the preset `tiny`, unless they are there already; of many
+    processes the first one makes them.
     """
     if config.data.dir != BUNDLED:
         return config
     folder, frames_only = workdir / "shards", config.task == "vae"
-    if not (folder / "manifest.json").exists():
+    if jax.process_index() == 0 and not (folder / "manifest.json").exists():
         from mtv_jax.curation.build import BuildConfig, build_shards
         from mtv_jax.curation.encoders import Encoders
 
@@ -138,6 +139,7 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
         size = size.replace(num_frames=5) if frames_only else size
         encoders = None if frames_only else Encoders.from_pretrained("tiny")
         build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))
+    multihost_utils.sync_global_devices("bundled data")
     return replace(config, data=replace(config.data, dir=str(folder)))
 
 

@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import write_shards
+from mtv_jax.io.video import read_video
+from mtv_jax.weights.folder import PipelineDefaults
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (
@@ -29,6 +33,8 @@ CONFIG = (
     "--config.model.overrides={'dit': {'num_layers': 1, 'num_attention_heads': 2, 'attention_head_dim': 16, "
     "'max_text_seq_length': 4}, 'controlnet': {'interaction_blocks': 1}}",
 )
+
+SAMPLES = ("--config.sample.every=6", "--config.sample.num=1", "--config.sample.num_inference_steps=2")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,8 @@ def shards(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("shards")
     write_shards(folder, [record(i) for i in range(24)], kind="latents")
+    size = PipelineDefaults(num_frames=5, fps=Fraction(8), height=16, width=16)
+    Encoders.from_pretrained("tiny").save(folder / "encoders", size)
     return folder
 
 
@@ -95,15 +103,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_saved_by_two_restored_by_one_and_back_gives_the_losses_of_one(shards, cache, tmp_path):
-    data = f"--config.data.dir={shards}"
-    run(cache, 1, [data, "--workdir", str(tmp_path / "one"), "--config.num_steps=6"])
+def test_saved_by_two_restored_by_one_and_back_gives_the_losses_and_samples_of_one(shards, cache, tmp_path):
+    arguments = [f"--config.data.dir={shards}", *SAMPLES]
+    run(cache, 1, [*arguments, "--workdir", str(tmp_path / "one"), "--config.num_steps=6"])
     for processes, steps in ((2, 2), (1, 4), (2, 6)):
-        run(cache, processes, [data, "--workdir", str(tmp_path / "two"), f"--config.num_steps={steps}"])
+        run(cache, processes, [*arguments, "--workdir", str(tmp_path / "two"), f"--config.num_steps={steps}"])
     one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
     assert [line["step"] for line in two] == list(range(1, 7))
     for name in ("loss", "grad_norm"):
         np.testing.assert_allclose([x[name] for x in two], [x[name] for x in one], rtol=1e-5)
+    samples = [read_video(tmp_path / run / "samples" / "step_000006_sample.mp4")[0] for run in ("one", "two")]
+    np.testing.assert_allclose(*(x.astype(int) for x in samples), atol=3)
 
 
 @pytest.mark.slow
