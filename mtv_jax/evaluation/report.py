@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.evaluation.av_align import NAME, Alignment, av_align
+from mtv_jax.evaluation.statistics import bootstrap
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import sha256
 from mtv_jax.io.progress import progress
-
-_RESAMPLES = 2000
 
 
 def alignment_report(
@@ -31,18 +30,9 @@ def alignment_report(
     summary = {
         "metric": NAME,
         "mean": float(np.mean(scores)) if scores else None,
-        "interval_95": _bootstrap(scores),
+        "interval_95": bootstrap(scores),
         "videos": len(scores),
         "without_events": empty,
         "failed": len(rows) - len(scores),
     }
     return {"summary": summary, "rows": rows, "python": platform.python_version()}
-
-
-def _bootstrap(scores: Sequence[float]) -> list[float] | None:
-    """95 % interval of the mean over videos (percentile bootstrap, fixed seed); None for fewer than two."""
-    if len(scores) < 2:
-        return None
-    picks = np.random.default_rng(0).integers(len(scores), size=(_RESAMPLES, len(scores)))
-    means = np.asarray(scores)[picks].mean(axis=1)
-    return [float(q) for q in np.quantile(means, [0.025, 0.975])]
