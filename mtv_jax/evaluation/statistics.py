@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+Series = Sequence[float] | np.ndarray
+
 _RESAMPLES = 2000
 
 
@@ -20,7 +22,7 @@ def bootstrap_of(figure: Callable[[np.ndarray], float], count: int) -> list[floa
     return [float(q) for q in np.quantile([figure(row) for row in picks], [0.025, 0.975])]
 
 
-def correlation(a: Sequence[float], b: Sequence[float]) -> float:
+def correlation(a: Series, b: Series) -> float:
     """Pearson's; 0 where one of them does not vary, since then nothing follows anything."""
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     x, y = x - x.mean(), y - y.mean()
@@ -28,12 +30,12 @@ def correlation(a: Sequence[float], b: Sequence[float]) -> float:
     return float(x @ y / scale) if scale > 1e-9 else 0.0
 
 
-def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+def rank_correlation(a: Series, b: Series) -> float:
     """Spearman's; ties get the mean of their ranks."""
     return correlation(_ranks(a), _ranks(b))
 
 
-def lagged_correlation(a: Sequence[float], b: Sequence[float], lag: int) -> float:
+def lagged_correlation(a: Series, b: Series, lag: int) -> float:
     """Correlation of a[i + lag] with b[i], where both are there."""
     a, b = (a[lag:], b[: len(b) - lag]) if lag >= 0 else (a[:lag], b[-lag:])
     return correlation(a, b)
@@ -44,7 +46,7 @@ def f1_score(pairs: int, found: int, true: int) -> float:
     return 2 * pairs / (found + true) if found + true else 1.0
 
 
-def _ranks(values: Sequence[float]) -> np.ndarray:
+def _ranks(values: Series) -> np.ndarray:
     x = np.asarray(values, np.float64)
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)

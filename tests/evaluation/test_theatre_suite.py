@@ -1,0 +1,73 @@
+"""The suite of figures: all met by the theatre itself, none by clips that do not listen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip, render_frames
+from mtv_jax.data.theatre.sounds import Performance
+from mtv_jax.evaluation.theatre_readers import fit_readers
+from mtv_jax.evaluation.theatre_suite import figures, see, variants
+
+
+def perfect(case):
+    """What the theatre shows for the tracks and the text of a case."""
+    plan = case.text.plan
+    if plan.prop:
+        struck = case.effects.plan.prop if case.effects else None
+        plan = replace(plan, prop=replace(plan.prop, onsets=struck.onsets if struck else ()))
+    silence = np.zeros(plan.config.num_frames)
+    envelope = case.speech.truth.envelope if case.speech else silence
+    mood = case.music.plan.mood if case.music else None
+    return render_frames(plan, Performance({}, envelope, mood))
+
+
+SOME_CLIP = render_clip(EVALUATION_SEEDS + 7, 3).frames
+
+
+def deaf(_case):
+    """The same clip whatever its text and sound."""
+    return SOME_CLIP
+
+
+@pytest.fixture(scope="module")
+def table():
+    readers = fit_readers(clips=120)
+    clips = [render_clip(EVALUATION_SEEDS, index) for index in range(32)]
+
+    def make(generate):
+        samples = [
+            {name: see(readers, case, generate(case)) for name, case in cases.items()}
+            for cases in variants(clips, seed=0)
+        ]
+        return {(figure.claim, figure.name): figure for figure in figures(clips, samples)}
+
+    return make
+
+
+def test_the_theatre_itself_meets_every_target(table):
+    rows = table(perfect)
+    assert len(rows) == 19
+    for (_, name), figure in rows.items():
+        low, high = figure.interval
+        assert low <= figure.value <= high
+        # A control is nought but for the noise of so few clips.
+        noise = max(0.0, (high - low) / 2) if "control" in name else 0.0
+        assert figure.target is None or figure.met or abs(figure.value) <= figure.target + noise, name
+    swapped = next(figure for (_, name), figure in rows.items() if "control: another clip's effects" in name)
+    assert swapped.value < 0.6
+
+
+def test_clips_that_do_not_listen_fail_every_claim(table):
+    rows = table(deaf)
+    met = {claim for (claim, name), figure in rows.items() if "control" not in name and figure.met}
+    assert met <= {"only the speaker's"}  # nobody's lips move: that claim alone holds of nothing
+
+
+def test_a_case_has_the_tracks_of_the_clips_it_names():
+    clips = [render_clip(EVALUATION_SEEDS, index) for index in range(8)]
+    case = next(cases["other_music"] for cases in variants(clips, 0) if "other_music" in cases)
+    np.testing.assert_array_equal(case.tracks["music"], case.music.tracks["music"])
+    np.testing.assert_array_equal(case.tracks["speech"], case.clip.tracks["speech"])
+    assert not replace(case, effects=None).tracks["effects"].any()
