@@ -62,11 +62,11 @@ stages: setup  ## the five stages at tiny size on the synthetic theatre (at most
 	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
 
 test: setup  ## the tests (at most 10 minutes on two cores)
-	$(RUN) pytest -n $(WORKERS) --dist loadfile
+	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[parity]'
-	$(RUN) pytest -m '' -n $(WORKERS) --dist loadfile
+	$(RUN) pytest -m '' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev  ## ruff, pyright and the import contract
 	$(BIN)/ruff check .
