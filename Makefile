@@ -51,7 +51,7 @@ demo: setup  ## a real clip to shards, tiny networks trained on it, a video with
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
 # Each command goes on where it was stopped, so this does too; what is finished is left as it is.
-stages: setup  ## the five stages at tiny size on the synthetic theatre (at most 15 minutes on two cores)
+stages: setup  ## the five stages at tiny size on the synthetic theatre (a quarter of an hour or more on two cores)
 	test -e runs/theatre_frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/theatre_frames --clips 120 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir runs/theatre_vae --config.data.dir=runs/theatre_frames
@@ -61,7 +61,7 @@ stages: setup  ## the five stages at tiny size on the synthetic theatre (at most
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
 
-test: setup  ## the tests (at most 10 minutes on two cores)
+test: setup  ## the tests
 	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
