@@ -45,6 +45,7 @@ class Checkpoints:
     def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
         self.directory = Path(workdir).absolute() / FOLDER
         self._saving: int | None = None
+        self._ran_full = False
         _quiet_orbax()
         with self._told("opening checkpoints"):
             # A reader must not clean up: what is half-written may be so by a run that is alive.
@@ -165,6 +166,10 @@ class Checkpoints:
             # The first error is the one to tell.
             if kind is None:
                 raise
+        finally:
+            if self._ran_full:
+                # Writes that were under way then may have gone on.
+                self._discard_partial()
 
     def _last_good(self) -> str:
         step = self.latest()
@@ -179,6 +184,7 @@ class Checkpoints:
             yield
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             if _FULL.search(str(error)):
+                self._ran_full = True
                 self._discard_partial()
                 raise UserError(
                     f"{self.directory}: disk full while {doing}; {self._last_good()}; make room and run the "
