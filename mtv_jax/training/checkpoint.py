@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from mtv_jax.typing import Params
 
 FOLDER = "checkpoints"
 _TEMPORARY = "*.orbax-checkpoint-tmp"
+_SETTLE_SECONDS = 10.0
 _FULL = re.compile(r"RESOURCE_EXHAUSTED|ENOSPC|No space left|disk quota", re.IGNORECASE)
 
 
@@ -168,8 +170,7 @@ class Checkpoints:
                 raise
         finally:
             if self._ran_full:
-                # Writes that were under way then may have gone on.
-                self._discard_partial()
+                self._discard_late_writes()
 
     def _last_good(self) -> str:
         step = self.latest()
@@ -196,10 +197,21 @@ class Checkpoints:
                 ) from error
             raise
 
-    def _discard_partial(self) -> None:
-        """Frees the room that a failed write has taken; what is committed has another name."""
-        for path in self.directory.glob(_TEMPORARY):
+    def _discard_partial(self) -> bool:
+        """Frees the room that a failed write has taken, and says if there was any; what is committed has another
+        name."""
+        paths = list(self.directory.glob(_TEMPORARY))
+        for path in paths:
             shutil.rmtree(path, ignore_errors=True)
+        return bool(paths)
+
+    def _discard_late_writes(self) -> None:
+        """Discards until nothing has come back for a while: Orbax does not wait for the writes beside the one that
+        failed, and each makes its folder anew."""
+        empty, end = 0, time.monotonic() + _SETTLE_SECONDS
+        while empty < 10 and time.monotonic() < end:
+            empty = 0 if self._discard_partial() else empty + 1
+            time.sleep(0.05)
 
 
 def load_trained(
