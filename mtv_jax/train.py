@@ -5,6 +5,7 @@ import hashlib
 import importlib.resources
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
     schedule = Schedule.create(config.loss.schedule)
     known = vae.config.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
     conditions = {
-        name: jnp.asarray(batch[name], jnp.float32) for name in batch if not name.startswith("latents")
+        name: np.asarray(batch[name], np.float32) for name in batch if not name.startswith("latents")
     }
     how = GenerateConfig(
         SamplerConfig(num_steps=config.sample.num_inference_steps),
@@ -209,12 +210,15 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
     clips, mesh = decode_latents(vae, vae_params, known), make_mesh(config.mesh)
     fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
 
-    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+    # Arrays of all processes can be made by a program of all only.
+    @partial(jax.jit, out_shardings=replicated(mesh))
+    def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
         noise_key, key = jax.random.split(jax.random.key(config.seed))
-        noise = jax.random.normal(noise_key, known.shape)
-        given, noise, key = jax.device_put((conditions, noise, key), replicated(mesh))
+        return conditions, jax.random.normal(noise_key, known.shape), key
+
+    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         with jax.set_mesh(mesh):
-            latents = generate(model, params, given, noise, key, schedule, how)
+            latents = generate(model, params, *begin(conditions), schedule, how)
         latents = jnp.asarray(multihost_utils.process_allgather(latents, tiled=True))
         return np.concatenate([clips, decode_latents(vae, vae_params, latents)], axis=2), fps
 
