@@ -217,8 +217,9 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
         return conditions, jax.random.normal(noise_key, known.shape), key
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+        given, noise, key = begin(conditions)
         with jax.set_mesh(mesh):
-            latents = generate(model, params, *begin(conditions), schedule, how)
+            latents = generate(model, params, given, noise, key, schedule, how)
         latents = jnp.asarray(multihost_utils.process_allgather(latents, tiled=True))
         return np.concatenate([clips, decode_latents(vae, vae_params, latents)], axis=2), fps
 

@@ -67,11 +67,8 @@ class Readers:
 
     def openings(self, frames: np.ndarray, plan: ClipPlan) -> np.ndarray:
         """How far each actor's mouth is open, [actors, F], about 0..1."""
-        return (
-            np.stack([_mouth_features(frames, a.place) @ self.mouth for a in plan.actors])
-            if (plan.actors)
-            else np.zeros((0, len(frames)))
-        )
+        openings = [_mouth_features(frames, actor.place) @ self.mouth for actor in plan.actors]
+        return np.reshape(openings, (len(plan.actors), len(frames)))
 
     def event_frames(self, frames: np.ndarray, plan: ClipPlan) -> tuple[int, ...]:
         """Frames in which the prop flashes up."""

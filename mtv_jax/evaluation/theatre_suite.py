@@ -135,10 +135,8 @@ _Pairs = Sequence[tuple[TheatreClip, Sample]]
 
 
 def _lips(pairs: _Pairs) -> list[Figure]:
-    claim, spoken = (
-        "speech moves the speaker's lips",
-        _with(pairs, "own", lambda c: c.plan.speaker is not None),
-    )
+    claim = "speech moves the speaker's lips"
+    spoken = _where(pairs, lambda c: c.plan.speaker is not None)
     if not spoken:
         return []
     by_lag = {lag: [_follows(clip, seen["own"], lag) for clip, seen in spoken] for lag in LAGS}
@@ -152,14 +150,14 @@ def _lips(pairs: _Pairs) -> list[Figure]:
 
 def _other_head(pairs: _Pairs) -> list[Figure]:
     values = []
-    for clip, seen in _with(pairs, "own", lambda c: c.plan.speaker is not None and len(c.plan.actors) == 2):
+    for clip, seen in _where(pairs, lambda c: c.plan.speaker is not None and len(c.plan.actors) == 2):
         other = seen["own"].openings[1 - (clip.plan.speaker or 0)]
         values.append(correlation(other, clip.truth.envelope))
     return _mean_if("only the speaker's", "correlation of the other head", values, 0.15, at_most=True)
 
 
 def _events(pairs: _Pairs) -> list[Figure]:
-    claim, struck = "effects trigger events", _with(pairs, "own", lambda c: bool(c.truth.event_frames))
+    claim, struck = "effects trigger events", _where(pairs, lambda c: bool(c.truth.event_frames))
     if len(struck) < 2:
         return []
     true = [clip.truth.event_frames for clip, _ in struck]
@@ -182,7 +180,7 @@ def _events(pairs: _Pairs) -> list[Figure]:
 
 
 def _mood(pairs: _Pairs) -> list[Figure]:
-    claim, played = "music sets the mood", _with(pairs, "own", lambda c: c.plan.mood is not None)
+    claim, played = "music sets the mood", _where(pairs, lambda c: c.plan.mood is not None)
     rows = []
     for index, (name, field) in enumerate((("hue", "valence"), ("brightness", "energy"))):
         for variant, told, target in (
@@ -280,10 +278,8 @@ def _has(clip: TheatreClip, track: str) -> bool:
     return bool(np.any(clip.tracks[track]))
 
 
-def _with(
-    pairs: _Pairs, variant: str, holds: Callable[[TheatreClip], bool]
-) -> list[tuple[TheatreClip, Sample]]:
-    return [(clip, seen) for clip, seen in pairs if variant in seen and holds(clip)]
+def _where(pairs: _Pairs, holds: Callable[[TheatreClip], bool]) -> list[tuple[TheatreClip, Sample]]:
+    return [(clip, seen) for clip, seen in pairs if holds(clip)]
 
 
 def _speaker(clip: TheatreClip, seen: Seen) -> np.ndarray:

@@ -75,7 +75,8 @@ def num_tokens(model: Any, size: ClipSize) -> int:
 
 
 def _tokens(dit: DiTConfig, size: ClipSize) -> int:
-    return size.latent_frames * size.latent_height * size.latent_width // dit.patch_size**2
+    frames = -(-size.latent_frames // dit.frames_per_token)
+    return frames * size.latent_height * size.latent_width // dit.patch_size**2
 
 
 def _applications(

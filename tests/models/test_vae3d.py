@@ -82,10 +82,11 @@ def test_decodes_in_tiles_as_diffusers(golden, model, params):
     assert relative(tiled_decode(model, params, golden["wide.latents"]), golden["wide.decoded"]) < 1e-4
 
 
-@pytest.mark.parametrize("size", [(480, 720), (64, 96), (112, 176)])
+@pytest.mark.parametrize("size", [(480, 720), (64, 96), (112, 176), (120, 200)])
 def test_aligned_tiles_overlap_by_whole_cells(size):
     config = VAE3DConfig(sample_height=size[0], sample_width=size[1])
     tiling = Tiling.aligned(config)
+    assert tiling.height % 8 == tiling.width % 8 == 0
     for cells, overlap in zip(
         tiling.cells(config), (tiling.overlap_height, tiling.overlap_width), strict=True
     ):

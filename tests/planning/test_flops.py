@@ -7,7 +7,7 @@ import pytest
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.chips import peak_flops
-from mtv_jax.planning.flops import ClipSize, forward_flops
+from mtv_jax.planning.flops import ClipSize, forward_flops, num_tokens
 
 FULL = ClipSize(13, 60, 90)
 
@@ -24,6 +24,15 @@ FULL = ClipSize(13, 60, 90)
 def test_full_size_passes(name, variant, overrides, expected):
     model = make_model(name, make_config(name, variant, overrides))
     assert forward_flops(model, FULL).total / 1e12 == pytest.approx(expected, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("variant", "tokens"), [("cogvideox_5b", 17_776), ("cogvideox_1_5_5b", 7 * 1350 + 226)]
+)
+def test_tokens_of_a_clip(variant, tokens):
+    """13 latent frames: 17,550 tokens of video and 226 of text; in 1.5 two frames share a token."""
+    text = {"max_text_seq_length": 226}
+    assert num_tokens(make_model("dit", make_config("dit", variant, text)), FULL) == tokens
 
 
 def test_the_compiler_counts_the_same_where_nothing_is_scanned():

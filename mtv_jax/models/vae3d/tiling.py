@@ -6,7 +6,7 @@ its own, so the result is close to, but not the same as, that without tiles.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -45,14 +45,15 @@ class Tiling:
 
     @classmethod
     def aligned(cls, config: VAE3DConfig) -> "Tiling":
-        """As `of`, its overlaps widened to whole latent cells: else the picture gets another size, in diffusers
+        """As `of`, but tiles and overlaps are whole latent cells: else the picture gets another size, in diffusers
         as here. At the sizes of CogVideoX they are whole already."""
-        tiling = cls.of(config)
+        tiling, ratio = cls.of(config), config.spatial_compression_ratio
         height, width = tiling.cells(config)
-        return replace(
-            tiling,
-            overlap_height=math.ceil(height * tiling.overlap_height) / height,
-            overlap_width=math.ceil(width * tiling.overlap_width) / width,
+        return cls(
+            height * ratio,
+            width * ratio,
+            math.ceil(height * tiling.overlap_height) / height,
+            math.ceil(width * tiling.overlap_width) / width,
         )
 
     def cells(self, config: VAE3DConfig) -> tuple[int, int]:
