@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, told: str, **options: Any) -> None:
         default = _THEATRE[name.replace("-", "_")]
-        told += f" (default: {default})" if default else ""
+        told += "" if default is None or default is False else f" (default: {default})"
         # An option that is not given is not there, so that one without a suite is noticed.
         group.add_argument(f"--{name}", default=argparse.SUPPRESS, help=told, **options)
 
