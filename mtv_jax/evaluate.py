@@ -1,30 +1,93 @@
-"""`python -m mtv_jax.evaluate`: how well videos follow their sound."""
+"""`python -m mtv_jax.evaluate`: how well videos follow their sound, and how well a pipeline follows each track."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, write_json
 
+_THEATRE = {
+    "preset": None,
+    "clips": 200,
+    "seeds": 3,
+    "seed": 0,
+    "steps": 20,
+    "guidance_scale": 2.0,
+    "batch_size": 16,
+    "videos": 8,
+    "allow_random_weights": False,
+}
+"""Options of `--suite theatre`, and their defaults."""
+
 
 def _parser() -> argparse.ArgumentParser:
-    top = parser("evaluate", "Measure AV-Align (do sounds begin when something moves?) of videos with sound.")
-    top.add_argument("videos", type=Path, nargs="+", help="video files, or folders of mp4 files")
-    top.add_argument("--out", type=Path, required=True, help="folder for results.json")
+    top = parser(
+        "evaluate",
+        "Measure AV-Align (do sounds begin when something moves?) of videos with sound; or, with --suite theatre, "
+        "how well a pipeline follows each track of its sound and its text.",
+    )
+    top.add_argument(
+        "files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of mp4 files"
+    )
+    top.add_argument(
+        "--out", type=Path, required=True, help="folder for results.json, and of a suite the report"
+    )
+    top.add_argument(
+        "--suite", choices=("theatre",), help="what to measure a pipeline by, instead of giving videos"
+    )
+    group = top.add_argument_group("with --suite theatre")
+
+    def add(name: str, told: str, **options: Any) -> None:
+        default = _THEATRE[name.replace("-", "_")]
+        told += "" if default is None or default is False else f" (default: {default})"
+        # An option that is not given is not there, so that one without a suite is noticed.
+        group.add_argument(f"--{name}", default=argparse.SUPPRESS, help=told, **options)
+
+    add("preset", "preset (tiny), pipeline folder or training directory to measure; needed")
+    add("clips", "clips, rendered afresh of seeds that training cannot reach", type=_count)
+    add("seeds", "noises that each clip is generated from", type=_count)
+    add("seed", "of the clips and the first noise", type=int)
+    add("steps", "sampling steps (DDIM)", type=_count)
+    add("guidance-scale", "pull of text and sound; 1 is none", type=float)
+    add("batch-size", "clips generated at once", type=_count)
+    add("videos", "example videos in the report", type=int)
+    add(
+        "allow-random-weights",
+        "measure parts that were not trained, as an invalid result",
+        action="store_true",
+    )
     return top
 
 
 def main(argv: list[str]) -> int:
     """Runs the command; 2 if no video could be measured."""
     args = _parser().parse_args(argv)
-    files = [file for path in args.videos for file in _files(path)]
+    given = {name: value for name, value in vars(args).items() if name in _THEATRE}
+    if args.suite is None:
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UserError(f"{flags}: only with --suite theatre")
+        if not args.files:
+            raise UserError("no videos: name some, or measure a pipeline by --suite theatre --preset NAME")
+        return _alignment(args.files, args.out)
+    if args.files:
+        raise UserError(f"{args.files[0]}: --suite {args.suite} makes its own videos; leave files out")
+    if not given.get("preset"):
+        raise UserError("--suite theatre: --preset NAME, the pipeline to measure, is missing")
+    return _theatre(argparse.Namespace(**(_THEATRE | given)), args.out)
+
+
+def _alignment(paths: Sequence[Path], out: Path) -> int:
+    files = [file for path in paths for file in _files(path)]
     from mtv_jax.evaluation.av_align import optical_flow
     from mtv_jax.evaluation.report import alignment_report
 
     optical_flow()  # told once if it is missing, not once a video
     report = alignment_report(files)
-    write_json(args.out / "results.json", report)
+    write_json(out / "results.json", report)
     summary = report["summary"]
     for row in report["rows"]:
         print(f"{row['video']}: {row['error'] if 'error' in row else format(row['score'], '.3f')}")
@@ -32,6 +95,104 @@ def main(argv: list[str]) -> int:
         f"{summary['metric']}: {summary['mean']} over {summary['videos']} videos, {summary['failed']} failed"
     )
     return 0 if summary["videos"] else 2
+
+
+def _theatre(options: argparse.Namespace, out: Path) -> int:
+    """Measures a pipeline; 0 whether or not it meets the targets."""
+    from mtv_jax.curation.theatre import theatre_prompt
+    from mtv_jax.data.theatre import TheatreConfig
+    from mtv_jax.evaluation.theatre_page import text_row, write_results
+    from mtv_jax.evaluation.theatre_readers import fit_readers
+    from mtv_jax.evaluation.theatre_run import Run, measure
+    from mtv_jax.sampling.batch import reconstruct_many
+    from mtv_jax.sampling.pipeline import Pipeline
+
+    pipe = Pipeline.from_pretrained(options.preset)
+    _check(pipe, options)
+    size = pipe.defaults
+    stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
+    shown = max(options.videos, 8)  # the contact sheet has eight
+    outcome = measure(
+        Run(stage, options.clips, options.seeds, options.seed, shown),
+        fit_readers(),
+        lambda cases: _generated(pipe, cases, options),
+        lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
+    )
+    prompts = [theatre_prompt(clip) for clip in outcome.clips]
+    origin = _origin(pipe, options)
+    write_results(out, outcome, prompts, origin, untrained=pipe.untrained, videos=options.videos)
+    for row in outcome.rows:
+        print(text_row(row))
+    met = [row.figure.met for row in outcome.rows if row.figure.met is not None]
+    print(f"{sum(met)} of {len(met)} targets met; {out / 'index.html'}")
+    return 0
+
+
+def _check(pipe: Any, options: argparse.Namespace) -> None:
+    from mtv_jax.sampling.batch import check_hears
+
+    check_hears(pipe)
+    if options.videos < 0:
+        raise UserError(f"--videos {options.videos}: must not be negative")
+    if pipe.untrained and not options.allow_random_weights:
+        raise UserError(
+            f"{options.preset}: random weights, not trained: {', '.join(pipe.untrained)}; "
+            "--allow-random-weights measures them all the same, as an invalid result"
+        )
+
+
+def _generated(pipe: Any, cases: Sequence[Any], options: argparse.Namespace) -> Iterator[Any]:
+    """Frames of each case of the theatre suite."""
+    from mtv_jax.curation.theatre import theatre_prompt
+    from mtv_jax.io.progress import progress
+    from mtv_jax.sampling.batch import Request, sample_many
+
+    requests = (
+        # The noise is the clip's, whatever is changed about it.
+        Request(theatre_prompt(case.text), case.tracks, case.seed, case.clip.plan.index)
+        for case in cases
+    )
+    frames = sample_many(
+        pipe,
+        requests,
+        num_steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        batch_size=options.batch_size,
+    )
+    return progress(frames, f"generating ({options.batch_size} clips at once)", total=len(cases))
+
+
+def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """All that the results depend on."""
+    from mtv_jax.data.theatre.plan import VERSION
+    from mtv_jax.evaluation.provenance import provenance
+    from mtv_jax.sampling.batch import SAMPLER
+    from mtv_jax.weights.folder import pipeline_folder
+
+    size = pipe.defaults
+    return {
+        "preset": str(options.preset),
+        "height": size.height,
+        "width": size.width,
+        "num_frames": size.num_frames,
+        "fps": str(size.fps),
+        "clips": options.clips,
+        "seeds": options.seeds,
+        "seed": options.seed,
+        "sampler": SAMPLER,
+        "steps": options.steps,
+        "guidance_scale": options.guidance_scale,
+        "batch_size": options.batch_size,
+        "theatre_version": VERSION,
+        **provenance(pipeline_folder(options.preset)),
+    }
+
+
+def _count(text: str) -> int:
+    """A number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Figures over clips with their uncertainty."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
@@ -9,17 +9,26 @@ Series = Sequence[float] | np.ndarray
 _RESAMPLES = 2000
 
 
-def bootstrap(values: Sequence[float]) -> list[float] | None:
+def bootstrap(values: Series) -> list[float] | None:
     """95 % interval of the mean (percentile bootstrap over values, fixed seed); None for fewer than two."""
-    return bootstrap_of(lambda picks: float(np.mean(np.asarray(values)[picks])), len(values))
+    return bootstrap_of(lambda picks: float(np.mean(np.asarray(values)[picks])), range(len(values)))
 
 
-def bootstrap_of(figure: Callable[[np.ndarray], float], count: int) -> list[float] | None:
-    """95 % interval of `figure(indices)` over `count` clips drawn with replacement; None for fewer than two."""
-    if count < 2:
+def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashable]) -> list[float] | None:
+    """95 % interval of `figure(indices)` over values whose groups are drawn with replacement, each as a whole.
+
+    `groups` has the group of each value: what was measured on one clip is not independent, so it is drawn
+    together. None for fewer than two groups.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    if len(members) < 2:
         return None
-    picks = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
-    return [float(q) for q in np.quantile([figure(row) for row in picks], [0.025, 0.975])]
+    indices = [np.array(found) for found in members.values()]
+    draws = np.random.default_rng(0).integers(len(indices), size=(_RESAMPLES, len(indices)))
+    found = [figure(np.concatenate([indices[group] for group in draw])) for draw in draws]
+    return [float(q) for q in np.quantile(found, [0.025, 0.975])]
 
 
 def correlation(a: Series, b: Series) -> float:

@@ -163,7 +163,8 @@ class Pipeline:
         return Video(frames, size.fps, sound, SAMPLE_RATE)
 
     @property
-    def _speakers(self) -> int:
+    def num_speakers(self) -> int:
+        """Whose speech the controlnet hears; 0 without one."""
         return self.denoiser.config.controlnet.num_speakers if isinstance(self.denoiser, MTV) else 0
 
     def _config(
@@ -171,7 +172,7 @@ class Pipeline:
     ) -> GenerateConfig:
         if not isinstance(scale, Mapping):
             return GenerateConfig(sampler, guidance, float(scale))
-        known = ("text", *(control_tracks(self._speakers) if self._speakers else ()))
+        known = ("text", *(control_tracks(self.num_speakers) if self.num_speakers else ()))
         if unknown := sorted(set(scale) - set(known)):
             raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(known)}")
         return GenerateConfig(sampler, guidance, 1.0, tuple(scale.items()))
@@ -186,7 +187,7 @@ class Pipeline:
             tracks = load_tracks(
                 **files,  # pyright: ignore[reportArgumentType]
                 demixer=demixer,
-                num_speakers=self._speakers,
+                num_speakers=self.num_speakers,
                 duration=None if whole else float(size.num_frames / size.fps),
                 pad=not whole,
             )
@@ -207,7 +208,7 @@ class Pipeline:
             )
         clean = None
         if keyframes:
-            frames = size.num_frames + 4 * self._padding(size)
+            frames = size.num_frames + 4 * self.padding(size)
             clean = keyframe_latents(keyframes, self.vae, self.vae_params, frames, size.height, size.width)
         if clean is None or not images:
             return Given(clean, no_text)
@@ -218,7 +219,7 @@ class Pipeline:
         config: Any = self.vae.config  # pyright: ignore[reportAttributeAccessIssue]
         return config.scaling_factor**-2 if config.invert_scale_latents else 1.0
 
-    def _padding(self, size: PipelineDefaults) -> int:
+    def padding(self, size: PipelineDefaults) -> int:
         """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
         config: Any = self.denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
         dit = config.dit if isinstance(self.denoiser, MTV) else config
@@ -239,18 +240,19 @@ class Pipeline:
             self.denoiser,
             self.denoiser_params,
             conditions,
-            self._noise(noise_key, size),
+            self.noise(noise_key, size),
             step_key,
             self.schedule,
             config,
             given=given,
             progress=show_progress if progress else None,
         )
-        return latents[:, self._padding(size) :]
+        return latents[:, self.padding(size) :]
 
-    def _noise(self, key: Key, size: PipelineDefaults) -> Array:
+    def noise(self, key: Key, size: PipelineDefaults) -> Array:
+        """Standard normal [1 f h w c] to sample from; its first `padding` frames are dropped in the end."""
         channels = self.vae.config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]
-        frames = self._padding(size) + _latent_frames(size)
+        frames = self.padding(size) + _latent_frames(size)
         return jax.random.normal(key, (1, frames, size.height // 8, size.width // 8, channels))
 
 

@@ -40,8 +40,19 @@ def test_intervals_hold_the_mean_as_often_as_they_say():
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(100):
-        low, high = bootstrap(rng.normal(2.0, 1.0, 60))
+        low, high = bootstrap(rng.normal(2.0, 1.0, 60)) or (0.0, 0.0)
         held += low <= 2.0 <= high
     assert 85 <= held <= 100
     assert bootstrap([1.0]) is None
-    assert bootstrap_of(lambda picks: 1.0, 5) == [1.0, 1.0]
+    assert bootstrap_of(lambda picks: 1.0, range(5)) == [1.0, 1.0]
+
+
+def test_values_of_a_group_are_drawn_together():
+    values = np.random.default_rng(2).normal(size=20)
+    repeated, groups = np.tile(values, 3), list(range(20)) * 3
+
+    def mean(numbers):
+        return lambda picks: float(numbers[picks].mean())
+
+    assert bootstrap_of(mean(repeated), groups) == pytest.approx(bootstrap(values))
+    assert bootstrap_of(mean(repeated), [0] * 60) is None

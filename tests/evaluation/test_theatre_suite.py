@@ -5,23 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip, render_frames
-from mtv_jax.data.theatre.sounds import Performance
+from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip
+from mtv_jax.evaluation.theatre_cases import performed, see, variants
 from mtv_jax.evaluation.theatre_readers import fit_readers
-from mtv_jax.evaluation.theatre_suite import figures, see, variants
-
-
-def perfect(case):
-    """What the theatre shows for the tracks and the text of a case."""
-    plan = case.text.plan
-    if plan.prop:
-        struck = case.effects.plan.prop if case.effects else None
-        plan = replace(plan, prop=replace(plan.prop, onsets=struck.onsets if struck else ()))
-    silence = np.zeros(plan.config.num_frames)
-    envelope = case.speech.truth.envelope if case.speech else silence
-    mood = case.music.plan.mood if case.music else None
-    return render_frames(plan, Performance({}, envelope, mood))
-
+from mtv_jax.evaluation.theatre_suite import figures
 
 SOME_CLIP = render_clip(EVALUATION_SEEDS + 7, 3).frames
 
@@ -36,18 +23,18 @@ def table():
     readers = fit_readers(clips=120)
     clips = [render_clip(EVALUATION_SEEDS, index) for index in range(32)]
 
-    def make(generate):
+    def make(generate, times=1):
         samples = [
             {name: see(readers, case, generate(case)) for name, case in cases.items()}
             for cases in variants(clips, seed=0)
         ]
-        return {(figure.claim, figure.name): figure for figure in figures(clips, samples)}
+        return {(row.claim, row.name): row for row in figures(clips * times, samples * times)}
 
     return make
 
 
 def test_the_theatre_itself_meets_every_target(table):
-    rows = table(perfect)
+    rows = table(performed)
     assert len(rows) == 19
     for (_, name), figure in rows.items():
         low, high = figure.interval
@@ -59,15 +46,31 @@ def test_the_theatre_itself_meets_every_target(table):
     assert swapped.value < 0.6
 
 
+def test_more_seeds_of_the_same_clips_are_no_more_clips(table):
+    once, thrice = table(deaf), table(deaf, times=3)
+    assert list(once) == list(thrice)
+    for name, row in once.items():
+        assert thrice[name].value == pytest.approx(row.value)
+        assert thrice[name].interval == pytest.approx(row.interval)
+        assert thrice[name].clips == row.clips
+
+
 def test_clips_that_do_not_listen_fail_every_claim(table):
     rows = table(deaf)
     met = {claim for (claim, name), figure in rows.items() if "control" not in name and figure.met}
     assert met <= {"only the speaker's"}  # nobody's lips move: that claim alone holds of nothing
 
 
+def test_the_theatre_shows_a_clip_s_own_case_as_the_clip():
+    clips = [render_clip(EVALUATION_SEEDS, index) for index in range(4)]
+    for clip, cases in zip(clips, variants(clips, 0), strict=True):
+        np.testing.assert_array_equal(performed(cases["own"]), clip.frames)
+
+
 def test_a_case_has_the_tracks_of_the_clips_it_names():
     clips = [render_clip(EVALUATION_SEEDS, index) for index in range(8)]
     case = next(cases["other_music"] for cases in variants(clips, 0) if "other_music" in cases)
+    assert case.music is not None
     np.testing.assert_array_equal(case.tracks["music"], case.music.tracks["music"])
     np.testing.assert_array_equal(case.tracks["speech"], case.clip.tracks["speech"])
     assert not replace(case, effects=None).tracks["effects"].any()

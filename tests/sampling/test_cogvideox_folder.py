@@ -98,7 +98,7 @@ def test_sizes_are_those_the_transformer_was_trained_at(folder, tmp_path):
 
 
 def test_image_to_video_follows_its_first_frame(image_to_video):
-    assert image_to_video._padding(image_to_video.defaults) == 1  # three latent frames, two a token
+    assert image_to_video.padding(image_to_video.defaults) == 1  # three latent frames, two a token
     pictures = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
     size = {"num_frames": 9, "height": 16, "width": 16}
     videos = [image_to_video("a rabbit", keyframes={0: p}, **size, **STEPS).frames for p in pictures]

@@ -1,0 +1,184 @@
+"""The command of the theatre suite: what is generated, what is reported, what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from mtv_jax import evaluate
+from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreConfig
+from mtv_jax.evaluation import theatre_readers
+from mtv_jax.evaluation.theatre_cases import performed
+from mtv_jax.evaluation.theatre_page import SHEET, write_results
+from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, measure
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.video import probe, read_image
+
+STAGE = TheatreConfig(height=32, width=32, num_frames=13)
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return theatre_readers.fit_readers(clips=60)
+
+
+@pytest.fixture(scope="module")
+def generated():
+    """Cases that the fake generator below was asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def outcome(readers, generated):
+    """Four clips under two noises; the generator is the theatre, the autoencoder loses everything."""
+
+    def generate(cases):
+        generated.extend(cases)
+        return map(performed, cases)
+
+    def blacken(videos):
+        return (np.zeros_like(video) for video in videos)
+
+    return measure(Run(STAGE, clips=4, seeds=2, seed=5, shown=3), readers, generate, blacken)
+
+
+@pytest.fixture(scope="module")
+def report(outcome, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    prompts = ["a <drum> & a bell", "two", "three"]
+    write_results(out, outcome, prompts, {"preset": "some"}, untrained=("vae",), videos=2)
+    return out
+
+
+def test_clips_are_of_seeds_that_training_cannot_reach():
+    clips = evaluation_clips(Run(STAGE, clips=2, seed=5))
+    assert [(clip.plan.seed, clip.plan.index) for clip in clips] == [
+        (EVALUATION_SEEDS + 5, 0),
+        (EVALUATION_SEEDS + 5, 1),
+    ]
+    assert clips[0].plan.config == STAGE
+
+
+def test_every_clip_is_generated_from_every_noise(outcome, generated):
+    assert {case.seed for case in generated} == {5, 6}
+    assert len(generated) > 4 * 2 * 2
+    assert {case.clip.plan.index for case in generated} == {0, 1, 2, 3}
+    by_seed = [[c.clip.plan.index for c in generated if c.seed == seed] for seed in (5, 6)]
+    assert by_seed[0] == by_seed[1]
+
+
+def test_figures_stand_beside_their_ceilings(outcome):
+    assert outcome.rows
+    for row in outcome.rows:
+        # The generator is the ground truth here, and both noises show the same.
+        assert row.figure.value == pytest.approx(row.ground_truth)
+        assert row.figure.clips <= 4
+    f1 = next(row for row in outcome.rows if row.figure.name == "F1 within a frame")
+    assert f1.ground_truth > 0.8
+    assert f1.autoencoder == 0.0
+
+
+def test_the_first_clips_are_kept_as_they_are(outcome):
+    assert len(outcome.clips) == len(outcome.frames) == 3
+    assert outcome.frames[0].shape == (13, 32, 32, 3)
+
+
+def test_results_hold_figures_and_where_they_come_from(report, outcome):
+    results = json.loads((report / "results.json").read_text())
+    assert results["valid"] is False
+    assert results["untrained"] == ["vae"]
+    assert results["provenance"] == {"preset": "some"}
+    first = results["figures"][0]
+    assert {"claim", "name", "value", "interval", "clips", "target", "met", "note"} <= set(first)
+    assert {"ground_truth", "autoencoder"} <= set(first)
+    assert len(results["figures"]) == len(outcome.rows)
+
+
+def test_the_page_needs_nothing_from_elsewhere(report, outcome):
+    page = (report / "index.html").read_text()
+    assert "http" not in page
+    assert "not trained: vae" in page
+    assert "a &lt;drum&gt; &amp; a bell" in page
+    for row in outcome.rows:
+        assert row.figure.claim.replace("'", "&#x27;") in page
+    for name in ("videos/clip_000.mp4", "videos/clip_001.mp4", SHEET):
+        assert name in page
+    assert probe(report / "videos" / "clip_001.mp4").has_audio
+    assert not (report / "videos" / "clip_002.mp4").exists()
+    assert read_image(report / SHEET).shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "no videos"),
+        (["--clips", "200"], "--clips: only with --suite theatre"),
+        (["a.mp4", "--guidance-scale", "2"], "--guidance-scale: only with"),
+        (["a.mp4", "--suite", "theatre"], r"a\.mp4: --suite theatre makes its own videos"),
+        (["--suite", "theatre"], "--preset NAME"),
+        (["--suite", "theatre", "--preset", "no-such-place"], "no such folder"),
+    ],
+)
+def test_bad_combinations_are_refused(argv, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        evaluate.main([*argv, "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize("argv", [["--suite", "opera"], ["--suite", "theatre", "--clips", "0"]])
+def test_bad_values_exit_with_2(argv, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main([*argv, "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert argv[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seed", "message"), [(-1, "seed -1"), (2**31, "seed 2147483648")])
+def test_seeds_stay_between_training_and_the_readers(seed, message):
+    with pytest.raises(UserError, match=message):
+        Run(STAGE, seed=seed)
+
+
+@pytest.fixture
+def untrained(pipeline_folder, tmp_path):
+    """The smallest pipeline, of whose autoencoder no weights are there."""
+    folder = tmp_path / "untrained"
+    shutil.copytree(pipeline_folder, folder, ignore=drop)
+    config = read_json(folder / "vae" / "config.json")
+    write_json(folder / "vae" / "config.json", config | {"_untrained_seed": 0})
+    return folder
+
+
+def drop(path, names):
+    return [name for name in names if path.endswith("vae") and name.endswith(".safetensors")]
+
+
+def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
+    untrained, tmp_path, monkeypatch, capsys, readers
+):
+    monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
+    argv = ["--suite", "theatre", "--preset", str(untrained), "--out", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="--allow-random-weights"):
+        evaluate.main(argv)
+    sizes = {"clips": 2, "seeds": 1, "steps": 1, "guidance-scale": 1, "batch-size": 4, "videos": 1}
+    options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
+    assert evaluate.main([*argv, *options, "--allow-random-weights"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["valid"] is False
+    told = results["provenance"]
+    assert told["sampler"] == "ddim"
+    assert {name: told[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
+        "clips": 2,
+        "seeds": 1,
+        "steps": 1,
+    }
+    assert set(told["packages"]) == {"mtv_jax", "jax", "flax", "numpy"}
+    assert "controlnet/config.json" in told["files"]
+    assert "targets met" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        SHEET,
+        "index.html",
+        "results.json",
+        "videos",
+    ]
