@@ -32,11 +32,12 @@ class CausalConv(nn.Module):
     channels: int
     size: int = 3
     dtype: Any = jnp.float32
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"], cache: Array | None = None) -> tuple[Array, Array]:
         """Output frames, and the cache for the frames that follow."""
-        kernel, bias = _weights(self, (self.size,) * 3, x.shape[-1], self.channels)
+        kernel, bias = _weights(self, (self.size,) * 3, x.shape[-1], self.channels, self.bias_init)
         y, cache = causal_conv3d(x.astype(self.dtype), kernel, cache)
         return y + bias, cache
 
@@ -61,11 +62,12 @@ class Pointwise(nn.Module):
 
     channels: int
     dtype: Any = jnp.float32
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H W d"]:
         """Applied to every cell alike."""
-        kernel, bias = _weights(self, (1, 1, 1), x.shape[-1], self.channels)
+        kernel, bias = _weights(self, (1, 1, 1), x.shape[-1], self.channels, self.bias_init)
         return jnp.matmul(x.astype(self.dtype), kernel[0, 0, 0], preferred_element_type=jnp.float32) + bias
 
 
@@ -98,7 +100,8 @@ class SpatialNorm(nn.Module):
     ) -> Float[Array, "b F H W c"]:
         """`z` are the latents this chunk is decoded from."""
         normed = GroupNorm(self.groups, name="norm")(x)
-        scale = Pointwise(x.shape[-1], name="conv_y")(z)
+        # Without the ones an untrained decoder would multiply all that it has by latents, which are about 0.
+        scale = Pointwise(x.shape[-1], bias_init=nn.initializers.ones, name="conv_y")(z)
         shift = Pointwise(x.shape[-1], name="conv_b")(z)
         batch, frames, height, width, channels = x.shape
         rows, columns = z.shape[2:4]
@@ -202,8 +205,14 @@ def average_frame_pairs(x: Float[Array, "b f h w c"], lone_first: bool) -> Float
     return jnp.concatenate([head, mean], axis=1) if lone_first else mean
 
 
-def _weights(module: nn.Module, window: tuple[int, ...], inputs: int, outputs: int) -> tuple[Array, Array]:
+def _weights(
+    module: nn.Module,
+    window: tuple[int, ...],
+    inputs: int,
+    outputs: int,
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros,
+) -> tuple[Array, Array]:
     """Kernel, in the module's compute type, and bias of a convolution."""
     kernel = module.param("kernel", _kernel_init, (*window, inputs, outputs))
-    bias = module.param("bias", nn.initializers.zeros, (outputs,))
+    bias = module.param("bias", bias_init, (outputs,))
     return kernel.astype(module.dtype), bias
