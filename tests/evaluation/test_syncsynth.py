@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip
+from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     agreements,
     load_syncsynth,
@@ -129,6 +129,8 @@ def test_what_cannot_be_measured_is_refused(instrument, clips, speech):
         instrument.confidence(clip.frames[:5], head(clip), wave, 12)
     with pytest.raises(UserError, match="shift 20"):
         instrument.confidence(clip.frames, head(clip), wave, 12, shifts=(20,))
+    with pytest.raises(UserError, match="have a speaker"):
+        other_speech(SEED, 2, TheatreConfig(speech=0.0))
     with pytest.raises(UserError, match="null"):
         sync_figures(instrument, clips[:2], [c.frames for c in clips[:2]], [speech[0][:100]])
 

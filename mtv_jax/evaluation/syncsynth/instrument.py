@@ -111,15 +111,16 @@ def sync_test(seen: np.ndarray, own: np.ndarray, others: np.ndarray, shift: int 
 def other_speech(seed: int, count: int = NULLS, config: TheatreConfig | None = None) -> list[np.ndarray]:
     """Speech of the first `count` clips of the theatre `seed` in which somebody speaks, float32 [s] each.
 
-    Use a seed that the clips to be tested are not of.
+    Use a seed that the clips to be tested are not of. Raises UserError where hardly anybody speaks.
     """
-    waves, index = [], 0
-    while len(waves) < count:
+    waves: list[np.ndarray] = []
+    for index in range(100 * count):
         plan = plan_clip(seed, index, config)
-        index += 1
         if plan.speaker is not None:
             waves.append(render_tracks(dataclasses.replace(plan, prop=None, mood=None))["speech"])
-    return waves
+        if len(waves) == count:
+            return waves
+    raise UserError(f"theatre {seed}: fewer than {count} clips in {100 * count} have a speaker")
 
 
 def save_syncsynth(directory: Path, instrument: SyncSynth) -> None:
