@@ -15,6 +15,7 @@ from mtv_jax.data.theatre.actors import INSIDE, MOUTH_HEIGHT, MOUTH_WIDTH
 from mtv_jax.data.theatre.paint import Canvas
 from mtv_jax.data.theatre.plan import Place
 from mtv_jax.data.theatre.stage import PLAIN, energy_of, valence_of
+from mtv_jax.evaluation.crops import crop
 
 FITTING_SEED = 2 * EVALUATION_SEEDS
 """Of the theatre that readers are fitted on."""
@@ -162,7 +163,7 @@ def _mouth_features(frames: np.ndarray, place: Place) -> np.ndarray:
         place.x + half_width,
         y + 0.75 * height + _MARGIN[1],
     )
-    red = _crop(frames, box, (16, 20))[..., 0]
+    red = crop(frames, box, (16, 20))[..., 0]
     dark = np.clip((skin - red) / max(skin - INSIDE[0], 20.0), 0, 1.2)
     levels = [dark, dark**2, dark**4]
     features = [level.mean(axis=(1, 2)) for level in levels]
@@ -175,13 +176,13 @@ def _rises(frames: np.ndarray, place: Place) -> np.ndarray:
     """By how much the prop and what is around it are brighter than in the frame before, [F]; 0 in the first."""
     radius = 1.5 * max(place.half_width, place.half_height)
     box = (place.x - radius, place.y - radius, place.x + radius, place.y + radius)
-    light = _crop(frames, box, (16, 16)).mean(axis=(1, 2, 3))
+    light = crop(frames, box, (16, 16)).mean(axis=(1, 2, 3))
     return np.append(0.0, np.diff(light))
 
 
 def _picture(frames: np.ndarray) -> np.ndarray:
     """The whole stage, small: [3 * _GRID**2]. The median over time leaves out what happens in few frames."""
-    return np.median(_crop(frames, (0, 0, 64, 64), (_GRID, _GRID)), axis=0).ravel()
+    return np.median(crop(frames, (0, 0, 64, 64), (_GRID, _GRID)), axis=0).ravel()
 
 
 def _prop_picture(frames: np.ndarray, plan: ClipPlan) -> np.ndarray:
@@ -193,14 +194,14 @@ def _prop_picture(frames: np.ndarray, plan: ClipPlan) -> np.ndarray:
         place.x + place.half_width,
         place.y + place.half_height,
     )
-    return np.median(_crop(frames, box, (_GRID, _GRID)), axis=0).ravel()
+    return np.median(crop(frames, box, (_GRID, _GRID)), axis=0).ravel()
 
 
 def _skin(frames: np.ndarray, place: Place) -> np.ndarray:
     """Colour of the cheeks, [3]."""
     w, h = place.half_width, place.half_height
     left, right = (
-        _crop(frames, (place.x + a * w, place.y + 0.12 * h, place.x + b * w, place.y + 0.36 * h), (4, 4))
+        crop(frames, (place.x + a * w, place.y + 0.12 * h, place.x + b * w, place.y + 0.36 * h), (4, 4))
         for a, b in ((-0.6, -0.25), (0.25, 0.6))
     )
     return np.median(np.concatenate([left, right]).reshape(-1, 3), axis=0)
@@ -210,40 +211,17 @@ def _hair(frames: np.ndarray, place: Place) -> np.ndarray:
     """Colour of the top of the head, [3]."""
     w, h = place.half_width, place.half_height
     box = (place.x - 0.4 * w, place.y - 0.9 * h, place.x + 0.4 * w, place.y - 0.6 * h)
-    return np.median(_crop(frames, box, (4, 8)).reshape(-1, 3), axis=0)
+    return np.median(crop(frames, box, (4, 8)).reshape(-1, 3), axis=0)
 
 
 def _shirt(frames: np.ndarray, place: Place) -> np.ndarray:
     """Colour of the shoulders, [3]."""
     w = place.half_width
     left, right = (
-        _crop(frames, (place.x + a * w, 61.5, place.x + b * w, 64.0), (3, 4))
+        crop(frames, (place.x + a * w, 61.5, place.x + b * w, 64.0), (3, 4))
         for a, b in ((-0.7, -0.45), (0.45, 0.7))
     )
     return np.median(np.concatenate([left, right]).reshape(-1, 3), axis=0)
-
-
-def _crop(frames: np.ndarray, box: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
-    """A box, (x0, y0, x1, y1) in stage units, sampled bilinearly at the middles of rows x columns cells."""
-    canvas = Canvas(1, *frames.shape[1:3])
-    x0, y0, x1, y1 = canvas.to_pixels(np.array(box, np.float64))
-    rows = _positions(y0, y1, size[0], frames.shape[1])
-    columns = _positions(x0, x1, size[1], frames.shape[2])
-    lower = _between(frames.astype(np.float32), rows, axis=1)
-    return _between(lower, columns, axis=2)
-
-
-def _positions(start: float, end: float, count: int, limit: int) -> np.ndarray:
-    """Indices, with fractions, of the middles of `count` cells of [start, end) pixels, kept inside."""
-    return np.clip(start + (np.arange(count) + 0.5) * (end - start) / count - 0.5, 0, limit - 1)
-
-
-def _between(x: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
-    """Linear interpolation along an axis."""
-    low = np.floor(positions).astype(int)
-    high = np.minimum(low + 1, x.shape[axis] - 1)
-    weight = (positions - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
-    return np.take(x, low, axis) * (1 - weight) + np.take(x, high, axis) * weight
 
 
 def _hue(red: float, green: float, blue: float) -> float:
