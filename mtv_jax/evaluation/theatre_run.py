@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.evaluation.syncsynth import load_syncsynth, other_speech, sync_figures
 from mtv_jax.evaluation.theatre_cases import Case, Sample, performed, see, variants
 from mtv_jax.evaluation.theatre_readers import Readers
 from mtv_jax.evaluation.theatre_suite import Figure, figures
@@ -75,13 +76,16 @@ def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct
     """Generates and reads everything; shows progress of what takes long here (the functions show their own)."""
     clips = evaluation_clips(run)
     seeds = range(run.seed, run.seed + run.seeds)
-    samples, frames = watch(readers, clips, seeds, generate, keep=run.shown)
-    truth, _ = watch(readers, clips, [0], lambda cases: _perform(cases, "reading the ground truth"))
-    coded, _ = watch(
-        readers, clips, [0], lambda cases: reconstruct(_perform(cases, "reading through the autoencoder"))
-    )
-    rows = _beside(figures(clips * run.seeds, samples), figures(clips, truth), figures(clips, coded))
-    return Outcome(rows, clips[: run.shown], frames)
+    in_time = _in_time(run, clips)
+
+    def table(noises: Sequence[int], show: Show) -> tuple[list[Figure], list[np.ndarray]]:
+        samples, frames = watch(readers, clips, noises, show)
+        return figures(clips * len(noises), samples) + in_time(frames), frames
+
+    found, frames = table(seeds, generate)
+    truth, _ = table([0], lambda cases: _perform(cases, "reading the ground truth"))
+    coded, _ = table([0], lambda cases: reconstruct(_perform(cases, "reading through the autoencoder")))
+    return Outcome(_beside(found, truth, coded), clips[: run.shown], frames[: run.shown])
 
 
 def evaluation_clips(run: Run) -> list[TheatreClip]:
@@ -94,11 +98,11 @@ def evaluation_clips(run: Run) -> list[TheatreClip]:
 
 
 def watch(
-    readers: Readers, clips: Sequence[TheatreClip], seeds: Iterable[int], show: Show, keep: int = 0
+    readers: Readers, clips: Sequence[TheatreClip], seeds: Iterable[int], show: Show
 ) -> tuple[list[Sample], list[np.ndarray]]:
-    """What is seen of all clips under the first noise, then of all under the next; and the first `keep` videos.
+    """What is seen of all clips under the first noise, then of all under the next; and the videos.
 
-    The videos are of the clips as they are (`own`).
+    The videos are of the clips as they are (`own`), under the first noise.
     """
     cases = [item for seed in seeds for found in variants(clips, seed) for item in found.items()]
     samples: list[Sample] = []
@@ -106,10 +110,20 @@ def watch(
     for (name, case), frames in zip(cases, show([case for _, case in cases]), strict=True):
         if name == "own":  # the first of a clip's variants
             samples.append({})
-            if len(kept) < min(keep, len(clips)):
+            if len(kept) < len(clips):
                 kept.append(frames)
         samples[-1][name] = see(readers, case, frames)
     return samples, kept
+
+
+def _in_time(run: Run, clips: Sequence[TheatreClip]) -> Callable[[Sequence[np.ndarray]], list[Figure]]:
+    """SyncSynth's figures of the clips' videos; none at rates or lengths that it does not know."""
+    instrument, stage = load_syncsynth(), run.stage
+    if not instrument.knows(stage.num_frames, stage.fps):
+        return lambda _frames: []
+    # Of another theatre, so that the null holds no speech of the clips.
+    others = other_speech(EVALUATION_SEEDS + 2**31 + run.seed, config=stage)
+    return lambda frames: sync_figures(instrument, clips, frames, others)
 
 
 def _perform(cases: Sequence[Case], told: str) -> Iterator[np.ndarray]:

@@ -78,8 +78,15 @@ class SyncSynth:
         seen, heard = self.watch(frames, place, fps), self.hear(wave, len(frames), fps)
         return {shift: float(agreements(seen, heard[None], shift)[0]) for shift in shifts}
 
+    def knows(self, num_frames: int, fps: float | Fraction) -> bool:
+        """Whether clips of that length and rate can be measured."""
+        return self._same_rate(fps) and num_frames >= 2 + CONTEXT
+
+    def _same_rate(self, fps: float | Fraction) -> bool:
+        return abs(float(fps) - float(self.fps)) <= 1e-6
+
     def _check(self, num_frames: int, fps: float | Fraction) -> None:
-        if abs(float(fps) - float(self.fps)) > 1e-6:
+        if not self._same_rate(fps):
             raise UserError(f"{float(fps):g} fps: SyncSynth was made for {float(self.fps):g} fps alone")
         if num_frames < 2 + CONTEXT:
             raise UserError(f"{num_frames} frames: SyncSynth needs at least {2 + CONTEXT}")
