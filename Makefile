@@ -44,7 +44,7 @@ demo: setup  ## a real clip to shards, tiny networks trained on it, a video with
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/frames --frames-only --num-frames 5 --stride 2
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(DEMO)/vae --config.data.dir=$(DEMO)/frames
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/shards --encoders tiny --vae $(DEMO)/vae --stride 3
-	$(RUN) mtv_jax.train --config configs/tiny.py --workdir $(DEMO)/train --config.data.dir=$(DEMO)/shards
+	$(RUN) mtv_jax.train --config configs/tiny/denoiser.py --workdir $(DEMO)/train --config.data.dir=$(DEMO)/shards
 	$(RUN) mtv_jax.sample --checkpoint $(DEMO)/train --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(DEMO)/demo.mp4
@@ -57,7 +57,7 @@ stages: setup  ## the five stages at tiny size on the synthetic theatre (a quart
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir runs/theatre_vae --config.data.dir=runs/theatre_frames
 	test -e runs/theatre/encoders || \
 	  $(RUN) mtv_jax.curate theatre --out runs/theatre --clips 120 --vae runs/theatre_vae --overwrite
-	$(RUN) mtv_jax.train --config configs/tiny_backbone.py
+	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
 

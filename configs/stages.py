@@ -53,7 +53,7 @@ def get_stage(number: int, arg: str = "") -> ConfigDict:
     config.init_from = f"runs/stage{number - 1}" if number > 1 else "runs/backbone"
     if arg == "tiny":
         _make_tiny(config)
-        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny_backbone/pipeline"
+        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny/backbone/pipeline"
     return config
 
 
@@ -119,7 +119,7 @@ def _make_tiny(config: ConfigDict) -> None:
     config.num_steps = 60
     config.data.dir = "runs/theatre"
     config.data.batch_size = 4
-    config.data.text_length = 128
+    config.data.text_length = 40
     config.data.num_workers = 0
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 6

@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.train --config configs/tiny.py`: trains, or goes on with, the run of a config."""
+"""`python -m mtv_jax.train --config configs/tiny/denoiser.py`: trains, or goes on with, the run of a config."""
 
 import argparse
 import hashlib
@@ -250,8 +250,11 @@ def _help(parser: argparse.ArgumentParser, rest: list[str]) -> int:
 
 
 def _run_name(spec: str) -> str:
+    """`configs/stage3.py:tiny` -> `stage3-tiny`, `configs/tiny/vae.py` -> `tiny/vae`."""
     path, _, argument = spec.partition(":")
-    return Path(path).stem + (f"-{argument}" if argument else "")
+    parts = Path(path).with_suffix("").parts
+    inside = parts[parts.index("configs") + 1 :] if "configs" in parts else parts[-1:]
+    return "/".join(inside) + (f"-{argument}" if argument else "")
 
 
 def _content(shards: ShardSet) -> str:

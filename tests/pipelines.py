@@ -21,7 +21,7 @@ SIZE = PipelineDefaults(5, Fraction(12), 32, 32, 24, "zeros")
 MEL = {"_class_name": "LogMel", "bins": 8, "subframes": 2}
 SMALL = {
     "vae3d": {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2, "latent_channels": 4},
-    "t5": {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2},
+    "t5": {"vocab_size": 384, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2},
     "mtv": {
         "dit": {
             "num_layers": 1,

@@ -28,7 +28,7 @@ TOOLS = (
     "pip",
 )
 WORKDIR = "/bucket/runs/stage_1"
-CONFIG = "configs/tiny.py:small"
+CONFIG = "configs/tiny/denoiser.py:small"
 EXTRA = (
     "--config.data.dir=a folder",
     """--config.note=it's "this", $HOME `x` \\n""",

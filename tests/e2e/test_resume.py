@@ -6,7 +6,7 @@ import time
 
 TINY = (
     "--config",
-    "configs/tiny.py",
+    "configs/tiny/denoiser.py",
     "--config.num_steps=12",
     # So that the number of steps is no part of the program, which is then compiled once for all runs.
     "--config.optimizer.schedule=constant",

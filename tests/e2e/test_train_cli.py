@@ -57,11 +57,11 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
         ((*VAE, "--config.data.dir=x", "--config.model.dtype=int8"), "must be one of float32, bfloat16"),
         ((*VAE, "--config.task=gan"), "must be one of denoiser, vae"),
         (
-            ("--config", "configs/tiny.py", "--config.model.name=vae3d"),
+            ("--config", "configs/tiny/denoiser.py", "--config.model.name=vae3d"),
             "the task 'denoiser' trains mtv or dit",
         ),
         (
-            ("--config", "configs/tiny.py", "--config.model.remat=all"),
+            ("--config", "configs/tiny/denoiser.py", "--config.model.remat=all"),
             "must be one of none, block, dots, offload",
         ),
         ((*VAE, "--config.sample.num=0"), "must be at least 1"),
@@ -84,7 +84,7 @@ def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):
 
 def test_without_data_the_bundled_clip_is_used(train, tmp_path):
     arguments = [
-        *("--config", "configs/tiny.py", "--config.num_steps=2", "--config.data.batch_size=1"),
+        *("--config", "configs/tiny/denoiser.py", "--config.num_steps=2", "--config.data.batch_size=1"),
         "--config.model.overrides={'dit': {'num_layers': 1}}",
         *("--config.sample.every=0", "--workdir", tmp_path / "run"),
     ]

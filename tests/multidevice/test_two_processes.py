@@ -21,7 +21,7 @@ from mtv_jax.weights.folder import PipelineDefaults
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (
-    "--config=configs/tiny.py",
+    "--config=configs/tiny/denoiser.py",
     "--config.optimizer.schedule=constant",
     "--config.checkpoint.every=2",
     "--config.sample.every=0",

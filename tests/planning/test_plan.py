@@ -33,7 +33,7 @@ def plan():
 
 
 def test_a_dry_run_on_this_machine_writes_the_plan(tmp_path, capsys):
-    code = main(["--config", "configs/tiny.py", SMALL, "--report", str(tmp_path / "plan.json")])
+    code = main(["--config", "configs/tiny/denoiser.py", SMALL, "--report", str(tmp_path / "plan.json")])
     assert code == 0
     (found,) = json.loads((tmp_path / "plan.json").read_text())
     memory = found["memory_bytes_per_device"]
@@ -71,7 +71,7 @@ def test_too_much_memory_is_told_with_how_much(plan):
 )
 def test_mistakes_are_told_before_anything_is_compiled(args, message):
     with pytest.raises(UserError, match=message):
-        main(["--config", "configs/tiny.py", SMALL, *args])
+        main(["--config", "configs/tiny/denoiser.py", SMALL, *args])
 
 
 def test_the_training_of_an_autoencoder_is_not_planned():

@@ -35,7 +35,7 @@ def workdir(shards, tmp_path_factory):
     """A training of four steps, sampled once."""
     path = tmp_path_factory.mktemp("run")
     arguments = [
-        "--config=configs/tiny.py",
+        "--config=configs/tiny/denoiser.py",
         f"--workdir={path}",
         f"--config.data.dir={shards}",
         f"--config.model.overrides={SMALL['mtv']}",

@@ -82,17 +82,17 @@ class DiTConfig:
 
     @classmethod
     def tiny(cls) -> "DiTConfig":
-        """A few million parameters, for two CPU cores: clips of 25 frames at 64 x 96."""
+        """A few million parameters, for two CPU cores: clips of 25 frames at 64 x 64."""
         return cls(
             num_layers=4,
             num_attention_heads=3,
             text_embed_dim=64,
-            max_text_seq_length=128,
+            max_text_seq_length=40,
             time_embed_dim=128,
             positions="rope_learned",
             sample_frames=7,
             sample_height=8,
-            sample_width=12,
+            sample_width=8,
         )
 
     @classmethod

@@ -22,7 +22,7 @@ class MTVConfig:
 
     @classmethod
     def tiny(cls) -> "MTVConfig":
-        """For two CPU cores, log-mel features, clips of 25 frames at 64 x 96."""
+        """For two CPU cores, log-mel features, clips of 25 frames at 64 x 64."""
         return cls(DiTConfig.tiny(), MSTControlNetConfig.tiny())
 
     @classmethod

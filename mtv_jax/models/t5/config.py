@@ -24,8 +24,8 @@ class T5Config:
 
     @classmethod
     def tiny(cls) -> "T5Config":
-        """Two layers over ByT5's byte vocabulary (256 bytes, 3 special tokens, 125 sentinels)."""
-        return cls(vocab_size=384, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4)
+        """Two layers over the words of the synthetic theatre's prompts."""
+        return cls(vocab_size=64, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=8)
 
     @classmethod
     def t5_v1_1_xxl(cls) -> "T5Config":

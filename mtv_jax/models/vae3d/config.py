@@ -58,7 +58,7 @@ class VAE3DConfig:
             layers_per_block=1,
             norm_num_groups=4,
             sample_height=64,
-            sample_width=96,
+            sample_width=64,
             scaling_factor=1.0,
         )
 

@@ -1,6 +1,6 @@
 """The tiny denoiser on shards of latents, text and three tracks.
 
-    python -m mtv_jax.train --config configs/tiny.py --config.data.dir=shards
+    python -m mtv_jax.train --config configs/tiny/denoiser.py --config.data.dir=shards
 
 Without `data.dir` it trains on the package's clip, encoded by the preset `tiny`, whose autoencoder is untrained:
 good for trying the command, not for its picture.
@@ -35,7 +35,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.data.dir = "bundled"
     config.data.batch_size = 4
-    config.data.text_length = 128
+    config.data.text_length = 40
     config.optimizer.learning_rate = 2e-3
     config.optimizer.warmup_steps = 20
     config.optimizer.ema_decay = 0.98

@@ -1,7 +1,7 @@
 """A tiny text-to-video backbone, trained on all of the synthetic theatre: what stage 1 at tiny size starts from.
 
     python -m mtv_jax.curate theatre --out runs/theatre --clips 120
-    python -m mtv_jax.train --config configs/tiny_backbone.py
+    python -m mtv_jax.train --config configs/tiny/backbone.py
 
 At full size that is CogVideoX-5b-I2V, which is downloaded and not trained here.
 Its loss falls from 1.8 to about 0.3 on latents of an autoencoder trained on the theatre (see `make stages`); with
@@ -10,11 +10,11 @@ the preset's untrained autoencoder latents are mostly noise, and it stays above 
 
 from ml_collections import ConfigDict
 
-from configs import tiny
+from configs.tiny import denoiser
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config = tiny.get_config(arg)
+    config = denoiser.get_config(arg)
     config.model.name = "dit"
     config.num_steps = 150
     config.data.dir = "runs/theatre"
