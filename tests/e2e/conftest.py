@@ -30,10 +30,10 @@ def latent_shards(tmp_path_factory):
     def record(number: int) -> ClipRecord:
         arrays = {name: rng.normal(size=(5, 4, 64)) for name in ("speech", "effects", "music")}
         arrays |= {
-            "latents_mean": rng.normal(size=(2, 4, 4, 32)),
+            "latents_mean": rng.normal(size=(2, 4, 4, 16)),
             "text": rng.normal(size=(3 + number % 4, 64)),
         }
-        arrays["latents_logvar"] = np.full((2, 4, 4, 32), -6.0)
+        arrays["latents_logvar"] = np.full((2, 4, 4, 16), -6.0)
         return clip(number, 5, {key: value.astype(np.float32) for key, value in arrays.items()})
 
     folder = tmp_path_factory.mktemp("latents")

@@ -23,7 +23,7 @@ SCRIPT = """
     config = make_config("mtv", "tiny", {"dit": {"num_layers": 2, "num_attention_heads": 4}})
     task = denoiser_task(make_model("mtv", config), DenoiserLossConfig(scaling_factor=1.0))
     rng = np.random.default_rng(0)
-    shapes = {"latents_mean": (2, 4, 4, 32), "latents_logvar": (2, 4, 4, 32), "text": (6, 64)}
+    shapes = {"latents_mean": (2, 4, 4, 16), "latents_logvar": (2, 4, 4, 16), "text": (6, 64)}
     shapes |= {name: (5, 4, 64) for name in ("speech", "effects", "music")}
     batches = [
         {name: rng.normal(size=(4, *shape)).astype(np.float32) for name, shape in shapes.items()}

@@ -43,8 +43,8 @@ def shards(tmp_path_factory):
 
     def record(number: int) -> ClipRecord:
         arrays = {name: rng.normal(size=(5, 4, 64)) for name in ("speech", "effects", "music")}
-        arrays |= {"latents_mean": rng.normal(size=(2, 2, 2, 32)), "text": rng.normal(size=(4, 64))}
-        arrays["latents_logvar"] = np.full((2, 2, 2, 32), -6.0)
+        arrays |= {"latents_mean": rng.normal(size=(2, 2, 2, 16)), "text": rng.normal(size=(4, 64))}
+        arrays["latents_logvar"] = np.full((2, 2, 2, 16), -6.0)
         source = ClipSource("noise.mp4", "0" * 64, number, number + 1, (1, 8))
         name = clip_id(source.sha256, source.start_pts, source.end_pts, source.time_base)
         arrays = {key: value.astype(np.float32) for key, value in arrays.items()}

@@ -86,8 +86,6 @@ class DiTConfig:
         return cls(
             num_layers=4,
             num_attention_heads=3,
-            in_channels=32,
-            out_channels=32,
             text_embed_dim=64,
             max_text_seq_length=40,
             time_embed_dim=128,

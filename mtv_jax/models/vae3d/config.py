@@ -54,8 +54,7 @@ class VAE3DConfig:
     def tiny(cls) -> "VAE3DConfig":
         """Real architecture, few channels: trains on two CPU cores."""
         return cls(
-            block_out_channels=(12, 32, 64, 64),
-            latent_channels=32,
+            block_out_channels=(8, 8, 32, 32),
             layers_per_block=1,
             norm_num_groups=4,
             sample_height=64,
