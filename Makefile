@@ -39,7 +39,7 @@ $(VENV)/.installed-%: $(BIN)/python pyproject.toml
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (4 to 5 minutes)
+demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (3 to 5 minutes)
 	rm -rf $(DEMO)
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(DEMO)/frames --frames-only --num-frames 5 --stride 2
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(DEMO)/vae --config.data.dir=$(DEMO)/frames

@@ -68,7 +68,11 @@ def main() -> None:
         "psnr": float(np.mean([10 * np.log10(4 / error) for error in coder.errors])),
         "spread of means, by channel": [round(float(x), 3) for x in np.sort(np.mean(coder.spreads, axis=0))],
         "figures": [
-            {k: v for k, v in figure.to_json().items() if k in ("claim", "name", "value", "interval", "target")}
+            {
+                k: v
+                for k, v in figure.to_json().items()
+                if k in ("claim", "name", "value", "interval", "target")
+            }
             for figure in figures(clips, samples)
         ],
     }
