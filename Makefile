@@ -51,7 +51,7 @@ demo: setup  ## a real clip to shards, tiny networks trained on it, a video with
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
 # Each command goes on where it was stopped, so this does too; what is finished is left as it is.
-stages: setup  ## the five stages at tiny size on the synthetic theatre (a quarter of an hour or more on two cores)
+stages: setup  ## the five stages at tiny size on the synthetic theatre (about 5 minutes on two cores)
 	test -e runs/theatre_frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/theatre_frames --clips 120 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir runs/theatre_vae --config.data.dir=runs/theatre_frames
