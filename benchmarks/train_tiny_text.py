@@ -29,15 +29,15 @@ from mtv_jax.weights.pretrained import save_model
 CONFIG = T5Config.tiny()
 SEED = 1001
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+LENGTH = 40
 TOKENIZER_CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast",
     "pad_token": PAD,
     "eos_token": END,
     "unk_token": UNKNOWN,
-    "model_max_length": 40,
+    "model_max_length": LENGTH,
 }
 WORD = r"[a-z]+[0-9]?"
-LENGTH = 40
 TRAIN, HELD_OUT = 6000, 1000
 BATCH = 128
 

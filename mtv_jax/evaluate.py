@@ -101,7 +101,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     """Measures a pipeline; 0 whether or not it meets the targets."""
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.data.theatre import TheatreConfig
-    from mtv_jax.evaluation.theatre_page import text_row, write_results
+    from mtv_jax.evaluation.theatre_page import SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
     from mtv_jax.evaluation.theatre_run import Run, measure
     from mtv_jax.sampling.batch import reconstruct_many
@@ -111,7 +111,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     _check(pipe, options)
     size = pipe.defaults
     stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
-    shown = max(options.videos, 8)  # the contact sheet has eight
+    shown = max(options.videos, SHEET_CLIPS)
     outcome = measure(
         Run(stage, options.clips, options.seeds, options.seed, shown),
         fit_readers(),

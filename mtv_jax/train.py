@@ -253,7 +253,10 @@ def _run_name(spec: str) -> str:
     """`configs/stage3.py:tiny` -> `stage3-tiny`, `configs/tiny/vae.py` -> `tiny/vae`."""
     path, _, argument = spec.partition(":")
     parts = Path(path).with_suffix("").parts
-    inside = parts[parts.index("configs") + 1 :] if "configs" in parts else parts[-1:]
+    # The last `configs` of the path: a checkout may lie in another folder of that name.
+    above = parts[-2::-1]
+    depth = above.index("configs") + 1 if "configs" in above else 1
+    inside = parts[-depth:]
     return "/".join(inside) + (f"-{argument}" if argument else "")
 
 

@@ -12,7 +12,7 @@ from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.video import write_image, write_video
 
 SHEET = "contact_sheet.png"
-_SHEET_CLIPS = 8
+SHEET_CLIPS = 8
 _COLUMNS = (
     "claim",
     "figure",
@@ -163,5 +163,5 @@ def _write_video(out: Path, outcome: Outcome, number: int) -> str:
 
 
 def _strips(outcome: Outcome) -> list[Strip]:
-    pairs = list(zip(outcome.clips, outcome.frames, strict=True))[:_SHEET_CLIPS]
+    pairs = list(zip(outcome.clips, outcome.frames, strict=True))[:SHEET_CLIPS]
     return [Strip(frames, clip.tracks, clip.plan.config.fps) for clip, frames in pairs]

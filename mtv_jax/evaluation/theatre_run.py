@@ -22,6 +22,9 @@ Show = Callable[[Sequence[Case]], Iterable[np.ndarray]]
 Reconstruct = Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]]
 """Videos uint8 [F H W 3] through an autoencoder and back, in order."""
 
+_SEEDS = 2**31
+"""Theatres that may be measured on. As many behind them are SyncSynth's null; then come those readers are fitted on."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -45,8 +48,7 @@ class Run:
         for name in ("clips", "seeds"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)}: must be at least 1")
-        if not 0 <= self.seed < 2**31:
-            # Beyond that are the clips that readers are fitted on.
+        if not 0 <= self.seed < _SEEDS:
             raise UserError(f"seed {self.seed}: must be in 0..2**31 - 1")
 
 
@@ -122,7 +124,7 @@ def _in_time(run: Run, clips: Sequence[TheatreClip]) -> Callable[[Sequence[np.nd
     if not instrument.knows(stage.num_frames, stage.fps):
         return lambda _frames: []
     # Of another theatre, so that the null holds no speech of the clips.
-    others = other_speech(EVALUATION_SEEDS + 2**31 + run.seed, config=stage)
+    others = other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage)
     return lambda frames: sync_figures(instrument, clips, frames, others)
 
 

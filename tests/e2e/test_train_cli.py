@@ -76,6 +76,20 @@ def test_a_mistake_is_one_line(arguments, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("configs/stage3.py:tiny", "stage3-tiny"),
+        ("configs/tiny/vae.py", "tiny/vae"),
+        ("/home/configs/checkout/configs/tiny/vae.py", "tiny/vae"),
+        ("elsewhere/mine.py", "mine"),
+        ("configs.py", "configs"),
+    ],
+)
+def test_a_run_is_named_by_its_config(spec, name):
+    assert command._run_name(spec) == name
+
+
 def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):
     done = train(*VAE, "--config.nun_steps=5", "--workdir", tmp_path / "run")
     assert done.returncode == 2

@@ -39,8 +39,9 @@ class Encoder(nn.Module):
         config, new = self.config, {}
         past = cache or {}
 
-        def conv(x: Array, channels: int, name: str) -> Array:
-            x, new[name] = CausalConv(channels, dtype=self.dtype, name=name)(x, past.get(name))
+        def conv(x: Array, channels: int, name: str, **options: Any) -> Array:
+            part = CausalConv(channels, dtype=self.dtype, name=name, **options)
+            x, new[name] = part(x, past.get(name))
             return x
 
         def block(x: Array, channels: int, name: str) -> Array:
@@ -59,9 +60,7 @@ class Encoder(nn.Module):
         for i in range(2):
             x = block(x, config.block_out_channels[-1], f"middle_{i}")
         x = nn.silu(GroupNorm(config.norm_num_groups, name="norm_out")(x))
-        out = CausalConv(2 * config.latent_channels, dtype=self.dtype, bias_init=_quiet, name="conv_out")
-        x, new["conv_out"] = out(x, past.get("conv_out"))
-        return x, new
+        return conv(x, 2 * config.latent_channels, "conv_out", bias_init=_quiet), new
 
 
 def _quiet(_key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
