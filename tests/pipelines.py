@@ -20,7 +20,12 @@ from mtv_jax.weights.scheduler import save_schedule
 SIZE = PipelineDefaults(5, Fraction(12), 32, 32, 24, "zeros")
 MEL = {"_class_name": "LogMel", "bins": 8, "subframes": 2}
 SMALL = {
-    "vae3d": {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2, "latent_channels": 4},
+    "vae3d": {
+        "block_out_channels": [4, 4, 4, 4],
+        "norm_num_groups": 2,
+        "latent_channels": 4,
+        "temporal_compression_ratio": 4,
+    },
     "t5": {"vocab_size": 384, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2},
     "mtv": {
         "dit": {
@@ -29,6 +34,7 @@ SMALL = {
             "attention_head_dim": 16,
             "in_channels": 4,
             "out_channels": 4,
+            "patch_size": 2,
             "text_embed_dim": 8,
             "max_text_seq_length": 24,
             "time_embed_dim": 8,
@@ -39,6 +45,7 @@ SMALL = {
         "controlnet": {
             "audio_layers": 2,
             "audio_channels": 8,
+            "temporal_compression_ratio": 4,
             "projection_width": 8,
             "context_tokens": 2,
             "width": 8,
@@ -55,6 +62,7 @@ COGVIDEOX = {
     "attention_head_dim": 16,
     "in_channels": 4,
     "out_channels": 4,
+    "patch_size": 2,
     "text_embed_dim": 8,
     "max_text_seq_length": 20,
     "time_embed_dim": 8,

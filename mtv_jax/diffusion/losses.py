@@ -53,6 +53,7 @@ def denoising_loss(
     *,
     clean_mask: Array | None = None,
     kind: LossKind = "mse",
+    motion_weight: float = 0.0,
 ) -> Float[Array, "b"]:
     """Loss of every sample for the raw `prediction` made at `noised_latents(...)`.
 
@@ -61,23 +62,40 @@ def denoising_loss(
     - `x0_snr`: the MTV reference, the mean of (x0_hat - x0)**2 / (1 - abar_t). Clean frames are included,
       with x0_hat by the levels of timestep 0 and the weight of the sample's `t`. Equal to `mse` for v without
       clean frames, and to `mse` / abar_t for epsilon.
+
+    `motion_weight` (ours) weighs the same distance between the differences of neighbouring latent frames, which is
+    added: where most of a picture stands still, the plain one hardly sees what moves.
     """
     x0, noise = x0.astype(jnp.float32), noise.astype(jnp.float32)
     frames = frame_timesteps(t, clean_mask)
     if kind == "mse":
         target = noise if schedule.config.prediction == "epsilon" else velocity(schedule, x0, noise, frames)
-        return _mean_of_noisy((target - prediction.astype(jnp.float32)) ** 2, clean_mask)
+        error = target - prediction.astype(jnp.float32)
+        return _mean_of_noisy(error**2, clean_mask) + motion_weight * _motion(error, clean_mask)
     if kind == "x0_snr":
         estimate = to_x0(schedule, add_noise(schedule, x0, noise, frames), prediction, frames)
         weight = 1 / schedule.sqrt_one_minus_alphas_cumprod[t] ** 2
-        return weight * jnp.mean((estimate - x0) ** 2, axis=tuple(range(1, x0.ndim)))
+        error = estimate - x0
+        return weight * (jnp.mean(error**2, axis=_ALL) + motion_weight * _motion(error, None))
     raise UserError(f"loss kind={kind!r}: not known; use mse or x0_snr")
+
+
+_ALL = (1, 2, 3, 4)
+
+
+def _motion(error: Float[Array, "b f h w c"], clean_mask: Array | None) -> Float[Array, "b"]:
+    """Mean square of what the error changes from frame to frame; that of clean frames is 0. Of one frame: 0."""
+    if error.shape[1] == 1:
+        return jnp.zeros(error.shape[0])
+    if clean_mask is not None:
+        error = jnp.where(clean_mask[:, :, None, None, None], 0.0, error)
+    return jnp.mean(jnp.diff(error, axis=1) ** 2, axis=_ALL)
 
 
 def _mean_of_noisy(error: Float[Array, "b f h w c"], clean_mask: Array | None) -> Float[Array, "b"]:
     """Mean over all but the batch, of the frames that are not clean; 0 if none is noisy."""
     if clean_mask is None:
-        return jnp.mean(error, axis=tuple(range(1, error.ndim)))
+        return jnp.mean(error, axis=_ALL)
     per_frame = jnp.mean(error, axis=tuple(range(2, error.ndim)))
     noisy = 1 - clean_mask.astype(jnp.float32)
     return jnp.sum(per_frame * noisy, axis=1) / jnp.maximum(jnp.sum(noisy, axis=1), 1)

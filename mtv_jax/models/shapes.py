@@ -67,8 +67,9 @@ def _all_of_it(model: Any, *inputs: Any) -> None:
 def _example_inputs(model: Any) -> tuple[Any, ...]:
     name = type(model).__name__
     if isinstance(model, MTV):
-        features = (1, 5, model.config.controlnet.audio_layers, model.config.controlnet.audio_channels)
-        tracks = control_tracks(model.config.controlnet.num_speakers)
+        control = model.config.controlnet
+        features = (1, control.sound_frames(2), control.audio_layers, control.audio_channels)
+        tracks = control_tracks(control.num_speakers)
         return *_denoiser_inputs(model.config.dit), {track: jnp.zeros(features) for track in tracks}
     if isinstance(model, DiT):
         return _denoiser_inputs(model.config)
@@ -85,7 +86,7 @@ def _example_inputs(model: Any) -> tuple[Any, ...]:
 
 
 def _denoiser_inputs(config: DiTConfig) -> tuple[Any, ...]:
-    # Two latent frames, of five pixel frames: with one the audio projection would not meet its convolution.
+    # Two latent frames: with one the audio projection would not meet its convolution.
     latents = jnp.zeros((1, 2, config.patch_size, config.patch_size, config.in_channels))
     return latents, jnp.zeros(1), jnp.zeros((1, 1, config.text_embed_dim))
 

@@ -15,16 +15,11 @@ from mtv_jax.weights.rules import flat_paths
 
 @dataclass(frozen=True)
 class ClipSize:
-    """Latent frames, rows and columns of a clip, and its length in pixel frames."""
+    """Latent frames, rows and columns of a clip."""
 
     latent_frames: int
     latent_height: int
     latent_width: int
-
-    @property
-    def frames(self) -> int:
-        """Pixel frames."""
-        return 1 + 4 * (self.latent_frames - 1)
 
 
 @dataclass(frozen=True)
@@ -92,9 +87,11 @@ def _applications(
     ]
     if control is not None:
         tracks, speakers = _interacting(control), control.num_speakers
+        frames = control.sound_frames(size.latent_frames)
         context = size.latent_frames * control.context_tokens
-        # Applied twice along time, to pairs of steps.
-        pairs = (size.frames - 1) // 2 + (size.frames - 1) // 4
+        # Applied to pairs of steps, as often as time is halved.
+        halvings = control.temporal_compression_ratio.bit_length() - 1
+        pairs = sum((frames - 1) // 2 ** (i + 1) for i in range(halvings))
         rules += [
             (r"injection/attn_shared/to_[kv]/", context * (speakers + 2)),
             (r"injection/attn_\w+/to_[kv]/", context),
@@ -102,9 +99,9 @@ def _applications(
             (r"controlnet/blocks/modulation", 1),
             (r"controlnet/blocks/", context * tracks),
             (r"controlnet/speech/conv", pairs * speakers),
-            (r"controlnet/speech/", size.frames * speakers),
+            (r"controlnet/speech/", frames * speakers),
             (r"controlnet/\w+/conv", pairs),
-            (r"controlnet/", size.frames),
+            (r"controlnet/", frames),
         ]
     return [*rules, (r"", both)]
 

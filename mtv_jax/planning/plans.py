@@ -97,7 +97,7 @@ def _batch(model: Any, size: ClipSize, rows: int) -> dict[str, jax.ShapeDtypeStr
     batch["text"] = struct((dit.max_text_seq_length, dit.text_embed_dim))
     if isinstance(model, MTV):
         control = model.config.controlnet
-        shape = (size.frames, control.audio_layers, control.audio_channels)
+        shape = (control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
         batch |= {track: struct(shape) for track in control_tracks(control.num_speakers)}
     return batch
 

@@ -88,7 +88,12 @@ def denoise_step(
     audio = {}
     if isinstance(model, MTV):
         control = config.controlnet
-        shape = (branches, size.frames, control.audio_layers, control.audio_channels)
+        shape = (
+            branches,
+            control.sound_frames(size.latent_frames),
+            control.audio_layers,
+            control.audio_channels,
+        )
         audio = {track: _input(shape, mesh) for track in control_tracks(control.num_speakers)}
     placed = [_input(shape, mesh) for shape in inputs.values()]
     run = jax.jit(model.apply)

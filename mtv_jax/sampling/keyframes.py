@@ -22,21 +22,23 @@ def keyframe_latents(
 ) -> tuple[Array, Array]:
     """Clean latents [1 f h w c] (scaled) and their mask [1 f], for pictures at pixel frames.
 
-    A latent frame after the first stands for four pixel frames, so a picture there holds for all four. Raises
-    UserError for a frame outside the video and for two pictures in one latent frame.
+    A latent frame after the first stands for as many pixel frames as the autoencoder joins in time (four), so a
+    picture there holds for all of them. Raises UserError for a frame outside the video and for two pictures in one
+    latent frame.
     """
-    frames = (num_frames - 1) // 4 + 1
+    ratio = vae.config.temporal_compression_ratio
+    frames = (num_frames - 1) // ratio + 1
     cells: dict[int, Array] = {}
     for frame, picture in keyframes.items():
         if not 0 <= frame < num_frames:
             raise UserError(f"keyframe {frame}: the video has frames 0 to {num_frames - 1}")
-        index = (frame + 3) // 4
+        index = -(-frame // ratio)
         if index in cells:
-            raise UserError(f"keyframe {frame}: another keyframe is within the same four frames")
+            raise UserError(f"keyframe {frame}: another keyframe is within the same {ratio} frames")
         pixels = read_image(picture) if isinstance(picture, (str, os.PathLike)) else picture
         still = to_unit(resize_crop(np.asarray(pixels)[None], height, width))
-        # Frame 0 has a latent of its own; elsewhere the second latent of a five-frame still.
-        clip = np.repeat(still, 1 if index == 0 else 5, axis=0)
+        # Frame 0 has a latent of its own; elsewhere the second latent of a still.
+        clip = np.repeat(still, 1 if index == 0 else 1 + ratio, axis=0)
         cells[index] = _encode(vae, params, clip[None])[0, -1]
     shape = next(iter(cells.values())).shape
     values = jnp.stack([cells.get(i, jnp.zeros(shape)) for i in range(frames)])

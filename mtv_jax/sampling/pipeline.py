@@ -23,6 +23,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
+from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.video import Video
@@ -208,7 +209,7 @@ class Pipeline:
             )
         clean = None
         if keyframes:
-            frames = size.num_frames + 4 * self.padding(size)
+            frames = size.num_frames + self._vae.temporal_compression_ratio * self.padding(size)
             clean = keyframe_latents(keyframes, self.vae, self.vae_params, frames, size.height, size.width)
         if clean is None or not images:
             return Given(clean, no_text)
@@ -216,14 +217,17 @@ class Pipeline:
 
     def _image_scale(self) -> float:
         """Turns scaled latents into what the image channels take: 1.5 divides by the factor of the latents."""
-        config: Any = self.vae.config  # pyright: ignore[reportAttributeAccessIssue]
-        return config.scaling_factor**-2 if config.invert_scale_latents else 1.0
+        return self._vae.scaling_factor**-2 if self._vae.invert_scale_latents else 1.0
+
+    @property
+    def _vae(self) -> VAE3DConfig:
+        return self.vae.config  # pyright: ignore[reportAttributeAccessIssue]
 
     def padding(self, size: PipelineDefaults) -> int:
         """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
         config: Any = self.denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
         dit = config.dit if isinstance(self.denoiser, MTV) else config
-        return -_latent_frames(size) % dit.frames_per_token
+        return -self._latent_frames(size) % dit.frames_per_token
 
     def _latents(
         self,
@@ -251,13 +255,12 @@ class Pipeline:
 
     def noise(self, key: Key, size: PipelineDefaults) -> Array:
         """Standard normal [1 f h w c] to sample from; its first `padding` frames are dropped in the end."""
-        channels = self.vae.config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]
-        frames = self.padding(size) + _latent_frames(size)
-        return jax.random.normal(key, (1, frames, size.height // 8, size.width // 8, channels))
+        frames, cell = self.padding(size) + self._latent_frames(size), self._vae.spatial_compression_ratio
+        shape = (1, frames, size.height // cell, size.width // cell, self._vae.latent_channels)
+        return jax.random.normal(key, shape)
 
-
-def _latent_frames(size: PipelineDefaults) -> int:
-    return (size.num_frames - 1) // 4 + 1
+    def _latent_frames(self, size: PipelineDefaults) -> int:
+        return (size.num_frames - 1) // self._vae.temporal_compression_ratio + 1
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:

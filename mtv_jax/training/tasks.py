@@ -50,11 +50,14 @@ class VAELossConfig:
       kl_weight: on the posterior's KL divergence from a unit Gaussian, mean over latent cells.
       motion_weight: on the same distance between differences of neighbouring frames. Where most of a
         picture stands still, the plain distance hardly sees what moves.
+      single_frames: of each clip one frame, drawn at random, is all that is seen: for an autoencoder that codes
+        frames one by one (`temporal_kernel_size` 1).
     """
 
     kind: Literal["l1", "mse"] = "l1"
     kl_weight: float = 1e-6
     motion_weight: float = 0.0
+    single_frames: bool = False
 
     def __post_init__(self):
         if self.kind not in ("l1", "mse"):
@@ -65,11 +68,16 @@ def vae_task(model: Any, config: VAELossConfig) -> Task:
     """Train an autoencoder of video on batches with `video`."""
 
     def init(key: Key, batch: Mapping[str, Any]) -> Params:
-        video = jnp.zeros(batch["video"].shape, jnp.float32)
+        rows, frames, *picture = batch["video"].shape
+        video = jnp.zeros((rows, 1 if config.single_frames else frames, *picture))
         return model.init(key, video, method=_through)
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
         video = to_unit(batch["video"])
+        if config.single_frames:
+            frame_key, key = jax.random.split(key)
+            chosen = jax.random.randint(frame_key, video.shape[:1], 0, video.shape[1])
+            video = jnp.take_along_axis(video, chosen.reshape(-1, 1, 1, 1, 1), axis=1)
         mean, logvar = model.apply(params, video, method="encode")
         decoded = model.apply(params, sample_posterior(key, mean, logvar), method="decode")
         distance = _distance(config.kind, decoded, video)
@@ -106,6 +114,7 @@ class DenoiserLossConfig:
       drop_text: chance that a sample's text is all zeros.
       drop_tracks: chance that all three tracks of a sample are zeros; independent of the text.
       drop_speech, drop_effects, drop_music: chance that this track alone is.
+      motion_weight: on what changes from frame to frame, beside the plain distance.
       keyframes: chances of clean keyframes; by default none.
     """
 
@@ -116,6 +125,7 @@ class DenoiserLossConfig:
     drop_speech: float = 0.0
     drop_effects: float = 0.0
     drop_music: float = 0.0
+    motion_weight: float = 0.0
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     keyframes: KeyframeConfig = NO_KEYFRAMES
 
@@ -159,7 +169,16 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
         audio = {name: given[name] for name in tracks} or None
         noised = noised_latents(schedule, x0, noise, t, clean)
         prediction = model.apply(params, noised, t.astype(jnp.float32), given["text"], audio, clean)
-        losses = denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind=config.kind)
+        losses = denoising_loss(
+            schedule,
+            x0,
+            noise,
+            t,
+            prediction,
+            clean_mask=clean,
+            kind=config.kind,
+            motion_weight=config.motion_weight,
+        )
         return jnp.mean(losses), {}
 
     def draw(key: Key, rows: int) -> dict[str, Array]:

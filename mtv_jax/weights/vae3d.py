@@ -102,6 +102,8 @@ def config_to_json(config: VAE3DConfig) -> dict[str, Any]:
     values = {
         key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()
     }
+    if config.temporal_kernel_size == _FIELDS["temporal_kernel_size"].default:
+        del values["temporal_kernel_size"]  # diffusers knows no other
     fixed = {key: allowed[0] for key, allowed in _FIXED.items()}
     blocks = {key: [name] * levels for key, name in _BLOCK_TYPES.items()}
     return {"_class_name": CLASS_NAME, **values, **fixed, **blocks}

@@ -84,13 +84,16 @@ class DiTConfig:
     def tiny(cls) -> "DiTConfig":
         """A few million parameters, for two CPU cores: clips of 25 frames at 64 x 64."""
         return cls(
-            num_layers=4,
+            num_layers=6,
             num_attention_heads=3,
+            in_channels=8,
+            out_channels=8,
+            patch_size=4,
             text_embed_dim=64,
             max_text_seq_length=40,
-            time_embed_dim=128,
+            time_embed_dim=64,
             positions="rope_learned",
-            sample_frames=7,
+            sample_frames=25,
             sample_height=8,
             sample_width=8,
         )

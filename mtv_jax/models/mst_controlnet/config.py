@@ -25,6 +25,7 @@ class MSTControlNetConfig:
       audio_layers, audio_channels: of the audio features of one video frame (12 x 768 for wav2vec2-base;
         sub-frames x mel bins for log-mel).
       window: how many frames around a frame the projection sees.
+      temporal_compression_ratio: frames of an interval, that is of a latent frame: the autoencoder's, a power of 2.
       temporal_conv: which tracks a convolution takes from frames to intervals: `all`, or only `music`
         (paper: "holistic context encoder"); speech and effects are then averaged over the frames of an
         interval.
@@ -43,6 +44,7 @@ class MSTControlNetConfig:
     audio_layers: int
     audio_channels: int
     window: int = 5
+    temporal_compression_ratio: int = 4
     projection_width: int = 512
     context_tokens: int = 32
     width: int = 768
@@ -62,6 +64,9 @@ class MSTControlNetConfig:
         if self.temporal_conv not in get_args(TemporalConv):
             names = " or ".join(get_args(TemporalConv))
             raise UserError(f"temporal_conv {self.temporal_conv!r}: must be {names}")
+        ratio = self.temporal_compression_ratio
+        if ratio < 1 or ratio & (ratio - 1):
+            raise UserError(f"temporal_compression_ratio {ratio}: must be a power of 2")
         if self.num_speakers not in (1, 2):
             raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
 
@@ -70,12 +75,17 @@ class MSTControlNetConfig:
         """Kinds of track that go through the interaction blocks (two speakers are of one kind)."""
         return TRACKS[:2] if self.separate_extraction else TRACKS
 
+    def sound_frames(self, intervals: int) -> int:
+        """Frames of sound for so many intervals, the first of which is one frame."""
+        return 1 + self.temporal_compression_ratio * (intervals - 1)
+
     @classmethod
     def tiny(cls) -> "MSTControlNetConfig":
         """For log-mel features and `DiTConfig.tiny`."""
         return cls(
             audio_layers=4,
             audio_channels=64,
+            temporal_compression_ratio=1,
             projection_width=128,
             context_tokens=4,
             width=96,

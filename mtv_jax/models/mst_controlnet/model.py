@@ -37,9 +37,9 @@ def frame_windows(features: Float[Array, "b F L c"], size: int) -> Float[Array, 
 class AudioProjection(nn.Module):
     """A track's windowed features to `context_tokens` tokens an interval.
 
-    Three linear layers a frame, then one convolution (kernel 2, stride 2), applied twice along time,
-    takes 1+4k frames to 1+k intervals: while the length is odd the first frame bypasses it. Without
-    `temporal_conv` the mean takes its place, so that an interval is the mean of its four frames.
+    Three linear layers a frame, then one convolution (kernel 2, stride 2), applied as often as the autoencoder
+    halves time (twice: 1+4k frames to 1+k intervals): while the length is odd the first frame bypasses it. Without
+    `temporal_conv` the mean takes its place, so that an interval is the mean of its frames.
     """
 
     config: MSTControlNetConfig
@@ -58,7 +58,7 @@ class AudioProjection(nn.Module):
         merge = partial(jnp.mean, axis=-2)
         if self.temporal_conv:
             merge = nn.DenseGeneral(channels, axis=(-2, -1), name="conv")
-        for _ in range(2):
+        for _ in range(cfg.temporal_compression_ratio.bit_length() - 1):
             x = _halve(x, merge)
         x = x.reshape(b, x.shape[1], cfg.context_tokens, cfg.width)
         return layer_norm(cfg.norm_eps, "norm")(x)

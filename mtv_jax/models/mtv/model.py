@@ -40,7 +40,8 @@ class MTV(nn.Module):
         audio: Mapping[str, Float[Array, "b F L c"]],
         clean_mask: Array | None = None,
     ) -> Float[Array, "b f h w o"]:
-        """Raw prediction in float32. `audio` holds per-frame features; F = 1 + 4(f - 1)."""
+        """Raw prediction in float32. `audio` holds per-frame features; F = 1 + r(f - 1), where r is the
+        controlnet's `temporal_compression_ratio`."""
         windowed = {name: frame_windows(x, self.config.controlnet.window) for name, x in audio.items()}
         return self.denoise(latents, timesteps, text, windowed, clean_mask)
 

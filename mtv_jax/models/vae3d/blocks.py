@@ -27,17 +27,17 @@ _kernel_init = nn.initializers.variance_scaling(
 
 
 class CausalConv(nn.Module):
-    """Causal 3D convolution with a bias, kernel `size` in time and space."""
+    """Causal 3D convolution with a bias, kernel `frames` x 3 x 3."""
 
     channels: int
-    size: int = 3
+    frames: int = 3
     dtype: Any = jnp.float32
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "b F H W c"], cache: Array | None = None) -> tuple[Array, Array]:
         """Output frames, and the cache for the frames that follow."""
-        kernel, bias = _weights(self, (self.size,) * 3, x.shape[-1], self.channels, self.bias_init)
+        kernel, bias = _weights(self, (self.frames, 3, 3), x.shape[-1], self.channels, self.bias_init)
         y, cache = causal_conv3d(x.astype(self.dtype), kernel, cache)
         return y + bias, cache
 
@@ -123,6 +123,7 @@ class ResBlock(nn.Module):
     channels: int
     groups: int
     eps: float
+    frames: int = 3
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -143,7 +144,9 @@ class ResBlock(nn.Module):
                 y = SpatialNorm(self.groups, name=f"norm{n}")(y, z, lone_first)
             y = nn.silu(y)
             name = f"conv{n}"
-            y, new[name] = CausalConv(self.channels, dtype=self.dtype, name=name)(y, past.get(name))
+            y, new[name] = CausalConv(self.channels, self.frames, dtype=self.dtype, name=name)(
+                y, past.get(name)
+            )
         if x.shape[-1] != self.channels:
             x = Pointwise(self.channels, self.dtype, name="shortcut")(x)
         return x + y, new

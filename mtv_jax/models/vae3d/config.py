@@ -19,6 +19,8 @@ class VAE3DConfig:
     """Of the group norms in residual blocks; spatial norms and output norms have 1e-6 always."""
     norm_num_groups: int = 32
     temporal_compression_ratio: int = 4
+    temporal_kernel_size: int = 3
+    """Frames that a convolution sees, its own and those before it. Ours: diffusers has 3 built in."""
     sample_height: int = 480
     """Pixels of the clips it was trained on; tiles are half as high and wide."""
     sample_width: int = 720
@@ -34,6 +36,8 @@ class VAE3DConfig:
                 f"temporal_compression_ratio {ratio}: must be a power of 2, "
                 f"at most one halving between two of the {len(self.block_out_channels)} levels"
             )
+        if self.temporal_kernel_size < 1:
+            raise UserError(f"temporal_kernel_size {self.temporal_kernel_size}: must be at least 1")
         for channels in self.block_out_channels:
             if channels % self.norm_num_groups:
                 raise UserError(
@@ -52,11 +56,18 @@ class VAE3DConfig:
 
     @classmethod
     def tiny(cls) -> "VAE3DConfig":
-        """Real architecture, few channels: trains on two CPU cores."""
+        """Real architecture, few channels, frames coded one by one: trains on two CPU cores.
+
+        Joining four frames, as at full size, learns far slower, and what moves within the four comes last: after 45
+        minutes it kept lips at a correlation of .64, this one after 5 minutes at .99.
+        """
         return cls(
-            block_out_channels=(8, 8, 32, 32),
+            block_out_channels=(12, 32, 48, 48),
+            latent_channels=8,
             layers_per_block=1,
             norm_num_groups=4,
+            temporal_compression_ratio=1,
+            temporal_kernel_size=1,
             sample_height=64,
             sample_width=64,
             scaling_factor=1.0,

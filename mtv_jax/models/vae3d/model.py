@@ -38,14 +38,15 @@ class Encoder(nn.Module):
         """One chunk of frames, given the caches of the chunk before."""
         config, new = self.config, {}
         past = cache or {}
+        sizes = config.norm_num_groups, config.norm_eps, config.temporal_kernel_size
 
         def conv(x: Array, channels: int, name: str, **options: Any) -> Array:
-            part = CausalConv(channels, dtype=self.dtype, name=name, **options)
+            part = CausalConv(channels, config.temporal_kernel_size, dtype=self.dtype, name=name, **options)
             x, new[name] = part(x, past.get(name))
             return x
 
         def block(x: Array, channels: int, name: str) -> Array:
-            part = ResBlock(channels, config.norm_num_groups, config.norm_eps, self.dtype, name=name)
+            part = ResBlock(channels, *sizes, self.dtype, name=name)
             x, new[name] = part(x, past.get(name))
             return x
 
@@ -81,14 +82,16 @@ class Decoder(nn.Module):
         """One chunk of latents, given the caches of the chunk before."""
         config, new = self.config, {}
         past = cache or {}
+        sizes = config.norm_num_groups, config.norm_eps, config.temporal_kernel_size
         widths = config.block_out_channels[::-1]
 
         def conv(x: Array, channels: int, name: str) -> Array:
-            x, new[name] = CausalConv(channels, dtype=self.dtype, name=name)(x, past.get(name))
+            part = CausalConv(channels, config.temporal_kernel_size, dtype=self.dtype, name=name)
+            x, new[name] = part(x, past.get(name))
             return x
 
         def block(x: Array, channels: int, name: str) -> Array:
-            part = ResBlock(channels, config.norm_num_groups, config.norm_eps, self.dtype, name=name)
+            part = ResBlock(channels, *sizes, self.dtype, name=name)
             x, new[name] = part(x, past.get(name), z, lone_first)
             return x
 
