@@ -29,6 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_speech = 0.0
     config.loss.drop_effects = 0.0
     config.loss.drop_music = 0.0
+    config.loss.motion_weight = 0.0
 
     # One of mtv_jax.training.configs.ABLATIONS.
     config.ablation = config_dict.placeholder(str)
