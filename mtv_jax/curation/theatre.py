@@ -1,9 +1,11 @@
 """The synthetic theatre becomes shards, with DEMIX's five subsets, and what is true of its clips beside them.
 
 `<out>/truth.jsonl` has a line for each clip, by its id; no record holds any of it, so training cannot see it.
-Finished clips are kept in `<out>/.work`, so that a run that was stopped goes on where it was.
+Some clips have real voices and strikes (`SoundLibrary.training`). Finished clips are kept in `<out>/.work`, so that a
+run that was stopped goes on where it was.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,7 +20,14 @@ from mtv_jax.curation.build import config_stamp
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
-from mtv_jax.data.theatre import EVALUATION_SEEDS, SUBSETS, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.data.theatre import (
+    EVALUATION_SEEDS,
+    SUBSETS,
+    SoundLibrary,
+    TheatreClip,
+    TheatreConfig,
+    render_clip,
+)
 from mtv_jax.data.theatre.plan import VERSION
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, write_text
@@ -65,7 +74,8 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     """
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
-    stamp = config_stamp(config, {"encoders": identity, "theatre": VERSION})
+    theatre = {"version": VERSION, "recordings": SoundLibrary.training().identity}
+    stamp = config_stamp(config, {"encoders": identity, "theatre": theatre})
     parts = [work / f"{first:08d}-{stamp}.msgpack" for first in range(0, config.clips, _PART)]
     for number, part in enumerate(progress(parts, f"rendering theatre ({_PART} clips each)")):
         if not part.exists():
@@ -81,7 +91,7 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
         kind="frames" if config.frames_only else "latents",
         info={
             "encoders": identity,
-            "theatre": {"version": VERSION, "seed": config.seed, **config.stage.to_json()},
+            "theatre": {**theatre, "seed": config.seed, **config.stage.to_json()},
         },
         subsets=_subsets(truths),
     )
@@ -98,13 +108,13 @@ def theatre_prompt(clip: TheatreClip) -> str:
 
 def _finish(index: int, encoders: Encoders | None, config: TheatreBuild) -> dict[str, Any]:
     """A clip's record, as bytes, and what is true of it."""
-    clip = render_clip(config.seed, index, config.stage)
+    clip = render_clip(config.seed, index, config.stage, SoundLibrary.training())
     record = _record(clip, encoders, config)
     return {"record": encode_record(record), "truth": {"id": record.id, **clip.truth.to_json()}}
 
 
 def _record(clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild) -> ClipRecord:
-    size, prompt, digest = config.size, theatre_prompt(clip), clip.plan.identity
+    size, prompt, digest = config.size, theatre_prompt(clip), _digest(clip)
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None and not config.frames_only:
@@ -127,6 +137,12 @@ def _record(clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild) 
         ),
         arrays=arrays,
     )
+
+
+def _digest(clip: TheatreClip) -> str:
+    """SHA-256 of what the clip is made from: its plan and the recordings."""
+    told = f"{clip.plan.identity} {SoundLibrary.training().identity}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _read(parts: list[Path]) -> Iterator[dict[str, Any]]:

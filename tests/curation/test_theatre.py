@@ -8,7 +8,7 @@ import pytest
 from mtv_jax import curate
 from mtv_jax.curation import theatre
 from mtv_jax.data.shards import open_shards
-from mtv_jax.data.theatre import SUBSETS, TheatreConfig, render_clip
+from mtv_jax.data.theatre import SUBSETS, SoundLibrary, TheatreConfig, render_clip
 from mtv_jax.io.errors import UserError
 from mtv_jax.weights.folder import read_defaults
 
@@ -36,7 +36,8 @@ def test_records_hold_the_rendered_clips(shards):
     assert opened.manifest["kind"] == "frames"
     assert len(opened) == 20
     record = opened.read(17)
-    clip = render_clip(0, 17, TheatreConfig(height=32, width=32, num_frames=5))
+    stage = TheatreConfig(height=32, width=32, num_frames=5)
+    clip = render_clip(0, 17, stage, SoundLibrary.training())
     np.testing.assert_array_equal(record.arrays["video"], clip.frames)
     assert set(record.arrays) == {"video"}
     assert record.prompt == theatre.theatre_prompt(clip)
@@ -72,12 +73,12 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shards, tmp_path, monkey
     rendered = []
     original = theatre.render_clip
 
-    def stop_once(seed, index, config):
+    def stop_once(seed, index, *rest):
         if index == 18 and index not in rendered:
             rendered.append(index)
             raise KeyboardInterrupt
         rendered.append(index)
-        return original(seed, index, config)
+        return original(seed, index, *rest)
 
     monkeypatch.setattr(theatre, "render_clip", stop_once)
     with pytest.raises(KeyboardInterrupt):

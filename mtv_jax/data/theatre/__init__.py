@@ -1,7 +1,7 @@
 """The theatre: short synthetic clips in which speech, effects and music are seen, each in its own way.
 
 Actors' mouths follow speech, props react to effects, the stage's colours follow music. A clip is decided by
-(seed, index) alone, down to the byte; `render_clip` makes one.
+(seed, index), and by real sounds if any are brought, down to the byte; `render_clip` makes one.
 """
 
 from mtv_jax.data.theatre.clip import (
@@ -14,6 +14,7 @@ from mtv_jax.data.theatre.clip import (
     render_tracks,
 )
 from mtv_jax.data.theatre.plan import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.data.theatre.recordings import SoundLibrary
 from mtv_jax.data.theatre.sounds import Recordings
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SUBSETS",
     "ClipPlan",
     "Recordings",
+    "SoundLibrary",
     "TheatreClip",
     "TheatreConfig",
     "Truth",

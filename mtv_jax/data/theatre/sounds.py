@@ -24,7 +24,8 @@ _LOUDNESS_POWER = 0.6
 class Recordings(Protocol):
     """Real sounds to use instead of synthetic ones. Each method may give None: then that sound is synthetic.
 
-    All waves are mono float32 at 16 kHz; `rng` is the clip's own, so that the choice is reproducible.
+    All waves are mono float32 at 16 kHz; `rng` is the clip's own, so that the choice is reproducible. What stays
+    synthetic sounds as it would without recordings.
     """
 
     def speech(self, rng: np.random.Generator, num_samples: int) -> np.ndarray | None:
@@ -32,7 +33,7 @@ class Recordings(Protocol):
         ...
 
     def effect(self, rng: np.random.Generator, prop: str) -> np.ndarray | None:
-        """One strike of a prop, its onset at sample 0."""
+        """One strike of a prop, its onset at sample 0. Asked once a clip: all its strikes sound so."""
         ...
 
     def music(self, rng: np.random.Generator, num_samples: int) -> tuple[np.ndarray, Mood] | None:
@@ -84,10 +85,10 @@ def loudness(wave: np.ndarray, num_frames: int, fps: Fraction) -> np.ndarray:
 def _speech(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.ndarray:
     if plan.speaker is None:
         return np.zeros(length)
-    rng = plan.rng("speech")
-    recorded = recordings.speech(rng, length) if recordings else None
+    recorded = recordings.speech(plan.rng("recorded speech"), length) if recordings else None
     if recorded is not None:
         return _fit(_levelled(recorded, plan.config.fps), length)
+    rng = plan.rng("speech")
     return SPEECH_LEVEL * speak(rng, draw_voice(rng), length, SAMPLE_RATE)
 
 
@@ -95,12 +96,11 @@ def _effects(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.n
     track = np.zeros(length)
     if plan.prop is None:
         return track
+    recorded = recordings.effect(plan.rng("recorded effects"), plan.prop.name) if recordings else None
     rng = plan.rng("effects")
     for onset in plan.prop.onsets:
         start = round(onset * SAMPLE_RATE)
-        wave = recordings.effect(rng, plan.prop.name) if recordings else None
-        if wave is None:
-            wave = strike(rng, plan.prop.name, SAMPLE_RATE)
+        wave = strike(rng, plan.prop.name, SAMPLE_RATE) if recorded is None else recorded
         wave = (
             wave / max(np.abs(wave).max(initial=0.0), 1e-9) * _PEAKS["effects"] * (0.7 + 0.3 * rng.random())
         )
@@ -111,11 +111,10 @@ def _effects(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.n
 def _music(plan: ClipPlan, length: int, recordings: Recordings | None) -> tuple[np.ndarray, Mood | None]:
     if plan.mood is None:
         return np.zeros(length), None
-    rng = plan.rng("music")
-    recorded = recordings.music(rng, length) if recordings else None
+    recorded = recordings.music(plan.rng("recorded music"), length) if recordings else None
     if recorded is not None:
         return _fit(recorded[0], length), recorded[1]
-    return play(rng, plan.mood, plan.timbre, length, SAMPLE_RATE), plan.mood
+    return play(plan.rng("music"), plan.mood, plan.timbre, length, SAMPLE_RATE), plan.mood
 
 
 def _levelled(wave: np.ndarray, fps: Fraction) -> np.ndarray:
