@@ -70,7 +70,7 @@ class VAE3DConfig:
             temporal_kernel_size=1,
             sample_height=64,
             sample_width=64,
-            scaling_factor=1.37,
+            scaling_factor=1.0,
         )
 
     @classmethod
