@@ -8,7 +8,7 @@ RUN := $(BIN)/python -m
 DEMO ?= runs/demo
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev demo stages test test-all check lint bench clean
+.PHONY: help setup setup-dev demo tiny stages test test-all check lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -50,16 +50,34 @@ demo: setup  ## a real clip to shards, tiny networks trained on it, a video with
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(DEMO)/demo.mp4
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
-# Each command goes on where it was stopped, so this does too; what is finished is left as it is.
-stages: setup  ## the five stages at tiny size on the synthetic theatre (about 5 minutes on two cores)
-	test -e runs/theatre_frames/manifest.json || \
-	  $(RUN) mtv_jax.curate theatre --out runs/theatre_frames --clips 120 --frames-only --num-frames 5
-	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir runs/theatre_vae --config.data.dir=runs/theatre_frames
-	test -e runs/theatre/encoders || \
-	  $(RUN) mtv_jax.curate theatre --out runs/theatre --clips 120 --vae runs/theatre_vae --overwrite
+# Each command goes on where it was stopped, so these do too; what is finished is left as it is.
+tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; stop and start it as you like)
+	test -e runs/tiny/frames/manifest.json || \
+	  $(RUN) mtv_jax.curate theatre --out runs/tiny/frames --clips 6000 --frames-only --num-frames 5
+	$(RUN) mtv_jax.train --config configs/tiny/vae.py
+	test -e runs/tiny/theatre/encoders || \
+	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --vae runs/tiny/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
-	@echo "samples of each stage: runs/stage?-tiny/samples; the last one's pipeline: runs/stage5-tiny/pipeline"
+	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny > runs/tiny/training.json
+	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/stage5-tiny --out runs/tiny/report
+
+# The same in a few minutes: a few steps of everything show that one follows another, no more.
+STAGES := runs/stages
+stages: setup  ## the way of `make tiny` in some minutes, without its result
+	test -e $(STAGES)/frames/manifest.json || \
+	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/frames --clips 120 --frames-only --num-frames 5
+	$(RUN) mtv_jax.train --config configs/tiny/vae.py --workdir $(STAGES)/vae --config.data.dir=$(STAGES)/frames \
+	  --config.num_steps=200
+	test -e $(STAGES)/theatre/encoders || \
+	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/theatre --clips 120 --vae $(STAGES)/vae --overwrite
+	$(RUN) mtv_jax.train --config configs/tiny/backbone.py --workdir $(STAGES)/stage0 $(BRIEF)
+	for stage in 1 2 3 4 5; do \
+	  $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny --workdir $(STAGES)/stage$$stage $(BRIEF) \
+	    --config.init_from=$(STAGES)/stage$$((stage - 1)) || exit; done
+	@echo "samples of each stage: $(STAGES)/stage?/samples; the last one's pipeline: $(STAGES)/stage5/pipeline"
+BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data.batch_size=4 \
+  --config.optimizer.warmup_steps=6 --config.sample.every=40 --config.sample.num=1
 
 test: setup  ## the tests
 	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

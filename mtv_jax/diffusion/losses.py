@@ -54,14 +54,16 @@ def denoising_loss(
     clean_mask: Array | None = None,
     kind: LossKind = "mse",
     motion_weight: float = 0.0,
+    max_weight: float | None = None,
 ) -> Float[Array, "b"]:
     """Loss of every sample for the raw `prediction` made at `noised_latents(...)`.
 
-    - `mse`: MTV Eq. 1, the mean of (target - prediction)**2, where the target is the noise (epsilon) or the
-      velocity (v), whichever the schedule's config says. Clean keyframes are left out of the mean.
+    - `mse`: MTV Eq. 1, the mean of (target - prediction)**2, where the target is the noise (epsilon), the
+      velocity (v) or x0 (sample), whichever the schedule's config says. Clean keyframes are left out of the mean.
     - `x0_snr`: the MTV reference, the mean of (x0_hat - x0)**2 / (1 - abar_t). Clean frames are included,
       with x0_hat by the levels of timestep 0 and the weight of the sample's `t`. Equal to `mse` for v without
-      clean frames, and to `mse` / abar_t for epsilon.
+      clean frames, and to `mse` / abar_t for epsilon. The weight is at most `max_weight`, if that is given
+      (arXiv 2303.09556): little noise would otherwise count a thousand times as much as none of the picture.
 
     `motion_weight` (ours) weighs the same distance between the differences of neighbouring latent frames, which is
     added: where most of a picture stands still, the plain one hardly sees what moves.
@@ -69,18 +71,24 @@ def denoising_loss(
     x0, noise = x0.astype(jnp.float32), noise.astype(jnp.float32)
     frames = frame_timesteps(t, clean_mask)
     if kind == "mse":
-        target = noise if schedule.config.prediction == "epsilon" else velocity(schedule, x0, noise, frames)
-        error = target - prediction.astype(jnp.float32)
+        error = _target(schedule, x0, noise, frames) - prediction.astype(jnp.float32)
         return _mean_of_noisy(error**2, clean_mask) + motion_weight * _motion(error, clean_mask)
     if kind == "x0_snr":
         estimate = to_x0(schedule, add_noise(schedule, x0, noise, frames), prediction, frames)
-        weight = 1 / schedule.sqrt_one_minus_alphas_cumprod[t] ** 2
+        weight = jnp.minimum(1 / schedule.sqrt_one_minus_alphas_cumprod[t] ** 2, max_weight or jnp.inf)
         error = estimate - x0
         return weight * (jnp.mean(error**2, axis=_ALL) + motion_weight * _motion(error, None))
     raise UserError(f"loss kind={kind!r}: not known; use mse or x0_snr")
 
 
 _ALL = (1, 2, 3, 4)
+
+
+def _target(schedule: Schedule, x0: Array, noise: Array, t: Array) -> Array:
+    """What the network is to predict."""
+    if schedule.config.prediction == "v":
+        return velocity(schedule, x0, noise, t)
+    return noise if schedule.config.prediction == "epsilon" else x0
 
 
 def _motion(error: Float[Array, "b f h w c"], clean_mask: Array | None) -> Float[Array, "b"]:

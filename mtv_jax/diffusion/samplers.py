@@ -111,6 +111,8 @@ def _x0_coefficients(schedule: ScheduleConfig, now: np.ndarray) -> tuple[np.ndar
     if schedule.x0_level == "nearest":
         now = full_alphas_cumprod(schedule)[nearest_level(schedule, now)]
     signal, sigma = np.sqrt(now), np.sqrt(1 - now)
+    if schedule.prediction == "sample":
+        return np.zeros_like(now), np.ones_like(now)
     if schedule.prediction == "v":
         return signal, -sigma
     inverse = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)

@@ -15,7 +15,7 @@ import numpy as np
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Float, Int
 
-Prediction = Literal["v", "epsilon"]
+Prediction = Literal["v", "epsilon", "sample"]
 Spacing = Literal["trailing", "leading", "linspace", "floor"]
 
 
@@ -31,7 +31,8 @@ class ScheduleConfig:
         zero_terminal_snr: shift and scale sqrt(abar) so that timestep T-1 is pure noise (arXiv 2305.08891).
         zero_snr_on: `full` rescales all T values and then picks those that are visited (diffusers);
             `subsampled` picks first (the MTV reference). Training always uses `full`.
-        prediction: what the network predicts, `v` = sqrt(abar) noise - sqrt(1 - abar) x_0, or `epsilon`.
+        prediction: what the network predicts, `v` = sqrt(abar) noise - sqrt(1 - abar) x_0, `epsilon` (the noise),
+            or `sample` (x_0 itself).
         spacing: timesteps visited. `trailing`, `leading` and `linspace` as diffusers; `floor` is the MTV
             reference's floor(linspace(T-1, 0, n, endpoint=False)), the same as `trailing` where n divides T.
         step_to: noise level a step goes to. `next`: that of the next visited timestep, and the last step
@@ -203,10 +204,12 @@ def to_x0(
     """The x_0 that a raw prediction at `x` stands for, in float32; `t` is `[b]` or `[b f]`.
 
     v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / sqrt(abar), and 0 where abar
-    is 0: there the noise says nothing about x_0.
+    is 0: there the noise says nothing about x_0. sample: itself.
     """
     signal, sigma = _levels(schedule, t, x.ndim)
     x, prediction = x.astype(jnp.float32), prediction.astype(jnp.float32)
+    if schedule.config.prediction == "sample":
+        return prediction
     if schedule.config.prediction == "v":
         return signal * x - sigma * prediction
     return jnp.where(signal > 0, (x - sigma * prediction) / jnp.where(signal > 0, signal, 1.0), 0.0)

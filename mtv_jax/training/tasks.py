@@ -115,6 +115,7 @@ class DenoiserLossConfig:
       drop_tracks: chance that all three tracks of a sample are zeros; independent of the text.
       drop_speech, drop_effects, drop_music: chance that this track alone is.
       motion_weight: on what changes from frame to frame, beside the plain distance.
+      max_weight: of `x0_snr` at most, for any timestep; None: no limit.
       keyframes: chances of clean keyframes; by default none.
     """
 
@@ -126,6 +127,7 @@ class DenoiserLossConfig:
     drop_effects: float = 0.0
     drop_music: float = 0.0
     motion_weight: float = 0.0
+    max_weight: float | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     keyframes: KeyframeConfig = NO_KEYFRAMES
 
@@ -178,6 +180,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
             clean_mask=clean,
             kind=config.kind,
             motion_weight=config.motion_weight,
+            max_weight=config.max_weight,
         )
         return jnp.mean(losses), {}
 

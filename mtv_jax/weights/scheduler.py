@@ -14,7 +14,7 @@ _RENAMED = {
     "timestep_spacing": "spacing",
 }
 _SAME = ("num_train_timesteps", "beta_start", "beta_end", "snr_shift_scale", "set_alpha_to_one")
-_PREDICTIONS = {"v_prediction": "v", "epsilon": "epsilon"}
+_PREDICTIONS = {"v_prediction": "v", "epsilon": "epsilon", "sample": "sample"}
 _FIXED = {"beta_schedule": "scaled_linear", "clip_sample": False, "steps_offset": 0, "trained_betas": None}
 _HARMLESS = ("clip_sample_range", "sample_max_value", "prediction_type")
 _OURS = ("zero_snr_on", "step_to", "x0_level")

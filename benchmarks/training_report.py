@@ -1,0 +1,69 @@
+"""How were these weights trained? Losses, times, seeds and versions of a row of runs, as JSON.
+
+    python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny > training.json
+
+Times are sums of the steps' times (with compilation, without saving); losses are means over a tenth of the run.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from mtv_jax.training.checkpoint import Checkpoints
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+PARTS = 10
+"""Of a run, for each of which the mean loss is told."""
+NOTED = ("loss", "reconstruction", "psnr", "grad_norm")
+
+
+def report(workdir: Path) -> dict[str, Any]:
+    """What one run did."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    # A run that was resumed has trained the steps after its checkpoint twice: the later line holds.
+    steps = {line["step"]: line for line in lines if "loss" in line}
+    rows = [steps[step] for step in sorted(steps)]
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        config = checkpoints.run(checkpoints.latest())["config"]
+    size = max(1, len(rows) // PARTS)
+    parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+    return {
+        "steps": rows[-1]["step"],
+        "batch_size": config["data"]["batch_size"],
+        "learning_rate": config["optimizer"]["learning_rate"],
+        "seed": config["seed"],
+        "data": config["data"].get("shards"),
+        "mixture": {k: v for k, v in (config["data"].get("mixture") or {}).items() if v},
+        "minutes": round(sum(line["step_time"] for line in lines if "step_time" in line) / 60, 1),
+        "means": [
+            {"step": part[-1]["step"]}
+            | {key: round(mean(row[key] for row in part), 4) for key in NOTED if key in part[0]}
+            for part in parts
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("workdir", nargs="+", type=Path, help="training directories, in their order")
+    args = parser.parse_args()
+    runs = {str(workdir): report(workdir) for workdir in args.workdir}
+    told = {
+        "minutes": round(sum(run["minutes"] for run in runs.values()), 1),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "runs": runs,
+    }
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
