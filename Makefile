@@ -74,7 +74,7 @@ stages: setup  ## the way of `make tiny` in some minutes, without its result
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py --workdir $(STAGES)/stage0 $(BRIEF)
 	for stage in 1 2 3 4 5; do \
 	  $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny --workdir $(STAGES)/stage$$stage $(BRIEF) \
-	    --config.init_from=$(STAGES)/stage$$((stage - 1)) || exit; done
+	    --config.init_from=$(STAGES)/stage$$((stage - 1))/pipeline || exit; done
 	@echo "samples of each stage: $(STAGES)/stage?/samples; the last one's pipeline: $(STAGES)/stage5/pipeline"
 BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data.batch_size=4 \
   --config.optimizer.warmup_steps=6 --config.sample.every=40 --config.sample.num=1

@@ -25,7 +25,7 @@ from configs import common
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
 """The subset of each stage."""
 
-TINY_STEPS = (1000, 700, 700, 700, 1500)
+TINY_STEPS = (800, 500, 600, 600, 1500)
 """Of each stage of the tiny model. The last one sees most kinds of clip again."""
 
 TINY_RATE = 1e-3

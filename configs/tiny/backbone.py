@@ -15,7 +15,7 @@ from configs.tiny import denoiser
 def get_config(arg: str = "") -> ConfigDict:
     config = denoiser.get_config(arg)
     config.model.name = "dit"
-    config.num_steps = 500
+    config.num_steps = 300
     config.data.dir = "runs/tiny/theatre"
     config.data.batch_size = 16
     config.loss.motion_weight = stages.TINY_MOTION_WEIGHT
