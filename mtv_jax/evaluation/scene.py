@@ -137,8 +137,8 @@ def _lips(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -
     rows = [Reading(claim, "correlation with loudness", found[lag], best, note)]
     for other in range(len(plan.actors)):
         if other != plan.speaker:
-            values = (correlation(openings[other], envelope) for openings in (seen, ideal))
-            rows.append(Reading("only the speaker's", "correlation of the other head", *values))
+            value, theatre = (correlation(openings[other], envelope) for openings in (seen, ideal))
+            rows.append(Reading("only the speaker's", "correlation of the other head", value, theatre))
     return rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate, sample
-from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, render_clip, render_frames
+from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, render_clip, render_frames
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.contact_sheet import onsets
 from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
@@ -136,3 +136,14 @@ def test_a_video_of_another_length_or_a_second_one_is_refused(own, tmp_path):
         evaluate.main([str(short), "--scene", str(BELL), "--out", str(tmp_path)])
     with pytest.raises(UserError, match="--scene takes one video"):
         evaluate.main([str(short), str(short), "--scene", str(BELL), "--out", str(tmp_path)])
+
+
+def test_a_silent_head_is_read_too(readers, tmp_path):
+    plans = (plan_clip(EVALUATION_SEEDS, index) for index in range(100))
+    index = next(plan.index for plan in plans if len(plan.actors) == 2 and plan.speaker is not None)
+    write_scene(tmp_path, EVALUATION_SEEDS, index)
+    scene = read_scene(tmp_path)
+    lips, other, *_ = scene_readings(scene, readers, render_frames(scene.plan, scene.performance))
+    assert lips.value > 0.9
+    assert other.claim == "only the speaker's"
+    assert abs(other.value) < 0.6
