@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.evaluate`: how well videos follow their sound, and how well a pipeline follows each track."""
+"""`python -m mtv_jax.evaluate`: how well videos follow their sound, a video its scene, a pipeline each track."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, write_json
+from mtv_jax.io.files import existing_file, sha256, write_json
 
 _THEATRE = {
     "preset": None,
@@ -26,7 +26,8 @@ _THEATRE = {
 def _parser() -> argparse.ArgumentParser:
     top = parser(
         "evaluate",
-        "Measure AV-Align (do sounds begin when something moves?) of videos with sound; or, with --suite theatre, "
+        "Measure AV-Align (do sounds begin when something moves?) of videos with sound; or, with --scene, how well "
+        "a video made for a scene of the theatre follows its speech, effects and music; or, with --suite theatre, "
         "how well a pipeline follows each track of its sound and its text.",
     )
     top.add_argument(
@@ -37,6 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--suite", choices=("theatre",), help="what to measure a pipeline by, instead of giving videos"
+    )
+    top.add_argument(
+        "--scene",
+        type=Path,
+        help="folder of the sounds and the plan that the one video was made for, such as "
+        "mtv_jax/assets/scenes/bell; writes a contact sheet too",
     )
     group = top.add_argument_group("with --suite theatre")
 
@@ -72,9 +79,13 @@ def main(argv: list[str]) -> int:
             raise UserError(f"{flags}: only with --suite theatre")
         if not args.files:
             raise UserError("no videos: name some, or measure a pipeline by --suite theatre --preset NAME")
+        if args.scene is not None:
+            return _scene(args.files, args.scene, args.out)
         return _alignment(args.files, args.out)
     if args.files:
         raise UserError(f"{args.files[0]}: --suite {args.suite} makes its own videos; leave files out")
+    if args.scene is not None:
+        raise UserError(f"--scene {args.scene}: is for a video, not with --suite {args.suite}")
     if not given.get("preset"):
         raise UserError("--suite theatre: --preset NAME, the pipeline to measure, is missing")
     return _theatre(argparse.Namespace(**(_THEATRE | given)), args.out)
@@ -95,6 +106,29 @@ def _alignment(paths: Sequence[Path], out: Path) -> int:
         f"{summary['metric']}: {summary['mean']} over {summary['videos']} videos, {summary['failed']} failed"
     )
     return 0 if summary["videos"] else 2
+
+
+def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
+    """Measures a video of a scene."""
+    from mtv_jax.evaluation.contact_sheet import Strip, contact_sheet
+    from mtv_jax.evaluation.scene import read_scene, scene_readings
+    from mtv_jax.evaluation.theatre_page import SHEET
+    from mtv_jax.evaluation.theatre_readers import fit_readers
+    from mtv_jax.io.video import read_video, write_image
+
+    if len(files) > 1:
+        raise UserError(f"{files[1]}: --scene takes one video")
+    file, scene = existing_file(files[0]), read_scene(folder)
+    frames, fps = read_video(file)
+    scene.check(frames, fps)
+    readings = scene_readings(scene, fit_readers(), frames)
+    write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
+    told = {"suite": "scene", "scene": str(folder), "video": file.name, "sha256": sha256(file)}
+    write_json(out / "results.json", told | {"figures": [vars(reading) for reading in readings]})
+    for reading in readings:
+        print(reading)
+    print(f"frames over the waves: {out / SHEET}")
+    return 0
 
 
 def _theatre(options: argparse.Namespace, out: Path) -> int:

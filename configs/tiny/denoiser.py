@@ -5,7 +5,7 @@
 Without `data.dir` it trains on the package's clip, encoded by the preset `tiny`, whose autoencoder is untrained:
 good for trying the command, not for its picture.
 
-On the 40 overlapping clips of `make demo` the loss falls from 2 to about 0.1, and samples show that scene.
+On the 40 overlapping clips of `make train-demo` the loss falls from 2 to about 0.1, and samples show that scene.
 """
 
 from ml_collections import ConfigDict, config_dict

@@ -119,6 +119,7 @@ def test_the_page_needs_nothing_from_elsewhere(report, outcome):
         (["a.mp4", "--suite", "theatre"], r"a\.mp4: --suite theatre makes its own videos"),
         (["--suite", "theatre"], "--preset NAME"),
         (["--suite", "theatre", "--preset", "no-such-place"], "no such folder"),
+        (["--suite", "theatre", "--preset", "tiny", "--scene", "x"], "--scene x: is for a video"),
     ],
 )
 def test_bad_combinations_are_refused(argv, message, tmp_path):

@@ -1,0 +1,149 @@
+"""A scene as files: read as it was written, the bundled one made as told, and a video of it measured."""
+
+import importlib.resources
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtv_jax import evaluate, sample
+from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, render_clip, render_frames
+from mtv_jax.evaluation import theatre_readers
+from mtv_jax.evaluation.contact_sheet import onsets
+from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
+from mtv_jax.evaluation.theatre_page import SHEET
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.video import read_image, write_video
+from mtv_jax.typing import TRACKS
+
+BELL = Path(str(importlib.resources.files("mtv_jax.assets"))) / "scenes" / "bell"
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return theatre_readers.fit_readers(clips=60)
+
+
+@pytest.fixture(scope="module")
+def bell():
+    return read_scene(BELL)
+
+
+@pytest.fixture(scope="module")
+def own(bell):
+    """The theatre's own picture of the bundled scene."""
+    return render_frames(bell.plan, bell.performance)
+
+
+def test_the_bundled_scene_is_what_its_command_makes(bell, tmp_path):
+    write_scene(tmp_path, EVALUATION_SEEDS, 1103, SoundLibrary.held_out())
+    assert read_json(tmp_path / "scene.json") == read_json(BELL / "scene.json")
+    for name in TRACKS:
+        made = read_scene(tmp_path).performance.tracks[name]
+        np.testing.assert_array_equal(made, bell.performance.tracks[name])
+
+
+def test_its_speech_and_effects_are_real_and_its_music_synthetic(bell):
+    synthetic = render_clip(EVALUATION_SEEDS, 1103).tracks
+    same = {name: np.allclose(bell.performance.tracks[name], synthetic[name], atol=1e-6) for name in TRACKS}
+    assert same == {"speech": False, "effects": False, "music": True}
+
+
+def test_a_scene_is_read_as_it_was_rendered(tmp_path):
+    clip = render_clip(EVALUATION_SEEDS, 3)
+    write_scene(tmp_path, EVALUATION_SEEDS, 3)
+    scene = read_scene(tmp_path)
+    assert scene.plan.event_frames == clip.plan.event_frames
+    np.testing.assert_allclose(scene.performance.envelope, clip.truth.envelope, atol=1e-3)
+    np.testing.assert_array_equal(render_frames(scene.plan, scene.performance).shape, clip.frames.shape)
+
+
+def test_strikes_are_heard_when_the_scene_says(bell):
+    heard = onsets(bell.performance.tracks["effects"])
+    np.testing.assert_allclose(heard, bell.plan.prop.onsets, atol=0.02)
+
+
+def test_the_theatres_own_picture_is_in_step(bell, own, readers):
+    lips, events, valence, energy = scene_readings(bell, readers, own)
+    assert lips.value == lips.theatre > 0.9
+    assert "lips 0 frames late" in str(lips)
+    assert events.value == events.theatre == 1.0
+    assert valence.value == pytest.approx(bell.performance.mood.valence, abs=0.1)
+    assert energy.value == pytest.approx(bell.performance.mood.energy, abs=0.1)
+
+
+def test_a_picture_of_other_sounds_is_not(bell, own, readers):
+    lips, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
+    assert lips.value < 0.3
+    assert events.value == 0.0
+    late, *_ = scene_readings(bell, readers, np.roll(own, 1, axis=0))
+    assert "lips 1 frames late" in late.note
+    assert late.value > 0.9
+
+
+def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
+    for name in ("speech", "effects", "music"):
+        shutil.copy(BELL / f"{name}.flac", tmp_path)
+    write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | {"onsets": [], "mood": None})
+    claims = [reading.claim for reading in scene_readings(read_scene(tmp_path), readers, own)]
+    assert claims == ["speech moves the speaker's lips"]
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"prompt": "a bell"}, "no scene .KeyError"),
+        ({"fps": "twelve"}, "no scene .ValueError"),
+        ({"num_frames": 24}, "num_frames 24"),
+    ],
+)
+def test_a_broken_scene_is_refused(tmp_path, told, message):
+    whole = {} if "prompt" in told else read_json(BELL / "scene.json")
+    write_json(tmp_path / "scene.json", whole | told)
+    with pytest.raises(UserError, match=message):
+        read_scene(tmp_path)
+
+
+def test_a_sampled_video_is_measured_with_a_contact_sheet(
+    pipeline_folder, readers, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
+    video, scene = tmp_path / "demo.mp4", read_json(BELL / "scene.json")
+    sounds = [text for name in TRACKS for text in (f"--{name}", str(BELL / f"{name}.flac"))]
+    size = ["--num-frames", "25", "--fps", "12", "--steps", "1"]
+    source = ["--checkpoint", str(pipeline_folder), "--prompt", scene["prompt"]]
+    sample.main([*source, *sounds, *size, "--out", str(video)])
+    assert evaluate.main([str(video), "--scene", str(BELL), "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["video"] == "demo.mp4"
+    assert [figure["name"] for figure in results["figures"]] == [
+        "correlation with loudness",
+        "F1 within a frame",
+        "valence, by hue",
+        "energy, by brightness",
+    ]
+    assert read_image(tmp_path / "out" / SHEET).shape[2] == 3
+    assert "F1 within a frame" in capsys.readouterr().out
+
+
+def test_a_video_of_another_length_or_a_second_one_is_refused(own, tmp_path):
+    short = tmp_path / "short.mp4"
+    write_video(short, own[:9], 12)
+    with pytest.raises(UserError, match="9 frames at 12 fps, the scene 25 at 12"):
+        evaluate.main([str(short), "--scene", str(BELL), "--out", str(tmp_path)])
+    with pytest.raises(UserError, match="--scene takes one video"):
+        evaluate.main([str(short), str(short), "--scene", str(BELL), "--out", str(tmp_path)])
+
+
+def test_a_silent_head_is_read_too(readers, tmp_path):
+    plans = (plan_clip(EVALUATION_SEEDS, index) for index in range(100))
+    index = next(plan.index for plan in plans if len(plan.actors) == 2 and plan.speaker is not None)
+    write_scene(tmp_path, EVALUATION_SEEDS, index)
+    scene = read_scene(tmp_path)
+    lips, other, *_ = scene_readings(scene, readers, render_frames(scene.plan, scene.performance))
+    assert lips.value > 0.9
+    assert other.claim == "only the speaker's"
+    assert abs(other.value) < 0.6
