@@ -30,6 +30,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_effects = 0.0
     config.loss.drop_music = 0.0
     config.loss.motion_weight = 0.0
+    # The sample itself, not v: see configs/stages.py.
+    config.loss.schedule = ConfigDict({"prediction": "sample"})
+    config.loss.max_weight = 5.0
 
     # One of mtv_jax.training.configs.ABLATIONS.
     config.ablation = config_dict.placeholder(str)
