@@ -25,11 +25,12 @@ from configs import common
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
 """The subset of each stage."""
 
-TINY_STEPS = (800, 500, 600, 600, 1500)
+TINY_STEPS = (400, 400, 500, 500, 1300)
 """Of each stage of the tiny model. The last one sees most kinds of clip again."""
 
 TINY_RATE = 1.2e-3
 TINY_MOTION_WEIGHT = 3.0
+"""Of the backbone and of stage 1, which learn lips; then looks count for more."""
 
 TRAINABLE = (
     # The MST-ControlNet.
@@ -128,7 +129,7 @@ def _make_tiny(config: ConfigDict, number: int) -> None:
     config.model.remat = "none"
     # As the autoencoder beside the shards says.
     config.loss.scaling_factor = config_dict.placeholder(float)
-    config.loss.motion_weight = TINY_MOTION_WEIGHT
+    config.loss.motion_weight = TINY_MOTION_WEIGHT if number == 1 else 1.0
     config.loss.schedule = ConfigDict({"prediction": "sample"})
     config.loss.max_weight = 5.0
     config.loss.keyframes.image_head = 0.1

@@ -1,0 +1,54 @@
+"""The shipped preset `tiny` follows its sound: the theatre suite on few clips, with wide tolerances.
+
+`python -m mtv_jax.evaluate --suite theatre --preset tiny` measures the same as it should be measured.
+"""
+
+import pytest
+
+from mtv_jax.curation.theatre import theatre_prompt
+from mtv_jax.data.theatre import TheatreConfig
+from mtv_jax.evaluation.theatre_readers import fit_readers
+from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
+from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.sampling.batch import Request, sample_many
+from mtv_jax.sampling.pipeline import Pipeline
+
+CLIPS = 10
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Values of the suite's figures, by their names."""
+    pipe = Pipeline.from_pretrained("tiny")
+    assert not pipe.untrained
+
+    def generate(cases):
+        requests = [
+            Request(theatre_prompt(case.text), case.tracks, case.seed, case.clip.plan.index) for case in cases
+        ]
+        return sample_many(pipe, requests, num_steps=6, guidance_scale=1.0, batch_size=20)
+
+    clips = evaluation_clips(Run(TheatreConfig(), CLIPS, seed=11))
+    samples, _ = watch(fit_readers(clips=60), clips, [0], generate)
+    return {figure.name: figure.value for figure in figures(clips, samples)}
+
+
+def test_speech_moves_lips(found):
+    assert found["correlation with loudness"] > 0.6
+    assert abs(found["control: another clip's speech"]) < 0.4
+    assert found["control: opening without speech"] < 0.2
+
+
+def test_effects_trigger_events(found):
+    assert found["F1 within a frame"] > 0.6
+    assert found["F1 within a frame"] > found["control: another clip's effects"] + 0.2
+
+
+def test_music_sets_the_mood(found):
+    assert found["rank correlation of hue"] > 0.5
+    assert found["rank correlation of brightness"] > 0.5
+
+
+def test_text_decides_the_look(found):
+    assert found["counts and colours right"] > 0.6
+    assert found["counts and colours right"] > found["chance: another clip's text"] + 0.2
