@@ -32,7 +32,7 @@ SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event
 STAGES = [f"stage{number}" for number in range(1, 6)]
 CLIPS = {
     "mtv_5b": {"latents": (13, 60, 90, 16), "text": 4096, "sound": (49, 12, 768)},
-    "tiny": {"latents": (7, 8, 8, 16), "text": 64, "sound": (25, 4, 64)},
+    "tiny": {"latents": (25, 8, 8, 8), "text": 64, "sound": (25, 4, 64)},
 }
 """Shapes of a clip's arrays: 49 frames at 480 x 720 with wav2vec2 features, and the tiny preset's."""
 
