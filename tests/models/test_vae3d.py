@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -172,12 +173,14 @@ def coder(**changes):
     model = VAE3D(replace(FRAMES_ALONE, **changes))
     params = random_params(model, 0)
 
+    @partial(jax.jit, static_argnums=1)
     def encode(video, frames_per_chunk: int | None = 1):
-        moments = run(model, params, video, method="encode", frames_per_chunk=frames_per_chunk)
-        return np.concatenate(moments, axis=-1)
+        moments = model.apply(params, video, method="encode", frames_per_chunk=frames_per_chunk)
+        return jnp.concatenate(moments, axis=-1)
 
+    @partial(jax.jit, static_argnums=1)
     def decode(latents, frames_per_chunk: int | None = 1):
-        return np.asarray(run(model, params, latents, method="decode", frames_per_chunk=frames_per_chunk))
+        return model.apply(params, latents, method="decode", frames_per_chunk=frames_per_chunk)
 
     return encode, decode
 

@@ -55,7 +55,7 @@ def test_the_compiler_counts_the_same_where_nothing_is_scanned():
 @pytest.mark.parametrize("ratio", [1, 2, 4])
 def test_the_compiler_counts_the_same_of_sound(ratio):
     control = MSTControlNetConfig.tiny()
-    control = replace(control, temporal_compression_ratio=ratio, width=32, projection_width=64, window=1)
+    control = replace(control, temporal_compression_ratio=ratio, projection_width=64, window=1)
     module = MSTControlNet(control, scan_layers=False)
     frames = control.sound_frames(9)
     audio = dict.fromkeys(("speech", "effects", "music"), jnp.zeros((1, frames, 1, 4, 64)))

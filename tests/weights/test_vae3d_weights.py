@@ -1,6 +1,7 @@
 """The autoencoder in diffusers' files: tensor names both ways, config.json both ways, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -52,8 +53,7 @@ def test_the_temporal_kernel_is_told_only_where_diffusers_has_another():
 
 
 def test_weights_with_a_temporal_kernel_of_one_survive_the_way_there_and_back(tmp_path):
-    model = VAE3D(VAE3DConfig((4, 4), latent_channels=2, layers_per_block=1, norm_num_groups=2,
-                              temporal_compression_ratio=1, temporal_kernel_size=1))  # fmt: skip
+    model = VAE3D(replace(VAE3DConfig.tiny(), block_out_channels=(4, 4)))
     params = random_params(model, 0)
     save_model(tmp_path / "vae", model, params)
     again, loaded = load_model(tmp_path / "vae")
