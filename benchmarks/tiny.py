@@ -41,7 +41,7 @@ def peak_memory() -> int:
 def random_batch(pipe: Pipeline, size: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     d, denoiser = pipe.defaults, pipe.denoiser.config
-    latents = (size, (d.num_frames - 1) // 4 + 1, d.height // 8, d.width // 8, denoiser.dit.out_channels)
+    latents = (size, *pipe.noise(jax.random.key(0), d).shape[1:])
     features = (size, d.num_frames, denoiser.controlnet.audio_layers, denoiser.controlnet.audio_channels)
     shapes = {"latents_mean": latents, "text": (size, d.text_length, denoiser.dit.text_embed_dim)}
     shapes |= dict.fromkeys(FEATURES, features)

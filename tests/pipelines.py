@@ -25,6 +25,7 @@ SMALL = {
         "norm_num_groups": 2,
         "latent_channels": 4,
         "temporal_compression_ratio": 4,
+        "temporal_kernel_size": 3,
     },
     "t5": {"vocab_size": 384, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2},
     "mtv": {
@@ -106,11 +107,12 @@ def make_small(name: str, seed: int = 0, overrides: Mapping[str, Any] | None = N
     return model, random_params(model, seed)
 
 
-def write_pipeline(folder: Path, *, num_speakers: int = 1) -> Path:
-    """Writes the folder and returns it."""
-    mtv = SMALL["mtv"] | {"controlnet": SMALL["mtv"]["controlnet"] | {"num_speakers": num_speakers}}
-    save_model(folder, *make_small("mtv", overrides=mtv))
-    save_model(folder / "vae", *make_small("vae3d"))
+def write_pipeline(folder: Path, *, num_speakers: int = 1, ratio: int = 4) -> Path:
+    """Writes the folder and returns it; `ratio` frames are one of the latents."""
+    compression = {"temporal_compression_ratio": ratio}
+    control = SMALL["mtv"]["controlnet"] | {"num_speakers": num_speakers} | compression
+    save_model(folder, *make_small("mtv", overrides=SMALL["mtv"] | {"controlnet": control}))
+    save_model(folder / "vae", *make_small("vae3d", overrides=SMALL["vae3d"] | compression))
     save_model(folder / "text_encoder", *make_small("t5"))
     write_json(folder / "audio_encoder" / "config.json", MEL)
     save_schedule(folder / "scheduler", ScheduleConfig())

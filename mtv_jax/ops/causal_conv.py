@@ -40,7 +40,8 @@ def causal_conv3d(
     x = lax.optimization_barrier(x)
     if cache is None and x.shape[1] == 1:
         # All taps in time see the one frame: their sum is the same in a third of the work.
-        return _conv3d(x, kernel.sum(0, keepdims=True, dtype=kernel.dtype)), jnp.repeat(x, past, axis=1)
+        taps = kernel.sum(0, keepdims=True, dtype=jnp.float32).astype(kernel.dtype)
+        return _conv3d(x, taps), jnp.repeat(x, past, axis=1)
     if cache is None:
         cache = jnp.repeat(x[:, :1], past, axis=1)
     # Behind the barrier the new cache is read from here and not computed again, while the old one is in use:

@@ -93,6 +93,61 @@ def test_clean_frames_are_noised_at_timestep_zero(draws):
     np.testing.assert_array_equal(x[0], noised_latents(schedule, x0, noise, jnp.array([500, 0, 0]))[0])
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["mse", "x0_snr"])
+def test_what_moves_in_the_error_is_weighed_and_added(draws, kind, masked):
+    x0, noise, guess = (np.asarray(x, np.float64) for x in draws)
+    schedule, t = Schedule.create(), np.array([200, 421, 700])
+    clean = np.zeros((3, 4), bool)
+    if masked:
+        clean[:2, 0] = clean[1, 2] = True
+    a = np.asarray(schedule.alphas_cumprod, np.float64)[np.where(clean, 0, t[:, None])][..., None, None, None]
+    error = np.sqrt(a) * noise - np.sqrt(1 - a) * x0 - guess
+    if kind == "mse":
+        error *= ~clean[..., None, None, None]
+        scale = np.ones(3)
+    else:
+        # The clean latents that v predicts are sqrt(a) x - sqrt(1 - a) v.
+        error *= np.sqrt(1 - a)
+        scale = 1 / (1 - np.asarray(schedule.alphas_cumprod, np.float64)[t])
+    want = scale * ((error[:, 1:] - error[:, :-1]) ** 2).mean((1, 2, 3, 4))
+
+    def loss(weight):
+        mask = jnp.asarray(clean) if masked else None
+        given = (*draws[:2], jnp.asarray(t), draws[2])
+        return denoising_loss(schedule, *given, clean_mask=mask, kind=kind, motion_weight=weight)
+
+    np.testing.assert_allclose(loss(1.0) - loss(0.0), want, rtol=2e-3)
+    np.testing.assert_allclose(loss(3.0) - loss(0.0), 3 * want, rtol=2e-3)
+
+
+def test_an_error_that_stands_still_does_not_move(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(), jnp.array([30, 421, 999])
+    target = velocity(schedule, x0, noise, t)
+    still = target + guess[:, :1]
+    for frames in (4, 1):
+        plain, weighed = (
+            denoising_loss(schedule, x0[:, :frames], noise[:, :frames], t, still[:, :frames], motion_weight=w)
+            for w in (0.0, 10.0)
+        )
+        assert (plain > 0.1).all()
+        np.testing.assert_allclose(plain, weighed, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mse", "x0_snr"])
+def test_one_latent_frame_does_not_move(draws, kind):
+    x0, noise, guess = draws[:, :, :1]
+    schedule, t = Schedule.create(), jnp.array([30, 421, 999])
+    mask = jnp.array([[True], [False], [False]])
+    for clean in (None, mask):
+        plain, weighed = (
+            denoising_loss(schedule, x0, noise, t, guess, clean_mask=clean, kind=kind, motion_weight=w)
+            for w in (0.0, 10.0)
+        )
+        np.testing.assert_array_equal(plain, weighed)
+
+
 @pytest.mark.parametrize("kind", ["mse", "x0_snr"])
 def test_bfloat16_predictions_are_compared_in_float32(draws, kind):
     x0, noise, guess = draws

@@ -24,16 +24,16 @@ def clip(number: int, frames: int, arrays: dict[str, np.ndarray]) -> ClipRecord:
 
 @pytest.fixture(scope="session")
 def latent_shards(tmp_path_factory):
-    """Twelve clips of two latent frames of 4 x 4 cells, log-mel features of five video frames."""
+    """Twelve clips of five latent frames of 4 x 4 cells, log-mel features of five video frames."""
     rng = np.random.default_rng(0)
 
     def record(number: int) -> ClipRecord:
         arrays = {name: rng.normal(size=(5, 4, 64)) for name in ("speech", "effects", "music")}
         arrays |= {
-            "latents_mean": rng.normal(size=(2, 4, 4, 16)),
+            "latents_mean": rng.normal(size=(5, 4, 4, 8)),
             "text": rng.normal(size=(3 + number % 4, 64)),
         }
-        arrays["latents_logvar"] = np.full((2, 4, 4, 16), -6.0)
+        arrays["latents_logvar"] = np.full((5, 4, 4, 8), -6.0)
         return clip(number, 5, {key: value.astype(np.float32) for key, value in arrays.items()})
 
     folder = tmp_path_factory.mktemp("latents")

@@ -10,7 +10,7 @@ import pytest
 from pipelines import SMALL_DIT
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig
+from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig, frame_windows
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.shapes import parameter_shapes, random_params
 from mtv_jax.ops.rope import rope_axis_dims, rope_table
@@ -232,6 +232,64 @@ def test_ablations_are_saved_and_loaded(off, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
+RATIOS = (1, 2, 4, 8)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_sound_frames_are_one_and_a_ratio_for_every_further_interval(ratio):
+    config = replace(RELEASED, temporal_compression_ratio=ratio)
+    assert [config.sound_frames(intervals) for intervals in (1, 2, 13)] == [1, 1 + ratio, 1 + 12 * ratio]
+
+
+@pytest.mark.parametrize("conv", ["all", "music"])
+@pytest.mark.parametrize("ratio", RATIOS[:3])
+def test_an_interval_hears_the_windows_of_its_own_frames(ratio, conv):
+    config = replace(RELEASED, temporal_compression_ratio=ratio, temporal_conv=conv, window=3)
+    module, frames = MSTControlNet(config), config.sound_frames(4)
+    keys = dict(zip(("speech", "effects", "music"), jax.random.split(jax.random.key(0), 3), strict=True))
+    sound = {track: jax.random.normal(key, (1, frames, 2, 4)) for track, key in keys.items()}
+
+    def windowed(sound):
+        return {track: frame_windows(x, config.window) for track, x in sound.items()}
+
+    params = module.init(jax.random.key(1), windowed(sound), jnp.ones((1, 8)))
+    apply = jax.jit(lambda sound: module.apply(params, windowed(sound), jnp.ones((1, 8))))
+    plain = apply(sound)
+    assert plain["speech"].shape == plain["effects"].shape == (1, 4, 2, 8)
+    assert plain["music"].shape == (1, 8)
+    for frame in range(frames):
+        other = apply(sound | {"speech": sound["speech"].at[:, frame].add(3.0)})
+        heard = {-(-near // ratio) for near in range(max(frame - 1, 0), min(frame + 2, frames))}
+        changed = np.abs(other["speech"] - plain["speech"]).max(axis=(0, 2, 3)) > 1e-5
+        assert set(np.flatnonzero(changed)) == heard
+
+
+def test_without_compression_there_is_nothing_to_convolve():
+    model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, temporal_compression_ratio=1)))
+    assert not [path for path in flat_paths(parameter_shapes(model)) if "/conv/" in path]
+
+
+def test_sound_of_another_length_than_the_video_is_refused():
+    model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, temporal_compression_ratio=1)))
+    shapes = parameter_shapes(model)
+    given = jnp.zeros((1, 2, 4, 6, 2)), jnp.zeros(1), jnp.zeros((1, 3, 4))
+
+    def predict(frames):
+        audio = dict.fromkeys(("speech", "effects", "music"), jnp.zeros((1, frames, 2, 4)))
+        return jax.eval_shape(lambda params: model.apply(params, *given, audio), shapes)
+
+    assert predict(2).shape == (1, 2, 4, 6, 2)
+    # 3 intervals would divide the 12 tokens of the two frames.
+    with pytest.raises(UserError, match="sound of 3 frames for 2 latent frames: this model takes 2"):
+        predict(3)
+
+
+def test_a_config_without_a_ratio_is_of_four_frames():
+    values = config_to_json(RELEASED)
+    del values["temporal_compression_ratio"]
+    assert config_from_json(values).temporal_compression_ratio == 4
+
+
 def test_presets_build_at_full_size():
     counts = {}
     for name in ("mtv_5b", "mtv_5b_paper"):
@@ -250,6 +308,9 @@ def test_presets_survive_config_json(preset):
 def test_configs_that_cannot_be_are_named():
     with pytest.raises(UserError, match="temporal_conv"):
         replace(RELEASED, temporal_conv="speech")
+    for ratio in (0, 3):
+        with pytest.raises(UserError, match=f"temporal_compression_ratio {ratio}: must be a power of 2"):
+            replace(RELEASED, temporal_compression_ratio=ratio)
     with pytest.raises(UserError, match="num_speakers"):
         replace(RELEASED, num_speakers=3)
     with pytest.raises(UserError, match="patch_size_t"):

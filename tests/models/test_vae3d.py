@@ -1,6 +1,8 @@
 """The causal 3D autoencoder against golden numbers of diffusers, and its own promises."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.shapes import parameter_shapes, random_params
 from mtv_jax.models.vae3d import (
     VAE3D,
     Tiling,
@@ -19,7 +21,7 @@ from mtv_jax.models.vae3d import (
     tiled_encode,
 )
 from mtv_jax.models.vae3d.model import chunk_lengths
-from mtv_jax.weights.rules import to_params
+from mtv_jax.weights.rules import flat_paths, to_params
 from mtv_jax.weights.vae3d import RULES, config_from_json
 
 
@@ -148,11 +150,95 @@ def test_refuses_videos_that_do_not_fit(model, shape, options, message):
         ({"norm_num_groups": 3}, "not divisible by norm_num_groups 3"),
         ({"temporal_compression_ratio": 3}, "must be a power of 2"),
         ({"temporal_compression_ratio": 16}, "at most one halving between two of the 4 levels"),
+        ({"temporal_kernel_size": 0}, "temporal_kernel_size 0: must be at least 1"),
     ],
 )
 def test_refuses_sizes_that_do_not_fit(changes, message):
     with pytest.raises(UserError, match=message):
         VAE3DConfig(**changes)
+
+
+FRAMES_ALONE = VAE3DConfig(
+    block_out_channels=(4, 8),
+    latent_channels=2,
+    layers_per_block=1,
+    norm_num_groups=2,
+    temporal_compression_ratio=1,
+    temporal_kernel_size=1,
+)
+
+
+def coder(**changes):
+    """Encodes to mean and log-variance [2, f, 2, 4, z] in chunks; decodes."""
+    model = VAE3D(replace(FRAMES_ALONE, **changes))
+    params = random_params(model, 0)
+
+    @partial(jax.jit, static_argnums=1)
+    def encode(video, frames_per_chunk: int | None = 1):
+        moments = model.apply(params, video, method="encode", frames_per_chunk=frames_per_chunk)
+        return jnp.concatenate(moments, axis=-1)
+
+    @partial(jax.jit, static_argnums=1)
+    def decode(latents, frames_per_chunk: int | None = 1):
+        return model.apply(params, latents, method="decode", frames_per_chunk=frames_per_chunk)
+
+    return encode, decode
+
+
+@pytest.fixture
+def videos():
+    """Five frames of noise, and latents of as many."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, 5, 4, 8, 3)).astype(np.float32), rng.normal(size=(2, 5, 2, 4, 2)).astype(
+        np.float32
+    )
+
+
+def test_frames_that_are_coded_alone_do_not_know_of_each_other(videos):
+    for code, x in zip(coder(), videos, strict=True):
+        together = code(x)
+        assert together.shape[1] == 5
+        for i in range(5):
+            np.testing.assert_allclose(together[:, i : i + 1], code(x[:, i : i + 1]), rtol=1e-5, atol=1e-5)
+        other = x.copy()
+        other[:, 2] += 1
+        changed = code(other)
+        np.testing.assert_array_equal(np.delete(changed, 2, axis=1), np.delete(together, 2, axis=1))
+        assert np.abs(changed[:, 2] - together[:, 2]).max() > 1e-3
+
+
+@pytest.mark.parametrize(("size", "alone"), [(1, True), (3, False)])
+def test_with_a_temporal_kernel_of_one_a_chunk_s_order_does_not_matter(videos, size, alone):
+    """Its frames share the norms' statistics, and nothing else."""
+    order = np.array([3, 0, 4, 2, 1])
+    for code, x in zip(coder(temporal_kernel_size=size), videos, strict=True):
+        plain, mixed = code(x, None), code(x[:, order], None)
+        assert np.allclose(plain[:, order], mixed, atol=1e-4) == alone
+
+
+def test_frames_that_are_coded_alone_stream_too(videos):
+    model = VAE3D(FRAMES_ALONE)
+    params = random_params(model, 0)
+    means = [mean for mean, _ in encode_stream(model, params, videos[0], frames_per_chunk=2)]
+    assert [mean.shape[1] for mean in means] == [3, 2]
+    whole, _ = run(model, params, videos[0], method="encode", frames_per_chunk=2)
+    np.testing.assert_allclose(jnp.concatenate(means, 1), whole, rtol=1e-5, atol=1e-5)
+    pieces = list(decode_stream(model, params, videos[1]))
+    assert [piece.shape[1] for piece in pieces] == [3, 2]
+    decoded = run(model, params, videos[1], method="decode")
+    np.testing.assert_allclose(jnp.concatenate(pieces, 1), decoded, rtol=1e-5, atol=1e-5)
+
+
+def test_the_preset_tiny_codes_every_frame():
+    config = VAE3DConfig.tiny()
+    assert (config.temporal_compression_ratio, config.temporal_kernel_size) == (1, 1)
+    kernels = {
+        path: leaf.shape
+        for path, leaf in flat_paths(parameter_shapes(VAE3D(config))).items()
+        if leaf.ndim == 5
+    }
+    assert {shape[0] for shape in kernels.values()} == {1}
+    assert {shape[1:3] for path, shape in kernels.items() if "/conv1/" in path} == {(3, 3)}
 
 
 @pytest.mark.parametrize("variant", ["cogvideox_2b", "cogvideox_5b"])

@@ -45,10 +45,11 @@ SCRIPT = """
     except UserError as error:
         out["error"] = str(error)
 
-    config = make_config("mtv", "tiny", {"dit": {"num_layers": 2, "num_attention_heads": 4}})
+    dit = {"num_layers": 2, "num_attention_heads": 4, "patch_size": 2}
+    config = make_config("mtv", "tiny", {"dit": dit, "controlnet": {"temporal_compression_ratio": 4}})
     task = denoiser_task(make_model("mtv", config), DenoiserLossConfig(scaling_factor=1.0))
     rng = np.random.default_rng(0)
-    shapes = {"latents_mean": (2, 4, 4, 16), "latents_logvar": (2, 4, 4, 16), "text": (6, 64)}
+    shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (6, 64)}
     shapes |= {name: (5, 4, 64) for name in ("speech", "effects", "music")}
     batch = {name: rng.normal(size=(2, *shape)).astype(np.float32) for name, shape in shapes.items()}
     optimizer = OptimizerConfig(learning_rate=1e-3, schedule="constant", clip_norm=1.0)

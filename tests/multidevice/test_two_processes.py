@@ -43,16 +43,16 @@ def shards(tmp_path_factory):
 
     def record(number: int) -> ClipRecord:
         arrays = {name: rng.normal(size=(5, 4, 64)) for name in ("speech", "effects", "music")}
-        arrays |= {"latents_mean": rng.normal(size=(2, 2, 2, 16)), "text": rng.normal(size=(4, 64))}
-        arrays["latents_logvar"] = np.full((2, 2, 2, 16), -6.0)
+        arrays |= {"latents_mean": rng.normal(size=(5, 4, 4, 8)), "text": rng.normal(size=(4, 64))}
+        arrays["latents_logvar"] = np.full((5, 4, 4, 8), -6.0)
         source = ClipSource("noise.mp4", "0" * 64, number, number + 1, (1, 8))
         name = clip_id(source.sha256, source.start_pts, source.end_pts, source.time_base)
         arrays = {key: value.astype(np.float32) for key, value in arrays.items()}
-        return ClipRecord(name, "noise", (8, 1), 5, 16, 16, source, arrays)
+        return ClipRecord(name, "noise", (8, 1), 5, 32, 32, source, arrays)
 
     folder = tmp_path_factory.mktemp("shards")
     write_shards(folder, [record(i) for i in range(24)], kind="latents")
-    size = PipelineDefaults(num_frames=5, fps=Fraction(8), height=16, width=16)
+    size = PipelineDefaults(num_frames=5, fps=Fraction(8), height=32, width=32)
     Encoders.from_pretrained("tiny").save(folder / "encoders", size)
     return folder
 

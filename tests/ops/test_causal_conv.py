@@ -30,6 +30,34 @@ def test_is_a_convolution_behind_the_repeated_first_frame(channels):
     np.testing.assert_array_equal(cache, x[:, -2:])
 
 
+@pytest.mark.parametrize("backend", ["cpu", "tpu"])
+def test_a_lone_frame_is_as_one_that_stands_still(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    frame, kernel = random(0, 2, 1, 4, 6, 4), random(1, 3, 3, 3, 4, 5)
+    still = np.repeat(frame, 3, axis=1)
+    lone, cache = causal_conv3d(frame, kernel)
+    standing, later = causal_conv3d(still, kernel)
+    np.testing.assert_allclose(lone, standing[:, 2:], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(cache, later)
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(causal_conv3d(x, kernel)[0][:, -1]))
+
+    by_frame, by_kernel = jax.jit(jax.grad(loss, (0, 1)))(frame, kernel)
+    by_still, want = jax.jit(jax.grad(loss, (0, 1)))(still, kernel)
+    np.testing.assert_allclose(by_frame, by_still.sum(1, keepdims=True), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(by_kernel, want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_kernel_of_one_frame_keeps_nothing_and_sees_each_frame_alone():
+    x, kernel = random(0, 1, 3, 4, 4, 3), random(1, 1, 3, 3, 3, 5)
+    whole, cache = causal_conv3d(x, kernel)
+    assert cache.shape == (1, 0, 4, 4, 3)
+    for i in range(3):
+        alone, _ = causal_conv3d(x[:, i : i + 1], kernel, cache if i else None)
+        np.testing.assert_allclose(whole[:, i : i + 1], alone, rtol=1e-5, atol=1e-5)
+
+
 def test_every_backend_sums_the_same(monkeypatch):
     x, kernel = random(0, 1, 4, 4, 4, 6), random(1, 3, 3, 3, 6, 4)
     here, _ = causal_conv3d(x, kernel)

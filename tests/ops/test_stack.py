@@ -79,7 +79,7 @@ def test_a_deeper_network_is_no_larger_program():
     def lines(layers):
         small = {"num_layers": layers, "num_attention_heads": 2, "text_embed_dim": 32}
         model = make_model("dit", make_config("dit", "tiny", small), remat="block")
-        inputs = (jnp.zeros((1, 3, 8, 8, 16)), jnp.zeros(1), jnp.zeros((1, 8, 32)))
+        inputs = (jnp.zeros((1, 3, 8, 8, model.config.in_channels)), jnp.zeros(1), jnp.zeros((1, 8, 32)))
         loss = jax.grad(lambda params, *rest: model.apply(params, *rest).sum())
         return jax.jit(loss).lower(parameter_shapes(model), *inputs).as_text().count("\n")
 

@@ -1,9 +1,14 @@
 """Operations counted from shapes."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import pytest
 
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import MSTControlNet, MSTControlNetConfig
+from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.chips import peak_flops
@@ -37,6 +42,7 @@ def test_tokens_of_a_clip(variant, tokens):
 
 def test_the_compiler_counts_the_same_where_nothing_is_scanned():
     small = {"num_layers": 2, "num_attention_heads": 2, "text_embed_dim": 32, "max_text_seq_length": 64}
+    small |= {"patch_size": 2, "in_channels": 16, "out_channels": 16}
     model = make_model("dit", make_config("dit", "tiny", small), scan_layers=False)
     size = ClipSize(3, 16, 16)
     inputs = (jnp.zeros((1, 3, 16, 16, 16)), jnp.zeros(1), jnp.zeros((1, 64, 32)))
@@ -44,6 +50,22 @@ def test_the_compiler_counts_the_same_where_nothing_is_scanned():
     counted = compiled.cost_analysis()["flops"]
     # The compiler also counts norms, softmax and activations, which are a few per cent.
     assert forward_flops(model, size).total == pytest.approx(counted, rel=0.1)
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_the_compiler_counts_the_same_of_sound(ratio):
+    control = MSTControlNetConfig.tiny()
+    control = replace(control, temporal_compression_ratio=ratio, projection_width=64, window=1)
+    module = MSTControlNet(control, scan_layers=False)
+    frames = control.sound_frames(9)
+    audio = dict.fromkeys(("speech", "effects", "music"), jnp.zeros((1, frames, 1, 4, 64)))
+    given = (audio, jnp.zeros((1, 64)))
+    params = jax.eval_shape(module.init, jax.random.key(0), *given)
+    counted = jax.jit(module.apply).lower(params, *given).compile().cost_analysis()["flops"]
+    model = make_model("mtv", MTVConfig(DiTConfig.tiny(), control))
+    flops = forward_flops(model, ClipSize(9, 8, 8)).kernels
+    own = sum(count for path, count in flops.items() if path.startswith("controlnet/"))
+    assert own == pytest.approx(counted, rel=0.1)
 
 
 def test_what_is_frozen_needs_no_gradient_of_its_own():

@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from pipelines import MEL
+from pipelines import MEL, SMALL, make_small, write_pipeline
 
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
@@ -123,8 +123,36 @@ def test_keyframes_are_written_into_the_latents(pipe):
     values, mask = keyframe_latents({0: picture, 3: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
     np.testing.assert_array_equal(mask, [[True, True]])
     assert np.abs(np.asarray(values)).max() > 0
-    with pytest.raises(UserError, match="keyframe 4.*same four"):
+    with pytest.raises(UserError, match="keyframe 4: another keyframe is within the same 4 frames"):
         keyframe_latents({3: picture, 4: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
+
+
+@pytest.mark.parametrize(("ratio", "kernel"), [(1, 1), (2, 3)])
+def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
+    sizes = SMALL["vae3d"] | {"temporal_compression_ratio": ratio, "temporal_kernel_size": kernel}
+    vae, params = make_small("vae3d", overrides=sizes)
+    light, dark = np.full((32, 32, 3), 200, np.uint8), np.full((32, 32, 3), 20, np.uint8)
+    values, mask = keyframe_latents({0: light, 1: dark, 4: light}, vae, params, 5, 32, 32)
+    assert np.flatnonzero(mask[0]).tolist() == ([0, 1, 4] if ratio == 1 else [0, 1, 2])
+    assert not np.asarray(values)[~np.asarray(mask)].any()
+    first, second, last = values[mask]
+    assert np.abs(first - second).max() > 1e-3
+    if ratio == 1:
+        # A picture is the same wherever it stands, and as if it were all there is.
+        np.testing.assert_allclose(first, last, atol=1e-5)
+        alone, _ = vae.apply(params, dark[None, None] / 127.5 - 1, method="encode")
+        np.testing.assert_allclose(second, vae.config.scaling_factor * alone[0, 0], atol=1e-5)
+        return
+    with pytest.raises(UserError, match="keyframe 2: another keyframe is within the same 2 frames"):
+        keyframe_latents({1: light, 2: dark}, vae, params, 5, 32, 32)
+
+
+def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
+    singles = Pipeline.from_pretrained(write_pipeline(tmp_path / "singles", ratio=1))
+    assert singles.noise(jax.random.key(0), singles.defaults).shape == (1, 5, 4, 4, 4)
+    pictures = {frame: np.full((32, 32, 3), 200, np.uint8) for frame in (0, 3, 4)}
+    video = singles("a rabbit", **sounds, keyframes=pictures, **STEPS)
+    assert video.frames.shape == (5, 32, 32, 3)
 
 
 def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):

@@ -69,6 +69,53 @@ def test_what_moves_is_weighed_apart():
         assert float(task.loss(params, video(False), KEY)[0]) == pytest.approx(0.0, abs=1e-6)
 
 
+class Blank(Shift):
+    """Decodes to black everywhere, so that a frame costs what it shows."""
+
+    def decode(self, latents):
+        return jnp.zeros_like(latents) + self.shift - 1
+
+
+def test_of_each_clip_one_frame_is_seen():
+    task = vae_task(Blank(), VAELossConfig(kl_weight=0.0, motion_weight=1.0, single_frames=True))
+    params = task.init(KEY, video(True))
+    # Frames of 0, 20 ... 80 beside 100, 120 ... 180 of 255: the mean of two tells which were drawn.
+    steps = np.stack([np.arange(5) * 20, 100 + np.arange(5) * 20])
+    clips = {"video": np.broadcast_to(steps[..., None, None, None], (2, 5, 4, 4, 3)).astype(np.uint8)}
+    losses = jax.jit(jax.vmap(lambda key: task.loss(params, clips, key)))(jax.random.split(KEY, 2000))
+    costs = np.asarray(losses[0]) * 127.5
+    assert not np.asarray(losses[1]["motion"]).any()
+    pairs = (np.arange(5)[:, None] * 20 + 100 + np.arange(5) * 20) / 2
+    assert np.abs(costs[:, None, None] - pairs).min((1, 2)).max() < 1e-3
+    # Every frame of both clips is as likely, apart from the other's: sums of two fair dice of five sides.
+    counts = [np.mean(np.abs(costs - 50 - 10 * total) < 1e-3) for total in range(9)]
+    np.testing.assert_allclose(counts, np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25, atol=0.04)
+
+
+def test_frames_that_are_not_seen_change_nothing():
+    task = vae_task(Blank(), VAELossConfig(kl_weight=0.0, single_frames=True))
+    params = task.init(KEY, video(True))
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (1, 5, 4, 4, 3), np.uint8)
+    loss, _ = task.loss(params, {"video": clips}, KEY)
+    matter = []
+    for frame in range(5):
+        other = clips.copy()
+        other[:, frame] = 255 - other[:, frame]
+        matter.append(float(task.loss(params, {"video": other}, KEY)[0]) != float(loss))
+    assert sum(matter) == 1
+
+
+def test_a_clip_of_one_frame_costs_the_same_either_way():
+    clips = {"video": np.random.default_rng(0).integers(0, 256, (2, 1, 4, 4, 3), np.uint8)}
+    tasks = [
+        vae_task(Blank(), VAELossConfig(kl_weight=1e-3, single_frames=single)) for single in (False, True)
+    ]
+    params = tasks[0].init(KEY, clips)
+    (plain, _), (single, _) = (task.loss(params, clips, KEY) for task in tasks)
+    assert float(plain) == pytest.approx(float(single), rel=1e-6)
+
+
 def test_the_posterior_is_sampled_with_its_spread():
     draw = sample_posterior(KEY, jnp.full((1, 1, 64, 64, 4), 3.0), jnp.full((1, 1, 64, 64, 4), np.log(4.0)))
     assert float(draw.mean()) == pytest.approx(3.0, abs=0.05)
@@ -106,6 +153,17 @@ class Spy(nn.Module):
         self.param("p", nn.initializers.zeros, ())
         Spy.seen.append((latents, timesteps, text, audio, clean_mask))
         return jnp.zeros_like(latents)
+
+
+def test_what_moves_counts_in_the_denoiser_s_loss():
+    given = batch()
+    losses = []
+    for weight in (0.0, 0.5, 1.0):
+        task = denoiser_task(Spy(), DenoiserLossConfig(scaling_factor=1.0, motion_weight=weight))
+        params = task.init(KEY, given)
+        losses.append(float(task.loss(params, given | task.draw(KEY, 64), KEY)[0]))
+    assert losses[0] < losses[1]
+    assert losses[2] - losses[0] == pytest.approx(2 * (losses[1] - losses[0]), rel=1e-4)
 
 
 def batch():

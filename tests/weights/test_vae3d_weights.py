@@ -1,13 +1,16 @@
 """The autoencoder in diffusers' files: tensor names both ways, config.json both ways, and what is refused."""
 
 import json
+from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.shapes import parameter_shapes, random_params
 from mtv_jax.models.vae3d import VAE3D, VAE3DConfig
+from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import to_params, to_state
 from mtv_jax.weights.vae3d import RULES, config_from_json, config_to_json
 
@@ -39,6 +42,23 @@ def test_a_tensor_too_many_is_named(original):
 def test_config_survives_the_way_there_and_back(variant):
     config = getattr(VAE3DConfig, variant)()
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+
+
+def test_the_temporal_kernel_is_told_only_where_diffusers_has_another():
+    for size, told in ((3, {}), (1, {"temporal_kernel_size": 1})):
+        config = VAE3DConfig(temporal_kernel_size=size)
+        values = config_to_json(config)
+        assert {key: values[key] for key in values if key == "temporal_kernel_size"} == told
+        assert config_from_json(values) == config
+
+
+def test_weights_with_a_temporal_kernel_of_one_survive_the_way_there_and_back(tmp_path):
+    model = VAE3D(replace(VAE3DConfig.tiny(), block_out_channels=(4, 4)))
+    params = random_params(model, 0)
+    save_model(tmp_path / "vae", model, params)
+    again, loaded = load_model(tmp_path / "vae")
+    assert again.config == model.config
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
 @pytest.mark.parametrize(

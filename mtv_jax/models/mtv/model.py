@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.model import DiT
 from mtv_jax.models.mst_controlnet.model import AudioInjection, MSTControlNet, frame_windows
 from mtv_jax.models.mtv.config import MTVConfig
@@ -53,6 +54,11 @@ class MTV(nn.Module):
         windowed: Mapping[str, Float[Array, "b F W L c"]],
         clean_mask: Array | None = None,
     ) -> Float[Array, "b f h w o"]:
-        """As `__call__`, for features that are windowed already."""
+        """As `__call__`, for features that are windowed already. Raises UserError for sound of another length."""
+        wanted = self.config.controlnet.sound_frames(latents.shape[1])
+        for frames in {x.shape[1] for x in windowed.values()} - {wanted}:
+            raise UserError(
+                f"sound of {frames} frames for {latents.shape[1]} latent frames: this model takes {wanted}"
+            )
         control = self.controlnet(windowed, self.transformer.embed_time(timesteps))
         return self.transformer.denoise(latents, timesteps, text, control, clean_mask)

@@ -132,11 +132,12 @@ class VAE3D(nn.Module):
     def encode(
         self, video: Float[Array, "b F H W 3"], frames_per_chunk: int | None = ENCODE_CHUNK
     ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
-        """Mean and log-variance of the posterior of a video in [-1, 1], with F = 1+4k and f = 1+k.
+        """Mean and log-variance of the posterior of a video in [-1, 1], with F = 1+rk and f = 1+k; r is the
+        config's `temporal_compression_ratio`, 4 in CogVideoX.
 
         Group norms see one chunk at a time: `frames_per_chunk` is 8 in diffusers (the first chunk takes
         what is left over as well), None encodes all frames at once as MTV does.
-        Raises UserError for another number of frames, and for height or width not divisible by 8.
+        Raises UserError for another number of frames, and for height or width that are no whole cells (of 8).
         """
         check_video_shape(video.shape, self.config)
         check_encode_chunk(frames_per_chunk, self.config)
@@ -148,11 +149,11 @@ class VAE3D(nn.Module):
         frames_per_chunk: int | None = DECODE_CHUNK,
         lone_first: bool = True,
     ) -> Float[Array, "b F H W 3"]:
-        """The video of (unscaled) latents, about in [-1, 1], F = 1 + 4(f-1) frames.
+        """The video of (unscaled) latents, about in [-1, 1], F = 1 + r(f-1) frames (see `encode`).
 
         `frames_per_chunk` counts latent frames: 2 as in diffusers (the first chunk takes what is left over
         as well), None for all at once. diffusers gives the first latent one frame only if the chunk it is
-        in has an odd length, so it makes 4f frames of an even number of latents: `lone_first=False` does
+        in has an odd length, so it makes rf frames of an even number of latents: `lone_first=False` does
         the same; for an odd number (and chunks of 2) there is no difference.
         """
         if frames_per_chunk is not None and frames_per_chunk < 1:
@@ -162,7 +163,7 @@ class VAE3D(nn.Module):
     def encode_chunk(
         self, video: Float[Array, "b F H W 3"], cache: Cache | None
     ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache]:
-        """One chunk of `encode`: 1+4k frames without a cache, then 4k frames with the one returned before."""
+        """One chunk of `encode`: 1+rk frames without a cache, then rk frames with the one returned before."""
         moments, cache = self.encoder(video, cache, lone_first=cache is None)
         return split_moments(moments), cache
 
