@@ -71,7 +71,11 @@ tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; sto
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny > runs/tiny/training.json
-	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/stage5-tiny --out runs/tiny/report
+	test -e runs/tiny/preset || \
+	  $(RUN) mtv_jax.convert --from diffusers --in runs/stage5-tiny/pipeline --out runs/tiny/preset --dtype fp16
+	test -e runs/tiny/report/results.json || \
+	  $(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
+	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
 # The same in a few minutes: a few steps of everything show that one follows another, no more.
 STAGES := runs/stages

@@ -25,7 +25,7 @@ from configs import common
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
 """The subset of each stage."""
 
-TINY_STEPS = (400, 400, 500, 500, 1300)
+TINY_STEPS = (400, 400, 350, 350, 1200)
 """Of each stage of the tiny model. The last one sees most kinds of clip again."""
 
 TINY_RATE = 1.2e-3

@@ -16,4 +16,4 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     for cell in json.loads(path.read_text())["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
-    assert (tmp_path / "rabbit.mp4").stat().st_size > 1000
+    assert (tmp_path / "bell.mp4").stat().st_size > 1000
