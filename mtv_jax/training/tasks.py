@@ -135,6 +135,10 @@ class DenoiserLossConfig:
         for name in ("drop_text", "drop_tracks", *(f"drop_{track}" for track in TRACKS)):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"loss.{name} {getattr(self, name)}: must be between 0 and 1")
+        if self.motion_weight < 0:
+            raise UserError(f"loss.motion_weight {self.motion_weight}: must not be negative")
+        if self.max_weight is not None and self.max_weight <= 0:
+            raise UserError(f"loss.max_weight {self.max_weight}: must be above 0, or None for no limit")
         if (
             self.kind == "x0_snr"
             and self.schedule.prediction == "epsilon"

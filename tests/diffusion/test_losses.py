@@ -37,12 +37,12 @@ def test_training_loss_is_that_of_the_mtv_reference(mtv_goldens, reference_sched
         )
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 def test_equation_one_is_the_mean_square_against_the_target(draws, prediction):
     x0, noise, guess = draws
     schedule = Schedule.create(ScheduleConfig(prediction=prediction))
     t = jnp.array([0, 421, 999])
-    target = noise if prediction == "epsilon" else velocity(schedule, x0, noise, t)
+    target = {"epsilon": noise, "sample": x0, "v": velocity(schedule, x0, noise, t)}[prediction]
     loss = denoising_loss(schedule, x0, noise, t, guess)
     assert loss.shape == (3,)
     np.testing.assert_allclose(loss, ((target - guess) ** 2).mean((1, 2, 3, 4)), rtol=1e-6)
@@ -54,6 +54,15 @@ def test_snr_weighting_of_v_is_the_v_loss_without_clean_frames(draws):
     schedule, t = Schedule.create(), jnp.array([30, 421, 999])
     weighted, plain = (denoising_loss(schedule, x0, noise, t, guess, kind=k) for k in ("x0_snr", "mse"))
     np.testing.assert_allclose(weighted, plain, rtol=1e-4)
+
+
+def test_the_snr_weight_has_a_limit(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(ScheduleConfig(prediction="sample")), jnp.array([30, 421, 999])
+    loss = denoising_loss(schedule, x0, noise, t, guess, kind="x0_snr", max_weight=1.5)
+    weight = np.minimum(1 / (1 - np.asarray(schedule.alphas_cumprod)[[30, 421, 999]]), 1.5)
+    assert weight[0] == 1.5 and weight[2] < 1.5
+    np.testing.assert_allclose(loss, weight * np.asarray(((x0 - guess) ** 2).mean((1, 2, 3, 4))), rtol=1e-5)
 
 
 def test_snr_weighting_of_epsilon_divides_by_the_signal(draws):

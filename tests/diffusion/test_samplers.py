@@ -54,6 +54,8 @@ def gaussian(schedule, config, mean=MEAN, variance=VARIANCE):
         residual = (x - a * mean) / (a**2 * variance + sigma2)
         if schedule.config.prediction == "epsilon":
             return jnp.sqrt(sigma2) * residual
+        if schedule.config.prediction == "sample":
+            return mean + a * variance * residual
         return jnp.sqrt(sigma2) * (a * (1 - variance) * residual - mean)
 
     return denoise
@@ -82,12 +84,12 @@ def gaussian_case(prediction):
     Zero terminal SNR tells epsilon nothing about x_0 at the first step, so epsilon goes without it, and then
     the first x is not quite N(0, 1).
     """
-    schedule = Schedule.create(ScheduleConfig(prediction=prediction, zero_terminal_snr=prediction == "v"))
+    schedule = Schedule.create(ScheduleConfig(prediction=prediction, zero_terminal_snr=prediction != "epsilon"))
     a = float(schedule.sqrt_alphas_cumprod[-1])
     return schedule, a * MEAN, a**2 * VARIANCE + 1 - a**2
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_bias_on_gaussian_data_is_as_stated_and_falls_with_more_steps(config, prediction):
     schedule, *first = gaussian_case(prediction)
@@ -100,7 +102,7 @@ def test_bias_on_gaussian_data_is_as_stated_and_falls_with_more_steps(config, pr
     assert lacking[2] < 0.4 * lacking[1] < 0.4 * 0.7 * lacking[0]
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_samples_of_gaussian_data_have_its_mean_and_variance(config, prediction):
     count, config = 20_000, dataclasses.replace(config, num_steps=50)
@@ -161,7 +163,7 @@ def test_a_loop_on_the_host_gives_what_sample_gives(config):
     np.testing.assert_allclose(state.x, whole, atol=2e-6)
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 def test_every_coefficient_is_finite_at_any_step_count(prediction):
     for config in (
         ScheduleConfig(prediction=prediction),
