@@ -54,6 +54,8 @@ def gaussian(schedule, config, mean=MEAN, variance=VARIANCE):
         residual = (x - a * mean) / (a**2 * variance + sigma2)
         if schedule.config.prediction == "epsilon":
             return jnp.sqrt(sigma2) * residual
+        if schedule.config.prediction == "sample":
+            return mean + a * variance * residual
         return jnp.sqrt(sigma2) * (a * (1 - variance) * residual - mean)
 
     return denoise
@@ -161,7 +163,19 @@ def test_a_loop_on_the_host_gives_what_sample_gives(config):
     np.testing.assert_allclose(state.x, whole, atol=2e-6)
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_predicting_the_sample_itself_samples_as_predicting_v(config):
+    config = dataclasses.replace(config, num_steps=7)
+    x_init = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    noise = jax.random.normal(jax.random.key(1), (7, 2, 3, 2))
+    by_v, by_sample = (
+        sample(gaussian(schedule, config), x_init, None, schedule, config, noise=noise)
+        for schedule in (Schedule.create(ScheduleConfig(prediction=p)) for p in ("v", "sample"))
+    )
+    np.testing.assert_allclose(by_v, by_sample, atol=1e-5)
+
+
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 def test_every_coefficient_is_finite_at_any_step_count(prediction):
     for config in (
         ScheduleConfig(prediction=prediction),

@@ -110,20 +110,20 @@ def test_set_alpha_to_one_decides_the_last_level():
     assert sampling_alphas_cumprod(ScheduleConfig(), 10)[1][-1] == 1
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 def test_the_true_prediction_gives_back_x0_at_each_frames_own_timestep(prediction):
     schedule = Schedule.create(ScheduleConfig(prediction=prediction))
     x0, noise = jax.random.normal(jax.random.key(0), (2, 2, 3, 1, 2, 4))
     t = jnp.array([[0, 500, 900], [3, 250, 0]])
     x = add_noise(schedule, x0, noise, t)
-    truth = noise if prediction == "epsilon" else velocity(schedule, x0, noise, t)
+    truth = {"v": velocity(schedule, x0, noise, t), "epsilon": noise, "sample": x0}[prediction]
     close(to_x0(schedule, x, truth, t), x0, 1e-5)
     one = add_noise(schedule, x0[:, :1], noise[:, :1], t[:, 0])
     close(one, x[:, :1], 0)
 
 
 def test_pure_noise_has_a_finite_x0_and_a_finite_gradient():
-    for prediction, expected in (("v", -2.0), ("epsilon", 0.0)):
+    for prediction, expected in (("v", -2.0), ("epsilon", 0.0), ("sample", 2.0)):
         schedule = Schedule.create(ScheduleConfig(prediction=prediction))
 
         def estimate(p, schedule=schedule):
