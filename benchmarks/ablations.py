@@ -1,11 +1,11 @@
 """MTV's Table 2 in miniature: what is lost without each part, on the theatre?
 
-    python benchmarks/ablations.py --out runs/tiny/ablations        (after `make tiny`, of which it needs the first half)
+    python benchmarks/ablations.py --out runs/tiny/ablations    (after `make tiny`, of which it needs the first half)
 
-Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures it by
-the theatre suite. A run at a time, each at most twelve minutes on two cores; what was finished before is not repeated, and
-what was stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: the mean over the
-seeds that are there and its 95 % interval over trainings (Student's t), which is wide for three.
+Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures
+it by the theatre suite. A run at a time, each at most twelve minutes on two cores; what was finished before is not
+repeated, and what was stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: the
+mean over the seeds that are there and its 95 % interval over trainings (Student's t), which is wide for three.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(workdir: Path, clips: int, sampling_steps: int) -> dict[str, Any]:
     """The suite's results, made unless they are there."""
     results = workdir / "report" / "results.json"
     if not results.exists():
-        options = ["--clips", str(clips), "--seeds", "1", "--steps", str(sampling_steps), "--guidance-scale", "1"]
+        options = [f"--clips={clips}", "--seeds=1", f"--steps={sampling_steps}", "--guidance-scale=1"]
         out = ["--preset", str(workdir), "--out", str(results.parent), "--videos", "0"]
         _run("mtv_jax.evaluate", "--suite", "theatre", *out, *options)
     return json.loads(results.read_text())
@@ -62,7 +62,9 @@ def table(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
             if (figure["claim"], figure["name"]) == (claim, name) and figure["value"] is not None
         ]
         if values:
-            rows.append({"claim": claim, "name": name, "variant": variant, "values": values} | _summary(values))
+            rows.append(
+                {"claim": claim, "name": name, "variant": variant, "values": values} | _summary(values)
+            )
     return rows
 
 

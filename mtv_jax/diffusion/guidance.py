@@ -6,7 +6,7 @@ Conditions are added one after another, c_0 = none, c_1 = the first group, c_2 =
 
 With one group that is plain guidance u + g (c - u); with equal scales the sum telescopes to the same.
 
-Guiding the raw prediction is guiding x_0, as the MTV reference does: for v and for epsilon x_0 = p x + q c
+Guiding the raw prediction is guiding x_0, as the MTV reference does: whatever is predicted, x_0 = p x + q c
 with p and q the same for all branches, and the weights of the branches (1 - g_1, g_1 - g_2, ...) sum to one.
 """
 

@@ -83,7 +83,7 @@ def test_scale_one_is_the_conditional_answer_and_zero_the_unconditional(inputs):
         np.testing.assert_allclose(out, single(inputs, *names), atol=1e-6)
 
 
-@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v", "epsilon", "sample"])
 def test_guiding_the_prediction_is_guiding_x0(inputs, prediction):
     x, t, _ = inputs
     schedule, steps = Schedule.create(ScheduleConfig(prediction=prediction)), t.astype(jnp.int32)

@@ -42,7 +42,7 @@ def test_equation_one_is_the_mean_square_against_the_target(draws, prediction):
     x0, noise, guess = draws
     schedule = Schedule.create(ScheduleConfig(prediction=prediction))
     t = jnp.array([0, 421, 999])
-    target = {"epsilon": noise, "sample": x0, "v": velocity(schedule, x0, noise, t)}[prediction]
+    target = {"v": velocity(schedule, x0, noise, t), "epsilon": noise, "sample": x0}[prediction]
     loss = denoising_loss(schedule, x0, noise, t, guess)
     assert loss.shape == (3,)
     np.testing.assert_allclose(loss, ((target - guess) ** 2).mean((1, 2, 3, 4)), rtol=1e-6)
@@ -54,15 +54,6 @@ def test_snr_weighting_of_v_is_the_v_loss_without_clean_frames(draws):
     schedule, t = Schedule.create(), jnp.array([30, 421, 999])
     weighted, plain = (denoising_loss(schedule, x0, noise, t, guess, kind=k) for k in ("x0_snr", "mse"))
     np.testing.assert_allclose(weighted, plain, rtol=1e-4)
-
-
-def test_the_snr_weight_has_a_limit(draws):
-    x0, noise, guess = draws
-    schedule, t = Schedule.create(ScheduleConfig(prediction="sample")), jnp.array([30, 421, 999])
-    loss = denoising_loss(schedule, x0, noise, t, guess, kind="x0_snr", max_weight=1.5)
-    weight = np.minimum(1 / (1 - np.asarray(schedule.alphas_cumprod)[[30, 421, 999]]), 1.5)
-    assert weight[0] == 1.5 and weight[2] < 1.5
-    np.testing.assert_allclose(loss, weight * np.asarray(((x0 - guess) ** 2).mean((1, 2, 3, 4))), rtol=1e-5)
 
 
 def test_snr_weighting_of_epsilon_divides_by_the_signal(draws):
@@ -100,6 +91,22 @@ def test_clean_frames_are_noised_at_timestep_zero(draws):
     expected = first * x0[1, 2] + schedule.sqrt_one_minus_alphas_cumprod[0] * noise[1, 2]
     np.testing.assert_allclose(x[1, 2], expected, atol=1e-6)
     np.testing.assert_array_equal(x[0], noised_latents(schedule, x0, noise, jnp.array([500, 0, 0]))[0])
+
+
+def test_the_weight_of_little_noise_is_bounded_if_told(draws):
+    x0, noise, guess = draws
+    schedule, t = Schedule.create(ScheduleConfig(prediction="sample")), jnp.array([1, 421, 999])
+    weights = 1 / (1 - np.asarray(schedule.alphas_cumprod, np.float64)[np.asarray(t)])
+    assert weights[0] > 100 > 5 > weights[1]
+    for motion, extra in (
+        (0.0, 0.0),
+        (2.0, np.asarray(2 * (jnp.diff(guess - x0, axis=1) ** 2).mean((1, 2, 3, 4)))),
+    ):
+        plain = np.asarray(((guess - x0) ** 2).mean((1, 2, 3, 4))) + extra
+        for bound, want in ((None, weights), (5.0, np.minimum(weights, 5)), (1e6, weights)):
+            given = {"kind": "x0_snr", "motion_weight": motion, "max_weight": bound}
+            loss = denoising_loss(schedule, x0, noise, t, guess, **given)
+            np.testing.assert_allclose(loss, want * plain, rtol=1e-4)
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -116,7 +116,7 @@ def test_the_true_prediction_gives_back_x0_at_each_frames_own_timestep(predictio
     x0, noise = jax.random.normal(jax.random.key(0), (2, 2, 3, 1, 2, 4))
     t = jnp.array([[0, 500, 900], [3, 250, 0]])
     x = add_noise(schedule, x0, noise, t)
-    truth = {"epsilon": noise, "sample": x0, "v": velocity(schedule, x0, noise, t)}[prediction]
+    truth = {"v": velocity(schedule, x0, noise, t), "epsilon": noise, "sample": x0}[prediction]
     close(to_x0(schedule, x, truth, t), x0, 1e-5)
     one = add_noise(schedule, x0[:, :1], noise[:, :1], t[:, 0])
     close(one, x[:, :1], 0)

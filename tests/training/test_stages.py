@@ -57,16 +57,19 @@ def test_stages_differ_in_their_data_and_in_what_they_start_from_only(size):
         data = dataclasses.replace(config.data, mixture=first.data.mixture)
         same = dataclasses.replace(config, data=data, init_from=first.init_from)
         if size == "-tiny":
-            same = _of_one_length(same, first, last=number == len(STAGES))
+            same = _without_what_is_tiny(same, first, last=number == len(STAGES))
         assert same == first
     assert first.data.pipeline(("text",), 0).mixture == {"basic_face": 1.0}
 
 
-def _of_one_length(config: TrainConfig, first: TrainConfig, last: bool) -> TrainConfig:
-    """Stages of the tiny model have lengths of their own, and the rate falls in the last of them only."""
+def _without_what_is_tiny(config: TrainConfig, first: TrainConfig, last: bool) -> TrainConfig:
+    """Stages of the tiny model have lengths of their own, the rate falls in the last only, and the first, which
+    learns lips, weighs what moves most."""
     assert config.optimizer.schedule == ("linear" if last else "constant")
+    assert config.loss.motion_weight < first.loss.motion_weight
     optimizer = dataclasses.replace(config.optimizer, schedule=first.optimizer.schedule)
-    return dataclasses.replace(config, num_steps=first.num_steps, optimizer=optimizer)
+    loss = dataclasses.replace(config.loss, motion_weight=first.loss.motion_weight)
+    return dataclasses.replace(config, num_steps=first.num_steps, optimizer=optimizer, loss=loss)
 
 
 def test_weights_on_the_command_line_mix_all_subsets():

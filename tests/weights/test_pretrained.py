@@ -124,7 +124,14 @@ def test_long_lists_of_tensors_are_cut(pipeline_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "config", [ScheduleConfig(), ScheduleConfig.cogvideox_2b(), ScheduleConfig.released()], ids=str
+    "config",
+    [
+        ScheduleConfig(),
+        ScheduleConfig.cogvideox_2b(),
+        ScheduleConfig.released(),
+        ScheduleConfig(prediction="sample"),
+    ],
+    ids=str,
 )
 def test_schedules_survive_their_file(config):
     assert config_from_json(config_to_json(config)) == config

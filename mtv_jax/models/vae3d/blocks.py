@@ -19,7 +19,7 @@ from mtv_jax.ops.norms import group_norm
 from mtv_jax.typing import Array, Float
 
 Cache = dict[str, Any]
-"""Nested by module name; leaves are the last frames [b P H W c] each causal convolution saw, one fewer than its kernel has."""
+"""Nested by module name; leaves are the last frames [b P H W c] a causal convolution saw: one fewer than its kernel."""
 
 _kernel_init = nn.initializers.variance_scaling(
     1 / 3, "fan_in", "uniform"
