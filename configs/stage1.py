@@ -7,7 +7,7 @@ It starts from a pipeline folder, `runs/backbone`: that of CogVideoX-5b-I2V as i
 is then new), or that of a released MTV after `python -m mtv_jax.convert`. The tiny one starts from the folder that
 `configs/tiny/backbone.py` makes.
 The recipe is in `configs/stages.py`.
-The tiny one's loss falls from about 0.4, the controlnet being new, to 0.3.
+The tiny one's loss falls from .41 to .18 (means of a tenth of its steps).
 """
 
 from ml_collections import ConfigDict
