@@ -2,8 +2,8 @@
 
     python -m mtv_jax.train --config configs/tiny/denoiser.py --config.data.dir=shards
 
-Without `data.dir` it trains on the package's clip, encoded by the preset `tiny`, whose autoencoder has seen nothing but the theatre:
-good for trying the command, not for its picture.
+Without `data.dir` it trains on the package's clip, encoded by the preset `tiny`, whose autoencoder has seen nothing
+but the theatre: good for trying the command, not for its picture.
 
 On the 40 overlapping clips of `make train-demo` the loss falls from 2 to about 0.1, and samples show that scene.
 """

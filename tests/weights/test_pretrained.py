@@ -1,5 +1,6 @@
 """Folders of networks: what is written is what is read, and what does not fit is named."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,13 @@ from safetensors.numpy import load_file, save_file
 from mtv_jax import load_model, save_model
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
+from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.ops.stack import unstack_params
+from mtv_jax.weights import controlnet, dit, vae3d
+from mtv_jax.weights.folder import pipeline_folder as preset_folder
 from mtv_jax.weights.pretrained import is_untrained
 from mtv_jax.weights.scheduler import config_from_json, config_to_json
 
@@ -142,3 +149,13 @@ def test_schedule_of_diffusers_is_read():
     assert config_from_json(values) == ScheduleConfig.cogvideox_5b()
     with pytest.raises(UserError, match="clip_sample"):
         config_from_json(values | {"clip_sample": True})
+
+
+def test_the_bundled_networks_are_the_tiny_ones():
+    folder = preset_folder("tiny")
+    assert dit.config_from_json(read_json(folder / "transformer" / "config.json")) == DiTConfig.tiny()
+    control = controlnet.config_from_json(read_json(folder / "controlnet" / "config.json"))
+    assert control == MSTControlNetConfig.tiny()
+    vae = vae3d.config_from_json(read_json(folder / "vae" / "config.json"))
+    # Its scale was measured after it was trained.
+    assert dataclasses.replace(vae, scaling_factor=1.0) == VAE3DConfig.tiny()
