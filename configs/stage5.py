@@ -5,7 +5,7 @@
 
 It starts from the averaged weights of `runs/stage4`, which must be finished (the tiny one: `runs/stage4-tiny`).
 The recipe is in `configs/stages.py`.
-The tiny one's loss stays about 0.3: sixty steps show that a stage follows another, not what it learns.
+The tiny one's loss falls from .16 to .07 (means of a tenth of its steps).
 """
 
 from ml_collections import ConfigDict
