@@ -3,7 +3,7 @@
     python benchmarks/ablations.py --out runs/tiny/ablations    (after `make tiny`, of which it needs the first half)
 
 Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures
-it by the theatre suite. A run at a time, each at most twelve minutes on two cores; what was finished before is not
+it by the theatre suite. A run at a time, meant for twelve minutes on two cores (not measured yet); what was done is not
 repeated, and what was stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: the
 mean over the seeds that are there and its 95 % interval over trainings (Student's t), which is wide for three.
 """
