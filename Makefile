@@ -50,7 +50,7 @@ demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, 
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO)
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
-train-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (3 to 5 minutes)
+train-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (4 minutes)
 	rm -rf $(TRAIN_DEMO)
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/frames --frames-only --num-frames 5 --stride 2
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(TRAIN_DEMO)/vae --config.data.dir=$(TRAIN_DEMO)/frames
