@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,13 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     outcome = measure(
         Run(stage, options.clips, options.seeds, options.seed, shown),
         fit_readers(),
-        lambda cases: _generated(pipe, cases, options),
+        partial(
+            generated,
+            pipe,
+            steps=options.steps,
+            guidance_scale=options.guidance_scale,
+            batch_size=options.batch_size,
+        ),
         lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
     )
     prompts = [theatre_prompt(clip) for clip in outcome.clips]
@@ -175,8 +182,10 @@ def _check(pipe: Any, options: argparse.Namespace) -> None:
         )
 
 
-def _generated(pipe: Any, cases: Sequence[Any], options: argparse.Namespace) -> Iterator[Any]:
-    """Frames of each case of the theatre suite."""
+def generated(
+    pipe: Any, cases: Sequence[Any], *, steps: int, guidance_scale: float, batch_size: int
+) -> Iterator[Any]:
+    """Frames uint8 [F H W 3] that a `Pipeline` makes of each `Case` of the theatre suite, in order; shows progress."""
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.io.progress import progress
     from mtv_jax.sampling.batch import Request, sample_many
@@ -189,11 +198,11 @@ def _generated(pipe: Any, cases: Sequence[Any], options: argparse.Namespace) -> 
     frames = sample_many(
         pipe,
         requests,
-        num_steps=options.steps,
-        guidance_scale=options.guidance_scale,
-        batch_size=options.batch_size,
+        num_steps=steps,
+        guidance_scale=guidance_scale,
+        batch_size=batch_size,
     )
-    return progress(frames, f"generating ({options.batch_size} clips at once)", total=len(cases))
+    return progress(frames, f"generating ({batch_size} clips at once)", total=len(cases))
 
 
 def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:

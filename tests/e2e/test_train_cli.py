@@ -31,7 +31,7 @@ def test_the_autoencoder_trains_and_shows_reconstructions(train, frame_shards, t
 def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
     assert command.main(["--config", "configs/vae.py:tiny", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "--config.data.batch_size=2" in shown
+    assert "--config.data.batch_size=8" in shown
     assert "--config.optimizer.learning_rate=0.003" in shown
     assert "--workdir" in shown
 
