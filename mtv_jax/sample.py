@@ -44,9 +44,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how guidance goes over the steps",
     )
     top.add_argument("--sampler", choices=SAMPLERS, default="dpm++", help="how to step")
-    top.add_argument("--num-frames", type=int, help="1 + 4k (default: the model's)")
-    top.add_argument("--height", type=int, help="pixels, divisible by 16 (default: the model's)")
-    top.add_argument("--width", type=int, help="pixels, divisible by 16 (default: the model's)")
+    top.add_argument("--num-frames", type=int, help="1 + 4k; for tiny any (default: the model's)")
+    top.add_argument(
+        "--height", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
+    )
+    top.add_argument(
+        "--width", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
+    )
     top.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
     top.add_argument("--vae-tiling", action="store_true", help="decode in overlapping parts, in less memory")
     top.add_argument(

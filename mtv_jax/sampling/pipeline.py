@@ -21,6 +21,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
+from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
@@ -126,9 +127,10 @@ class Pipeline:
           audio: one mixed file instead, separated by `demixer` first.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
             0, and takes no other.
-          num_frames: 1 + 4k; default what the model was trained at, as for the next three.
+          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any); default what the model was
+            trained at, as for the next three.
           fps: frames a second.
-          height, width: pixels, divisible by 16.
+          height, width: pixels, divisible by 16 (`tiny`: by 32).
           num_inference_steps: steps of the sampler.
           guidance_scale: of text and sound jointly; 1 is none. A dict gives `text`, `speech`, `effects` and
             `music` scales of their own (those left out have 1; `speech2` that of `speech`), at one network branch
@@ -147,7 +149,10 @@ class Pipeline:
           UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without.
         """
         size = self.defaults.replace(num_frames=num_frames, fps=fps, height=height, width=width)
-        size.check()
+        size.check(
+            frames=self._vae.temporal_compression_ratio,
+            pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
+        )
         files = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
@@ -223,11 +228,14 @@ class Pipeline:
     def _vae(self) -> VAE3DConfig:
         return self.vae.config  # pyright: ignore[reportAttributeAccessIssue]
 
+    @property
+    def _dit(self) -> DiTConfig:
+        config: Any = self.denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+        return config.dit if isinstance(self.denoiser, MTV) else config
+
     def padding(self, size: PipelineDefaults) -> int:
         """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
-        config: Any = self.denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
-        dit = config.dit if isinstance(self.denoiser, MTV) else config
-        return -self._latent_frames(size) % dit.frames_per_token
+        return -self._latent_frames(size) % self._dit.frames_per_token
 
     def _latents(
         self,

@@ -51,18 +51,23 @@ class PipelineDefaults:
             given["fps"] = Fraction(given["fps"]).limit_denominator(1001)
         return dataclasses.replace(self, **given)
 
-    def check(self) -> None:
-        """Raises UserError for sizes that the networks cannot make."""
-        if self.num_frames < 1 or self.num_frames % 4 != 1:
-            below = max(self.num_frames - 1, 0) // 4 * 4 + 1
+    def check(self, *, frames: int = 4, pixels: int = 16) -> None:
+        """Raises UserError unless the length is 1 + `frames` * k and height and width are multiples of `pixels`.
+
+        The defaults are those of full size: an autoencoder that joins 4 frames and 8 pixels, patches of 2.
+        """
+        if self.num_frames < 1:
+            raise UserError(f"num_frames {self.num_frames}: must be at least 1")
+        if (self.num_frames - 1) % frames:
+            below = (self.num_frames - 1) // frames * frames + 1
             raise UserError(
-                f"num_frames {self.num_frames}: must be 1 + 4k; the nearest are {below} and {below + 4}"
+                f"num_frames {self.num_frames}: must be 1 + {frames}k; the nearest are {below} and {below + frames}"
             )
         for name, value in (("height", self.height), ("width", self.width)):
-            if value < 16 or value % 16:
-                below = max(value // 16 * 16, 16)
+            if value < pixels or value % pixels:
+                below = max(value // pixels * pixels, pixels)
                 raise UserError(
-                    f"{name} {value}: must be divisible by 16; the nearest are {below} and {below + 16}"
+                    f"{name} {value}: must be divisible by {pixels}; the nearest are {below} and {below + pixels}"
                 )
         if self.fps <= 0:
             raise UserError(f"fps {self.fps}: must be positive")

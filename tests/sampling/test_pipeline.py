@@ -153,6 +153,10 @@ def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
     pictures = {frame: np.full((32, 32, 3), 200, np.uint8) for frame in (0, 3, 4)}
     video = singles("a rabbit", **sounds, keyframes=pictures, **STEPS)
     assert video.frames.shape == (5, 32, 32, 3)
+    with pytest.raises(UserError, match="num_frames 0: must be at least 1"):
+        singles("a rabbit", num_frames=0, **STEPS)
+    with pytest.raises(UserError, match="height 40: must be divisible by 16"):
+        singles("a rabbit", num_frames=6, height=40, **STEPS)
 
 
 def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):
