@@ -1,6 +1,7 @@
 """`python -m mtv_jax.evaluate`: how well videos follow their sound, a video its scene, a pipeline each track."""
 
 import argparse
+import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ _THEATRE = {
     "steps": 8,
     "guidance_scale": 1.0,
     "batch_size": 16,
+    "dtype": "float32",
     "videos": 8,
     "allow_random_weights": False,
 }
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("steps", "sampling steps (DDIM)", type=_count)
     add("guidance-scale", "pull of text and sound; 1 is none", type=float)
     add("batch-size", "clips generated at once", type=_count)
+    add("dtype", "what networks compute in", choices=("float32", "bfloat16"))
     add("videos", "example videos in the report", type=int)
     add(
         "allow-random-weights",
@@ -133,35 +136,38 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
 
 
 def _theatre(options: argparse.Namespace, out: Path) -> int:
-    """Measures a pipeline; 0 whether or not it meets the targets."""
+    """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped."""
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.data.theatre import TheatreConfig
+    from mtv_jax.evaluation.resume import resumable
     from mtv_jax.evaluation.theatre_page import SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
     from mtv_jax.evaluation.theatre_run import Run, measure
     from mtv_jax.sampling.batch import reconstruct_many
     from mtv_jax.sampling.pipeline import Pipeline
 
-    pipe = Pipeline.from_pretrained(options.preset)
+    pipe = Pipeline.from_pretrained(options.preset, dtype=options.dtype)
     _check(pipe, options)
     size = pipe.defaults
     stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
     shown = max(options.videos, SHEET_CLIPS)
+    origin, kept = _origin(pipe, options), out / ".generated"
+    show = partial(
+        generated,
+        pipe,
+        steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        batch_size=options.batch_size,
+    )
     outcome = measure(
         Run(stage, options.clips, options.seeds, options.seed, shown),
         fit_readers(),
-        partial(
-            generated,
-            pipe,
-            steps=options.steps,
-            guidance_scale=options.guidance_scale,
-            batch_size=options.batch_size,
-        ),
+        resumable(show, kept, origin),
         lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
     )
     prompts = [theatre_prompt(clip) for clip in outcome.clips]
-    origin = _origin(pipe, options)
     write_results(out, outcome, prompts, origin, untrained=pipe.untrained, videos=options.videos)
+    shutil.rmtree(kept)
     for row in outcome.rows:
         print(text_row(row))
     met = [row.figure.met for row in outcome.rows if row.figure.met is not None]
@@ -226,6 +232,7 @@ def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:
         "steps": options.steps,
         "guidance_scale": options.guidance_scale,
         "batch_size": options.batch_size,
+        "dtype": options.dtype,
         "theatre_version": VERSION,
         **provenance(pipeline_folder(options.preset)),
     }

@@ -163,12 +163,13 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     with pytest.raises(UserError, match="--allow-random-weights"):
         evaluate.main(argv)
     sizes = {"clips": 2, "seeds": 1, "steps": 1, "guidance-scale": 1, "batch-size": 4, "videos": 1}
+    sizes["dtype"] = "bfloat16"
     options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
     assert evaluate.main([*argv, *options, "--allow-random-weights"]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["valid"] is False
     told = results["provenance"]
-    assert told["sampler"] == "ddim"
+    assert (told["sampler"], told["dtype"]) == ("ddim", "bfloat16")
     assert {name: told[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
         "clips": 2,
         "seeds": 1,

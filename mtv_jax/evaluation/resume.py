@@ -1,0 +1,48 @@
+"""A suite that was stopped goes on: videos that it has generated are kept until its results are there."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtv_jax.evaluation.theatre_cases import Case
+from mtv_jax.evaluation.theatre_run import Show
+from mtv_jax.io.files import atomic_path, read_json, write_json
+
+_ORIGIN = "origin.json"
+
+
+def resumable(show: Show, folder: Path, origin: Mapping[str, Any]) -> Show:
+    """`show`, which keeps its videos in `folder` and makes only those that are not there yet.
+
+    `origin` (JSON) is all that the videos depend on beside their cases. What a folder holds of another origin is
+    removed. For one call: cases are told apart by their number alone.
+    """
+
+    def resumed(cases: Sequence[Case]) -> Iterator[np.ndarray]:
+        _begin(folder, origin)
+        files = [folder / f"{number:06d}.npz" for number in range(len(cases))]
+        # They are written in order, and whole.
+        done = next((number for number, file in enumerate(files) if not file.exists()), len(files))
+        if done:
+            print(f"{folder}: {done} of {len(files)} videos are there", file=sys.stderr)
+        for file in files[:done]:
+            with np.load(file) as kept:
+                yield kept["frames"]
+        for file, frames in zip(files[done:], show(cases[done:]), strict=True):
+            with atomic_path(file) as temporary:
+                np.savez_compressed(temporary, frames=frames)
+            yield frames
+
+    return resumed
+
+
+def _begin(folder: Path, origin: Mapping[str, Any]) -> None:
+    kept = folder / _ORIGIN
+    if kept.exists() and read_json(kept) == origin:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(kept, origin)
