@@ -62,19 +62,21 @@ train-demo: setup  ## a real clip to shards, tiny networks trained on it, a vide
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
 
 # Each command goes on where it was stopped, so these do too; what is finished is left as it is.
+# Text encoder and tokenizer are the package's (`benchmarks/train_tiny_text.py` makes them).
 tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; stop and start it as you like)
 	test -e runs/tiny/frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/frames --clips 6000 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py
-	test -e runs/tiny/theatre/encoders || \
+	test -e runs/tiny/theatre/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --vae runs/tiny/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
-	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny > runs/tiny/training.json
-	test -e runs/tiny/preset || \
-	  $(RUN) mtv_jax.convert --from diffusers --in runs/stage5-tiny/pipeline --out runs/tiny/preset --dtype fp16
-	test -e runs/tiny/report/results.json || \
-	  $(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
+	$(RUN) mtv_jax.train --config configs/tiny/finish.py
+	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny runs/tiny/finish \
+	  --out runs/tiny/training.json
+	rm -rf runs/tiny/preset
+	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16
+	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
 # The same in a few minutes: a few steps of everything show that one follows another, no more.
@@ -84,8 +86,8 @@ stages: setup  ## the way of `make tiny` in some minutes, without its result
 	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/frames --clips 120 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py --workdir $(STAGES)/vae --config.data.dir=$(STAGES)/frames \
 	  --config.num_steps=200
-	test -e $(STAGES)/theatre/encoders || \
-	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/theatre --clips 120 --vae $(STAGES)/vae --overwrite
+	test -e $(STAGES)/theatre/manifest.json || \
+	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/theatre --clips 120 --vae $(STAGES)/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py --workdir $(STAGES)/stage0 $(BRIEF)
 	for stage in 1 2 3 4 5; do \
 	  $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny --workdir $(STAGES)/stage$$stage $(BRIEF) \

@@ -3,14 +3,13 @@
     python benchmarks/ablations.py --out runs/tiny/ablations    (after `make tiny`, of which it needs the first half)
 
 Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures
-it by the theatre suite. A run at a time, meant for twelve minutes on two cores (not measured yet); what was done is not
-repeated, and what was stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: the
-mean over the seeds that are there and its 95 % interval over trainings (Student's t), which is wide for three.
+it by the theatre suite. A run at a time, of seven minutes on two cores; what was done is not repeated, and what was
+stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: means over the seeds that are
+there, differences from the full model within a seed, and 95 % intervals over trainings (Student's t), which are wide
+for three.
 """
 
 import argparse
-import itertools
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from mtv_jax.evaluate import generated
 from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
-from mtv_jax.io.files import write_json
+from mtv_jax.io.files import read_json, sha256, write_json
 from mtv_jax.sampling.pipeline import Pipeline
 
 VARIANTS = ("full", "no_separate_extraction", "no_separate_injection", "frozen_backbone")
@@ -57,38 +56,51 @@ def train(variant: str, seed: int, workdir: Path, steps: int) -> None:
 
 def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) -> list[dict[str, Any]]:
     """The suite's figures of a trained variant, made unless they are there. (Their ceilings are everyone's.)"""
-    file = workdir / FIGURES
-    if not file.exists():
-        pipe = Pipeline.from_pretrained(workdir)
+    file, folder = workdir / FIGURES, workdir / "pipeline"
+    weights = {path.parent.name: sha256(path) for path in sorted(folder.glob("*/*.safetensors"))}
+    made = {"clips": clips, "sampling_steps": sampling_steps, "weights": weights}
+    if not file.exists() or read_json(file)["made"] != made:
+        pipe = Pipeline.from_pretrained(folder)
         size = pipe.defaults
         stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
         theatre = evaluation_clips(Run(stage, clips))
         show = partial(generated, pipe, steps=sampling_steps, guidance_scale=1.0, batch_size=16)
         samples, _ = watch(readers, theatre, [0], show)
-        write_json(file, [figure.to_json() for figure in figures(theatre, samples)])
-    return json.loads(file.read_text())
+        write_json(
+            file, {"made": made, "figures": [figure.to_json() for figure in figures(theatre, samples)]}
+        )
+    return read_json(file)["figures"]
 
 
-def table(found: dict[str, list[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    """Mean and interval of each shown figure, by variant."""
+def table(found: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """Of each shown figure and variant: its value for each seed, their mean, and the mean difference from `full`.
+
+    `found` has the suite's figures by variant and seed. Differences are within a seed, whose trainings began alike and
+    were measured on the same clips and noise. A value that cannot be told is None and counts nowhere.
+    """
     rows = []
-    for (claim, name), (variant, results) in itertools.product(SHOWN, found.items()):
-        values = [
-            figure["value"]
-            for result in results
-            for figure in result
-            if (figure["claim"], figure["name"]) == (claim, name) and figure["value"] is not None
-        ]
-        if values:
-            rows.append(
-                {"claim": claim, "name": name, "variant": variant, "values": values} | _summary(values)
-            )
+    for claim, name in SHOWN:
+        full = _values(found.get("full", {}), claim, name)
+        for variant, results in found.items():
+            values = _values(results, claim, name)
+            told = {seed: value for seed, value in values.items() if value is not None}
+            apart = [told[s] - full[s] for s in told if full.get(s) is not None and variant != "full"]
+            row = {"claim": claim, "name": name, "variant": variant, "values": values}
+            rows.append(row | _summary(list(told.values())) | {"less_full": _summary(apart)})
     return rows
 
 
+def _values(results: dict[int, list[dict[str, Any]]], claim: str, name: str) -> dict[int, float | None]:
+    return {
+        seed: next((f["value"] for f in figures if (f["claim"], f["name"]) == (claim, name)), None)
+        for seed, figures in results.items()
+    }
+
+
 def _summary(values: Sequence[float]) -> dict[str, Any]:
-    middle = mean(values)
-    if len(values) not in STUDENT_T:
+    """Mean and 95 % interval of the mean over trainings, if there are enough."""
+    middle = mean(values) if values else None
+    if middle is None or len(values) not in STUDENT_T:
         return {"mean": middle, "interval": None}
     half = STUDENT_T[len(values)] * stdev(values) / len(values) ** 0.5
     return {"mean": middle, "interval": [middle - half, middle + half]}
@@ -103,9 +115,9 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/tiny/ablations"), help="folder of all runs")
-    parser.add_argument("--steps", type=int, default=450, help="of each training, batches of 16")
+    parser.add_argument("--steps", type=int, default=300, help="of each training, batches of 16")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=60, help="that each is measured on, one noise each")
+    parser.add_argument("--clips", type=int, default=40, help="that each is measured on, one noise each")
     parser.add_argument("--sampling-steps", type=int, default=8)
     parser.add_argument("--only", help="one run, such as full-0; the table is of what is there")
     args = parser.parse_args()
@@ -114,19 +126,25 @@ def main() -> None:
     if args.only and args.only not in names:
         parser.error(f"--only {args.only}: must be one of {', '.join(names)}")
     readers = fit_readers()
-    found: dict[str, list[list[dict[str, Any]]]] = {}
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for (variant, seed), name in zip(runs, names, strict=True):
         workdir = args.out / name
         if args.only in (None, name):
             train(variant, seed, workdir, args.steps)
         elif not (workdir / FIGURES).exists():
             continue
-        found.setdefault(variant, []).append(measure(workdir, readers, args.clips, args.sampling_steps))
+        found.setdefault(variant, {})[seed] = measure(workdir, readers, args.clips, args.sampling_steps)
     rows = table(found)
     write_json(args.out / "table.json", {"steps": args.steps, "clips": args.clips, "rows": rows})
     for row in rows:
-        told = "" if row["interval"] is None else "  [{:.2f}, {:.2f}]".format(*row["interval"])
-        print(f"{row['name']:52} {row['variant']:24} {row['mean']:.3f}{told}  of {len(row['values'])}")
+        print(f"{row['name']:52} {row['variant']:24} {_told(row)}  less full: {_told(row['less_full'])}")
+
+
+def _told(summary: dict[str, Any]) -> str:
+    if summary["mean"] is None:
+        return "-"
+    interval = summary["interval"]
+    return f"{summary['mean']:.3f}" + ("" if interval is None else " [{:.3f}, {:.3f}]".format(*interval))
 
 
 if __name__ == "__main__":

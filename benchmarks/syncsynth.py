@@ -17,7 +17,15 @@ import numpy as np
 from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, render_clip, render_frames
 from mtv_jax.data.theatre.sounds import Performance
 from mtv_jax.evaluation.statistics import correlation
-from mtv_jax.evaluation.syncsynth import SyncSynth, load_syncsynth, other_speech, sync_figures, sync_test
+from mtv_jax.evaluation.syncsynth import (
+    SyncSynth,
+    hear_clip,
+    hear_others,
+    load_syncsynth,
+    other_speech,
+    sync_figures,
+    sync_test,
+)
 from mtv_jax.evaluation.syncsynth.figures import SHIFTS, SIGNIFICANT
 from mtv_jax.io.progress import progress
 
@@ -81,10 +89,9 @@ def share(values: list[float]) -> float:
 
 
 def measure(instrument: SyncSynth, clips: list[TheatreClip]) -> dict[str, object]:
-    speech, config = other_speech(SEED + 1), clips[0].plan.config
-    null = np.stack([instrument.hear(wave, config.num_frames, config.fps) for wave in speech])
-    frames = [clip.frames for clip in clips]
-    table = [figure.to_json() for figure in sync_figures(instrument, clips, frames, speech)]
+    null = hear_others(instrument, clips[0].plan.config, other_speech(SEED + 1))
+    heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
+    table = [figure.to_json() for figure in sync_figures(heard, null)]
     late = {
         shift: share(p_values(instrument, clips, null, lambda c: c.frames, shift))
         for shift in progress(SHIFTS, "shifts")

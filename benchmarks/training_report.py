@@ -1,8 +1,9 @@
 """How were these weights trained? Losses, times, seeds and versions of a row of runs, as JSON.
 
-    python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny > training.json
+    python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny --out training.json
 
-Times are sums of the steps' times (with compilation, without saving); losses are means over a tenth of the run.
+Times are sums of the steps' times (with compilation, without saving, and without steps that a killed run did twice);
+losses are means over a tenth of the run.
 """
 
 import argparse
@@ -10,10 +11,12 @@ import importlib.metadata
 import json
 import os
 import platform
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from mtv_jax.io.files import write_json
 from mtv_jax.training.checkpoint import Checkpoints
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -25,13 +28,11 @@ NOTED = ("loss", "reconstruction", "psnr", "grad_norm")
 def report(workdir: Path) -> dict[str, Any]:
     """What one run did."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    # A run that was resumed has trained the steps after its checkpoint twice: the later line holds.
-    steps = {line["step"]: line for line in lines if "loss" in line}
-    rows = [steps[step] for step in sorted(steps)]
+    rows = [line for line in lines if "loss" in line]
     with Checkpoints(workdir, read_only=True) as checkpoints:
         config = checkpoints.run(checkpoints.latest())["config"]
-    size = max(1, len(rows) // PARTS)
-    parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+    ends = [round(len(rows) * part / PARTS) for part in range(PARTS + 1)]
+    parts = [rows[first:last] for first, last in pairwise(ends) if first < last]
     return {
         "steps": rows[-1]["step"],
         "batch_size": config["data"]["batch_size"],
@@ -53,6 +54,7 @@ def main() -> None:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("workdir", nargs="+", type=Path, help="training directories, in their order")
+    parser.add_argument("--out", type=Path, default=Path("training.json"), help="JSON file to write")
     args = parser.parse_args()
     runs = {str(workdir): report(workdir) for workdir in args.workdir}
     told = {
@@ -62,7 +64,8 @@ def main() -> None:
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "runs": runs,
     }
-    print(json.dumps(told, indent=1))
+    write_json(args.out, told)
+    print(f"{len(runs)} runs of {told['minutes']} minutes: {args.out}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, sha256, write_json
+from mtv_jax.io.files import existing_file, read_json, sha256, write_json
 
 _THEATRE = {
     "preset": None,
@@ -140,7 +140,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.data.theatre import TheatreConfig
     from mtv_jax.evaluation.resume import resumable
-    from mtv_jax.evaluation.theatre_page import SHEET_CLIPS, text_row, write_results
+    from mtv_jax.evaluation.theatre_page import RESULTS, SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
     from mtv_jax.evaluation.theatre_run import Run, measure
     from mtv_jax.sampling.batch import reconstruct_many
@@ -151,7 +151,10 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     size = pipe.defaults
     stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
     shown = max(options.videos, SHEET_CLIPS)
-    origin, kept = _origin(pipe, options), out / ".generated"
+    origin, kept, there = _origin(pipe, options), out / ".generated", out / RESULTS
+    if there.exists() and read_json(there).get("provenance") == origin:
+        print(f"{there}: measured before, with all the same; remove it to measure again")
+        return 0
     show = partial(
         generated,
         pipe,
@@ -233,6 +236,7 @@ def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:
         "guidance_scale": options.guidance_scale,
         "batch_size": options.batch_size,
         "dtype": options.dtype,
+        "videos": options.videos,
         "theatre_version": VERSION,
         **provenance(pipeline_folder(options.preset)),
     }

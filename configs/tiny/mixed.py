@@ -1,9 +1,12 @@
 """The tiny model on all five subsets at once, in place of MTV's five stages.
 
-    python -m mtv_jax.train --config configs/tiny/mixed.py
+    python -m mtv_jax.train --config configs/tiny/mixed.py --config.num_steps=300
+    python -m mtv_jax.train --config configs/tiny/mixed.py:early
+    python -m mtv_jax.train --config configs/tiny/mixed.py:late
 
-By default as many steps as the stages have together: does their order do any good? With fewer steps it is what the
-ablations are compared on (`benchmarks/ablations.py`). It starts from the backbone that stage 1 starts from.
+The first is what the ablations are compared on (`benchmarks/ablations.py`). The other two are one training, to see what
+the order of the stages is good for: `early` has the steps, the rate and the mean `motion_weight` of stages 1 to 4,
+`late` those of stage 5, and both see as much of each subset as the stages do. It starts where stage 1 starts.
 """
 
 from ml_collections import ConfigDict
@@ -12,10 +15,20 @@ from configs import stages
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg:
-        raise ValueError("takes no argument")
-    config = stages.get_stage(1, "tiny")
-    config.num_steps = sum(stages.TINY_STEPS)
-    config.optimizer.schedule = "linear"
+    if arg not in ("", "early", "late"):
+        raise ValueError("the argument is 'early', 'late', or nothing")
+    config = stages.get_stage(5 if arg == "late" else 1, "tiny")
     config.data.mixture = ConfigDict(dict.fromkeys(stages.SUBSETS, 1.0))
+    if not arg:
+        config.optimizer.schedule = "linear"
+        return config
+    steps = stages.TINY_STEPS
+    config.data.mixture = ConfigDict(dict(zip(stages.SUBSETS, map(float, steps), strict=True)))
+    if arg == "early":
+        config.num_steps = sum(steps[:-1])
+        config.loss.motion_weight = (
+            steps[0] * stages.TINY_MOTION_WEIGHT + sum(steps[1:-1])
+        ) / config.num_steps
+    else:
+        config.init_from = "runs/tiny/mixed-early"
     return config

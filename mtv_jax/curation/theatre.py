@@ -74,17 +74,20 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     """
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
-    theatre = {"version": VERSION, "recordings": SoundLibrary.training().identity}
+    sounds = SoundLibrary.training()
+    theatre = {"version": VERSION, "recordings": sounds.identity}
     stamp = config_stamp(config, {"encoders": identity, "theatre": theatre})
     parts = [work / f"{first:08d}-{stamp}.msgpack" for first in range(0, config.clips, _PART)]
     for number, part in enumerate(progress(parts, f"rendering theatre ({_PART} clips each)")):
         if not part.exists():
             indices = range(number * _PART, min((number + 1) * _PART, config.clips))
-            done = [_finish(index, encoders, config) for index in indices]
+            done = [_finish(index, encoders, config, sounds) for index in indices]
             with atomic_path(part) as temporary:
                 temporary.write_bytes(msgpack.packb(done) or b"")
     truths = [truth for done in _read(parts) for truth in [done["truth"]]]
     write_text(out / TRUTH, "".join(f"{json.dumps(truth)}\n" for truth in truths))
+    if encoders is not None and not config.frames_only:
+        encoders.save(out / "encoders", config.size)  # before the manifest, which says that all is there
     manifest = write_shards(
         out,
         (decode_record(done["record"]) for done in _read(parts)),
@@ -95,8 +98,6 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
         },
         subsets=_subsets(truths),
     )
-    if encoders is not None and not config.frames_only:
-        encoders.save(out / "encoders", config.size)
     shutil.rmtree(work)
     return manifest
 
@@ -106,15 +107,19 @@ def theatre_prompt(clip: TheatreClip) -> str:
     return scene_prompt(clip.words.scene, clip.words.persons, clip.words.speaking)
 
 
-def _finish(index: int, encoders: Encoders | None, config: TheatreBuild) -> dict[str, Any]:
+def _finish(
+    index: int, encoders: Encoders | None, config: TheatreBuild, sounds: SoundLibrary
+) -> dict[str, Any]:
     """A clip's record, as bytes, and what is true of it."""
-    clip = render_clip(config.seed, index, config.stage, SoundLibrary.training())
-    record = _record(clip, encoders, config)
+    clip = render_clip(config.seed, index, config.stage, sounds)
+    record = _record(clip, encoders, config, sounds)
     return {"record": encode_record(record), "truth": {"id": record.id, **clip.truth.to_json()}}
 
 
-def _record(clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild) -> ClipRecord:
-    size, prompt, digest = config.size, theatre_prompt(clip), _digest(clip)
+def _record(
+    clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild, sounds: SoundLibrary
+) -> ClipRecord:
+    size, prompt, digest = config.size, theatre_prompt(clip), _digest(clip, sounds)
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None and not config.frames_only:
@@ -139,10 +144,9 @@ def _record(clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild) 
     )
 
 
-def _digest(clip: TheatreClip) -> str:
+def _digest(clip: TheatreClip, sounds: SoundLibrary) -> str:
     """SHA-256 of what the clip is made from: its plan and the recordings."""
-    told = f"{clip.plan.identity} {SoundLibrary.training().identity}"
-    return hashlib.sha256(told.encode()).hexdigest()
+    return hashlib.sha256(f"{clip.plan.identity} {sounds.identity}".encode()).hexdigest()
 
 
 def _read(parts: list[Path]) -> Iterator[dict[str, Any]]:

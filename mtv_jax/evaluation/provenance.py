@@ -1,23 +1,35 @@
 """Where a result comes from: the files of a pipeline by their hashes, and the versions of what ran it."""
 
+import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
 from typing import Any
 
+import mtv_jax
 from mtv_jax.io.files import sha256
 
 _PACKAGES = ("mtv_jax", "jax", "flax", "numpy")
 
 
 def provenance(folder: Path) -> dict[str, Any]:
-    """SHA-256 of every file of a pipeline folder, by relative path, and versions of Python and packages."""
+    """SHA-256 of a pipeline folder's files, by relative path, and of our code; versions of Python and packages."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        "code": _code(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
     }
+
+
+def _code() -> str:
+    """SHA-256 of all modules of the package: a checkout has no version that tells it from another."""
+    root = Path(mtv_jax.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _version(name: str) -> str | None:

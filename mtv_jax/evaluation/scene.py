@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.data.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip, render_frames
+from mtv_jax.data.theatre.plan import Prop
 from mtv_jax.data.theatre.sounds import SAMPLE_RATE, Performance, loudness
 from mtv_jax.data.theatre.stage import Mood
 from mtv_jax.evaluation.statistics import correlation, f1_score, lagged_correlation
@@ -104,16 +105,31 @@ def read_scene(folder: str | os.PathLike) -> Scene:
     try:
         config = TheatreConfig(num_frames=told["num_frames"], fps=Fraction(told["fps"]))
         plan = plan_clip(told["theatre"]["seed"], told["theatre"]["index"], config)
-        if plan.prop:
-            plan = replace(plan, prop=replace(plan.prop, onsets=tuple(map(float, told["onsets"]))))
+        onsets = tuple(sorted(map(float, told["onsets"])))
         mood = Mood(**told["mood"]) if told["mood"] else None
         prompt = str(told["prompt"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UserError(f"{folder / FILE}: no scene ({type(error).__name__}: {error})") from error
+    plan = replace(plan, prop=_struck(folder / FILE, plan, onsets))
     length = round(config.num_frames * SAMPLE_RATE / config.fps)
     tracks = {name: fit_length(read_audio(folder / f"{name}.flac", SAMPLE_RATE), length) for name in TRACKS}
     envelope = loudness(tracks["speech"], config.num_frames, config.fps)
     return Scene(plan, prompt, Performance(tracks, envelope, mood))
+
+
+def _struck(file: Path, plan: ClipPlan, onsets: tuple[float, ...]) -> Prop | None:
+    """The plan's prop, struck at other times. In its first frame a strike is not seen, since nothing rises."""
+    if plan.prop is None:
+        if onsets:
+            raise UserError(f"{file}: onsets, but there is no prop in this plan; leave them out")
+        return None
+    first, end = 1 / plan.config.fps, plan.config.num_frames / plan.config.fps
+    for onset in onsets:
+        if not first <= onset < end:
+            raise UserError(
+                f"{file}: onset {onset:g} s: must be from {float(first):.3f} to {float(end):.3f} s"
+            )
+    return replace(plan.prop, onsets=onsets)
 
 
 def scene_readings(scene: Scene, readers: Readers, frames: np.ndarray) -> list[Reading]:

@@ -45,8 +45,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Seen:
-    """What readers see in a case's frames."""
+    """What readers see in a case's frames, and which case it was."""
 
+    case: Case
     openings: np.ndarray
     events: tuple[int, ...]
     mood: tuple[float, float]
@@ -82,6 +83,7 @@ def see(readers: Readers, case: Case, frames: np.ndarray) -> Seen:
     """Reads the frames of a case."""
     plan = case.clip.plan
     return Seen(
+        case,
         readers.openings(frames, plan),
         readers.event_frames(frames, plan),
         mood_of(frames),

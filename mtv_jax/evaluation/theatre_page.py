@@ -11,6 +11,7 @@ from mtv_jax.evaluation.theatre_run import Outcome, Row
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.video import write_image, write_video
 
+RESULTS = "results.json"
 SHEET = "contact_sheet.png"
 SHEET_CLIPS = 8
 _COLUMNS = (
@@ -50,12 +51,13 @@ def write_results(
     `prompts` are of `outcome.clips`; `origin` is all that the results depend on. Results of `untrained` parts
     (their names) are marked invalid. The JSON is written last: if it is there, everything is.
     """
+    (out / RESULTS).unlink(missing_ok=True)
     names = [_write_video(out, outcome, number) for number in range(min(videos, len(outcome.frames)))]
     write_image(out / SHEET, contact_sheet(_strips(outcome)))
     write_text(
         out / "index.html", page(outcome.rows, list(zip(names, prompts, strict=False)), origin, untrained)
     )
-    write_json(out / "results.json", results(outcome.rows, origin, untrained))
+    write_json(out / RESULTS, results(outcome.rows, origin, untrained))
 
 
 def results(rows: Sequence[Row], origin: dict[str, Any], untrained: Sequence[str]) -> dict[str, Any]:

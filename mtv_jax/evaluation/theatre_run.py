@@ -5,17 +5,26 @@ What generates and what the autoencoder does are passed in as functions, so that
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
-from mtv_jax.evaluation.syncsynth import load_syncsynth, other_speech, sync_figures
+from mtv_jax.evaluation.syncsynth import (
+    Heard,
+    hear_clip,
+    hear_others,
+    load_syncsynth,
+    other_speech,
+    sync_figures,
+)
 from mtv_jax.evaluation.theatre_cases import Case, Sample, performed, see, variants
 from mtv_jax.evaluation.theatre_readers import Readers
 from mtv_jax.evaluation.theatre_suite import Figure, figures
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
+
+T = TypeVar("T")
 
 Show = Callable[[Sequence[Case]], Iterable[np.ndarray]]
 """Frames uint8 [F H W 3] of each case, in order."""
@@ -77,14 +86,18 @@ class Outcome:
 def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct) -> Outcome:
     """Generates and reads everything; shows progress of what takes long here (the functions show their own)."""
     clips = evaluation_clips(run)
-    seeds = range(run.seed, run.seed + run.seeds)
-    in_time = _in_time(run, clips)
+    hears, sync = _in_time(run)
+
+    def look(clip: TheatreClip, frames: np.ndarray) -> tuple[np.ndarray | None, Heard | None]:
+        # Of all other videos nothing is kept: at full size they would not fit.
+        return frames if clip.plan.index < run.shown else None, hears(clip, frames)
 
     def table(noises: Sequence[int], show: Show) -> tuple[list[Figure], list[np.ndarray]]:
-        samples, frames = watch(readers, clips, noises, show)
-        return figures(clips * len(noises), samples) + in_time(frames), frames
+        samples, looks = watch(readers, clips, noises, show, look)
+        shown = [frames for frames, _ in looks if frames is not None]
+        return figures(clips * len(noises), samples) + sync([h for _, h in looks if h is not None]), shown
 
-    found, frames = table(seeds, generate)
+    found, frames = table(range(run.seed, run.seed + run.seeds), generate)
     truth, _ = table([0], lambda cases: _perform(cases, "reading the ground truth"))
     coded, _ = table([0], lambda cases: reconstruct(_perform(cases, "reading through the autoencoder")))
     return Outcome(_beside(found, truth, coded), clips[: run.shown], frames[: run.shown])
@@ -100,32 +113,41 @@ def evaluation_clips(run: Run) -> list[TheatreClip]:
 
 
 def watch(
-    readers: Readers, clips: Sequence[TheatreClip], seeds: Iterable[int], show: Show
-) -> tuple[list[Sample], list[np.ndarray]]:
-    """What is seen of all clips under the first noise, then of all under the next; and the videos.
+    readers: Readers,
+    clips: Sequence[TheatreClip],
+    seeds: Iterable[int],
+    show: Show,
+    look: Callable[[TheatreClip, np.ndarray], T] = lambda _clip, _frames: None,
+) -> tuple[list[Sample], list[T]]:
+    """What is seen of all clips under the first noise, then of all under the next.
 
-    The videos are of the clips as they are (`own`), under the first noise.
+    Beside it, what `look` makes of each clip's frames uint8 [F H W 3] as it is (`own`), in the same order.
     """
     cases = [item for seed in seeds for found in variants(clips, seed) for item in found.items()]
     samples: list[Sample] = []
-    kept = []
+    looks = []
     for (name, case), frames in zip(cases, show([case for _, case in cases]), strict=True):
         if name == "own":  # the first of a clip's variants
             samples.append({})
-            if len(kept) < len(clips):
-                kept.append(frames)
+            looks.append(look(case.clip, frames))
         samples[-1][name] = see(readers, case, frames)
-    return samples, kept
+    return samples, looks
 
 
-def _in_time(run: Run, clips: Sequence[TheatreClip]) -> Callable[[Sequence[np.ndarray]], list[Figure]]:
-    """SyncSynth's figures of the clips' videos; none at rates or lengths that it does not know."""
+def _in_time(
+    run: Run,
+) -> tuple[Callable[[TheatreClip, np.ndarray], Heard | None], Callable[[Sequence[Heard]], list[Figure]]]:
+    """What SyncSynth makes of a clip's video, and its figures of all; none at rates or lengths it does not know."""
     instrument, stage = load_syncsynth(), run.stage
     if not instrument.knows(stage.num_frames, stage.fps):
-        return lambda _frames: []
+        return lambda _clip, _frames: None, lambda _heard: []
     # Of another theatre, so that the null holds no speech of the clips.
-    others = other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage)
-    return lambda frames: sync_figures(instrument, clips, frames, others)
+    others = hear_others(instrument, stage, other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage))
+
+    def hears(clip: TheatreClip, frames: np.ndarray) -> Heard | None:
+        return None if clip.plan.speaker is None else hear_clip(instrument, clip, frames)
+
+    return hears, lambda heard: sync_figures(heard, others)
 
 
 def _perform(cases: Sequence[Case], told: str) -> Iterator[np.ndarray]:

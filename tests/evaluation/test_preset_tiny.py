@@ -5,12 +5,11 @@
 
 import pytest
 
-from mtv_jax.curation.theatre import theatre_prompt
 from mtv_jax.data.theatre import TheatreConfig
+from mtv_jax.evaluate import generated
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
-from mtv_jax.sampling.batch import Request, sample_many
 from mtv_jax.sampling.pipeline import Pipeline
 
 CLIPS = 10
@@ -23,10 +22,7 @@ def found():
     assert not pipe.untrained
 
     def generate(cases):
-        requests = [
-            Request(theatre_prompt(case.text), case.tracks, case.seed, case.clip.plan.index) for case in cases
-        ]
-        return sample_many(pipe, requests, num_steps=6, guidance_scale=1.0, batch_size=20)
+        return generated(pipe, cases, steps=6, guidance_scale=1.0, batch_size=20)
 
     clips = evaluation_clips(Run(TheatreConfig(), CLIPS, seed=11))
     samples, _ = watch(fit_readers(clips=60), clips, [0], generate)
@@ -51,4 +47,16 @@ def test_music_sets_the_mood(found):
 
 def test_text_decides_the_look(found):
     assert found["counts and colours right"] > 0.6
-    assert found["counts and colours right"] > found["chance: another clip's text"] + 0.2
+    assert (
+        found["counts and colours right"] > found["control: another clip's text (chance: ground truth)"] + 0.2
+    )
+
+
+def test_tracks_do_not_leak(found):
+    leaks = {name: value for name, value in found.items() if "by its own effect" in name}
+    assert len(leaks) == 6
+    assert all(value < 0.4 for value in leaks.values()), leaks
+
+
+def test_only_the_speaker_speaks(found):
+    assert found["mean opening of the other head"] < 0.1

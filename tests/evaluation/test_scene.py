@@ -19,6 +19,7 @@ from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import read_image, write_video
 from mtv_jax.typing import TRACKS
 
+NO_PROP_INDEX = next(index for index in range(20) if plan_clip(0, index).prop is None)
 BELL = Path(str(importlib.resources.files("mtv_jax.assets"))) / "scenes" / "bell"
 
 
@@ -98,6 +99,9 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
         ({"prompt": "a bell"}, "no scene .KeyError"),
         ({"fps": "twelve"}, "no scene .ValueError"),
         ({"num_frames": 24}, "num_frames 24"),
+        ({"onsets": [0.5, 2.1]}, r"onset 2.1 s: must be from 0.083 to 2.083 s"),
+        ({"onsets": [0.0]}, "onset 0 s"),
+        ({"theatre": {"seed": 0, "index": NO_PROP_INDEX}}, "onsets, but there is no prop"),
     ],
 )
 def test_a_broken_scene_is_refused(tmp_path, told, message):

@@ -7,6 +7,8 @@ import pytest
 from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     agreements,
+    hear_clip,
+    hear_others,
     load_syncsynth,
     other_speech,
     save_syncsynth,
@@ -53,7 +55,8 @@ def agree(seen, heard, shift=0):
 
 @pytest.fixture(scope="module")
 def table(instrument, clips, speech):
-    rows = sync_figures(instrument, clips, [clip.frames for clip in clips], speech)
+    heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
+    rows = sync_figures(heard, hear_others(instrument, TheatreConfig(), speech))
     return {figure.name: figure for figure in rows}
 
 
@@ -132,12 +135,28 @@ def test_what_cannot_be_measured_is_refused(instrument, clips, speech):
     with pytest.raises(UserError, match="have a speaker"):
         other_speech(SEED, 2, TheatreConfig(speech=0.0))
     with pytest.raises(UserError, match="null"):
-        sync_figures(instrument, clips[:2], [c.frames for c in clips[:2]], [speech[0][:100]])
-
-
-def test_clips_without_a_speaker_give_no_figures(instrument, speech):
+        hear_others(instrument, TheatreConfig(), [speech[0][:100]])
     silent = next(c for c in (render_clip(SEED, i) for i in range(40)) if c.plan.speaker is None)
-    assert sync_figures(instrument, [silent], [silent.frames], speech[:3]) == []
+    with pytest.raises(UserError, match="nobody speaks"):
+        hear_clip(instrument, silent, silent.frames)
+    long = TheatreConfig(num_frames=49)
+    others = hear_others(instrument, long, other_speech(SEED, 2, long))
+    heard = hear_clip(instrument, clip, clip.frames)
+    with pytest.raises(UserError, match="different lengths"):
+        sync_figures([heard], others)
+
+
+def test_more_noises_of_the_same_clips_are_no_more_clips(instrument, clips, speech, table):
+    null = hear_others(instrument, TheatreConfig(), speech)
+    heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
+    for figure in sync_figures(heard * 3, null):
+        assert figure.value == pytest.approx(table[figure.name].value)
+        assert figure.interval == pytest.approx(table[figure.name].interval)
+        assert figure.clips == len(clips)
+
+
+def test_of_no_clips_there_are_no_figures():
+    assert sync_figures([], np.zeros((3, 20, 8))) == []
 
 
 @pytest.mark.parametrize("shift", [-4, -1, 0, 3])

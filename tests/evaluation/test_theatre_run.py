@@ -162,7 +162,14 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     argv = ["--suite", "theatre", "--preset", str(untrained), "--out", str(tmp_path / "out")]
     with pytest.raises(UserError, match="--allow-random-weights"):
         evaluate.main(argv)
-    sizes = {"clips": 2, "seeds": 1, "steps": 1, "guidance-scale": 1, "batch-size": 4, "videos": 1}
+    sizes: dict[str, object] = {
+        "clips": 2,
+        "seeds": 1,
+        "steps": 1,
+        "guidance-scale": 1,
+        "batch-size": 4,
+        "videos": 1,
+    }
     sizes["dtype"] = "bfloat16"
     options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
     assert evaluate.main([*argv, *options, "--allow-random-weights"]) == 0

@@ -72,6 +72,26 @@ def _without_what_is_tiny(config: TrainConfig, first: TrainConfig, last: bool) -
     return dataclasses.replace(config, num_steps=first.num_steps, optimizer=optimizer, loss=loss)
 
 
+def test_one_mixed_stage_has_the_steps_rates_and_clips_of_the_five():
+    stages = [make_stages.resolve(f"{stage}-tiny") for stage in STAGES]
+    parts = [make_stages.resolve(f"tiny/mixed-{part}") for part in ("early", "late")]
+    assert [part.num_steps for part in parts] == [sum(s.num_steps for s in stages[:4]), stages[4].num_steps]
+    assert [p.optimizer for p in parts] == [stages[0].optimizer, stages[4].optimizer]
+    for part in parts:
+        mixture = part.data.pipeline(("text",), 0).mixture
+        assert mixture == {name: s.num_steps for name, s in zip(SUBSETS, stages, strict=True)}
+    weighed = sum(s.num_steps * s.loss.motion_weight for s in stages)
+    assert sum(p.num_steps * p.loss.motion_weight for p in parts) == pytest.approx(weighed)
+    assert parts[0].init_from == stages[0].init_from
+    assert parts[1].init_from == "runs/tiny/mixed-early"
+
+
+def test_the_last_steps_of_the_tiny_model_see_all_subsets():
+    config = make_stages.resolve("tiny/finish")
+    assert config.init_from == "runs/stage5-tiny"
+    assert config.data.pipeline(("text",), 0).mixture == dict.fromkeys(SUBSETS, 1.0)
+
+
 def test_weights_on_the_command_line_mix_all_subsets():
     weights = {f"data.mixture.{name}": "1" for name in SUBSETS}
     config = make_stages.resolve("stage4", **weights)

@@ -67,7 +67,7 @@ class SoundLibrary:
         """None: of a recording nobody has told the mood."""
         return None
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         """SHA-256 of all sounds and their shares."""
         told = hashlib.sha256(f"{self.speech_share} {self.effect_share}".encode())

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.data.theatre import TheatreClip
-from mtv_jax.evaluation.statistics import bootstrap
+from mtv_jax.data.theatre import TheatreClip, TheatreConfig
+from mtv_jax.data.theatre.sounds import SAMPLE_RATE
+from mtv_jax.evaluation.statistics import bootstrap_of
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_test
 from mtv_jax.evaluation.theatre_suite import Figure
 from mtv_jax.io.errors import UserError
@@ -19,72 +20,85 @@ SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """Embeddings of a clip: pictures as they are and frozen, own speech [T, d] each, and others' [n, T, d]."""
+class Heard:
+    """A clip's index, and embeddings [T, d] of its pictures as they are and frozen, and of its speech."""
 
+    clip: int
     seen: np.ndarray
     frozen: np.ndarray
     own: np.ndarray
-    others: np.ndarray
 
 
-def sync_figures(
-    instrument: SyncSynth,
-    clips: Sequence[TheatreClip],
-    frames: Sequence[np.ndarray],
-    others: Sequence[np.ndarray],
-) -> list[Figure]:
-    """Shares of clips with p < 0.01, of their controls, and mean confidence by shift; [] if nobody speaks.
+def hear_clip(instrument: SyncSynth, clip: TheatreClip, frames: np.ndarray) -> Heard:
+    """What the instrument makes of frames [F H W 3] in 0..255, shown for a clip whose speaker they should follow.
+
+    Raises UserError for a clip without a speaker, and as `SyncSynth.watch`.
+    """
+    if clip.plan.speaker is None:
+        raise UserError(f"clip {clip.plan.index}: nobody speaks")
+    place, fps = clip.plan.actors[clip.plan.speaker].place, clip.plan.config.fps
+    still = np.repeat(frames[:1], len(frames), axis=0)
+    seen, frozen = (instrument.watch(pictures, place, fps) for pictures in (frames, still))
+    own = instrument.hear(clip.tracks["speech"], len(frames), fps)
+    return Heard(clip.plan.index, seen, frozen, own)
+
+
+def hear_others(instrument: SyncSynth, config: TheatreConfig, waves: Sequence[np.ndarray]) -> np.ndarray:
+    """Embeddings [n, T, d] of speech for the permutation null (`other_speech`), as long as the theatre's clips.
+
+    Raises UserError if there is none, or some is shorter.
+    """
+    samples = round(config.num_frames * SAMPLE_RATE / config.fps)
+    if not waves or any(len(wave) < samples for wave in waves):
+        raise UserError(f"speech for the null: must be there, and of at least {samples} samples each")
+    return np.stack([instrument.hear(wave, config.num_frames, config.fps) for wave in waves])
+
+
+def sync_figures(heard: Sequence[Heard], others: np.ndarray) -> list[Figure]:
+    """Shares of clips with p < 0.01, of their controls, and mean confidence by shift; [] of no clips.
 
     Args:
-      instrument: `load_syncsynth()`.
-      clips: whose speech it is and where the speaker is; those without a speaker are left out.
-      frames: what is shown for each clip, [F H W 3] in 0..255.
-      others: speech for the permutation null (`other_speech`), none of it of `clips`.
+      heard: `hear_clip` of each clip where someone speaks, of one length and rate; a clip may be there many times,
+        once for each noise, if all are before it is there again.
+      others: `hear_others`, none of it of these clips.
 
     Controls are the first frame repeated, and the next clip's speech; neither may be significant more often than
-    chance and its noise (0.05). Raises UserError for clips or speech of different lengths, and as `SyncSynth.watch`.
+    chance and its noise (0.05). Raises UserError for clips of different lengths.
     """
-    spoken = [(c, f) for c, f in zip(clips, frames, strict=True) if c.plan.speaker is not None]
-    if not spoken:
+    if not heard:
         return []
-    cases = _perceive(instrument, spoken, others)
-    own = [sync_test(case.seen, case.own, case.others) for case in cases]
-    frozen = [sync_test(case.frozen, case.own, case.others) for case in cases]
-    rows = [_share("p < 0.01", own, 0.95), _share("control: frozen, p < 0.01", frozen, 0.05, at_most=True)]
-    if len(cases) > 1:
-        pairs = zip(cases, [*cases[1:], cases[0]], strict=True)
-        swapped = [sync_test(case.seen, other.own, case.others) for case, other in pairs]
-        rows.append(_share("control: another clip's speech, p < 0.01", swapped, 0.05, at_most=True))
-    return rows + [_confidence(cases, shift) for shift in SHIFTS]
-
-
-def _perceive(
-    instrument: SyncSynth, spoken: list[tuple[TheatreClip, np.ndarray]], others: Sequence[np.ndarray]
-) -> list[_Heard]:
-    fps, length = spoken[0][0].plan.config.fps, len(spoken[0][1])
-    if any(len(f) != length or c.plan.config.fps != fps for c, f in spoken):
+    if len({case.own.shape for case in heard} | {others.shape[1:]}) > 1:
         raise UserError("clips of different lengths or rates: SyncSynth's figures need them alike")
-    samples = len(spoken[0][0].tracks["speech"])
-    if not others or any(len(wave) < samples for wave in others):
-        raise UserError(f"speech for the null: must be there, and of at least {samples} samples each")
-    null = np.stack([instrument.hear(wave, length, fps) for wave in others])
-    cases = []
-    for clip, shown in spoken:
-        assert clip.plan.speaker is not None
-        place = clip.plan.actors[clip.plan.speaker].place
-        still = np.repeat(shown[:1], length, axis=0)
-        seen, frozen = (instrument.watch(pictures, place, fps) for pictures in (shown, still))
-        cases.append(_Heard(seen, frozen, instrument.hear(clip.tracks["speech"], length, fps), null))
-    return cases
+    groups = [case.clip for case in heard]
+    own = [sync_test(case.seen, case.own, others) for case in heard]
+    frozen = [sync_test(case.frozen, case.own, others) for case in heard]
+    rows = [
+        _share("p < 0.01", own, groups, 0.95),
+        _share("control: frozen, p < 0.01", frozen, groups, 0.05, at_most=True),
+    ]
+    if len(set(groups)) > 1:
+        pairs = zip(heard, [*heard[1:], heard[0]], strict=True)
+        swapped = [sync_test(case.seen, other.own, others) for case, other in pairs]
+        name = "control: another clip's speech, p < 0.01"
+        rows.append(_share(name, swapped, groups, 0.05, at_most=True))
+    return rows + [_confidence(heard, groups, shift) for shift in SHIFTS]
 
 
-def _share(name: str, values: list[float], target: float, *, at_most: bool = False) -> Figure:
-    passed = [float(p < SIGNIFICANT) for p in values]
-    return Figure(CLAIM, name, float(np.mean(passed)), bootstrap(passed), len(passed), target, at_most)
+def _share(
+    name: str, values: list[float], groups: list[int], target: float, *, at_most: bool = False
+) -> Figure:
+    return _mean(name, [float(p < SIGNIFICANT) for p in values], groups, target, at_most)
 
 
-def _confidence(cases: list[_Heard], shift: int) -> Figure:
-    values = [float(agreements(case.seen, case.own[None], shift)[0]) for case in cases]
+def _confidence(heard: Sequence[Heard], groups: list[int], shift: int) -> Figure:
+    values = [float(agreements(case.seen, case.own[None], shift)[0]) for case in heard]
     name = f"mean confidence, pictures {shift:+d} frames late" if shift else "mean confidence"
-    return Figure(CLAIM, name, float(np.mean(values)), bootstrap(values), len(values))
+    return _mean(name, values, groups)
+
+
+def _mean(
+    name: str, values: list[float], groups: list[int], target: float | None = None, at_most: bool = False
+) -> Figure:
+    numbers = np.array(values)
+    interval = bootstrap_of(lambda picks: float(numbers[picks].mean()), groups)
+    return Figure(CLAIM, name, float(numbers.mean()), interval, len(set(groups)), target, at_most)
