@@ -6,7 +6,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import mtv_jax
 from mtv_jax.io.files import sha256
 
 _PACKAGES = ("mtv_jax", "jax", "flax", "numpy")
@@ -25,7 +24,7 @@ def provenance(folder: Path) -> dict[str, Any]:
 
 def _code() -> str:
     """SHA-256 of all modules of the package: a checkout has no version that tells it from another."""
-    root = Path(mtv_jax.__file__).parent
+    root = Path(__file__).resolve().parents[1]  # mtv_jax/
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
