@@ -65,7 +65,7 @@ def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) ->
         stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
         theatre = evaluation_clips(Run(stage, clips))
         show = partial(generated, pipe, steps=sampling_steps, guidance_scale=1.0, batch_size=16)
-        samples, _ = watch(readers, theatre, [0], show)
+        samples = watch(readers, theatre, [0], show)
         write_json(
             file, {"made": made, "figures": [figure.to_json() for figure in figures(theatre, samples)]}
         )

@@ -21,6 +21,7 @@ _THEATRE = {
     "batch_size": 16,
     "dtype": "float32",
     "videos": 8,
+    "real_sounds": False,
     "allow_random_weights": False,
 }
 """Options of `--suite theatre`, and their defaults."""
@@ -65,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     add("batch-size", "clips generated at once", type=_count)
     add("dtype", "what networks compute in", choices=("float32", "bfloat16"))
     add("videos", "example videos in the report", type=int)
+    add(
+        "real-sounds",
+        "voices and strikes are bundled recordings that no training hears; music stays synthetic",
+        action="store_true",
+    )
     add(
         "allow-random-weights",
         "measure parts that were not trained, as an invalid result",
@@ -138,7 +144,7 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
 def _theatre(options: argparse.Namespace, out: Path) -> int:
     """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped."""
     from mtv_jax.curation.theatre import theatre_prompt
-    from mtv_jax.data.theatre import TheatreConfig
+    from mtv_jax.data.theatre import SoundLibrary, TheatreConfig
     from mtv_jax.evaluation.resume import resumable
     from mtv_jax.evaluation.theatre_page import RESULTS, SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
@@ -151,7 +157,8 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     size = pipe.defaults
     stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
     shown = max(options.videos, SHEET_CLIPS)
-    origin, kept, there = _origin(pipe, options), out / ".generated", out / RESULTS
+    sounds = SoundLibrary.held_out() if options.real_sounds else None
+    origin, kept, there = _origin(pipe, options, sounds), out / ".generated", out / RESULTS
     if there.exists() and read_json(there).get("provenance") == origin:
         print(f"{there}: measured before, with all the same; remove it to measure again")
         return 0
@@ -163,7 +170,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
         batch_size=options.batch_size,
     )
     outcome = measure(
-        Run(stage, options.clips, options.seeds, options.seed, shown),
+        Run(stage, options.clips, options.seeds, options.seed, shown, sounds),
         fit_readers(),
         resumable(show, kept, origin),
         lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
@@ -214,7 +221,7 @@ def generated(
     return progress(frames, f"generating ({batch_size} clips at once)", total=len(cases))
 
 
-def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:
+def _origin(pipe: Any, options: argparse.Namespace, sounds: Any) -> dict[str, Any]:
     """All that the results depend on."""
     from mtv_jax.data.theatre.plan import VERSION
     from mtv_jax.evaluation.provenance import provenance
@@ -237,6 +244,7 @@ def _origin(pipe: Any, options: argparse.Namespace) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "dtype": options.dtype,
         "videos": options.videos,
+        "recordings": sounds.identity if sounds else None,
         "theatre_version": VERSION,
         **provenance(pipeline_folder(options.preset)),
     }

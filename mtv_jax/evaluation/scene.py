@@ -19,7 +19,8 @@ from mtv_jax.data.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip,
 from mtv_jax.data.theatre.plan import Prop
 from mtv_jax.data.theatre.sounds import SAMPLE_RATE, Performance, loudness
 from mtv_jax.data.theatre.stage import Mood
-from mtv_jax.evaluation.statistics import correlation, f1_score, lagged_correlation
+from mtv_jax.evaluation.statistics import f1_score, lagged_correlation
+from mtv_jax.evaluation.syncsynth import SYNC_CLAIM, load_syncsynth
 from mtv_jax.evaluation.theatre_readers import Readers, match_events, mood_of
 from mtv_jax.evaluation.theatre_suite import LAGS
 from mtv_jax.io.audio import fit_length, read_audio, write_audio
@@ -153,9 +154,25 @@ def _lips(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -
     rows = [Reading(claim, "correlation with loudness", found[lag], best, note)]
     for other in range(len(plan.actors)):
         if other != plan.speaker:
-            value, theatre = (correlation(openings[other], envelope) for openings in (seen, ideal))
+            value, theatre = (
+                lagged_correlation(openings[other], envelope, lag) for openings in (seen, ideal)
+            )
             rows.append(Reading("only the speaker's", "correlation of the other head", value, theatre))
-    return rows
+    return rows + _in_time(scene, frames, own)
+
+
+def _in_time(scene: Scene, frames: np.ndarray, own: np.ndarray) -> list[Reading]:
+    """SyncSynth's confidence, without a p-value: the null would have to be of voices like the scene's."""
+    plan, instrument = scene.plan, load_syncsynth()
+    if plan.speaker is None or not instrument.knows(len(frames), plan.config.fps):
+        return []
+    place, wave = plan.actors[plan.speaker].place, scene.performance.tracks["speech"]
+
+    def confidence(video: np.ndarray) -> float:
+        return instrument.confidence(video, place, wave, plan.config.fps)[0]
+
+    note = f"without movement {confidence(np.repeat(frames[:1], len(frames), axis=0)):.2f}"
+    return [Reading(SYNC_CLAIM, "confidence, of 1", confidence(frames), confidence(own), note)]
 
 
 def _events(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -> list[Reading]:

@@ -1,9 +1,9 @@
 """What a clip of the theatre shows, read from its frames alone: mouths, events, mood, looks.
 
 Of a clip's plan only the places are used that its text tells too: how many heads there are, where, and where the
-prop stands. What the readers need to know of colours and shapes is fitted on clips rendered here, of seeds that neither
-training nor evaluation reaches. They are meant for pictures like the theatre's, be they blurred by an autoencoder
-or generated.
+prop stands or could stand. What the readers need to know of colours and shapes is fitted on clips rendered here, of
+seeds that neither training nor evaluation reaches. They are meant for pictures like the theatre's, be they blurred by
+an autoencoder or generated.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from mtv_jax.data.theatre import EVALUATION_SEEDS, ClipPlan, TheatreClip, render_clip
 from mtv_jax.data.theatre.actors import INSIDE, MOUTH_HEIGHT, MOUTH_WIDTH
 from mtv_jax.data.theatre.paint import Canvas
-from mtv_jax.data.theatre.plan import Place
+from mtv_jax.data.theatre.plan import Place, prop_places
 from mtv_jax.data.theatre.stage import PLAIN, energy_of, valence_of
 from mtv_jax.evaluation.crops import crop
 
@@ -86,11 +86,16 @@ class Readers:
         places = [actor.place for actor in plan.actors]
         return Looks(
             heads=int(self.heads(_picture(frames))),
-            prop=self.props(_prop_picture(frames, plan)),
+            prop=self._prop(frames, plan),
             skins=tuple(self.skins(_skin(frames, place)) for place in places),
             hairs=tuple(self.hairs(_hair(frames, place)) for place in places),
             shirts=tuple(self.shirts(_shirt(frames, place)) for place in places),
         )
+
+    def _prop(self, frames: np.ndarray, plan: ClipPlan) -> str:
+        """The prop where the plan has one; where it has none, any that stands where one could."""
+        seen = [self.props(_prop_picture(frames, place)) for place in _prop_places(plan)]
+        return next((name for name in seen if name != NO_PROP), NO_PROP)
 
 
 def mood_of(frames: np.ndarray) -> tuple[float, float]:
@@ -123,17 +128,17 @@ def _fit(clips: list[TheatreClip]) -> Readers:
     openings = [clip.truth.openings[n] for clip, n in heads]
     mouth, *_ = np.linalg.lstsq(np.concatenate(features), np.concatenate(openings), rcond=None)
     looks = [(clip.frames, clip.plan.actors[n].place, clip.plan.actors[n].look) for clip, n in heads]
-    with_props = [clip for clip in clips if clip.plan.prop]
+    props = [(clip, place) for clip in clips for place in _prop_places(clip.plan)]
     return Readers(
         mouth=mouth,
-        event_threshold=_best_threshold(with_props),
+        event_threshold=_best_threshold([clip for clip in clips if clip.plan.prop]),
         heads=Classifier(
             np.stack([_picture(clip.frames) for clip in clips]),
             [str(len(clip.plan.actors)) for clip in clips],
         ),
         props=Classifier(
-            np.stack([_prop_picture(clip.frames, clip.plan) for clip in clips]),
-            [clip.plan.prop.name if clip.plan.prop else NO_PROP for clip in clips],
+            np.stack([_prop_picture(clip.frames, place) for clip, place in props]),
+            [clip.plan.prop.name if clip.plan.prop else NO_PROP for clip, _ in props],
         ),
         skins=Classifier(np.stack([_skin(f, p) for f, p, _ in looks]), [look.skin for *_, look in looks]),
         hairs=Classifier(np.stack([_hair(f, p) for f, p, _ in looks]), [look.hair for *_, look in looks]),
@@ -185,9 +190,13 @@ def _picture(frames: np.ndarray) -> np.ndarray:
     return np.median(crop(frames, (0, 0, 64, 64), (_GRID, _GRID)), axis=0).ravel()
 
 
-def _prop_picture(frames: np.ndarray, plan: ClipPlan) -> np.ndarray:
-    """Where the prop is, or would be, small. Where there is none the middle below stands in."""
-    place = plan.prop.place if plan.prop else Place(32.0, 54.0, 8.5, 8.5)
+def _prop_places(plan: ClipPlan) -> list[Place]:
+    """Where the prop is, or could be."""
+    return [plan.prop.place] if plan.prop else list(prop_places(len(plan.actors)).values())
+
+
+def _prop_picture(frames: np.ndarray, place: Place) -> np.ndarray:
+    """A prop's place, small."""
     box = (
         place.x - place.half_width,
         place.y - place.half_height,

@@ -5,11 +5,11 @@ What generates and what the autoencoder does are passed in as functions, so that
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.data.theatre import EVALUATION_SEEDS, Recordings, TheatreClip, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     Heard,
     hear_clip,
@@ -23,8 +23,6 @@ from mtv_jax.evaluation.theatre_readers import Readers
 from mtv_jax.evaluation.theatre_suite import Figure, figures
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
-
-T = TypeVar("T")
 
 Show = Callable[[Sequence[Case]], Iterable[np.ndarray]]
 """Frames uint8 [F H W 3] of each case, in order."""
@@ -45,6 +43,7 @@ class Run:
       seeds: noises each variant of a clip is generated from: `seed`, `seed` + 1 and so on.
       seed: of the clips, counted from where training's seeds end.
       shown: of how many clips the frames are kept.
+      recordings: real sounds in place of the theatre's own, where they have some.
     """
 
     stage: TheatreConfig
@@ -52,6 +51,7 @@ class Run:
     seeds: int = 3
     seed: int = 0
     shown: int = 8
+    recordings: Recordings | None = None
 
     def __post_init__(self):
         for name in ("clips", "seeds"):
@@ -88,14 +88,19 @@ def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct
     clips = evaluation_clips(run)
     hears, sync = _in_time(run)
 
-    def look(clip: TheatreClip, frames: np.ndarray) -> tuple[np.ndarray | None, Heard | None]:
-        # Of all other videos nothing is kept: at full size they would not fit.
-        return frames if clip.plan.index < run.shown else None, hears(clip, frames)
-
     def table(noises: Sequence[int], show: Show) -> tuple[list[Figure], list[np.ndarray]]:
-        samples, looks = watch(readers, clips, noises, show, look)
-        shown = [frames for frames, _ in looks if frames is not None]
-        return figures(clips * len(noises), samples) + sync([h for _, h in looks if h is not None]), shown
+        shown: list[np.ndarray] = []
+        heard: dict[str, list[Heard]] = {"own": [], "silent_speech": []}
+
+        def look(variant: str, clip: TheatreClip, frames: np.ndarray) -> None:
+            # Of all other videos nothing is kept: at full size they would not fit.
+            if variant == "own" and clip.plan.index < run.shown:
+                shown.append(frames)
+            if variant in heard and clip.plan.speaker is not None:
+                heard[variant] += hears(clip, frames)
+
+        samples = watch(readers, clips, noises, show, look)
+        return figures(clips * len(noises), samples) + sync(heard["own"], heard["silent_speech"]), shown
 
     found, frames = table(range(run.seed, run.seed + run.seeds), generate)
     truth, _ = table([0], lambda cases: _perform(cases, "reading the ground truth"))
@@ -107,7 +112,7 @@ def evaluation_clips(run: Run) -> list[TheatreClip]:
     """The clips, of seeds that training never reaches. Without their frames, which the cases render again."""
     clips = []
     for index in progress(run.clips, "rendering clips"):
-        clip = render_clip(EVALUATION_SEEDS + run.seed, index, run.stage)
+        clip = render_clip(EVALUATION_SEEDS + run.seed, index, run.stage, run.recordings)
         clips.append(replace(clip, frames=clip.frames[:0].copy()))
     return clips
 
@@ -117,37 +122,42 @@ def watch(
     clips: Sequence[TheatreClip],
     seeds: Iterable[int],
     show: Show,
-    look: Callable[[TheatreClip, np.ndarray], T] = lambda _clip, _frames: None,
-) -> tuple[list[Sample], list[T]]:
+    look: Callable[[str, TheatreClip, np.ndarray], None] = lambda _variant, _clip, _frames: None,
+) -> list[Sample]:
     """What is seen of all clips under the first noise, then of all under the next.
 
-    Beside it, what `look` makes of each clip's frames uint8 [F H W 3] as it is (`own`), in the same order.
+    `look` is called with each variant's name, its clip and frames uint8 [F H W 3], in the same order.
     """
     cases = [item for seed in seeds for found in variants(clips, seed) for item in found.items()]
     samples: list[Sample] = []
-    looks = []
     for (name, case), frames in zip(cases, show([case for _, case in cases]), strict=True):
         if name == "own":  # the first of a clip's variants
             samples.append({})
-            looks.append(look(case.clip, frames))
         samples[-1][name] = see(readers, case, frames)
-    return samples, looks
+        look(name, case.clip, frames)
+    return samples
 
 
 def _in_time(
     run: Run,
-) -> tuple[Callable[[TheatreClip, np.ndarray], Heard | None], Callable[[Sequence[Heard]], list[Figure]]]:
-    """What SyncSynth makes of a clip's video, and its figures of all; none at rates or lengths it does not know."""
+) -> tuple[
+    Callable[[TheatreClip, np.ndarray], list[Heard]],
+    Callable[[Sequence[Heard], Sequence[Heard]], list[Figure]],
+]:
+    """What SyncSynth makes of the video of a clip with a speaker, and its figures of all.
+
+    There are none at rates or lengths that it does not know, nor of recordings: they would have to be held against as
+    many real voices, and there are not.
+    """
     instrument, stage = load_syncsynth(), run.stage
-    if not instrument.knows(stage.num_frames, stage.fps):
-        return lambda _clip, _frames: None, lambda _heard: []
+    if run.recordings is not None or not instrument.knows(stage.num_frames, stage.fps):
+        return lambda _clip, _frames: [], lambda _heard, _unspoken: []
     # Of another theatre, so that the null holds no speech of the clips.
     others = hear_others(instrument, stage, other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage))
-
-    def hears(clip: TheatreClip, frames: np.ndarray) -> Heard | None:
-        return None if clip.plan.speaker is None else hear_clip(instrument, clip, frames)
-
-    return hears, lambda heard: sync_figures(heard, others)
+    return (
+        lambda clip, frames: [hear_clip(instrument, clip, frames)],
+        lambda heard, unspoken: sync_figures(heard, others, unspoken),
+    )
 
 
 def _perform(cases: Sequence[Case], told: str) -> Iterator[np.ndarray]:

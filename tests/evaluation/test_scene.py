@@ -13,6 +13,7 @@ from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, rend
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.contact_sheet import onsets
 from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
+from mtv_jax.evaluation.syncsynth import SYNC_CLAIM
 from mtv_jax.evaluation.theatre_page import SHEET
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
@@ -68,17 +69,20 @@ def test_strikes_are_heard_when_the_scene_says(bell):
 
 
 def test_the_theatres_own_picture_is_in_step(bell, own, readers):
-    lips, events, valence, energy = scene_readings(bell, readers, own)
+    lips, sync, events, valence, energy = scene_readings(bell, readers, own)
     assert lips.value == lips.theatre > 0.9
     assert "lips 0 frames late" in str(lips)
+    assert sync.value == sync.theatre > 0.5
+    assert "without movement 0.00" in sync.note
     assert events.value == events.theatre == 1.0
     assert valence.value == pytest.approx(bell.performance.mood.valence, abs=0.1)
     assert energy.value == pytest.approx(bell.performance.mood.energy, abs=0.1)
 
 
 def test_a_picture_of_other_sounds_is_not(bell, own, readers):
-    lips, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
+    lips, sync, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
     assert lips.value < 0.3
+    assert sync.value == 0
     assert events.value == 0.0
     late, *_ = scene_readings(bell, readers, np.roll(own, 1, axis=0))
     assert "lips 1 frames late" in late.note
@@ -90,7 +94,7 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
         shutil.copy(BELL / f"{name}.flac", tmp_path)
     write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | {"onsets": [], "mood": None})
     claims = [reading.claim for reading in scene_readings(read_scene(tmp_path), readers, own)]
-    assert claims == ["speech moves the speaker's lips"]
+    assert claims == ["speech moves the speaker's lips", SYNC_CLAIM]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,7 @@ def test_a_sampled_video_is_measured_with_a_contact_sheet(
     assert results["video"] == "demo.mp4"
     assert [figure["name"] for figure in results["figures"]] == [
         "correlation with loudness",
+        "confidence, of 1",
         "F1 within a frame",
         "valence, by hue",
         "energy, by brightness",

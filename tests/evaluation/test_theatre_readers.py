@@ -1,9 +1,12 @@
 """Readers of theatre clips: right on clips they were not fitted on, and wrong where they ought to be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip
+from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip, render_frames
+from mtv_jax.data.theatre.plan import Prop, prop_places
 from mtv_jax.evaluation.theatre_readers import NO_PROP, fit_readers, match_events, mood_of
 
 
@@ -74,6 +77,16 @@ def test_counts_and_colours(readers, clips):
         right += sum(a == b for a, b in pairs)
         total += len(pairs)
     assert right / total > 0.97
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_prop_that_nobody_asked_for_is_seen(readers, clips, side):
+    alone = [clip.plan for clip in clips if len(clip.plan.actors) == 1 and clip.plan.prop is None]
+    place = prop_places(1)[side]
+    for plan in alone:
+        shown = render_frames(replace(plan, prop=Prop("bell", place, side, ())))
+        assert readers.looks(shown, plan).prop == "bell"
+    assert alone
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate
-from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreConfig
+from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.theatre_cases import performed
 from mtv_jax.evaluation.theatre_page import SHEET, write_results
@@ -59,6 +59,19 @@ def test_clips_are_of_seeds_that_training_cannot_reach():
         (EVALUATION_SEEDS + 5, 1),
     ]
     assert clips[0].plan.config == STAGE
+
+
+def test_real_sounds_take_the_place_of_voices_and_strikes_only():
+    made, real = (
+        evaluation_clips(Run(STAGE, clips=8, seed=5, recordings=recordings))
+        for recordings in (None, SoundLibrary.held_out())
+    )
+    assert [clip.plan for clip in made] == [clip.plan for clip in real]
+    for name, same in (("speech", False), ("effects", False), ("music", True)):
+        heard = [(a.tracks[name], b.tracks[name]) for a, b in zip(made, real, strict=True)]
+        heard = [pair for pair in heard if pair[0].any()]
+        assert heard
+        assert all(np.array_equal(*pair) == same for pair in heard)
 
 
 def test_every_clip_is_generated_from_every_noise(outcome, generated):
@@ -172,11 +185,14 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     }
     sizes["dtype"] = "bfloat16"
     options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
-    assert evaluate.main([*argv, *options, "--allow-random-weights"]) == 0
+    assert evaluate.main([*argv, *options, "--real-sounds", "--allow-random-weights"]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["valid"] is False
     told = results["provenance"]
     assert (told["sampler"], told["dtype"]) == ("ddim", "bfloat16")
+    assert told["recordings"] == SoundLibrary.held_out().identity
+    # There are not enough real voices for a null.
+    assert not any("SyncSynth" in figure["claim"] for figure in results["figures"])
     assert {name: told[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
         "clips": 2,
         "seeds": 1,

@@ -200,6 +200,15 @@ def plan_clip(seed: int, index: int, config: TheatreConfig | None = None) -> Cli
     )
 
 
+def prop_places(actors: int) -> dict[str, Place]:
+    """Where a prop can stand beside so many actors, by the word for it."""
+    if actors == 2:
+        return {"middle": Place(32.0, 54.0, 8.5, 8.5)}
+    if actors == 1:
+        return {"left": Place(12.0, 49.0, 10.5, 12.0), "right": Place(52.0, 49.0, 10.5, 12.0)}
+    return {"middle": Place(32.0, 40.0, 18.0, 18.0)}
+
+
 def _looks(rng: np.random.Generator, count: int) -> list[Look]:
     """Looks that differ in shirt and hair, so that the text tells two people apart."""
     shirts, hairs = rng.permutation(list(SHIRTS)), rng.permutation(list(HAIRS))
@@ -219,11 +228,9 @@ def _prop(rng: np.random.Generator, actors: int, sounds: bool, config: TheatreCo
     name = _pick(rng, PROPS)
     side = _pick(rng, ("left", "right"))
     onsets = _onsets(rng, config) if sounds else ()
-    if actors == 2:
-        return Prop(name, Place(32.0, 54.0, 8.5, 8.5), "middle", onsets)
-    if actors == 1:
-        return Prop(name, Place(12.0 if side == "left" else 52.0, 49.0, 10.5, 12.0), side, onsets)
-    return Prop(name, Place(32.0, 40.0, 18.0, 18.0), "middle", onsets)
+    places = prop_places(actors)
+    side = side if side in places else "middle"
+    return Prop(name, places[side], side, onsets)
 
 
 def _onsets(rng: np.random.Generator, config: TheatreConfig) -> tuple[float, ...]:

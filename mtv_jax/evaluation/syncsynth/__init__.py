@@ -4,7 +4,7 @@ It is fitted on a renderer and a voice of its own, and stands beside the readers
 measuring only: no generator is trained on it, and no checkpoint chosen by it.
 """
 
-from mtv_jax.evaluation.syncsynth.figures import Heard, hear_clip, hear_others, sync_figures
+from mtv_jax.evaluation.syncsynth.figures import SYNC_CLAIM, Heard, hear_clip, hear_others, sync_figures
 from mtv_jax.evaluation.syncsynth.instrument import (
     NULLS,
     SyncSynth,
@@ -17,6 +17,7 @@ from mtv_jax.evaluation.syncsynth.instrument import (
 
 __all__ = [
     "NULLS",
+    "SYNC_CLAIM",
     "Heard",
     "SyncSynth",
     "agreements",

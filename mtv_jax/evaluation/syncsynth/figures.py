@@ -12,7 +12,7 @@ from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_
 from mtv_jax.evaluation.theatre_suite import Figure
 from mtv_jax.io.errors import UserError
 
-CLAIM = "lips are in time with the speech (SyncSynth)"
+SYNC_CLAIM = "lips are in time with the speech (SyncSynth)"
 SIGNIFICANT = 0.01
 """Of the p-value: a clip below it is in time."""
 SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
@@ -54,16 +54,18 @@ def hear_others(instrument: SyncSynth, config: TheatreConfig, waves: Sequence[np
     return np.stack([instrument.hear(wave, config.num_frames, config.fps) for wave in waves])
 
 
-def sync_figures(heard: Sequence[Heard], others: np.ndarray) -> list[Figure]:
+def sync_figures(heard: Sequence[Heard], others: np.ndarray, unspoken: Sequence[Heard] = ()) -> list[Figure]:
     """Shares of clips with p < 0.01, of their controls, and mean confidence by shift; [] of no clips.
 
     Args:
       heard: `hear_clip` of each clip where someone speaks, of one length and rate; a clip may be there many times,
         once for each noise, if all are before it is there again.
       others: `hear_others`, none of it of these clips.
+      unspoken: `hear_clip` of the same clips, of pictures that were made without the speech.
 
-    Controls are the first frame repeated, and the next clip's speech; neither may be significant more often than
-    chance and its noise (0.05). Raises UserError for clips of different lengths.
+    Controls are the first frame repeated (which no picture can fail), the next clip's speech, and what else moves
+    when nobody speaks; none may be significant more often than chance and its noise (0.05). Raises UserError for
+    clips of different lengths.
     """
     if not heard:
         return []
@@ -81,6 +83,10 @@ def sync_figures(heard: Sequence[Heard], others: np.ndarray) -> list[Figure]:
         swapped = [sync_test(case.seen, other.own, others) for case, other in pairs]
         name = "control: another clip's speech, p < 0.01"
         rows.append(_share(name, swapped, groups, 0.05, at_most=True))
+    if unspoken:
+        moved = [sync_test(case.seen, case.own, others) for case in unspoken]
+        name, clips = "control: made without speech, p < 0.01", [case.clip for case in unspoken]
+        rows.append(_share(name, moved, clips, 0.05, at_most=True))
     return rows + [_confidence(heard, groups, shift) for shift in SHIFTS]
 
 
@@ -101,4 +107,4 @@ def _mean(
 ) -> Figure:
     numbers = np.array(values)
     interval = bootstrap_of(lambda picks: float(numbers[picks].mean()), groups)
-    return Figure(CLAIM, name, float(numbers.mean()), interval, len(set(groups)), target, at_most)
+    return Figure(SYNC_CLAIM, name, float(numbers.mean()), interval, len(set(groups)), target, at_most)
