@@ -46,7 +46,7 @@ demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, 
 	$(RUN) mtv_jax.sample --preset tiny --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("$(SCENE)/scene.json"))["prompt"])')" \
 	  --speech $(SCENE)/speech.flac --effects $(SCENE)/effects.flac --music $(SCENE)/music.flac \
-	  --sampler ddim --steps 8 --guidance 1 --out $(DEMO)/demo.mp4
+	  --out $(DEMO)/demo.mp4
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO)
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 

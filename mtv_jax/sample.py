@@ -35,15 +35,21 @@ def _parser() -> argparse.ArgumentParser:
         help="a picture the video has at a frame; may be repeated",
     )
     top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
-    top.add_argument("--steps", type=int, default=50, help="sampling steps")
-    top.add_argument("--guidance", type=float, default=3.5, help="pull of text and sound; 1 is none")
+    top.add_argument("--steps", type=int, help="sampling steps (default: the model's; 50, of tiny 8)")
+    top.add_argument(
+        "--guidance",
+        type=float,
+        help="pull of text and sound; 1 is none (default: the model's; 3.5, of tiny 1)",
+    )
     top.add_argument(
         "--guidance-schedule",
         choices=("constant", "dynamic", "dynamic_diffusers"),
         default="constant",
         help="how guidance goes over the steps",
     )
-    top.add_argument("--sampler", choices=SAMPLERS, default="dpm++", help="how to step")
+    top.add_argument(
+        "--sampler", choices=SAMPLERS, help="how to step (default: the model's; dpm++, of tiny ddim)"
+    )
     top.add_argument("--num-frames", type=int, help="1 + 4k; for tiny any (default: the model's)")
     top.add_argument(
         "--height", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"

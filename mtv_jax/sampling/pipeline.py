@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -50,7 +50,7 @@ class Pipeline:
       text_encoder: prompts to embeddings.
       audio_encoder: tracks to features per frame; None without a controlnet.
       schedule: the noise schedule.
-      defaults: size, length and frame rate the denoiser was trained at.
+      defaults: size, length and frame rate the denoiser was trained at, and how it is sampled.
       untrained: names of the parts whose weights are random, from a seed.
     """
 
@@ -108,10 +108,10 @@ class Pipeline:
         fps: float | Fraction | None = None,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 50,
-        guidance_scale: float | Mapping[str, float] = 3.5,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | Mapping[str, float] | None = None,
         guidance: GuidanceKind = "constant",
-        sampler: SamplerName = "dpm++",
+        sampler: SamplerName | None = None,
         seed: int = 0,
         vae_tiling: bool = False,
         progress: bool = True,
@@ -131,7 +131,8 @@ class Pipeline:
             trained at, as for the next three.
           fps: frames a second.
           height, width: pixels, divisible by 16 (`tiny`: by 32).
-          num_inference_steps: steps of the sampler.
+          num_inference_steps: steps of the sampler; default the model's, as for guidance_scale and sampler (50, 3.5
+            and `dpm++`; `tiny`: 8, 1 and `ddim`).
           guidance_scale: of text and sound jointly; 1 is none. A dict gives `text`, `speech`, `effects` and
             `music` scales of their own (those left out have 1; `speech2` that of `speech`), at one network branch
             for each that differs.
@@ -148,7 +149,14 @@ class Pipeline:
         Raises:
           UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without.
         """
-        size = self.defaults.replace(num_frames=num_frames, fps=fps, height=height, width=width)
+        size = self.defaults.replace(
+            num_frames=num_frames,
+            fps=fps,
+            height=height,
+            width=width,
+            num_inference_steps=num_inference_steps,
+            sampler=sampler,
+        )
         size.check(
             frames=self._vae.temporal_compression_ratio,
             pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
@@ -157,7 +165,9 @@ class Pipeline:
         files = {name: path for name, path in files.items() if path is not None}
         if files and self.audio_encoder is None:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
-        config = self._config(SamplerConfig(sampler, num_inference_steps), guidance_scale, guidance)
+        steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
+        scale = size.guidance_scale if guidance_scale is None else guidance_scale
+        config = self._config(steps, scale, guidance)
         conditions = self._conditions(prompt, files, demixer, size)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)

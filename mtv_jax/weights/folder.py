@@ -1,4 +1,4 @@
-"""Pipeline folders: where they are, and the sizes they were trained at."""
+"""Pipeline folders: where they are, the sizes they were trained at, and how they are sampled."""
 
 import dataclasses
 import importlib.resources
@@ -23,10 +23,12 @@ _CLASSES = ("MTVPipeline", _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO)
 
 @dataclass(frozen=True)
 class PipelineDefaults:
-    """Length, frame rate and size of a video, and how the networks are spoken to: by default as MTV's.
+    """Length, frame rate and size of a video, and how networks are spoken to and sampled: by default as MTV's.
 
     Attributes:
       num_frames, fps, height, width: of the videos it was trained on.
+      sampler, num_inference_steps, guidance_scale: what it samples by unless told otherwise
+        (`mtv_jax.sampling.Pipeline`).
       text_length: tokens of a prompt.
       text_padding: `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
       no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
@@ -43,6 +45,9 @@ class PipelineDefaults:
     text_padding: str = "encoded"
     no_text: str = "zeros"
     image_channels: bool = False
+    sampler: str = "dpm++"
+    num_inference_steps: int = 50
+    guidance_scale: float = 3.5
 
     def replace(self, **values: Any) -> "PipelineDefaults":
         """A copy with those values that are not None."""

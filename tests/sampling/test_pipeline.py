@@ -19,6 +19,7 @@ from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.sampling.generate import decode_latents, to_bytes
 from mtv_jax.sampling.keyframes import keyframe_latents
 from mtv_jax.typing import TRACKS
+from mtv_jax.weights.folder import PipelineDefaults
 
 STEPS = {"num_inference_steps": 2, "progress": False}
 
@@ -50,6 +51,16 @@ def test_seed_decides_the_video(pipe, sounds):
     first, again, other = (pipe("a rabbit", **sounds, **STEPS, seed=seed).frames for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first.astype(int) - other).max() > 0
+
+
+def test_a_folder_tells_how_it_is_sampled(pipe, sounds):
+    told = {"sampler": "ddim", "num_inference_steps": 2, "guidance_scale": 1.0}
+    tuned = dataclasses.replace(pipe, defaults=pipe.defaults.replace(**told))
+    by_default = tuned("a rabbit", **sounds, progress=False).frames
+    np.testing.assert_array_equal(by_default, pipe("a rabbit", **sounds, **told, progress=False).frames)
+    otherwise = tuned("a rabbit", **sounds, guidance_scale=3.5, progress=False).frames
+    assert np.abs(by_default.astype(int) - otherwise).max() > 0
+    assert PipelineDefaults.from_json(tuned.defaults.to_json()) == tuned.defaults
 
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
