@@ -42,7 +42,7 @@ $(VENV)/.installed-%: $(BIN)/python pyproject.toml
 	@touch $@
 
 # Its speech and effects are real recordings that no training hears.
-demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, and how well it keeps in step (a minute)
+demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, and how well it keeps in step (half a minute)
 	$(RUN) mtv_jax.sample --preset tiny --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("$(SCENE)/scene.json"))["prompt"])')" \
 	  --speech $(SCENE)/speech.flac --effects $(SCENE)/effects.flac --music $(SCENE)/music.flac \
@@ -61,14 +61,17 @@ train-demo: setup  ## a real clip to shards, tiny networks trained on it, a vide
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(TRAIN_DEMO)/demo.mp4
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
 
-# Each command goes on where it was stopped, so these do too; what is finished is left as it is.
-# Text encoder and tokenizer are the package's (`benchmarks/train_tiny_text.py` makes them).
+# Each command goes on where it was stopped, so these do too; what is finished is left as it is. To train a part anew,
+# remove its folder and those of all that follow.
 tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; stop and start it as you like)
 	test -e runs/tiny/frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/frames --clips 6000 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py
+	test -e runs/tiny/encoders/tokenizer || { mkdir -p runs/tiny/encoders && \
+	  cp -r mtv_jax/assets/tiny/model_index.json mtv_jax/assets/tiny/audio_encoder runs/tiny/encoders && \
+	  $(BIN)/python benchmarks/train_tiny_text.py --out runs/tiny/encoders; }
 	test -e runs/tiny/theatre/manifest.json || \
-	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --vae runs/tiny/vae
+	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --encoders runs/tiny/encoders --vae runs/tiny/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	$(RUN) mtv_jax.train --config configs/tiny/finish.py
@@ -114,5 +117,5 @@ check: lint test  ## lint and tests
 bench: setup  ## step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
-clean:  ## remove what the targets made
+clean:  ## remove the environment, the demos and caches (trainings stay in runs/)
 	rm -rf $(VENV) $(DEMO) $(TRAIN_DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -3,7 +3,7 @@
     python benchmarks/ablations.py --out runs/tiny/ablations    (after `make tiny`, of which it needs the first half)
 
 Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures
-it by the theatre suite. A run at a time, of seven minutes on two cores; what was done is not repeated, and what was
+it by the theatre suite. A run at a time, of six minutes on two cores; what was done is not repeated, and what was
 stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: means over the seeds that are
 there, differences from the full model within a seed, and 95 % intervals over trainings (Student's t), which are wide
 for three.
@@ -20,11 +20,13 @@ from typing import Any
 
 from mtv_jax.data.theatre import TheatreConfig
 from mtv_jax.evaluate import generated
+from mtv_jax.evaluation.provenance import provenance
 from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
-from mtv_jax.io.files import read_json, sha256, write_json
+from mtv_jax.io.files import read_json, write_json
 from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.training.checkpoint import Checkpoints
 
 VARIANTS = ("full", "no_separate_extraction", "no_separate_injection", "frozen_backbone")
 SHOWN = (
@@ -52,13 +54,17 @@ def train(variant: str, seed: int, workdir: Path, steps: int) -> None:
     if variant != "full":
         config.append(f"--config.ablation={variant}")
     _run("mtv_jax.train", "--config", "configs/tiny/mixed.py", "--workdir", str(workdir), *config)
+    with Checkpoints(workdir, read_only=True) as checkpoints:
+        # A finished training of another length is left as it is, or goes on at other rates: not the same run.
+        found = checkpoints.latest()
+    if found != steps:
+        raise SystemExit(f"{workdir}: has {found} steps, not {steps}; remove it, or give another --out")
 
 
 def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) -> list[dict[str, Any]]:
     """The suite's figures of a trained variant, made unless they are there. (Their ceilings are everyone's.)"""
     file, folder = workdir / FIGURES, workdir / "pipeline"
-    weights = {path.parent.name: sha256(path) for path in sorted(folder.glob("*/*.safetensors"))}
-    made = {"clips": clips, "sampling_steps": sampling_steps, "weights": weights}
+    made = {"clips": clips, "sampling_steps": sampling_steps, **provenance(folder)}
     if not file.exists() or read_json(file)["made"] != made:
         pipe = Pipeline.from_pretrained(folder)
         size = pipe.defaults

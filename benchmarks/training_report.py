@@ -3,7 +3,7 @@
     python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny --out training.json
 
 Times are sums of the steps' times (with compilation, without saving, and without steps that a killed run did twice);
-losses are means over a tenth of the run.
+losses are means over a tenth of the run. Versions and cores are those of this command: run it where the runs ran.
 """
 
 import argparse
