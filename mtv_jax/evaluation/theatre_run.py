@@ -5,13 +5,14 @@ What generates and what the autoencoder does are passed in as functions, so that
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mtv_jax.data.theatre import EVALUATION_SEEDS, Recordings, TheatreClip, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     Heard,
+    SyncSynth,
     hear_clip,
     hear_others,
     load_syncsynth,
@@ -85,8 +86,7 @@ class Outcome:
 
 def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct) -> Outcome:
     """Generates and reads everything; shows progress of what takes long here (the functions show their own)."""
-    clips = evaluation_clips(run)
-    hears, sync = _in_time(run)
+    clips, sync = evaluation_clips(run), _sync(run)
 
     def table(noises: Sequence[int], show: Show) -> tuple[list[Figure], list[np.ndarray]]:
         shown: list[np.ndarray] = []
@@ -96,11 +96,11 @@ def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct
             # Of all other videos nothing is kept: at full size they would not fit.
             if variant == "own" and clip.plan.index < run.shown:
                 shown.append(frames)
-            if variant in heard and clip.plan.speaker is not None:
-                heard[variant] += hears(clip, frames)
+            if sync and variant in heard and clip.plan.speaker is not None:
+                heard[variant].append(hear_clip(sync.instrument, clip, frames))
 
-        samples = watch(readers, clips, noises, show, look)
-        return figures(clips * len(noises), samples) + sync(heard["own"], heard["silent_speech"]), shown
+        rows = figures(clips * len(noises), watch(readers, clips, noises, show, look))
+        return rows + (sync_figures(heard["own"], sync.null, heard["silent_speech"]) if sync else []), shown
 
     found, frames = table(range(run.seed, run.seed + run.seeds), generate)
     truth, _ = table([0], lambda cases: _perform(cases, "reading the ground truth"))
@@ -138,26 +138,21 @@ def watch(
     return samples
 
 
-def _in_time(
-    run: Run,
-) -> tuple[
-    Callable[[TheatreClip, np.ndarray], list[Heard]],
-    Callable[[Sequence[Heard], Sequence[Heard]], list[Figure]],
-]:
-    """What SyncSynth makes of the video of a clip with a speaker, and its figures of all.
+class _Sync(NamedTuple):
+    """SyncSynth, and embeddings [n, T, d] of the speech that a clip's own is held against."""
 
-    There are none at rates or lengths that it does not know, nor of recordings: they would have to be held against as
-    many real voices, and there are not.
-    """
+    instrument: SyncSynth
+    null: np.ndarray
+
+
+def _sync(run: Run) -> _Sync | None:
+    """None at rates or lengths that SyncSynth does not know, and of recordings: a null needs as many real voices."""
     instrument, stage = load_syncsynth(), run.stage
     if run.recordings is not None or not instrument.knows(stage.num_frames, stage.fps):
-        return lambda _clip, _frames: [], lambda _heard, _unspoken: []
+        return None
     # Of another theatre, so that the null holds no speech of the clips.
-    others = hear_others(instrument, stage, other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage))
-    return (
-        lambda clip, frames: [hear_clip(instrument, clip, frames)],
-        lambda heard, unspoken: sync_figures(heard, others, unspoken),
-    )
+    waves = other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage)
+    return _Sync(instrument, hear_others(instrument, stage, waves))
 
 
 def _perform(cases: Sequence[Case], told: str) -> Iterator[np.ndarray]:
