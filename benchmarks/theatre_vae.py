@@ -61,7 +61,7 @@ def main() -> None:
     args = parser.parse_args()
     coder = Coder(pipeline_folder(args.vae))
     clips = evaluation_clips(Run(TheatreConfig(), args.clips))
-    samples, _ = watch(
+    samples = watch(
         fit_readers(), clips, [0], lambda cases: coder(map(performed, progress(cases, "coding")))
     )
     report = {
