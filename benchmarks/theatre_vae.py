@@ -61,9 +61,7 @@ def main() -> None:
     args = parser.parse_args()
     coder = Coder(pipeline_folder(args.vae))
     clips = evaluation_clips(Run(TheatreConfig(), args.clips))
-    samples = watch(
-        fit_readers(), clips, [0], lambda cases: coder(map(performed, progress(cases, "coding")))
-    )
+    samples = watch(fit_readers(), clips, [0], lambda cases: coder(map(performed, progress(cases, "coding"))))
     report = {
         "psnr": float(np.mean([10 * np.log10(4 / error) for error in coder.errors])),
         "spread of means, by channel": [round(float(x), 3) for x in np.sort(np.mean(coder.spreads, axis=0))],
