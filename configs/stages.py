@@ -148,3 +148,4 @@ def _make_tiny(config: ConfigDict, number: int) -> None:
     config.mesh.update({"data": -1, "fsdp": 1})
     config.checkpoint.every = 100
     config.sample.every = 0
+    config.sample.update({"sampler": "ddim", "num_inference_steps": 8, "guidance_scale": 1.0})

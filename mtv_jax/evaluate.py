@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     add("videos", "example videos in the report", type=int)
     add(
         "real-sounds",
-        "voices and strikes are bundled recordings that no training hears; music stays synthetic",
+        "speech and strikes are bundled recordings that no training hears (8 s of two voices that it knows, a strike "
+        "of each prop); music stays synthetic, and SyncSynth is left out",
         action="store_true",
     )
     add(

@@ -17,7 +17,9 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", help="a bundled pipeline: tiny")
     source.add_argument("--checkpoint", help="a pipeline folder, or a training directory")
     top.add_argument("--prompt", required=True, help="what is to be seen")
-    top.add_argument("--negative-prompt", help="what guidance leads away from (default: the model's)")
+    top.add_argument(
+        "--negative-prompt", help="what guidance leads away from; needs some (default: the model's)"
+    )
     top.add_argument("--out", type=Path, required=True, help="file to write: .mp4, or .gif without sound")
     top.add_argument("--speech", help="sound file that moves lips")
     top.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
@@ -35,11 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a picture the video has at a frame; may be repeated",
     )
     top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
-    top.add_argument("--steps", type=int, help="sampling steps (default: the model's; 50, of tiny 8)")
+    top.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")
     top.add_argument(
         "--guidance",
         type=float,
-        help="pull of text and sound; 1 is none (default: the model's; 3.5, of tiny 1)",
+        help="pull of text and sound; 1 is none (default: the model's; most 3.5, tiny 1)",
     )
     top.add_argument(
         "--guidance-schedule",
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how guidance goes over the steps",
     )
     top.add_argument(
-        "--sampler", choices=SAMPLERS, help="how to step (default: the model's; dpm++, of tiny ddim)"
+        "--sampler", choices=SAMPLERS, help="how to step (default: the model's; most dpm++, tiny ddim)"
     )
     top.add_argument("--num-frames", type=int, help="1 + 4k; for tiny any (default: the model's)")
     top.add_argument(

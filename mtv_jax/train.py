@@ -204,7 +204,7 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
         name: np.asarray(batch[name], np.float32) for name in batch if not name.startswith("latents")
     }
     how = GenerateConfig(
-        SamplerConfig(num_steps=config.sample.num_inference_steps),
+        SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
         guidance_scale=config.sample.guidance_scale,
     )
     clips, mesh = decode_latents(vae, vae_params, known), make_mesh(config.mesh)

@@ -120,8 +120,8 @@ class Pipeline:
 
         Args:
           prompt: what is to be seen.
-          negative_prompt: what guidance leads away from; default as the model was trained (no text at all), or
-            an empty prompt for a CogVideoX of diffusers.
+          negative_prompt: what guidance leads away from, if there is any; default as the model was trained (no text
+            at all), or an empty prompt for a CogVideoX of diffusers.
           speech, effects, music: a sound file for each track; one that is missing is silence.
           speech2: the second speaker's, for a model of two speakers.
           audio: one mixed file instead, separated by `demixer` first.
@@ -147,7 +147,8 @@ class Pipeline:
           was given.
 
         Raises:
-          UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without.
+          UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without, a
+            negative prompt without guidance.
         """
         size = self.defaults.replace(
             num_frames=num_frames,
@@ -167,6 +168,10 @@ class Pipeline:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
         steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
         scale = size.guidance_scale if guidance_scale is None else guidance_scale
+        if negative_prompt is not None and set(scale.values() if isinstance(scale, Mapping) else [scale]) == {
+            1
+        }:
+            raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
         config = self._config(steps, scale, guidance)
         conditions = self._conditions(prompt, files, demixer, size)
         given = self._given(negative_prompt, keyframes or {}, size)

@@ -5,6 +5,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, 
 from typing import Any
 
 from mtv_jax.data.pipeline import DataConfig
+from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.errors import UserError
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
@@ -76,10 +77,12 @@ class CheckpointSection:
 
 @dataclass(frozen=True)
 class SampleSection:
-    """Sample videos of `num` clips after each `every` steps (0: never), and how they are sampled."""
+    """Sample videos of `num` clips after each `every` steps (0: never), and how they are sampled, as is the pipeline
+    that the training leaves."""
 
     every: int = 1000
     num: int = 2
+    sampler: SamplerName = "dpm++"
     num_inference_steps: int = 20
     guidance_scale: float = 3.5
 

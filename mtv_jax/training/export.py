@@ -10,12 +10,13 @@ import numpy as np
 from mtv_jax.data.shards import open_shards
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, link_tree
+from mtv_jax.io.files import atomic_directory, link_tree, write_json
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
+from mtv_jax.weights.folder import PipelineDefaults, index_json, read_defaults
 from mtv_jax.weights.pretrained import write_model
 from mtv_jax.weights.scheduler import save_schedule
 
@@ -41,9 +42,18 @@ def export(workdir: Path, out: Path) -> None:
             write_model(temporary / "vae", make_model(section.name, network), params)
         else:
             link_encoders(encoders_folder(config), temporary)
+            write_json(temporary / "model_index.json", index_json(_defaults(config)))
             save_schedule(temporary / "scheduler", config.loss.schedule)
             folder = temporary / "transformer" if section.name == "dit" else temporary
             write_model(folder, make_model(section.name, network), params)
+
+
+def _defaults(config: TrainConfig) -> PipelineDefaults:
+    """Sizes as of the encoders, sampled as the training's own videos."""
+    how = config.sample
+    return read_defaults(encoders_folder(config)).replace(
+        sampler=how.sampler, num_inference_steps=how.num_inference_steps, guidance_scale=how.guidance_scale
+    )
 
 
 def saved_config(run: dict[str, Any]) -> TrainConfig:

@@ -219,6 +219,12 @@ def test_sound_for_a_model_without_is_an_error(pipeline_folder, tmp_path, sounds
         silent("a rabbit", speech=sounds["speech"], **STEPS)
 
 
+@pytest.mark.parametrize("scale", [1, {"text": 1.0, "speech": 1.0}])
+def test_a_negative_prompt_without_guidance_is_an_error(pipe, scale):
+    with pytest.raises(UserError, match="negative_prompt: does nothing at guidance_scale 1"):
+        pipe("a rabbit", negative_prompt="a dog", guidance_scale=scale, **STEPS)
+
+
 def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
     out = tmp_path / "new" / "clip.mp4"
     argv = ["--checkpoint", pipeline_folder, "--prompt", "a rabbit", "--music", sounds["music"], "--out", out]
