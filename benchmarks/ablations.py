@@ -49,16 +49,27 @@ STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def train(variant: str, seed: int, workdir: Path, steps: int) -> None:
-    """Trains, or goes on."""
+    """Trains, or goes on. Exits if the workdir is of another length, whose rates fell otherwise, or is stopped."""
+    found = _progress(workdir)
+    if found and found[1] != steps:
+        raise SystemExit(
+            f"{workdir}: a training of {found[1]} steps, not {steps}; remove it, or give another --out"
+        )
     config = [f"--config.seed={seed}", f"--config.num_steps={steps}"]
     if variant != "full":
         config.append(f"--config.ablation={variant}")
     _run("mtv_jax.train", "--config", "configs/tiny/mixed.py", "--workdir", str(workdir), *config)
+    if _progress(workdir) != (steps, steps):
+        raise SystemExit(f"{workdir}: stopped; run the same command again to go on")
+
+
+def _progress(workdir: Path) -> tuple[int, int] | None:
+    """Steps that a training has taken, and that it is to take; None if it has saved nothing."""
+    if not (workdir / "checkpoints").is_dir():
+        return None
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        # A finished training of another length is left as it is, or goes on at other rates: not the same run.
-        found = checkpoints.latest()
-    if found != steps:
-        raise SystemExit(f"{workdir}: has {found} steps, not {steps}; remove it, or give another --out")
+        step = checkpoints.latest()
+        return None if step is None else (step, checkpoints.run(step)["config"]["num_steps"])
 
 
 def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) -> list[dict[str, Any]]:
@@ -137,9 +148,12 @@ def main() -> None:
         workdir = args.out / name
         if args.only in (None, name):
             train(variant, seed, workdir, args.steps)
-        elif not (workdir / FIGURES).exists():
+            made = measure(workdir, readers, args.clips, args.sampling_steps)
+        elif (workdir / FIGURES).exists():
+            made = read_json(workdir / FIGURES)["figures"]
+        else:
             continue
-        found.setdefault(variant, {})[seed] = measure(workdir, readers, args.clips, args.sampling_steps)
+        found.setdefault(variant, {})[seed] = made
     rows = table(found)
     write_json(args.out / "table.json", {"steps": args.steps, "clips": args.clips, "rows": rows})
     for row in rows:

@@ -4,12 +4,14 @@
 
 Nobody has trained a T5 on 51 words. This one learns on prompts of the synthetic theatre to say of each word what it is
 about (the second person's hair, the speaker ...), so that words alike in two persons get embeddings that differ.
-No picture and no sound is used. Prints the share of words that it tells right on held-out prompts, as JSON.
+No picture and no sound is used. Prints the share of words that it tells right on held-out prompts, as JSON, and leaves
+it in `text.json` beside the tokenizer.
 """
 
 import argparse
 import json
 import re
+import time
 from functools import partial
 from pathlib import Path
 
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/tiny"), help="pipeline folder")
     parser.add_argument("--steps", type=int, default=400, help="of 128 prompts")
     args = parser.parse_args()
+    started = time.monotonic()
     prompts, words, told = examples(0, TRAIN)
     tokenizer = word_tokenizer(sorted({word for row in words for word in row}))
     names = sorted({role for row in told for role in row})
@@ -139,9 +142,11 @@ def main() -> None:
     with atomic_directory(args.out / "tokenizer") as folder:
         tokenizer.save(str(folder / "tokenizer.json"))
         write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
-    report = {"words": tokenizer.get_vocab_size(), "roles": len(names), "loss": float(loss)}
+    report = {"seed": SEED, "steps": args.steps, "minutes": round((time.monotonic() - started) / 60, 1)}
+    report |= {"words": tokenizer.get_vocab_size(), "roles": len(names), "loss": float(loss)}
     report["right"] = float(right[labels > 0].mean())
     report["longest"] = int((tokens > 0).sum(1).max())
+    write_json(args.out / "text.json", report)
     print(json.dumps(report))
 
 

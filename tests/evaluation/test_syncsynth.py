@@ -154,6 +154,9 @@ def test_what_cannot_be_measured_is_refused(instrument, clips, speech):
 def test_more_noises_of_the_same_clips_are_no_more_clips(instrument, clips, speech, table):
     null = hear_others(instrument, TheatreConfig(), speech)
     heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
+    # As if speech were seen in what was made without.
+    speaking = {figure.name: figure for figure in sync_figures(heard, null, heard)}
+    assert not speaking["control: made without speech, p < 0.01"].met
     for figure in sync_figures(heard * 3, null):
         assert figure.value == pytest.approx(table[figure.name].value)
         assert figure.interval == pytest.approx(table[figure.name].interval)

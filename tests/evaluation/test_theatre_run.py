@@ -9,9 +9,10 @@ import pytest
 from mtv_jax import evaluate
 from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 from mtv_jax.evaluation import theatre_readers
+from mtv_jax.evaluation.syncsynth import NULLS
 from mtv_jax.evaluation.theatre_cases import performed
 from mtv_jax.evaluation.theatre_page import SHEET, write_results
-from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, measure
+from mtv_jax.evaluation.theatre_run import Run, _sync, evaluation_clips, measure
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import probe, read_image
@@ -74,6 +75,13 @@ def test_real_sounds_take_the_place_of_voices_and_strikes_only():
         assert all(np.array_equal(*pair) == same for pair in heard)
 
 
+def test_recordings_are_too_few_for_a_null_of_syncsynth():
+    made, real = (_sync(Run(TheatreConfig(), recordings=x)) for x in (None, SoundLibrary.held_out()))
+    assert made is not None
+    assert len(made.null) == NULLS
+    assert real is None
+
+
 def test_every_clip_is_generated_from_every_noise(outcome, generated):
     assert {case.seed for case in generated} == {5, 6}
     assert len(generated) > 4 * 2 * 2
@@ -88,6 +96,7 @@ def test_figures_stand_beside_their_ceilings(outcome):
         # The generator is the ground truth here, and both noises show the same.
         assert row.figure.value == pytest.approx(row.ground_truth)
         assert row.figure.clips <= 4
+    assert "control: made without speech, p < 0.01" in {row.figure.name for row in outcome.rows}
     f1 = next(row for row in outcome.rows if row.figure.name == "F1 within a frame")
     assert f1.ground_truth > 0.8
     assert f1.autoencoder == 0.0
@@ -191,8 +200,6 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     told = results["provenance"]
     assert (told["sampler"], told["dtype"]) == ("ddim", "bfloat16")
     assert told["recordings"] == SoundLibrary.held_out().identity
-    # There are not enough real voices for a null.
-    assert not any("SyncSynth" in figure["claim"] for figure in results["figures"])
     assert {name: told[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
         "clips": 2,
         "seeds": 1,

@@ -65,6 +65,30 @@ def test_clips_that_do_not_listen_fail_every_claim(table):
     assert met <= {"only the speaker's"}  # nobody's lips move: that claim alone holds of nothing
 
 
+def careless(case):
+    """Ignores the text, lets a mouth twitch without speech, and gets brighter with another speech."""
+    frames = performed(replace(case, text=case.clip))
+    if case.speech is None:
+        spoken = performed(replace(case, speech=case.clip))
+        widest = int(np.argmax(case.clip.truth.envelope))
+        frames[3] = spoken[widest]
+    elif case.speech is not case.clip:
+        frames = np.minimum(frames.astype(np.int16) + 60, 255).astype(np.uint8)
+    return frames
+
+
+def test_controls_and_leaks_are_not_met_by_a_careless_generator(table):
+    rows = {name: figure for (_, name), figure in table(careless).items()}
+    for name in (
+        "control: widest opening without speech",
+        "control: another clip's text, beyond chance",
+        "music moves when speech changes, by its own effect",
+    ):
+        assert not rows[name].met, name
+    assert rows["counts and colours right"].met
+    assert rows["music moves when effects changes, by its own effect"].met
+
+
 def test_the_theatre_shows_a_clip_s_own_case_as_the_clip():
     clips = [render_clip(EVALUATION_SEEDS, index) for index in range(4)]
     for clip, cases in zip(clips, variants(clips, 0), strict=True):
