@@ -22,7 +22,7 @@ from mtv_jax.data.theatre.stage import Mood
 from mtv_jax.evaluation.statistics import f1_score, lagged_correlation
 from mtv_jax.evaluation.syncsynth import SYNC_CLAIM, load_syncsynth
 from mtv_jax.evaluation.theatre_readers import Readers, match_events, mood_of
-from mtv_jax.evaluation.theatre_suite import LAGS
+from mtv_jax.evaluation.theatre_suite import LAGS, best_lag
 from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
@@ -151,7 +151,11 @@ def _lips(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -
     found, best = by_lag(seen), max(by_lag(ideal).values())
     lag = max(LAGS, key=lambda lag: found[lag])
     claim, note = "speech moves the speaker's lips", f"lips {lag} frames late"
-    rows = [Reading(claim, "correlation with loudness", found[lag], best, note)]
+    late, ideally = (float(best_lag(openings[plan.speaker], envelope)) for openings in (seen, ideal))
+    rows = [
+        Reading(claim, "correlation with loudness", found[lag], best, note),
+        Reading(claim, "lag at which they follow best, frames", late, ideally),
+    ]
     for other in range(len(plan.actors)):
         if other != plan.speaker:
             value, theatre = (

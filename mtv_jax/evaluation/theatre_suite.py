@@ -23,6 +23,10 @@ from mtv_jax.typing import TRACKS
 
 LAGS = (-1, 0, 1)
 """Frames by which lips may be late, the same for all clips."""
+_EXACT_LAGS = range(-4, 5)
+"""Frames among which the lag is looked for at which lips follow best; those near 0 come first where two are equal."""
+EXACT_LAG = "share of clips whose lips follow best at lag 0"
+EXACT_FRAME = "F1 in the very frame"
 _CHANCES = 3
 """Other clips whose events are counted against a clip's own, to know what chance gives."""
 
@@ -88,6 +92,8 @@ def _lips(pairs: _Pairs) -> list[Figure]:
     by_lag = {lag: [(clip, _follows(clip, seen["own"], lag)) for clip, seen in spoken] for lag in LAGS}
     lag = max(LAGS, key=lambda lag: _average(by_lag[lag]))
     rows = _mean(claim, "correlation with loudness", by_lag[lag], 0.85, note=f"lips {lag} frames late")
+    exact = [(clip, float(_best_lag(clip, seen["own"]) == 0)) for clip, seen in spoken]
+    rows += _mean(claim, EXACT_LAG, exact, 0.95)
     swapped = [(c, _follows(c, s["other_speech"], lag)) for c, s in spoken if "other_speech" in s]
     rows += _mean(claim, "control: another clip's speech", swapped, 0.10, at_most=True)
     silent = [(c, _widest(_speaker(c, s["silent_speech"]))) for c, s in spoken if "silent_speech" in s]
@@ -125,7 +131,11 @@ def _events(pairs: _Pairs) -> list[Figure]:
     rolled = [(clip, found, other) for clip, found, _ in own for other in _others(times, clip.plan.index)]
     chance = _f1(claim, "chance: events of other clips", rolled)
     low, high = chance.interval or [chance.value, chance.value]
-    rows = [_f1(claim, "F1 within a frame", own, 0.90), chance]
+    rows = [
+        _f1(claim, "F1 within a frame", own, 0.90),
+        _f1(claim, EXACT_FRAME, own, 0.90, tolerance=0),
+        chance,
+    ]
     if swapped:
         note = f"chance is {low:.2f} to {high:.2f}"
         rows.append(_f1(claim, "control: another clip's effects", swapped, high, at_most=True, note=note))
@@ -266,6 +276,17 @@ def _follows(clip: TheatreClip, seen: Seen, lag: int) -> float:
     return lagged_correlation(list(_speaker(clip, seen)), list(clip.truth.envelope), lag)
 
 
+def _best_lag(clip: TheatreClip, seen: Seen) -> int:
+    """Frames by which the lips are late, where they follow the speech best."""
+    return best_lag(_speaker(clip, seen), clip.truth.envelope)
+
+
+def best_lag(openings: np.ndarray, envelope: np.ndarray) -> int:
+    """The lag of openings [F] behind an envelope [F] at which they correlate most, in frames."""
+    nearest_first = sorted(_EXACT_LAGS, key=abs)
+    return max(nearest_first, key=lambda lag: lagged_correlation(openings, envelope, lag))
+
+
 def _average(values: _Values) -> float:
     return float(np.mean([x for _, x in values]))
 
@@ -311,9 +332,12 @@ def _f1(
     *,
     at_most: bool = False,
     note: str = "",
+    tolerance: int = 1,
 ) -> Figure:
-    """F1 over all events of (clip, found, true) rows."""
-    counts = np.array([(match_events(found, true), len(found), len(true)) for _, found, true in rows])
+    """F1 over all events of (clip, found, true) rows; two events at most `tolerance` frames apart are a pair."""
+    counts = np.array(
+        [(match_events(found, true, tolerance), len(found), len(true)) for _, found, true in rows]
+    )
     groups = [clip.plan.index for clip, *_ in rows]
 
     def figure(picks: Any) -> float:

@@ -9,7 +9,7 @@ from mtv_jax.data.theatre import TheatreConfig
 from mtv_jax.evaluate import generated
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
-from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.evaluation.theatre_suite import EXACT_FRAME, EXACT_LAG, figures
 from mtv_jax.sampling.pipeline import Pipeline
 
 CLIPS = 10
@@ -33,6 +33,11 @@ def test_speech_moves_lips(found):
     assert found["correlation with loudness"] > 0.9
     assert abs(found["control: another clip's speech"]) < 0.4
     assert found["control: widest opening without speech"] < 0.1
+
+
+def test_lips_and_events_are_in_time_to_the_frame(found):
+    assert found[EXACT_LAG] >= 0.85  # of ten clips; README has the share of 199
+    assert found[EXACT_FRAME] > 0.85
 
 
 def test_only_the_speaker_speaks(found):

@@ -69,9 +69,10 @@ def test_strikes_are_heard_when_the_scene_says(bell):
 
 
 def test_the_theatres_own_picture_is_in_step(bell, own, readers):
-    lips, sync, events, valence, energy = scene_readings(bell, readers, own)
+    lips, lag, sync, events, valence, energy = scene_readings(bell, readers, own)
     assert lips.value == lips.theatre > 0.9
     assert "lips 0 frames late" in str(lips)
+    assert lag.value == lag.theatre == 0
     assert sync.value == sync.theatre > 0.5
     assert "without movement 0.00" in sync.note
     assert events.value == events.theatre == 1.0
@@ -80,10 +81,14 @@ def test_the_theatres_own_picture_is_in_step(bell, own, readers):
 
 
 def test_a_picture_of_other_sounds_is_not(bell, own, readers):
-    lips, sync, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
+    lips, _, sync, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
     assert lips.value < 0.3
     assert sync.value == 0
     assert events.value == 0.0
+    for frames in (1, -2):
+        late, lag, *_ = scene_readings(bell, readers, np.roll(own, frames, axis=0))
+        assert lag.value == frames
+        assert lag.theatre == 0
     late, *_ = scene_readings(bell, readers, np.roll(own, 1, axis=0))
     assert "lips 1 frames late" in late.note
     assert late.value > 0.9
@@ -94,7 +99,7 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
         shutil.copy(BELL / f"{name}.flac", tmp_path)
     write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | {"onsets": [], "mood": None})
     claims = [reading.claim for reading in scene_readings(read_scene(tmp_path), readers, own)]
-    assert claims == ["speech moves the speaker's lips", SYNC_CLAIM]
+    assert claims == ["speech moves the speaker's lips"] * 2 + [SYNC_CLAIM]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,7 @@ def test_a_sampled_video_is_measured_with_a_contact_sheet(
     assert results["video"] == "demo.mp4"
     assert [figure["name"] for figure in results["figures"]] == [
         "correlation with loudness",
+        "lag at which they follow best, frames",
         "confidence, of 1",
         "F1 within a frame",
         "valence, by hue",
@@ -152,7 +158,7 @@ def test_a_silent_head_is_read_too(readers, tmp_path):
     index = next(plan.index for plan in plans if len(plan.actors) == 2 and plan.speaker is not None)
     write_scene(tmp_path, EVALUATION_SEEDS, index)
     scene = read_scene(tmp_path)
-    lips, other, *_ = scene_readings(scene, readers, render_frames(scene.plan, scene.performance))
+    lips, _, other, *_ = scene_readings(scene, readers, render_frames(scene.plan, scene.performance))
     assert lips.value > 0.9
     assert other.claim == "only the speaker's"
     assert abs(other.value) < 0.6
