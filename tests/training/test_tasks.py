@@ -192,6 +192,19 @@ def test_the_denoiser_sees_scaled_noised_latents_and_pays_for_the_velocity():
     np.testing.assert_allclose(latents[nearly_clean], 0.5 * given["latents_mean"][nearly_clean], atol=0.7)
 
 
+def test_the_noise_is_another_draw_than_the_posterior_s():
+    task = denoiser_task(Spy(), DenoiserLossConfig(scaling_factor=1.0, kind="mse"))
+    given = {name: np.zeros_like(x) for name, x in batch().items()} | task.draw(KEY, 64)
+    params = task.init(KEY, batch())
+    Spy.seen.clear()
+    task.loss(params, given, KEY)
+    latents, timesteps, *_ = Spy.seen[0]
+    # Both are standard normal, so what the network sees is too, at every level of noise; were they one draw, it would
+    # be (sqrt(abar) + sqrt(1 - abar)) times as wide, 1.41 in the middle.
+    middle = np.asarray(latents)[np.argsort(timesteps)[8:40]]
+    assert middle.std() == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_denoiser_without_sound_and_keyframes():
     config = DenoiserLossConfig(
         scaling_factor=1.0, keyframes=KeyframeConfig(image_head=1.0, **dict.fromkeys(_OTHERS, 0.0))
