@@ -10,7 +10,7 @@ TRAIN_DEMO ?= runs/train_demo
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev demo train-demo tiny stages test test-all check lint bench clean
+.PHONY: help setup setup-dev demo train-demo tiny stages test test-all mutants check lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data
 
 test: setup  ## the tests
 	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+mutants: setup  ## does some test fail for each mistake of tests/mutants.toml? (half an hour)
+	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
 test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[parity]'

@@ -22,3 +22,16 @@ def test_every_track_gets_features_of_its_own():
         assert value.dtype == np.float32
     assert np.all(features["effects"] == -1)
     assert not np.array_equal(features["speech"], features["music"])
+
+
+def test_a_sound_is_in_the_features_of_its_own_frame():
+    burst = np.zeros(16000, np.float32)
+    begin, end = (round(time / 9 * 16000) for time in (5.25, 5.75))  # inside frame 5 of 9
+    burst[begin:end] = noise(end - begin)
+    silence = np.zeros_like(burst)
+    names = ("speech", "effects", "music")
+    for name in names:
+        tracks = Tracks(**{track: burst if track == name else silence for track in names})
+        level = track_features(mel_encoder(MelConfig.tiny()), tracks, 9, 9)[name].mean((1, 2))
+        assert int(np.argmax(level)) == 5
+        assert np.all(np.delete(level, 5) == -1)
