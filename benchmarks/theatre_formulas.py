@@ -1,0 +1,87 @@
+"""How much of the theatre's figures is given by a formula, without any network?
+
+    python benchmarks/theatre_formulas.py
+
+Lips: the band levels that the preset `tiny` hears, added up to a power, with Stevens' exponent as the theatre has it.
+Events: the frames in which the effects' level rises by more than one threshold, chosen on other clips. A model that does
+as well has learnt which track is whose, which actor and prop to move, and how to paint; that the one is a function
+of the other was not hard to find.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.evaluation.statistics import correlation, f1_score
+from mtv_jax.evaluation.theatre_readers import FITTING_SEED, match_events
+from mtv_jax.models.mel import MelConfig
+from mtv_jax.weights.folder import pipeline_folder
+
+POWER = 0.6
+"""Of Stevens' law, loudness against RMS."""
+
+
+def levels(clip: TheatreClip, track: str) -> np.ndarray:
+    """RMS of each frame [F], by the bands that the preset hears."""
+    encoder = load_audio_encoder(pipeline_folder("tiny") / "audio_encoder")
+    config = clip.plan.config
+    bands = encoder(clip.tracks[track].astype(np.float32), config.num_frames, config.fps)
+    # The inverse of `log_mel_features`: -1 is the floor in dB, +1 is 0 dB.
+    decibels = MelConfig.floor_db * (1 - bands) / 2
+    return np.sqrt((10 ** (decibels / 10)).sum(axis=-1).mean(axis=-1))
+
+
+def rises(clip: TheatreClip) -> np.ndarray:
+    """By how many dB the effects are louder than in the frame before, [F]."""
+    decibels = 20 * np.log10(np.maximum(levels(clip, "effects"), 1e-4))
+    return np.append(0.0, np.diff(decibels))
+
+
+def lips(clips: Sequence[TheatreClip]) -> float:
+    """Mean correlation of the formula with what opens the mouth."""
+    spoken = [clip for clip in clips if clip.plan.speaker is not None]
+    return float(np.mean([correlation(levels(c, "speech") ** POWER, c.truth.envelope) for c in spoken]))
+
+
+def events(clips: Sequence[TheatreClip], threshold: float, tolerance: int) -> float:
+    """F1 of the frames in which the effects rise by more than `threshold` dB."""
+    counts = np.zeros(3, int)
+    for clip in clips:
+        if clip.truth.event_frames:
+            found = tuple(int(i) for i in np.flatnonzero(rises(clip) > threshold))
+            pairs = match_events(found, clip.truth.event_frames, tolerance)
+            counts += [pairs, len(found), len(clip.truth.event_frames)]
+    return f1_score(*(int(n) for n in counts))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--clips", type=int, default=200, help="of evaluation; a third as many choose the threshold"
+    )
+    args = parser.parse_args(argv)
+    stage = TheatreConfig()
+    held_out = [render_clip(EVALUATION_SEEDS + 1, index, stage) for index in range(args.clips)]
+    others = [render_clip(FITTING_SEED + 1, index, stage) for index in range(max(args.clips // 3, 1))]
+    threshold = max(np.arange(1.0, 40.0), key=lambda level: events(others, level, 1))
+    figures = {
+        "lips_correlation": round(lips(held_out), 4),
+        "events_threshold_db": float(threshold),
+        "events_f1_within_a_frame": round(events(held_out, threshold, 1), 4),
+        "events_f1_in_the_very_frame": round(events(held_out, threshold, 0), 4),
+        "clips": args.clips,
+    }
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
