@@ -3,9 +3,9 @@
     python benchmarks/theatre_formulas.py
 
 Lips: the band levels that the preset `tiny` hears, added up to a power, with Stevens' exponent as the theatre has it.
-Events: the frames in which the effects' level rises by more than one threshold, chosen on other clips. A model that does
-as well has learnt which track is whose, which actor and prop to move, and how to paint; that the one is a function
-of the other was not hard to find.
+Events: the frames in which the effects' level rises by more than one threshold, chosen on other clips. A model that
+does as well has learnt which track is whose, which actor and prop to move, and how to paint; the relation itself is
+not hard to find.
 """
 
 import argparse

@@ -75,6 +75,22 @@ def test_each_track_changes_its_own_condition_alone(pipe, sounds, track):
         np.testing.assert_array_equal(conditions[name], silent[name])
 
 
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_a_sound_in_a_file_is_heard_in_its_own_frame(pipe, tmp_path, rate):
+    fps, frame = float(pipe.defaults.fps), 3
+    wave = np.zeros(rate, np.float32)
+    begin, end = (round((frame + part) / fps * rate) for part in (0.2, 0.8))
+    wave[begin:end] = np.random.default_rng(0).normal(0, 0.2, end - begin)
+    files = {track: tmp_path / f"{track}.wav" for track in TRACKS}
+    for file in files.values():
+        write_audio(file, wave, rate)
+    conditions = pipe._conditions("a rabbit", files, "dfn3+hpss", pipe.defaults)
+    for track in TRACKS:
+        levels = np.asarray(conditions[track])[0].mean((1, 2))
+        assert int(np.argmax(levels)) == frame
+        assert levels[frame] - np.delete(levels, frame).max() > 0.1
+
+
 def test_an_encoder_that_hears_all_gets_whole_files(pipe, sounds):
     heard = []
 
