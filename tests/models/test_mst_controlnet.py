@@ -135,7 +135,7 @@ def standardise(x):
 
 def inject(video, query_gain: float = 1.0, **changes) -> np.ndarray:
     """What the injection makes of video tokens [1, 2 * 6, 32] of two frames."""
-    module = AudioInjection(replace(RELEASED, **changes), 2)
+    module = AudioInjection(replace(RELEASED, **changes), 2, 2)
     keys = jax.random.split(jax.random.key(1), 2)
     control = {"speech": jax.random.normal(keys[0], (1, 2, 2, 8)), "music": jnp.zeros((1, 8))}
     control["effects"] = jax.random.normal(keys[1], (1, 2, 2, 8))
@@ -209,7 +209,7 @@ def test_without_separate_injection_all_tracks_are_one_context(num_speakers):
 
 
 def test_a_shared_context_reaches_its_own_interval_and_scales_nothing():
-    module = AudioInjection(replace(RELEASED, separate_injection=False), 2)
+    module = AudioInjection(replace(RELEASED, separate_injection=False), 2, 2)
     keys = jax.random.split(jax.random.key(1), 2)
     video, shared = jax.random.normal(keys[0], (1, 12, 32)), jax.random.normal(keys[1], (1, 2, 6, 8))
     args = ((standardise, standardise), None)
