@@ -126,7 +126,9 @@ class InteractionBlock(nn.Module):
         normed = [modulate(norms[kind](x), *m[:2]) for x, (kind, m) in zip(tracks, kinds, strict=True)]
         attended = self._attend(normed)
         tracks = tuple(x + m[2] * a for x, a, (_, m) in zip(tracks, attended, kinds, strict=True))
-        tracks = tuple(x + m[5] * feed_forwards[kind](x, m) for x, (kind, m) in zip(tracks, kinds, strict=True))
+        tracks = tuple(
+            x + m[5] * feed_forwards[kind](x, m) for x, (kind, m) in zip(tracks, kinds, strict=True)
+        )
         self.sow("intermediates", "out", tracks)
         return tracks, None
 
