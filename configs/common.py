@@ -1,6 +1,11 @@
 """What the training configs share."""
 
+from dataclasses import asdict
+from typing import Any
+
 from ml_collections import ConfigDict, config_dict
+
+from mtv_jax.diffusion.schedule import ScheduleConfig
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -9,6 +14,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise ValueError("takes no argument")
     config = ConfigDict()
     config.seed = 0
+    # Of runs that start from one another each has its own: other noise, timesteps, dropout and order of clips.
+    config.stream = 0
     config.num_steps = 40_000
     # The batch goes through in so many parts, one after another.
     config.accumulate = 1
@@ -45,5 +52,13 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def model(name: str, variant: str) -> ConfigDict:
-    """The section that says which network; `overrides` replaces fields of its config."""
+    """The section that says which network; `overrides` replaces fields of its config.
+
+    Each field can be set on the command line: `--config.model.overrides.controlnet.rope_queries=false`.
+    """
     return ConfigDict({"name": name, "variant": variant, "dtype": "float32", "overrides": {}})
+
+
+def schedule(**changes: Any) -> ConfigDict:
+    """The section `loss.schedule`: all fields of `ScheduleConfig`, as that says but for `changes`."""
+    return ConfigDict(asdict(ScheduleConfig(**changes)))

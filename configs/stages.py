@@ -14,6 +14,27 @@ A mixture is given by weights, of which those not 0 count. All five subsets in e
 
 With all of them 0 every clip is read.
 
+Conditions are dropped by independent draws: text (.1) and the three tracks at once (.05) as in MTV's code, which drops
+no track alone; each track alone (.05) is ours, so that guidance can weigh tracks apart: it leads away from predictions
+without one track, and those must have been trained. A track is zero for .0975 of the samples, then.
+
+Each stage draws from a stream of its own (`stream`): other noise, timesteps, dropout and order of clips.
+
+Where the paper and its code differ the default is the code's. The paper's side, each by itself:
+
+    --config.loss.kind=mse --config.loss.schedule.prediction=epsilon       Eq. 1
+    --config.model.overrides.controlnet.temporal_conv=music                a convolution for music only
+    --config.model.overrides.controlnet.separate_feed_forward=true         a feed-forward for each track
+    --config.model.overrides.controlnet.borrow_qk_norm=false               plain cross-attention,
+    --config.model.overrides.controlnet.rope_queries=false                 not told where a token lies
+    --config.model.overrides.controlnet.injection_residual=false           Eq. 2 to the letter: not to be used
+
+`--config.model.variant=mtv_5b_paper` (`tiny_paper`) has all of the controlnet's but the last. Epsilon goes with `mse`,
+since at the last timestep (pure noise) it tells nothing of the picture, which `x0_snr` compares; the sampler's first
+step then starts from a picture of zeros. `--config.loss.schedule.zero_terminal_snr=false` trains without that timestep.
+Any field of the network's config is set in the same way, such as
+`--config.model.overrides.controlnet.zero_init_injection=true` (ours: the backbone is as it was at step 0).
+
 An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`, `no_separate_injection` or
 `frozen_backbone`; it goes through all stages, in workdirs of its own.
 """
@@ -32,6 +53,9 @@ TINY_RATE = 1.2e-3
 TINY_MOTION_WEIGHT = 3.0
 """Of the backbone and of stage 1, which learn lips; then looks count for more."""
 
+DROP_TRACK = 0.05
+"""Chance that a track alone is zero (ours; MTV's code: 0)."""
+
 TRAINABLE = (
     # The MST-ControlNet.
     "controlnet/.*",
@@ -48,6 +72,7 @@ def get_stage(number: int, arg: str = "") -> ConfigDict:
         raise ValueError("the argument is 'tiny', or nothing for the full size")
     config = common.get_config()
     config.task = "denoiser"
+    config.stream = number
     config.model = common.model("mtv", "mtv_5b")
     config.model.dtype = "bfloat16"
     config.model.remat = "block"
@@ -69,12 +94,10 @@ def _loss() -> ConfigDict:
     config.scaling_factor = 0.7
     config.drop_text = 0.1
     config.drop_tracks = 0.05
-    # Ours: each track alone, so that guidance can weigh them apart.
-    config.drop_speech = 0.0
-    config.drop_effects = 0.0
-    config.drop_music = 0.0
+    config.drop_speech = config.drop_effects = config.drop_music = DROP_TRACK
     config.motion_weight = 0.0
     config.max_weight = config_dict.placeholder(float)
+    config.schedule = common.schedule()
     config.keyframes = ConfigDict(
         {
             "image_head": 0.22,
@@ -130,7 +153,7 @@ def _make_tiny(config: ConfigDict, number: int) -> None:
     # As the autoencoder beside the shards says.
     config.loss.scaling_factor = config_dict.placeholder(float)
     config.loss.motion_weight = TINY_MOTION_WEIGHT if number == 1 else 1.0
-    config.loss.schedule = ConfigDict({"prediction": "sample"})
+    config.loss.schedule.prediction = "sample"
     config.loss.max_weight = 5.0
     config.loss.keyframes.image_head = 0.1
     config.num_steps = TINY_STEPS[number - 1]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtv_jax.io.cli import parser, run
-from mtv_jax.io.config import load_config, split_overrides
+from mtv_jax.io.config import split_overrides
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json, write_text
 
@@ -44,16 +44,16 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--report {args.report}: must end in .json or .html")
     if args.steps < 1:
         raise UserError(f"--steps {args.steps}: must be at least 1")
-    values = load_config(args.config, overrides).to_dict()
-    # No data are read, so none need be named.
-    values["data"]["dir"] = values["data"].get("dir") or "none"
     # Planning allocates nothing, and this machine's own accelerators are not asked.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from mtv_jax.planning.chips import topology
     from mtv_jax.planning.plans import sampling_plans, training_plan
     from mtv_jax.planning.report import amount, to_html, to_text
-    from mtv_jax.training.configs import train_config
+    from mtv_jax.training.configs import load_train_config, train_config
 
+    values = load_train_config(args.config, overrides).to_dict()
+    # No data are read, so none need be named.
+    values["data"]["dir"] = values["data"].get("dir") or "none"
     config = train_config(values)
     if args.mesh is not None:
         config = replace(config, mesh=_mesh(args.mesh))

@@ -22,7 +22,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
-from mtv_jax.io.config import describe, load_config, split_overrides, to_plain
+from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config
@@ -33,7 +33,7 @@ from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, 
 from mtv_jax.sharding.distributed import join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, replicated
 from mtv_jax.training.build import make_task
-from mtv_jax.training.configs import TrainConfig, train_config
+from mtv_jax.training.configs import TrainConfig, load_train_config, train_config, with_network_fields
 from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.init import initial_params_of
 from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         return _help(parser, rest)
     args = parser.parse_args(rest)
     join_processes()
-    values = load_config(args.config, overrides)
+    values = load_train_config(args.config, overrides)
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
@@ -93,7 +93,7 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
     model, task = make_task(config)
     initial = initial_params_of(config.init_from, model, workdir)
     shards = open_shards(config.data.dir)
-    reading = config.data.pipeline(task.keys, config.seed)
+    reading = config.data.pipeline(task.keys, config.data_seed)
     make_dataset(shards, reading)  # its mistakes are told now
     identity = to_plain(values)
     identity["data"] |= {"dir": config.data.dir, "shards": _content(shards)}
@@ -245,7 +245,7 @@ def _help(parser: argparse.ArgumentParser, rest: list[str]) -> int:
     spec = finder.parse_known_args(rest)[0].config
     print(parser.format_help())
     if spec:
-        print(f"keys of {spec}, with their values:\n{describe(load_config(spec))}")
+        print(f"keys of {spec}, with their values:\n{describe(with_network_fields(load_train_config(spec)))}")
     return 0
 
 

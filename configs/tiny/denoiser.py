@@ -10,7 +10,7 @@ On the 40 overlapping clips of `make train-demo` the loss falls from 2 to about 
 
 from ml_collections import ConfigDict, config_dict
 
-from configs import common
+from configs import common, stages
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -26,12 +26,10 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.scaling_factor = config_dict.placeholder(float)
     config.loss.drop_text = 0.1
     config.loss.drop_tracks = 0.05
-    config.loss.drop_speech = 0.0
-    config.loss.drop_effects = 0.0
-    config.loss.drop_music = 0.0
+    config.loss.drop_speech = config.loss.drop_effects = config.loss.drop_music = stages.DROP_TRACK
     config.loss.motion_weight = 0.0
     # The sample itself, not v: see configs/stages.py.
-    config.loss.schedule = ConfigDict({"prediction": "sample"})
+    config.loss.schedule = common.schedule(prediction="sample")
     config.loss.max_weight = 5.0
 
     # One of mtv_jax.training.configs.ABLATIONS.

@@ -6,8 +6,7 @@
 
 The first is what the ablations are compared on (`benchmarks/ablations.py`). The other two are one training, to see what
 the order of the stages is good for: `early` has the steps, the rate and the mean `motion_weight` of stages 1 to 4,
-`late` those of stage 5, and both see as much of each subset as the stages do. It starts where stage 1 starts. Another
-seed keeps `late` from reading the clips and noises of `early` again, in the same order.
+`late` those of stage 5, and both see as much of each subset as the stages do. It starts where stage 1 starts.
 """
 
 from ml_collections import ConfigDict
@@ -32,5 +31,4 @@ def get_config(arg: str = "") -> ConfigDict:
         ) / config.num_steps
     else:
         config.init_from = "runs/tiny/mixed-early"
-        config.seed = 1
     return config

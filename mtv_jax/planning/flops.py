@@ -97,6 +97,8 @@ def _applications(
             (r"injection/attn_\w+/to_[kv]/", context),
             (r"injection/", video),
             (r"controlnet/blocks/modulation", 1),
+            (r"controlnet/blocks/(up|down)_speech/", context * speakers),
+            (r"controlnet/blocks/(up|down)_\w+/", context),
             (r"controlnet/blocks/", context * tracks),
             (r"controlnet/speech/conv", pairs * speakers),
             (r"controlnet/speech/", frames * speakers),

@@ -20,7 +20,7 @@ Spec = tuple[str | None, ...]
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
     # The second product of a pair (attention's output, the feed-forward's) takes its input as the first one
     # left it: split over tensor, by heads in attention.
-    (r".*/(to_out|out_proj|o|down|output_dense)/kernel", ("tensor", "fsdp")),
+    (r".*/(to_out|out_proj|o|down(_\w+)?|output_dense)/kernel", ("tensor", "fsdp")),
     (r".*embedding", (None, "fsdp")),
     (r".*kernel", ("fsdp", "tensor")),
     (r".*", ()),

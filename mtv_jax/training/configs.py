@@ -1,12 +1,17 @@
-"""From the nested dict of a config file to the frozen dataclasses that training reads: the one place."""
+"""From a config file and its flags to the frozen dataclasses that training reads: the one place."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import DataConfig
 from mtv_jax.diffusion.samplers import SamplerName
+from mtv_jax.io.config import load_config, override, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.registry import make_config
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
 from mtv_jax.training.optim import OptimizerConfig
@@ -24,6 +29,10 @@ ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone
 
 _CONTROLNET = ("controlnet/.*", ".*/injection/.*")
 """Parameters of the MST-ControlNet."""
+
+
+_NETWORK = "model.overrides"
+"""Where a config replaces fields of its network."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,10 @@ class TrainConfig:
       init_from: what a new run starts from: a training directory or a pipeline folder
         (`mtv_jax.training.init`). None or "": random weights.
       ablation: one of `ABLATIONS`, or None; `train_config` changes model and optimiser as it says.
+      seed: of new parameters, of the order of the data, and of all that is drawn in a step.
+      stream: which of the seed's streams of data order and draws: of runs that start from one another each has
+        its own, or it would meet the noise, timesteps and dropout of the one before again. 0: those of runs
+        from before there were streams.
     """
 
     task: str
@@ -108,6 +121,7 @@ class TrainConfig:
     sample: SampleSection = field(default_factory=SampleSection)
     accumulate: int = 1
     seed: int = 0
+    stream: int = 0
     compilation_cache: str = "auto"
     init_from: str | None = None
     ablation: str | None = None
@@ -129,6 +143,55 @@ class TrainConfig:
             raise UserError("config.checkpoint.every and config.checkpoint.keep: must be at least 1")
         if self.sample.every < 0:
             raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
+        if self.seed < 0 or self.stream < 0:
+            raise UserError(f"config.seed {self.seed}, config.stream {self.stream}: neither must be negative")
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the order of the data: of `seed` and `stream`."""
+        if not self.stream:
+            return self.seed
+        # 31 bits: Grain takes 32, and the subsets of a mixture count on from it.
+        return int(np.random.SeedSequence((self.seed, self.stream)).generate_state(1)[0] >> 1)
+
+
+def load_train_config(spec: str, flags: Mapping[str, str] | None = None) -> ConfigDict:
+    """The locked config of `spec` with dotted keys replaced, as `mtv_jax.io.config.load_config`.
+
+    `model.overrides.X` is field X of the network's config (`controlnet.rope_queries`); only those that are given
+    are written down. Raises UserError for a key or a field that is not there, and for a value of another type.
+    """
+    flags = dict(flags or {})
+    of_network = {key: flags.pop(key) for key in list(flags) if key.startswith(f"{_NETWORK}.")}
+    config = load_config(spec, flags)
+    if not of_network:
+        return config
+    whole = with_network_fields(config)
+    for key, text in of_network.items():
+        override(whole, key, text)
+        _copy_value(whole, config, key)
+    return config
+
+
+def with_network_fields(config: ConfigDict) -> ConfigDict:
+    """A copy whose `model.overrides` has every field of the network's config, with the values it comes to."""
+    model = config.model
+    network = asdict(make_config(model.name, model.variant, model.overrides.to_dict()))
+    whole = ConfigDict(config.to_dict(preserve_field_references=True))
+    whole.model.overrides = ConfigDict(network)
+    return whole.lock()
+
+
+def _copy_value(source: ConfigDict, target: ConfigDict, key: str) -> None:
+    """Gives `target` the value of the dotted `key` in `source`, making the sections it lacks."""
+    *parents, name = key.split(".")
+    with target.unlocked():
+        for parent in parents:
+            source = source[parent]
+            if parent not in target:
+                target[parent] = ConfigDict()
+            target = target[parent]
+        target[name] = source[name]
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -187,16 +250,32 @@ def _value(known: Field, value: Any, name: str) -> Any:
     return value
 
 
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Keys of which a resumed run has another value than its checkpoint, `key (was x, is y)`.
 
-    Keys of `MAY_CHANGE` are left out.
+    Keys of `MAY_CHANGE` are left out. What a config does not say has its default, so that a checkpoint from before
+    there was a key goes on as it began.
     """
+    yield from _differences(_complete(saved), _complete(now), "")
+
+
+def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a run's identity comes to, its defaults included; of one that can no longer be read, what it says."""
+    data = dict(values.get("data", {}))
+    content = {"shards": data.pop("shards", None)}
+    try:
+        whole = to_plain(asdict(train_config({**values, "data": data})))
+    except UserError:
+        return dict(values)
+    return whole | {"data": whole["data"] | content}
+
+
+def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for key in sorted(saved.keys() | now.keys()):
         path, was, now_is = prefix + key, saved.get(key), now.get(key)
         if path in MAY_CHANGE:
             continue
         if isinstance(was, Mapping) and isinstance(now_is, Mapping):
-            yield from differences(was, now_is, f"{path}.")
+            yield from _differences(was, now_is, f"{path}.")
         elif was != now_is:
             yield f"{path} (was {was!r}, is {now_is!r})"

@@ -130,7 +130,12 @@ def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, Train
         + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
     )
     step = steps.make_step(
-        job.task, config.optimizer, config.num_steps, config.seed, accumulate=config.accumulate
+        job.task,
+        config.optimizer,
+        config.num_steps,
+        config.seed,
+        stream=config.stream,
+        accumulate=config.accumulate,
     )
     return start, state, steps.compile_step(step, shardings, mesh)
 

@@ -23,6 +23,8 @@ StepFunction = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
 _ROUNDING, _DRAWS = 2**32 - 1, 2**32 - 2
 """Numbers of keys that no part of a batch has."""
+_STREAMS = 2**31
+"""Number that the first stream's key has: no step comes so far."""
 
 InitFunction = Callable[..., TrainState]
 """`(given=None) -> state`; `given` are parameters, all or some."""
@@ -45,9 +47,9 @@ def make_init(task: Task, config: OptimizerConfig, num_steps: int, seed: int, ba
 
 
 def make_step(
-    task: Task, config: OptimizerConfig, num_steps: int, seed: int, *, accumulate: int = 1
+    task: Task, config: OptimizerConfig, num_steps: int, seed: int, *, stream: int = 0, accumulate: int = 1
 ) -> StepFunction:
-    """The step, not compiled. Its randomness depends on `seed` and the state's step alone.
+    """The step, not compiled. Its randomness depends on `seed`, `stream` and the state's step alone.
 
     With `accumulate` the batch goes through in so many parts, one after another, and their gradients are averaged.
     """
@@ -55,7 +57,7 @@ def make_step(
     optimizer = optim.make_optimizer(config, schedule)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        key = jax.random.fold_in(_stream_key(seed, stream), state.step)
         rows = jax.tree.leaves(batch)[0].shape[0]
         batch = batch | task.draw(jax.random.fold_in(key, _DRAWS), rows)
         loss, metrics, grads = _accumulated(task, state, batch, key, accumulate)
@@ -75,6 +77,12 @@ def make_step(
         )
 
     return step
+
+
+def _stream_key(seed: int, stream: int) -> Key[Array, ""]:
+    """The key of all steps of a run; stream 0 is the seed's own."""
+    key = jax.random.key(seed)
+    return jax.random.fold_in(key, _STREAMS + stream) if stream else key
 
 
 def _accumulated(

@@ -146,7 +146,7 @@ class DenoiserLossConfig:
         ):
             raise UserError(
                 "loss.kind 'x0_snr' with prediction 'epsilon' and zero terminal SNR: pure noise has no x0 "
-                "estimate; use loss.kind 'mse'"
+                "estimate; use loss.kind 'mse', or loss.schedule.zero_terminal_snr false"
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
+from mtv_jax.typing import TRACKS
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
 
@@ -36,9 +37,12 @@ def _projection(track: str) -> list[Rule]:
 
 def _interaction() -> list[Rule]:
     key, path = _BLOCK
-    linears = ("modulation", "to_q", "to_k", "to_v", "to_out", "up", "down")
+    # Shared by all tracks, or (`separate_feed_forward`) each its own.
+    owners = ("", *(f"_{track}" for track in TRACKS))
+    linears = ["modulation", "to_q", "to_k", "to_v", "to_out"]
+    linears += [f"{name}{owner}" for owner in owners for name in ("up", "down")]
     rules = [rule for name in linears for rule in _linear(f"{key}.{name}", f"{path}/{name}")]
-    norms = ("norm_speech", "norm_effects", "norm_music", "post_norm")
+    norms = [f"norm_{track}" for track in TRACKS] + [f"post_norm{owner}" for owner in owners]
     return rules + [rule for name in norms for rule in _norm(f"{key}.{name}", f"{path}/{name}")]
 
 
@@ -53,7 +57,7 @@ def _injection() -> list[Rule]:
 
 
 RULES: tuple[Rule, ...] = (
-    *(rule for track in ("speech", "effects", "music") for rule in _projection(track)),
+    *(rule for track in TRACKS for rule in _projection(track)),
     *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(2)),
     *_interaction(),
     *_injection(),

@@ -62,7 +62,8 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
     """
     if not (existing_directory(folder) / "controlnet").is_dir():
         raise UserError(f"{folder}: no controlnet/ in it; only an MTV pipeline has a form of the authors'")
-    _, params = open_denoiser(folder, _leave)
+    model, params = open_denoiser(folder, _leave)
+    mtv_sat.check_form(model.config.controlnet, f"{folder}/controlnet")
     yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
 
 

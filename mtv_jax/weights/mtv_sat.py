@@ -102,6 +102,33 @@ def _controlnet() -> list[Rule]:
 
 RULES: tuple[Rule, ...] = (*_backbone(), *_injection(), *_controlnet())
 
+_FORM = (
+    "temporal_compression_ratio",
+    "temporal_conv",
+    "separate_feed_forward",
+    "injection_residual",
+    "borrow_qk_norm",
+    "rope_queries",
+    "separate_extraction",
+    "separate_injection",
+)
+"""Fields of the controlnet's config that the authors' code has one value of, that of `released`."""
+
+
+def check_form(config: MSTControlNetConfig, origin: str) -> None:
+    """Raises UserError, naming fields, for a controlnet that the authors' code does not build."""
+    released = MSTControlNetConfig.released()
+    other = [
+        f"{name} is {getattr(config, name)!r}, there {getattr(released, name)!r}"
+        for name in _FORM
+        if getattr(config, name) != getattr(released, name)
+    ]
+    if other:
+        raise UserError(
+            f"{origin}: not the released form of the controlnet, and the authors' has no other: "
+            f"{'; '.join(other)}; keep it as a pipeline folder"
+        )
+
 
 _MODEL = {
     "num_layers": "num_layers",

@@ -119,6 +119,15 @@ def test_samples_of_gaussian_data_have_its_mean_and_variance(config, prediction)
     assert x.var() == pytest.approx(exact, abs=5 * exact * np.sqrt(2 / count))
 
 
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_epsilon_goes_with_zero_terminal_snr(config):
+    """Its first step takes x_0 for zero, at a level that holds a hundredth of x_0: the mean hardly suffers."""
+    schedule = Schedule.create(ScheduleConfig(prediction="epsilon"))
+    mean, variance = moments(schedule, dataclasses.replace(config, num_steps=50))
+    assert mean == pytest.approx(MEAN, rel=0.01)
+    assert 0 < VARIANCE - variance < BIAS[config.name, config.eta][50]
+
+
 def test_ancestral_sampling_is_ddim_with_full_noise():
     for config in (ScheduleConfig(), ScheduleConfig(snr_shift_scale=3.0, zero_terminal_snr=False)):
         schedule = Schedule.create(config)

@@ -15,13 +15,13 @@ from typing import Any
 
 from jax.sharding import AbstractMesh
 
-from mtv_jax.io.config import flatten, load_config
+from mtv_jax.io.config import flatten
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.sharding.mesh import AXES
 from mtv_jax.sharding.rules import map_paths, match_rules, partition_spec
 from mtv_jax.training import optim
-from mtv_jax.training.configs import ABLATIONS, TrainConfig, train_config
+from mtv_jax.training.configs import ABLATIONS, TrainConfig, load_train_config, train_config
 
 FOLDER = Path(__file__).with_name("stages")
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -37,7 +37,7 @@ def resolve(stage: str, ablation: str | None = None, **overrides: str) -> TrainC
     """The config of `stage3` or `stage3-tiny`, as the train command reads it."""
     name, _, argument = stage.partition("-")
     given = {"data.dir": "shards", **overrides} | ({"ablation": ablation} if ablation else {})
-    return train_config(load_config(f"{CONFIGS / name}.py:{argument}", given).to_dict())
+    return train_config(load_train_config(f"{CONFIGS / name}.py:{argument}", given).to_dict())
 
 
 def config_text(stage: str) -> str:

@@ -1,5 +1,6 @@
 """The presets of the controlnet: each difference between paper and code is one field, and does what it says."""
 
+import zlib
 from dataclasses import fields, replace
 from functools import cache, partial
 
@@ -37,19 +38,16 @@ DIFFERENCES = {
 FEATURES = (1, 5, 2, 4)
 
 
-@cache
-def random_weights() -> dict[str, np.ndarray]:
-    """Weights of the released form; the others use a part of them."""
-    rng = np.random.default_rng(0)
-    shapes = flat_paths(parameter_shapes(MTV(MTVConfig(SMALL_DIT, RELEASED))))
-    return {path: rng.normal(size=leaf.shape).astype(np.float32) for path, leaf in shapes.items()}
+def random_weight(path: str, shape: tuple[int, ...]) -> jnp.ndarray:
+    """The same for every form of the network that has it."""
+    rng = np.random.default_rng(zlib.crc32(path.encode()))
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
 
 def params_of(model: MTV):
     shapes = parameter_shapes(model)
-    return jax.tree_util.tree_unflatten(
-        jax.tree.structure(shapes), [jnp.asarray(random_weights()[path]) for path in flat_paths(shapes)]
-    )
+    leaves = [random_weight(path, leaf.shape) for path, leaf in flat_paths(shapes).items()]
+    return jax.tree_util.tree_unflatten(jax.tree.structure(shapes), leaves)
 
 
 @cache
@@ -69,7 +67,8 @@ def run(**changes):
 
 
 def test_the_paper_differs_in_these_fields_only():
-    assert set(DIFFERENCES) == {"temporal_conv", "injection_residual", "borrow_qk_norm", "rope_queries"}
+    assert set(DIFFERENCES) == {"temporal_conv", "separate_feed_forward", "borrow_qk_norm", "rope_queries"}
+    assert MTVConfig.tiny_paper().controlnet == replace(MTVConfig.tiny().controlnet, **DIFFERENCES)
     assert MTVConfig.mtv_5b().controlnet == MSTControlNetConfig.released()
     assert MTVConfig.mtv_5b_paper() == replace(MTVConfig.mtv_5b(), controlnet=MSTControlNetConfig.paper())
 
@@ -87,8 +86,8 @@ def test_the_paper_s_form_runs():
 
 
 def test_paper_has_a_convolution_for_music_only():
-    shapes = [flat_paths(parameter_shapes(MTV(MTVConfig(SMALL_DIT, replace(RELEASED, **d)))))
-              for d in ({}, DIFFERENCES)]  # fmt: skip
+    shapes = [flat_paths(parameter_shapes(MTV(MTVConfig(SMALL_DIT, replace(RELEASED, temporal_conv=conv)))))
+              for conv in ("all", DIFFERENCES["temporal_conv"])]  # fmt: skip
     gone = set(shapes[0]) - set(shapes[1])
     assert set(shapes[1]) <= set(shapes[0])
     assert gone == {
@@ -128,6 +127,71 @@ def test_without_residual_the_sound_replaces_the_hidden_states():
         np.testing.assert_allclose(after, injected * (1 + scale) + shift, rtol=1e-3, atol=1e-3)
 
 
+def owned_by(track: str, path: str) -> bool:
+    return path.split("/")[-2] in {f"{name}_{track}" for name in ("up", "down", "post_norm")}
+
+
+def test_each_track_has_a_feed_forward_and_a_norm_of_its_own():
+    apart, shared = (
+        MTV(MTVConfig(SMALL_DIT, replace(RELEASED, separate_feed_forward=on))) for on in (True, False)
+    )
+    given, common = flat_paths(params_of(apart)), flat_paths(params_of(shared))
+    per_track = {path for path in given if any(owned_by(track, path) for track in ("speech", "effects"))}
+    assert len(per_track) == 2 * 6
+    # Each with the weights of the shared one they do what it does.
+    same = [
+        leaf if path not in per_track else common[path.replace("_speech/", "/").replace("_effects/", "/")]
+        for path, leaf in given.items()
+    ]
+    equal = jax.tree.unflatten(jax.tree.structure(parameter_shapes(apart)), same)
+    want, other = control_with(shared, params_of(shared)), control_with(apart, equal)
+    for track in ("speech", "effects", "music"):
+        np.testing.assert_allclose(other[track], want[track], rtol=1e-5, atol=1e-5)
+    # Nothing of one track's reaches another (in one block: after it they attend to each other).
+    for track, hears in (("speech", "effects"), ("effects", "speech")):
+        for path in sorted(path for path in given if owned_by(track, path)):
+            moved = jax.tree.unflatten(
+                jax.tree.structure(equal),
+                [leaf + (name == path) for name, leaf in flat_paths(equal).items()],
+            )
+            found = control_with(apart, moved)
+            assert np.abs(found[track] - other[track]).max() > 1e-4, path
+            np.testing.assert_array_equal(found[hears], other[hears], err_msg=path)
+
+
+def control_with(model: MTV, params) -> dict[str, np.ndarray]:
+    """The control of fixed sound by the controlnet's part of MTV's parameters."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    audio = {
+        track: jax.random.normal(key, (1, 5, 1, 2, 4))
+        for track, key in zip(("speech", "effects", "music"), keys, strict=True)
+    }
+    own = {"params": params["params"]["controlnet"]}
+    apply = _control(model.config.controlnet, model.scan_layers)
+    return jax.tree.map(np.asarray, apply(own, audio, jnp.ones((1, 8))))
+
+
+@cache
+def _control(config: MSTControlNetConfig, scan_layers: bool):
+    return jax.jit(MSTControlNet(config, scan_layers).apply)
+
+
+def test_the_paper_s_form_is_saved_and_loaded_scanned_and_unscanned(tmp_path):
+    config = MTVConfig(SMALL_DIT, replace(RELEASED, **DIFFERENCES, interaction_blocks=2))
+    model = MTV(config)
+    params = params_of(model)
+    save_model(tmp_path / "scanned", model, params)
+    written_out, per_layer = load_model(tmp_path / "scanned", scan_layers=False)
+    assert written_out.config == config
+    assert "controlnet/blocks_1/down_effects/kernel" in flat_paths(per_layer)
+    for track, want in control_with(model, params).items():
+        found = control_with(written_out, per_layer)[track]
+        np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-5)
+    save_model(tmp_path / "unscanned", written_out, per_layer)
+    _, back = load_model(tmp_path / "unscanned")
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
 def standardise(x):
     """A norm without weights, in the place of the backbone's."""
     return (x - x.mean(-1, keepdims=True)) / jnp.std(x, axis=-1, keepdims=True)
@@ -135,7 +199,7 @@ def standardise(x):
 
 def inject(video, query_gain: float = 1.0, **changes) -> np.ndarray:
     """What the injection makes of video tokens [1, 2 * 6, 32] of two frames."""
-    module = AudioInjection(replace(RELEASED, **changes), 2)
+    module = AudioInjection(replace(RELEASED, **changes), 2, 2)
     keys = jax.random.split(jax.random.key(1), 2)
     control = {"speech": jax.random.normal(keys[0], (1, 2, 2, 8)), "music": jnp.zeros((1, 8))}
     control["effects"] = jax.random.normal(keys[1], (1, 2, 2, 8))
@@ -209,7 +273,7 @@ def test_without_separate_injection_all_tracks_are_one_context(num_speakers):
 
 
 def test_a_shared_context_reaches_its_own_interval_and_scales_nothing():
-    module = AudioInjection(replace(RELEASED, separate_injection=False), 2)
+    module = AudioInjection(replace(RELEASED, separate_injection=False), 2, 2)
     keys = jax.random.split(jax.random.key(1), 2)
     video, shared = jax.random.normal(keys[0], (1, 12, 32)), jax.random.normal(keys[1], (1, 2, 6, 8))
     args = ((standardise, standardise), None)
@@ -295,8 +359,11 @@ def test_presets_build_at_full_size():
     for name in ("mtv_5b", "mtv_5b_paper"):
         shapes = flat_paths(parameter_shapes(MTV(getattr(MTVConfig, name)())))
         counts[name] = sum(leaf.size for path, leaf in shapes.items())
-    channels = 32 * 768
-    assert counts["mtv_5b"] - counts["mtv_5b_paper"] == 2 * (2 * channels * channels + channels)
+    channels, width = 32 * 768, 768
+    convolutions = 2 * (2 * channels * channels + channels)
+    # Of each of four blocks one more: two products with their biases, and the norm before them.
+    feed_forwards = 4 * (2 * 4 * width * width + 4 * width + width + 2 * width)
+    assert counts["mtv_5b"] - counts["mtv_5b_paper"] == convolutions - feed_forwards
 
 
 @pytest.mark.parametrize("preset", ["tiny", "released", "paper"])
@@ -311,6 +378,8 @@ def test_configs_that_cannot_be_are_named():
     for ratio in (0, 3):
         with pytest.raises(UserError, match=f"temporal_compression_ratio {ratio}: must be a power of 2"):
             replace(RELEASED, temporal_compression_ratio=ratio)
+    with pytest.raises(UserError, match="zero_init_injection without injection_residual"):
+        replace(RELEASED, zero_init_injection=True, injection_residual=False)
     with pytest.raises(UserError, match="num_speakers"):
         replace(RELEASED, num_speakers=3)
     with pytest.raises(UserError, match="patch_size_t"):

@@ -52,10 +52,12 @@ def test_the_compiler_counts_the_same_where_nothing_is_scanned():
     assert forward_flops(model, size).total == pytest.approx(counted, rel=0.1)
 
 
-@pytest.mark.parametrize("ratio", [1, 2, 4])
-def test_the_compiler_counts_the_same_of_sound(ratio):
+@pytest.mark.parametrize(("ratio", "apart"), [(1, False), (2, False), (4, False), (1, True)])
+def test_the_compiler_counts_the_same_of_sound(ratio, apart):
     control = MSTControlNetConfig.tiny()
-    control = replace(control, temporal_compression_ratio=ratio, projection_width=64, window=1)
+    control = replace(
+        control, separate_feed_forward=apart, temporal_compression_ratio=ratio, projection_width=64, window=1
+    )
     module = MSTControlNet(control, scan_layers=False)
     frames = control.sound_frames(9)
     audio = dict.fromkeys(("speech", "effects", "music"), jnp.zeros((1, frames, 1, 4, 64)))

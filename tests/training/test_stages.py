@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +12,30 @@ from goldens import make_stages
 from pipelines import SIZE, SMALL
 
 from mtv_jax import train as command
+from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
-from mtv_jax.data.shards import write_shards
+from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.diffusion.masks import KeyframeConfig
-from mtv_jax.io.config import load_config, split_overrides
+from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
 from mtv_jax.training.build import make_task
 from mtv_jax.training.checkpoint import load_trained
-from mtv_jax.training.configs import ABLATIONS, DataSection, TrainConfig, train_config
+from mtv_jax.training.configs import (
+    ABLATIONS,
+    DataSection,
+    TrainConfig,
+    differences,
+    load_train_config,
+    train_config,
+    with_network_fields,
+)
+from mtv_jax.training.export import saved_config
 from mtv_jax.training.optim import learning_rate_schedule
+from mtv_jax.training.tasks import denoiser_task, drop_conditions
+from mtv_jax.typing import TRACKS
 from mtv_jax.weights import controlnet
 from mtv_jax.weights.pretrained import load_model
 from mtv_jax.weights.rules import flat_paths
@@ -54,8 +67,9 @@ def test_stages_differ_in_their_data_and_in_what_they_start_from_only(size):
         assert config.init_from == f"runs/stage{number - 1}{size}"
         mixture = config.data.pipeline(("text",), 0).mixture
         assert mixture == {SUBSETS[number - 1]: 1.0}
+        assert config.stream == number
         data = dataclasses.replace(config.data, mixture=first.data.mixture)
-        same = dataclasses.replace(config, data=data, init_from=first.init_from)
+        same = dataclasses.replace(config, data=data, init_from=first.init_from, stream=first.stream)
         if size == "-tiny":
             same = _without_what_is_tiny(same, first, last=number == len(STAGES))
         assert same == first
@@ -84,10 +98,12 @@ def test_one_mixed_stage_has_the_steps_rates_and_clips_of_the_five():
     assert sum(p.num_steps * p.loss.motion_weight for p in parts) == pytest.approx(weighed)
     assert parts[0].init_from == stages[0].init_from
     assert parts[1].init_from == "runs/tiny/mixed-early"
+    assert parts[0].stream != parts[1].stream
 
 
 def test_the_last_steps_of_the_tiny_model_see_all_subsets():
     config = make_stages.resolve("tiny/finish")
+    assert config.stream not in {make_stages.resolve(f"{stage}-tiny").stream for stage in STAGES}
     assert config.init_from == "runs/stage5-tiny"
     assert config.data.pipeline(("text",), 0).mixture == dict.fromkeys(SUBSETS, 1.0)
 
@@ -103,6 +119,159 @@ def test_conditions_and_keyframes_are_dropped_and_given_as_in_the_reference():
     assert loss.keyframes == KeyframeConfig()
     assert sum(loss.keyframes.probabilities()) == pytest.approx(0.25)
     assert (loss.drop_text, loss.drop_tracks, loss.kind) == (0.1, 0.05, "x0_snr")
+
+
+@pytest.mark.parametrize(
+    "config", [f"{s}{size}" for s in STAGES for size in ("", "-tiny")] + ["tiny/mixed", "tiny/finish"]
+)
+def test_guidance_by_track_leads_away_from_branches_that_are_trained(config):
+    loss = make_stages.resolve(config).loss
+    alone = {track: getattr(loss, f"drop_{track}") for track in TRACKS}
+    assert alone == dict.fromkeys(TRACKS, 0.05)
+    ones = {name: jnp.ones((20_000, 1)) for name in ("text", *TRACKS)}
+    dropped = {k: np.asarray(v)[:, 0] == 0 for k, v in drop_conditions(jax.random.key(0), ones, loss).items()}
+    assert dropped["text"].mean() == pytest.approx(0.1, abs=0.01)
+    for track in TRACKS:
+        others = [dropped[name] for name in ("text", *TRACKS) if name != track]
+        only = dropped[track] & ~np.logical_or.reduce(others)
+        assert only.mean() == pytest.approx(0.05 * 0.95**3 * 0.9, abs=0.01)
+
+
+class Recorder:
+    """A model that keeps what it is given, and has one parameter."""
+
+    def __init__(self):
+        self.seen = []
+
+    def init(self, *_):
+        return {"params": {"kernel": jnp.ones(())}}
+
+    def apply(self, params, latents, timesteps, text, audio, _clean):
+        self.seen.append([np.asarray(x) for x in (latents, timesteps, text, *audio.values())])
+        return params["params"]["kernel"] * jnp.zeros_like(latents)
+
+
+def draws(config: TrainConfig) -> list[np.ndarray]:
+    """Noised latents, timesteps and dropped conditions of the first step, of a batch of nought and one."""
+    model = Recorder()
+    task = denoiser_task(model, config.loss)
+    shapes = {"latents_mean": (4, 2, 2, 2, 2), "latents_logvar": (4, 2, 2, 2, 2), "text": (64, 1)}
+    batch = {name: jnp.zeros((64, *shape[1:])) for name, shape in shapes.items()}
+    batch |= {name: jnp.ones((64, 1)) for name in ("text", *TRACKS)}
+    optimizer = dataclasses.replace(config.optimizer, trainable=(".*",))
+    state = steps.make_init(task, optimizer, config.num_steps, config.seed, batch)()
+    step = steps.make_step(task, optimizer, config.num_steps, config.seed, stream=config.stream)
+    step(state, batch)
+    noised, timesteps, *given = model.seen[-1]
+    return [noised, timesteps, np.stack(given)]
+
+
+def test_stages_draw_noise_timesteps_and_dropout_of_their_own():
+    changes = {"loss.scaling_factor": "1.0"}
+    found = [draws(make_stages.resolve(stage, **changes)) for stage in STAGES]
+    for one, other in itertools.combinations(found, 2):
+        for a, b in zip(one, other, strict=True):
+            assert not np.array_equal(a, b)
+    again = draws(make_stages.resolve(STAGES[2], **changes))
+    for a, b in zip(again, found[2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    # What a run drew before there were streams, it draws still.
+    assert make_stages.resolve(STAGES[0], stream="0").data_seed == 0
+    assert train_config({**MINIMAL, "seed": 7}).data_seed == 7
+
+
+def test_stages_read_their_clips_in_an_order_of_their_own(shards):
+    opened = open_shards(shards)
+
+    def order(stage):
+        config = make_stages.resolve(stage, **{"data.batch_size": "6", "data.num_workers": "0"})
+        data = dataclasses.replace(config.data, mixture={"basic_face": 1}, text_length=24)
+        batches = iter(make_dataset(opened, data.pipeline(("latents_mean",), config.data_seed)))
+        return np.concatenate([next(batches)["latents_mean"][:, 0, 0, 0, 0] for _ in range(4)]).tolist()
+
+    orders = [order(stage) for stage in STAGES]
+    assert len(set(map(tuple, orders))) == len(STAGES)
+    assert order(STAGES[1]) == orders[1]
+
+
+MINIMAL = {
+    "task": "denoiser",
+    "num_steps": 1,
+    "model": {"name": "mtv", "variant": "tiny"},
+    "data": {"dir": "shards", "batch_size": 1},
+}
+
+
+def test_the_command_reads_by_the_stream_s_order(shards, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(command, "make_dataset", lambda _, reading, **__: read.append(reading.seed))
+    values = load_train_config("configs/stage1.py:tiny", overrides(f"--config.data.dir={shards}"))
+    config = train_config(values.to_dict())
+    command.make_job(config, values, tmp_path / "run")
+    assert read == [config.data_seed]
+    assert config.data_seed != config.seed
+
+
+def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
+    values = load_train_config("configs/stage4.py", {"data.dir": "shards", "stream": "0"}).to_dict()
+    now = to_plain(values)
+    saved = to_plain(values)
+    del saved["stream"], saved["loss"]["schedule"]
+    saved["data"]["shards"] = now["data"]["shards"] = "0123"
+    assert saved_config({"config": saved}).stream == 0
+    assert list(differences(saved, now)) == []
+    assert list(differences(saved, now | {"stream": 4})) == ["stream (was 0, is 4)"]
+    other = now["data"] | {"shards": "4567"}
+    assert list(differences(saved, now | {"data": other})) == ["data.shards (was '0123', is '4567')"]
+
+
+def test_every_field_of_the_network_is_a_flag():
+    config = with_network_fields(load_train_config("configs/stage3.py", {"data.dir": "shards"}))
+    network = make_stages.network_config(make_stages.resolve("stage3"))
+    assert config.model.overrides.to_dict() == dataclasses.asdict(network)
+    shown = describe(config)
+    assert "--config.model.overrides.controlnet.rope_queries=True" in shown
+    assert "--config.model.overrides.dit.num_layers=42" in shown
+
+
+PAPER = {
+    "temporal_conv": "music",
+    "separate_feed_forward": True,
+    "borrow_qk_norm": False,
+    "rope_queries": False,
+}
+
+
+@pytest.mark.parametrize("stage", [f"{s}{size}" for s in STAGES for size in ("", "-tiny")])
+def test_each_difference_between_paper_and_code_is_a_flag_of_every_stage(stage):
+    plain = make_stages.network_config(make_stages.resolve(stage)).controlnet
+    for field, value in {**PAPER, "injection_residual": False, "zero_init_injection": True}.items():
+        config = make_stages.resolve(stage, **{f"model.overrides.controlnet.{field}": str(value)})
+        assert config.model.overrides == {"controlnet": {field: value}}
+        assert make_stages.network_config(config).controlnet == dataclasses.replace(plain, **{field: value})
+    variant = "tiny_paper" if stage.endswith("tiny") else "mtv_5b_paper"
+    config = make_stages.resolve(
+        stage, **{"model.variant": variant, "loss.kind": "mse", "loss.schedule.prediction": "epsilon"}
+    )
+    assert make_stages.network_config(config).controlnet == dataclasses.replace(plain, **PAPER)
+    assert (config.loss.kind, config.loss.schedule.prediction) == ("mse", "epsilon")
+    with pytest.raises(UserError, match="use loss.kind 'mse', or loss.schedule.zero_terminal_snr false"):
+        make_stages.resolve(stage, **{"loss.schedule.prediction": "epsilon"})
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("controlnet.rope_query", "false", "did you mean config.model.overrides.controlnet.rope_queries?"),
+        ("controlnet.rope_queries", "maybe", "must be true or false"),
+        ("controlnet", "1", "config.model.overrides.controlnet: a section"),
+    ],
+)
+def test_a_field_that_is_not_there_is_one_line(flag, value, message):
+    with pytest.raises(UserError) as caught:
+        make_stages.resolve("stage1-tiny", **{f"model.overrides.{flag}": value})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_rate_starts_low_then_warms_up_then_falls():
@@ -283,7 +452,7 @@ def test_stages_follow_one_another(shards, backbone, tmp_path, capsys):
     assert run("stage1", one, *arguments, "--config.init_from=gone") == 0
     assert "nothing to do" in capsys.readouterr().err
 
-    values = load_config("configs/stage2.py:tiny", overrides(*arguments, f"--config.init_from={one}"))
+    values = load_train_config("configs/stage2.py:tiny", overrides(*arguments, f"--config.init_from={one}"))
     job = command.make_job(train_config(values.to_dict()), values, tmp_path / "two")
     given = flat_paths(job.initial_params(make_mesh(job.config.mesh)))
     assert given.keys() == trained.keys()

@@ -7,6 +7,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from pipelines import SMALL, make_small
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax import load_model
@@ -14,6 +15,7 @@ from mtv_jax.convert import main
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTV
 from mtv_jax.weights.mtv_sat import config_from_json
+from mtv_jax.weights.pretrained import save_model
 from mtv_jax.weights.tensor_files import read_tensors
 
 
@@ -44,6 +46,25 @@ def test_released_checkpoint_becomes_a_folder_and_comes_back(checkpoint, tmp_pat
     assert set(back) == {k for k in original if "position_embeddings" not in k and ".freqs_" not in k}
     for key, tensor in back.items():
         np.testing.assert_array_equal(tensor, original[key], err_msg=key)
+
+
+def test_only_the_released_form_has_the_authors_names(tmp_path):
+    control = SMALL["mtv"]["controlnet"] | {"separate_feed_forward": True, "rope_queries": False}
+    save_model(tmp_path / "ours", *make_small("mtv", overrides=SMALL["mtv"] | {"controlnet": control}))
+    arguments = (
+        "--from",
+        "diffusers",
+        "--in",
+        tmp_path / "ours",
+        "--to",
+        "mtv-sat",
+        "--out",
+        tmp_path / "back",
+    )
+    told = "not the released form .*: separate_feed_forward is True, there False; rope_queries is False, there True"
+    with pytest.raises(UserError, match=told):
+        convert(*arguments)
+    assert not (tmp_path / "back").exists()
 
 
 def test_weights_are_cast_on_the_way(checkpoint, tmp_path):

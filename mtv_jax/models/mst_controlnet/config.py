@@ -13,13 +13,17 @@ TemporalConv = Literal["all", "music"]
 class MSTControlNetConfig:
     """Architecture of `MSTControlNet` and `AudioInjection` (MTV section 4).
 
-    Where the paper and the released code differ a field says which; the defaults are the code's, and
-    `paper` and `released` choose all of them. In two points there is no field: interaction blocks are
-    modulated per sample (the code takes the batch's first sample for all, the same wherever all have one
-    timestep), and by the time embedding alone (the paper's "inferred semantic features" are not further
-    described). Prediction and noise levels are the schedule's. `separate_extraction` and
-    `separate_injection` are the paper's ablations (Table 2, `W/o SE` and `W/o SI`): where it leaves their
-    construction open, it is ours.
+    Where the paper and the released code differ one field says which; the defaults are the code's. `paper`
+    takes the paper's side in `temporal_conv`, `separate_feed_forward`, `borrow_qk_norm` and `rope_queries`,
+    but not in `injection_residual`: by Eq. 2 to the letter the sound takes the place of all that a layer
+    knows of the video, its noise included, and a pretrained backbone is lost (`benchmarks/README.md` has
+    figures). What is predicted and by which loss (Eq. 1: epsilon) is a run's `loss`. In two points there
+    is no field: interaction blocks are modulated per sample (the code takes the batch's first sample for
+    all, the same wherever all have one timestep), and by the time embedding alone (the paper's "inferred
+    semantic features" are not further described). `separate_extraction` and `separate_injection` are the
+    paper's ablations (Table 2, `W/o SE` and `W/o SI`): where it leaves their construction open, it is ours.
+
+    On the command line of a training each field is `--config.model.overrides.controlnet.FIELD=VALUE`.
 
     Attributes:
       audio_layers, audio_channels: of the audio features of one video frame (12 x 768 for wav2vec2-base;
@@ -29,6 +33,9 @@ class MSTControlNetConfig:
       temporal_conv: which tracks a convolution takes from frames to intervals: `all`, or only `music`
         (paper: "holistic context encoder"); speech and effects are then averaged over the frames of an
         interval.
+      separate_feed_forward: in the interaction blocks each kind of track has a feed-forward, and the norm
+        before it, of its own (paper: tracks go through AdaLN, gate and FFN independently); without they
+        share them.
       injection_residual: cross-attention is added to the hidden states; without (paper Eq. 2) it
         replaces them.
       borrow_qk_norm: the cross-attention normalises queries and keys by the norms of the layer's
@@ -39,6 +46,9 @@ class MSTControlNetConfig:
       separate_injection: a cross-attention for each of speech and effects, and music, pooled over the clip,
         scales and shifts; without, the tokens of all tracks of an interval are the context of one
         cross-attention.
+      zero_init_injection: (ours) new output projections of the injection are zero, as its scales and shifts
+        are anyway, so that a backbone gives at first what it gave without a controlnet, bit for bit. The
+        code draws them from N(0, .02 / sqrt(2 layers)).
     """
 
     audio_layers: int
@@ -54,11 +64,13 @@ class MSTControlNetConfig:
     norm_eps: float = 1e-5
     num_speakers: int = 1
     temporal_conv: TemporalConv = "all"
+    separate_feed_forward: bool = False
     injection_residual: bool = True
     borrow_qk_norm: bool = True
     rope_queries: bool = True
     separate_extraction: bool = True
     separate_injection: bool = True
+    zero_init_injection: bool = False
 
     def __post_init__(self):
         if self.temporal_conv not in get_args(TemporalConv):
@@ -69,6 +81,10 @@ class MSTControlNetConfig:
             raise UserError(f"temporal_compression_ratio {ratio}: must be a power of 2")
         if self.num_speakers not in (1, 2):
             raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
+        if self.zero_init_injection and not self.injection_residual:
+            raise UserError(
+                "zero_init_injection without injection_residual: the video would start as zeros; set one of them"
+            )
 
     @property
     def interacting(self) -> tuple[str, ...]:
@@ -78,6 +94,16 @@ class MSTControlNetConfig:
     def sound_frames(self, intervals: int) -> int:
         """Frames of sound for so many intervals, the first of which is one frame."""
         return 1 + self.temporal_compression_ratio * (intervals - 1)
+
+    def as_paper(self) -> "MSTControlNetConfig":
+        """These sizes, built as the paper says (but for the residual: see above)."""
+        return replace(
+            self,
+            temporal_conv="music",
+            separate_feed_forward=True,
+            borrow_qk_norm=False,
+            rope_queries=False,
+        )
 
     @classmethod
     def tiny(cls) -> "MSTControlNetConfig":
@@ -100,11 +126,5 @@ class MSTControlNetConfig:
 
     @classmethod
     def paper(cls) -> "MSTControlNetConfig":
-        """The sizes of `released`, built as the paper's equations say."""
-        return replace(
-            cls.released(),
-            temporal_conv="music",
-            injection_residual=False,
-            borrow_qk_norm=False,
-            rope_queries=False,
-        )
+        """The sizes of `released`, built as the paper says."""
+        return cls.released().as_paper()

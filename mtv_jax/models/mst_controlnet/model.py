@@ -7,15 +7,23 @@ Holistic stream: music, pooled over the clip, scales and shifts all video tokens
 
 What is computed once for all layers is float32 whatever the backbone's `dtype`: a thousandth of the work, and
 five products of rounded inputs in a row would cost more precision than the backbone's own.
+
+New weights are drawn as the released code draws them: projections and the interaction blocks' modulation from torch's
+default for linear layers; attention and feed-forward from N(0, .02), their outputs from N(0, .02 / sqrt(2 n)), where n
+is the number of the backbone's layers in the injection and 1 in the interaction blocks; scales and shifts of music,
+speaker embeddings, and the biases of all but torch's own: 0.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.nn.initializers import Initializer
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
@@ -24,6 +32,26 @@ from mtv_jax.ops.precision import dense, layer_norm, modulate
 from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
+
+
+_INPUT_STD = 0.02
+_NORMAL = nn.initializers.normal(_INPUT_STD)
+"""Of queries, keys, values and the first product of a feed-forward."""
+
+
+def _output_init(layers: int) -> Initializer:
+    """Of what ends a residual branch, of which there are two a layer."""
+    return nn.initializers.normal(_INPUT_STD / math.sqrt(2 * layers))
+
+
+def _torch_init(fan_in: int) -> dict[str, Initializer]:
+    """torch's default for `nn.Linear` and `nn.Conv1d`: weight and bias uniform within 1 / sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key: Any, shape: Any, dtype: Any = jnp.float32, **_: Any) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return {"kernel_init": init, "bias_init": init}
 
 
 def frame_windows(features: Float[Array, "b F L c"], size: int) -> Float[Array, "b F W L c"]:
@@ -51,13 +79,14 @@ class AudioProjection(nn.Module):
         cfg = self.config
         b, frames = features.shape[:2]
         x = features.reshape(b, frames, -1).astype(jnp.float32)
-        x = nn.relu(nn.Dense(cfg.projection_width, name="proj1")(x))
-        x = nn.relu(nn.Dense(cfg.projection_width, name="proj2")(x))
         channels = cfg.context_tokens * cfg.width
-        x = nn.Dense(channels, name="proj3")(x)
+        widths = cfg.projection_width, cfg.projection_width, channels
+        for i, width in enumerate(widths, 1):
+            x = nn.relu(x) if i > 1 else x
+            x = nn.Dense(width, name=f"proj{i}", **_torch_init(x.shape[-1]))(x)
         merge = partial(jnp.mean, axis=-2)
         if self.temporal_conv:
-            merge = nn.DenseGeneral(channels, axis=(-2, -1), name="conv")
+            merge = nn.DenseGeneral(channels, axis=(-2, -1), name="conv", **_torch_init(2 * channels))
         for _ in range(cfg.temporal_compression_ratio.bit_length() - 1):
             x = _halve(x, merge)
         x = x.reshape(b, x.shape[1], cfg.context_tokens, cfg.width)
@@ -76,8 +105,8 @@ def _halve(x: Array, merge: Callable[[Array], Array]) -> Array:
 class InteractionBlock(nn.Module):
     """Self-attention over the tokens of all tracks of one interval, modulated by the timestep.
 
-    Attention, feed-forward and the norm before the latter are shared; the norm before attention and
-    the modulation belong to the kind of track (two speakers share theirs).
+    The norm before attention and the modulation belong to the kind of track (two speakers share theirs), attention is
+    shared, and so are the feed-forward and the norm before it without `separate_feed_forward`.
     """
 
     config: MSTControlNetConfig
@@ -87,26 +116,35 @@ class InteractionBlock(nn.Module):
         """`tracks`: [b M k d] of every speaker, then of the other `interacting` ones. The form `nn.scan` wants."""
         cfg = self.config
         chunks = 6 * len(cfg.interacting)
-        linear = nn.Dense(chunks * cfg.width, name="modulation")
+        linear = nn.Dense(chunks * cfg.width, name="modulation", **_torch_init(time.shape[-1]))
         modulation = jnp.split(linear(nn.silu(time))[:, None, None], chunks, axis=-1)
-        speech, *others = [
-            (layer_norm(cfg.norm_eps, f"norm_{kind}"), modulation[6 * i : 6 * i + 6])
-            for i, kind in enumerate(cfg.interacting)
-        ]
+        norms = {kind: layer_norm(cfg.norm_eps, f"norm_{kind}") for kind in cfg.interacting}
+        feed_forwards = self._feed_forwards()
+        # Of each track in `tracks`: its kind, and what modulates it.
+        speech, *others = [(kind, modulation[6 * i : 6 * i + 6]) for i, kind in enumerate(cfg.interacting)]
         kinds = [speech] * (len(tracks) - len(others)) + others
-        post_norm = layer_norm(cfg.norm_eps, "post_norm")
-        normed = [modulate(norm(x), *m[:2]) for x, (norm, m) in zip(tracks, kinds, strict=True)]
+        normed = [modulate(norms[kind](x), *m[:2]) for x, (kind, m) in zip(tracks, kinds, strict=True)]
         attended = self._attend(normed)
         tracks = tuple(x + m[2] * a for x, a, (_, m) in zip(tracks, attended, kinds, strict=True))
-        up = nn.Dense(cfg.mlp_multiplier * cfg.width, name="up")
-        down = nn.Dense(cfg.width, name="down")
-
-        def mlp(x, m):
-            return down(nn.gelu(up(modulate(post_norm(x), *m[3:5])), approximate=True))
-
-        tracks = tuple(x + m[5] * mlp(x, m) for x, (_, m) in zip(tracks, kinds, strict=True))
+        tracks = tuple(
+            x + m[5] * feed_forwards[kind](x, m) for x, (kind, m) in zip(tracks, kinds, strict=True)
+        )
         self.sow("intermediates", "out", tracks)
         return tracks, None
+
+    def _feed_forwards(self) -> dict[str, Callable[[Array, list[Array]], Array]]:
+        """Kind of track -> norm, modulation, Linear, tanh-GELU, Linear."""
+        cfg = self.config
+        if cfg.separate_feed_forward:
+            return {kind: self._feed_forward(f"_{kind}") for kind in cfg.interacting}
+        return dict.fromkeys(cfg.interacting, self._feed_forward(""))
+
+    def _feed_forward(self, suffix: str) -> Callable[[Array, list[Array]], Array]:
+        cfg = self.config
+        norm = layer_norm(cfg.norm_eps, f"post_norm{suffix}")
+        up = nn.Dense(cfg.mlp_multiplier * cfg.width, name=f"up{suffix}", kernel_init=_NORMAL)
+        down = nn.Dense(cfg.width, name=f"down{suffix}", kernel_init=_output_init(1))
+        return lambda x, m: down(nn.gelu(up(modulate(norm(x), *m[3:5])), approximate=True))
 
     def _attend(self, tracks: list[Array]) -> list[Array]:
         """Joint attention over the tokens of all tracks, interval by interval."""
@@ -114,8 +152,11 @@ class InteractionBlock(nn.Module):
         tokens = jnp.concatenate(tracks, axis=2)
         b, intervals, n, width = tokens.shape
         tokens = tokens.reshape(b * intervals, n, width)
-        q, k, v = (split_heads(nn.Dense(width, name=f"to_{x}")(tokens), cfg.interaction_heads) for x in "qkv")
-        out = nn.Dense(width, name="to_out")(merge_heads(attention(q, k, v)))
+        q, k, v = (
+            split_heads(nn.Dense(width, name=f"to_{x}", kernel_init=_NORMAL)(tokens), cfg.interaction_heads)
+            for x in "qkv"
+        )
+        out = nn.Dense(width, name="to_out", kernel_init=_output_init(1))(merge_heads(attention(q, k, v)))
         return jnp.split(out.reshape(b, intervals, n, width), len(tracks), axis=2)
 
 
@@ -171,6 +212,7 @@ class CrossAttention(nn.Module):
     """Video tokens of an interval attend to a track's tokens of that interval."""
 
     heads: int
+    out_init: Initializer
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -178,15 +220,16 @@ class CrossAttention(nn.Module):
         """`x` [bM n d], `context` [bM k e]; `norms` of queries and keys. Queries are rotated, keys are not."""
         width, dtype = x.shape[-1], self.dtype
         q, k = (
-            split_heads(dense(width, dtype, f"to_{name}")(source), self.heads)
+            split_heads(dense(width, dtype, f"to_{name}", kernel_init=_NORMAL)(source), self.heads)
             for name, source in (("q", x), ("k", context))
         )
-        v = split_heads(nn.Dense(width, dtype=dtype, name="to_v")(context), self.heads)
+        to_v = nn.Dense(width, dtype=dtype, name="to_v", kernel_init=_NORMAL)
+        v = split_heads(to_v(context), self.heads)
         if norms is not None:
             q, k = norms[0](q), norms[1](k)
         if rope is not None:
             q = apply_rope(q, *rope)
-        out = dense(width, dtype, "to_out", kernel_init=nn.initializers.normal(0.02))
+        out = dense(width, dtype, "to_out", kernel_init=self.out_init)
         return out(merge_heads(attention(q.astype(dtype), k.astype(dtype), v)))
 
 
@@ -196,11 +239,13 @@ class AudioInjection(nn.Module):
     Speech and effects read the same hidden states through norms of their own; their outputs are added.
     Music then scales and shifts. The cross-attention may borrow the layer's query and key norms and the
     rotary table, that of the first frame for all (see `MSTControlNetConfig`). Of a `shared` control there is
-    one cross-attention and nothing else.
+    one cross-attention and nothing else. `layers` is how many layers the backbone has: the more, the less each
+    injects at first.
     """
 
     config: MSTControlNetConfig
     heads: int
+    layers: int
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -224,9 +269,10 @@ class AudioInjection(nn.Module):
             first_frame = rope[0][:per_frame], rope[1][:per_frame]
         frames = video.reshape(b * intervals, per_frame, width)
         injected = frames if cfg.injection_residual else jnp.zeros_like(frames)
+        out_init = nn.initializers.zeros if cfg.zero_init_injection else _output_init(self.layers)
         for name, tokens in contexts.items():
             context = tokens.reshape(b * intervals, *tokens.shape[2:])
-            cross = CrossAttention(self.heads, self.dtype, name=f"attn_{name}")
+            cross = CrossAttention(self.heads, out_init, self.dtype, name=f"attn_{name}")
             normed = layer_norm(cfg.norm_eps, f"norm_{name}")(frames)
             out = cross(normed, context, norms if cfg.borrow_qk_norm else None, first_frame)
             self.sow("intermediates", f"cross_{name}", out)

@@ -26,13 +26,18 @@ class MTVConfig:
         return cls(DiTConfig.tiny(), MSTControlNetConfig.tiny())
 
     @classmethod
+    def tiny_paper(cls) -> "MTVConfig":
+        """The sizes of `tiny` with the controlnet that the paper describes."""
+        return cls(DiTConfig.tiny(), MSTControlNetConfig.tiny().as_paper())
+
+    @classmethod
     def mtv_5b(cls) -> "MTVConfig":
         """The released model: CogVideoX-5b-I2V's shape, wav2vec2-base features, the code's peculiarities."""
         return cls(_released_backbone(), MSTControlNetConfig.released())
 
     @classmethod
     def mtv_5b_paper(cls) -> "MTVConfig":
-        """The same sizes with the controlnet that the paper's equations describe."""
+        """The same sizes with the controlnet that the paper describes."""
         return cls(_released_backbone(), MSTControlNetConfig.paper())
 
 

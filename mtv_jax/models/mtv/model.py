@@ -29,7 +29,9 @@ class MTV(nn.Module):
     def setup(self) -> None:
         """Names the parts."""
         cfg = self.config
-        make_injection = partial(AudioInjection, cfg.controlnet, cfg.dit.num_attention_heads)
+        make_injection = partial(
+            AudioInjection, cfg.controlnet, cfg.dit.num_attention_heads, cfg.dit.num_layers
+        )
         self.transformer = DiT(cfg.dit, make_injection, self.dtype, self.scan_layers, self.remat)
         self.controlnet = MSTControlNet(cfg.controlnet, self.scan_layers)
 
