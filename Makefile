@@ -97,7 +97,7 @@ stages: setup  ## the way of `make tiny` in some minutes, without its result
 	    --config.init_from=$(STAGES)/stage$$((stage - 1))/pipeline || exit; done
 	@echo "samples of each stage: $(STAGES)/stage?/samples; the last one's pipeline: $(STAGES)/stage5/pipeline"
 BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data.batch_size=4 \
-  --config.optimizer.warmup_steps=6 --config.sample.every=40 --config.sample.num=1
+  --config.optimizer.warmup_steps=6 --config.sample.every=40
 
 test: setup  ## the tests
 	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

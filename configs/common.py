@@ -44,7 +44,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.mesh = ConfigDict({"data": -1, "fsdp": 1, "tensor": 1, "context": 1})
     config.checkpoint = ConfigDict({"every": 1000, "keep": 3})
-    config.sample = ConfigDict({"every": 1000, "num": 2})
+    config.sample = ConfigDict({"every": 1000})
     config.compilation_cache = "auto"
     # A training directory or a pipeline folder whose weights a new run starts from.
     config.init_from = config_dict.placeholder(str)

@@ -135,7 +135,6 @@ def _recipe(config: ConfigDict) -> None:
     config.mesh = ConfigDict({"data": 1, "fsdp": -1, "tensor": 1, "context": 1})
     config.checkpoint.every = 500
     config.sample.every = 2000
-    config.sample.num = 2
     config.sample.num_inference_steps = 50
     config.sample.guidance_scale = 3.5
 

@@ -5,21 +5,15 @@ import hashlib
 import importlib.resources
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet, open_shards
-from mtv_jax.data.transforms import to_unit
-from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, split_overrides, to_plain
@@ -29,20 +23,18 @@ from mtv_jax.models.registry import make_config
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import ClipSize, num_tokens
 from mtv_jax.planning.plans import training_work
-from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.distributed import join_processes
-from mtv_jax.sharding.mesh import check_batch_size, make_mesh, replicated
+from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig, load_train_config, train_config, with_network_fields
 from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.init import initial_params_of
-from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
+from mtv_jax.training.loop import Job, NonFiniteError, fit
 from mtv_jax.training.metrics import Throughput
-from mtv_jax.training.tasks import DenoiserLossConfig, Task, VAELossConfig
-from mtv_jax.typing import Params
+from mtv_jax.training.samples import make_sample_fn
+from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.weights.folder import pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import load_config as load_model_config
-from mtv_jax.weights.pretrained import load_model
 
 MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
 """The networks that each task trains."""
@@ -157,73 +149,6 @@ def with_latent_scale(config: TrainConfig) -> TrainConfig:
         )
     vae = load_model_config(encoders_folder(config) / "vae")
     return replace(config, loss=replace(loss, scaling_factor=vae.scaling_factor))
-
-
-def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
-    """What the loop calls for sample videos, or None if the config asks for none.
-
-    Every process makes all of them, on the weights that they share, and the loop writes the first one's.
-    """
-    if not config.sample.every:
-        return None
-    if config.task == "vae":
-        return _reconstructions(config, model, shards)
-    return _generations(config, model, task, shards) if has_encoders(config) else None
-
-
-def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> SampleFunction:
-    """The first clips of the shards above what the autoencoder makes of them."""
-    count = min(config.sample.num, len(shards))
-    clips = np.stack([shards.read(i).arrays["video"] for i in range(count)])
-    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
-
-    @jax.jit
-    def reconstruct(params: Params, video: jax.Array) -> jax.Array:
-        mean, _ = model.apply(params, to_unit(video), method="encode")
-        decoded = model.apply(params, mean, method="decode")
-        return to_bytes(decoded)
-
-    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        decoded = multihost_utils.process_allgather(reconstruct(params, clips), tiled=True)
-        return np.concatenate([clips, decoded], axis=2), fps
-
-    return sample
-
-
-def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction:
-    """Videos generated from prompts and sound of the first clips, beside what the autoencoder keeps of them."""
-    assert isinstance(config.loss, DenoiserLossConfig)
-    vae, vae_params = load_model(encoders_folder(config) / "vae")
-    count = min(config.sample.num, len(shards))
-    data = replace(config.data, batch_size=count).pipeline(task.keys, config.seed)
-    data = replace(data, shuffle=False, repeat=False)
-    batch = next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
-    schedule = Schedule.create(config.loss.schedule)
-    known = vae.config.scaling_factor * jnp.asarray(batch["latents_mean"], jnp.float32)
-    conditions = {
-        name: np.asarray(batch[name], np.float32) for name in batch if not name.startswith("latents")
-    }
-    how = GenerateConfig(
-        SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
-        guidance_scale=config.sample.guidance_scale,
-    )
-    clips, mesh = decode_latents(vae, vae_params, known), make_mesh(config.mesh)
-    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
-
-    # Arrays of all processes can be made by a program of all only.
-    @partial(jax.jit, out_shardings=replicated(mesh))
-    def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
-        noise_key, key = jax.random.split(jax.random.key(config.seed))
-        return conditions, jax.random.normal(noise_key, known.shape), key
-
-    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        given, noise, key = begin(conditions)
-        with jax.set_mesh(mesh):
-            latents = generate(model, params, given, noise, key, schedule, how)
-        latents = jnp.asarray(multihost_utils.process_allgather(latents, tiled=True))
-        return np.concatenate([clips, decode_latents(vae, vae_params, latents)], axis=2), fps
-
-    return sample
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import mesh_utils
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import BATCH_AXES
@@ -41,6 +41,11 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(placed, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
+def abstract_mesh(config: MeshConfig, count: int) -> AbstractMesh:
+    """`make_mesh` for `count` devices that are not here: sizes and names, nothing to compute on. Same errors."""
+    return AbstractMesh(_resolve(config, count), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
 def _resolve(config: MeshConfig, count: int) -> tuple[int, ...]:
     sizes = [getattr(config, field.name) for field in fields(config)]
     told = ", ".join(f"{name} {size}" for name, size in zip(AXES, sizes, strict=True))
@@ -64,13 +69,20 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def check_batch_size(mesh: Mesh, batch_size: int, accumulate: int = 1) -> None:
-    """Raises UserError unless each of `accumulate` parts of a global batch splits evenly over the mesh."""
-    parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-    if batch_size < 1 or batch_size % (parts * accumulate):
-        told = "" if accumulate == 1 else f", {accumulate} times ({parts * accumulate})"
+def check_batch_size(mesh: Mesh | AbstractMesh, batch_size: int, accumulate: int = 1) -> None:
+    """Raises UserError, naming the nearest that do, unless a global batch splits evenly over the mesh.
+
+    Each of its `accumulate` parts has to.
+    """
+    devices = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    parts = devices * accumulate
+    if batch_size < 1 or batch_size % parts:
+        told = "" if accumulate == 1 else f", {accumulate} times ({parts})"
+        below = batch_size // parts * parts
+        nearest = f"{below} and {below + parts} are the nearest" if below > 0 else f"{parts} is the smallest"
         raise UserError(
-            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {parts} on this mesh{told}"
+            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {devices} on this mesh{told}; "
+            f"{nearest}: --config.data.batch_size={below or parts}"
         )
 
 

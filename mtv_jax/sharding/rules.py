@@ -5,17 +5,20 @@ value, and the first rule whose expression matches the *whole* path holds. Paths
 begin below `params`: `blocks/attn1/to_q/kernel`.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
 
 T = TypeVar("T")
 Spec = tuple[str | None, ...]
+AnyMesh = Mesh | AbstractMesh
+"""Of a mesh that is not here only sizes are known, which are all that a spec depends on."""
 
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
     # The second product of a pair (attention's output, the feed-forward's) takes its input as the first one
@@ -89,20 +92,44 @@ def check_matches(patterns: Iterable[str], names: Sequence[str], what: str) -> N
             raise UserError(f"{what}: {pattern!r} matches no parameter, such as {names[0]!r}")
 
 
-def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh, rules=WEIGHT_RULES) -> PartitionSpec:
+def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, rules=WEIGHT_RULES) -> PartitionSpec:
     """How the parameter at `path` lies on `mesh`.
 
-    A mesh axis that does not divide the dimension it would split is dropped for that dimension, which
-    is then whole on every device of the axis: correct at any size, only less frugal with memory.
+    An axis that does not divide the dimension it would split goes to the largest other dimension that its rule
+    speaks of and that divides (the last of equals), beside an axis that is there already if their product divides.
+    If none does it is dropped: the parameter is then whole on every device of the axis. Layers of a stack and the
+    windows of convolutions, which stand in front of what rules speak of, are never split.
     """
     spec = match_rules(path, rules, ())
     spec = spec[max(0, len(spec) - len(shape)) :]
-    spec = (None,) * (len(shape) - len(spec)) + tuple(spec)
-    kept = (axis if axis and n % mesh.shape[axis] == 0 else None for axis, n in zip(spec, shape, strict=True))
-    return PartitionSpec(*kept)
+    front = len(shape) - len(spec)
+    chosen: dict[int, tuple[str, ...]] = {dim: () for dim in range(len(shape))}
+
+    def divides(axis: str, dim: int) -> bool:
+        parts = math.prod(mesh.shape[name] for name in (*chosen[dim], axis))
+        return shape[dim] % parts == 0
+
+    homeless = []
+    for dim, axis in enumerate(spec, front):
+        if axis is not None and divides(axis, dim):
+            chosen[dim] = (axis,)
+        elif axis is not None:
+            homeless.append(axis)
+    for axis in homeless:
+        able = [dim for dim in range(front, len(shape)) if divides(axis, dim)]
+        if able:
+            best = max(able, key=lambda dim: (shape[dim], dim))
+            chosen[best] += (axis,)
+    return PartitionSpec(*map(_entry, chosen.values()))
 
 
-def tree_shardings(tree: Any, mesh: Mesh, rules=WEIGHT_RULES) -> Any:
+def _entry(axes: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    if len(axes) > 1:
+        return axes
+    return axes[0] if axes else None
+
+
+def tree_shardings(tree: Any, mesh: AnyMesh, rules=WEIGHT_RULES) -> Any:
     """Shardings of a tree that holds parameters or mirrors them (gradients, moments, EMA).
 
     Leaves that are not below a key `params` (step counts) are replicated. `tree` may be abstract.

@@ -86,11 +86,10 @@ class CheckpointSection:
 
 @dataclass(frozen=True)
 class SampleSection:
-    """Sample videos of `num` clips after each `every` steps (0: never), and how they are sampled, as is the pipeline
-    that the training leaves."""
+    """A sample video of one clip after each `every` steps (0: never), and how it is sampled, as is the pipeline that
+    the training leaves."""
 
     every: int = 1000
-    num: int = 2
     sampler: SamplerName = "dpm++"
     num_inference_steps: int = 20
     guidance_scale: float = 3.5
@@ -135,8 +134,8 @@ class TrainConfig:
             )
         if self.accumulate < 1:
             raise UserError(f"config.accumulate {self.accumulate}: must be at least 1 (parts of a batch)")
-        if self.sample.num < 1 or self.sample.num_inference_steps < 1:
-            raise UserError("config.sample.num and config.sample.num_inference_steps: must be at least 1")
+        if self.sample.num_inference_steps < 1:
+            raise UserError("config.sample.num_inference_steps: must be at least 1")
         if self.num_steps < 1:
             raise UserError(f"config.num_steps {self.num_steps}: must be at least 1")
         if self.checkpoint.every < 1 or self.checkpoint.keep < 1:

@@ -32,7 +32,7 @@ from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
 
 SampleFunction = Callable[[int, Params], tuple[np.ndarray, float]]
-"""`(step, params) -> (frames uint8 [n F H W 3], frames per second)`."""
+"""`(step, params) -> (frames uint8 [F H W 3], frames per second)`."""
 
 _SECONDS_BETWEEN_LINES = 5.0
 

@@ -79,18 +79,17 @@ class MetricsLog:
         """Writes `samples/step_<step>_<name>.mp4` and `.gif`, and the latter as a TensorBoard image.
 
         Args:
-          frames: uint8 `[n F H W 3]`; the n clips are put side by side.
+          frames: uint8 `[F H W 3]`.
           fps: frames per second.
         """
         if not self._active:
             return
-        panel = side_by_side(frames)
         stem = self._samples / f"step_{step:06d}_{name}"
-        write_video(stem.with_suffix(".mp4"), panel, fps)
+        write_video(stem.with_suffix(".mp4"), frames, fps)
         gif = stem.with_suffix(".gif")
-        write_gif(gif, panel, fps)
+        write_gif(gif, frames, fps)
         image = Summary.Image(
-            height=panel.shape[1], width=panel.shape[2], colorspace=3, encoded_image_string=gif.read_bytes()
+            height=frames.shape[1], width=frames.shape[2], colorspace=3, encoded_image_string=gif.read_bytes()
         )
         self._add(step, [Summary.Value(tag=f"samples/{name}", image=image)])
         self._events.flush()
@@ -125,11 +124,6 @@ def read_metrics(workdir: str | Path) -> list[dict[str, float]]:
     """The lines of a run's metrics.jsonl, in order."""
     text = (Path(workdir) / METRICS_FILE).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
-
-
-def side_by_side(frames: np.ndarray) -> np.ndarray:
-    """Clips `[n F H W 3]` as one `[F H n*W 3]`."""
-    return np.concatenate(list(frames), axis=2)
 
 
 def _step_of(line: str) -> float:

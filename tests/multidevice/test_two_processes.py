@@ -34,7 +34,7 @@ CONFIG = (
     "'max_text_seq_length': 4}, 'controlnet': {'interaction_blocks': 1}}",
 )
 
-SAMPLES = ("--config.sample.every=6", "--config.sample.num=1", "--config.sample.num_inference_steps=2")
+SAMPLES = ("--config.sample.every=6", "--config.sample.num_inference_steps=2")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.sharding.mesh import MeshConfig, check_batch_size, make_mesh, put_batch
+from mtv_jax.sharding.mesh import MeshConfig, abstract_mesh, check_batch_size, make_mesh, put_batch
 
 
 def test_one_size_may_be_what_is_left():
@@ -36,6 +36,23 @@ def test_a_batch_must_split_over_data_and_fsdp():
     for size in (0, 6):
         with pytest.raises(UserError, match=f"batch size {size}: .* data x fsdp = 4"):
             check_batch_size(mesh, size)
+
+
+@pytest.mark.parametrize(
+    ("size", "accumulate", "told"),
+    [
+        (128, 1, "120 and 144 are the nearest: --config.data.batch_size=120"),
+        (128, 5, "120 and 240 are the nearest: --config.data.batch_size=120"),
+        (16, 1, "24 is the smallest: --config.data.batch_size=24"),
+        (0, 1, "24 is the smallest"),
+    ],
+)
+def test_batch_sizes_that_would_do_are_named(size, accumulate, told):
+    mesh = abstract_mesh(MeshConfig(data=1, fsdp=-1), 24)
+    for fits in (120, 144):
+        check_batch_size(mesh, fits)
+    with pytest.raises(UserError, match=told):
+        check_batch_size(mesh, size, accumulate)
 
 
 def test_a_batch_keeps_its_values_and_types():

@@ -1,15 +1,20 @@
 """Rules over paths, and the shardings of whole train states."""
 
+import math
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AbstractMesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.sharding.mesh import MeshConfig, make_mesh
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.sharding.mesh import AXES, MeshConfig, make_mesh
 from mtv_jax.sharding.rules import (
+    WEIGHT_RULES,
     check_matches,
     check_syntax,
     match_rules,
@@ -18,6 +23,13 @@ from mtv_jax.sharding.rules import (
     paths,
     tree_shardings,
 )
+from mtv_jax.weights.rules import flat_paths
+
+@pytest.fixture(scope="module")
+def mtv_5b():
+    """Path -> shape of every parameter at full size."""
+    return flat_paths(parameter_shapes(make_model("mtv", make_config("mtv", "mtv_5b"))))
+
 
 # The sizes are all that a spec depends on.
 MESH = SimpleNamespace(shape={"data": 2, "fsdp": 4, "tensor": 2, "context": 1})
@@ -49,14 +61,43 @@ def test_paths_begin_below_params_wherever_the_tree_is():
         ("blocks/attn1/to_out/kernel", (3, 96, 64), P(None, "tensor", "fsdp")),
         ("blocks/ff/down/kernel", (3, 128, 64), P(None, "tensor", "fsdp")),
         ("conv/kernel", (3, 3, 3, 8, 16), P(None, None, None, "fsdp", "tensor")),
-        # An axis that does not divide is dropped, for that dimension alone.
-        ("conv/kernel", (3, 3, 3, 3, 16), P(None, None, None, None, "tensor")),
-        ("blocks/attn1/to_q/kernel", (64, 15), P("fsdp", None)),
+        # An axis that does not divide goes to another dimension, beside the axis that is there.
+        ("conv/kernel", (3, 3, 3, 3, 16), P(None, None, None, None, ("tensor", "fsdp"))),
+        ("blocks/attn1/to_q/kernel", (64, 15), P(("fsdp", "tensor"), None)),
+        ("blocks/norm1/linear/kernel", (12, 6, 16), P(None, None, ("tensor", "fsdp"))),
+        ("token_embedding", (12, 6), P("fsdp", None)),
+        # It is dropped where no dimension takes it: not on layers or the window of a convolution.
+        ("blocks/attn1/to_q/kernel", (4, 3, 6), P(None, None, "tensor")),
+        ("conv/kernel", (4, 4, 3, 3), P(None, None, None, None)),
         ("kernel", (64,), P("tensor")),
     ],
 )
 def test_specs_name_the_last_dimensions(path, shape, spec):
     assert partition_spec(path, shape, MESH) == spec
+
+
+@pytest.mark.parametrize("sizes", [(1, 8, 1, 1), (1, 16, 1, 1), (8, 16, 1, 1), (8, 16, 1, 2), (1, 8, 2, 1)])
+def test_where_the_rules_axes_divide_a_weight_lies_as_the_rule_says(mtv_5b, sizes):
+    """On 8 and 16 parts all of the full-size model does: launch/plans were compiled so."""
+    mesh = AbstractMesh(sizes, AXES)
+    for path, leaf in mtv_5b.items():
+        spec = match_rules(path, WEIGHT_RULES, ())
+        spec = spec[max(0, len(spec) - leaf.ndim) :]
+        assert partition_spec(path, leaf.shape, mesh) == P(*(None,) * (leaf.ndim - len(spec)), *spec), path
+
+
+def test_on_24_devices_next_to_nothing_of_the_full_size_model_is_replicated(mtv_5b):
+    mesh = AbstractMesh((1, 24, 1, 1), AXES)
+    held, whole = 0, 0
+    for path, leaf in mtv_5b.items():
+        part = math.prod(NamedSharding(mesh, partition_spec(path, leaf.shape, mesh)).shard_shape(leaf.shape))
+        held += part
+        whole += part if part == leaf.size else 0
+    assert held <= 0.49e9
+    assert whole <= 0.01e9
+    kernel = "transformer/blocks/norm1/linear/kernel"
+    spec = partition_spec(kernel, mtv_5b[kernel].shape, mesh)
+    assert NamedSharding(mesh, spec).shard_shape(mtv_5b[kernel].shape) == (42, 512, 768)
 
 
 def test_a_state_is_placed_as_its_parameters_are():

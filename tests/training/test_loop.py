@@ -126,7 +126,7 @@ def test_samples_are_videos_and_an_animated_tensorboard_image(make_job):
 
     def sample(step, params):
         seen.append((step, params["params"]["head"]["kernel"].shape))
-        return np.full((2, 5, 16, 32, 3), 60 * step, np.uint8), 8.0
+        return np.full((5, 16, 32, 3), 60 * step, np.uint8), 8.0
 
     job = make_job(num_steps=4, sample_fn=sample, sample={"every": 2})
     fit(job)

@@ -1,0 +1,135 @@
+"""What a training shows of itself while it runs: its first clip, generated or reconstructed.
+
+It is made beside the training state, so little of it is on a device at a time: one clip, networks in the model's
+dtype, frames moved to the host as they are decoded. `mtv_jax.plan` counts it.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from mtv_jax.data.pipeline import make_dataset
+from mtv_jax.data.shards import ShardSet
+from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.samplers import SamplerConfig
+from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
+from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
+from mtv_jax.sharding.mesh import make_mesh, replicated
+from mtv_jax.training.build import DTYPES
+from mtv_jax.training.configs import TrainConfig
+from mtv_jax.training.export import encoders_folder, has_encoders
+from mtv_jax.training.loop import SampleFunction
+from mtv_jax.training.tasks import DenoiserLossConfig, Task
+from mtv_jax.typing import Array, Float, Params, UInt8
+from mtv_jax.weights.pretrained import load_model
+
+WHOLE_PIXELS = 256 * 384
+"""Pictures of up to so many pixels are decoded whole, larger ones in tiles: of 480 x 720 a whole chunk takes 29 GiB
+(launch/plans/sample_v5p_4.json), more than many a chip has beside the training state."""
+
+
+def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
+    """What the loop calls for a sample video, or None if the config asks for none.
+
+    Every process makes it, on the weights that they share, and the loop writes the first one's.
+    """
+    if not config.sample.every:
+        return None
+    if config.task == "vae":
+        return _reconstruction(model, shards)
+    return _generation(config, model, task, shards) if has_encoders(config) else None
+
+
+def decodes_in_tiles(config: VAE3DConfig, latent_height: int, latent_width: int) -> bool:
+    """Whether a sample of this size is decoded in tiles."""
+    return latent_height * latent_width * config.spatial_compression_ratio**2 > WHOLE_PIXELS
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The autoencoder beside the shards, whose parameters are on the host but while it decodes.
+
+    Each process decodes on its own first device: no process waits for another.
+    """
+
+    vae: Any
+    params: Params
+
+    @classmethod
+    def load(cls, config: TrainConfig) -> "Decoder":
+        """In the dtype of the model that is trained, parameters too."""
+        dtype = DTYPES[config.model.dtype]
+        vae, params = load_model(encoders_folder(config) / "vae", dtype=dtype, param_dtype=dtype)
+        return cls(vae, jax.device_get(params))
+
+    def frames(self, latents: Float[Array, "1 f h w c"]) -> UInt8[np.ndarray, "F H W 3"]:
+        """The frames of one clip's (scaled) latents."""
+        tiled = decodes_in_tiles(self.vae.config, *latents.shape[2:4])
+        return decode_latents(self.vae, jax.device_put(self.params), jnp.asarray(latents), tiled=tiled)[0]
+
+
+def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
+    """The first clip of the shards above what the autoencoder makes of it, a few frames at a time."""
+    clip = shards.read(0).arrays["video"]
+    # Not an array of JAX: it would lie on a device of this process, and not on the mesh of all.
+    video: Any = to_unit(clip[None])
+    fps = _frames_per_second(shards)
+
+    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+        encoded = encode_stream(model, params, video)
+        mean = jnp.concatenate([mean for mean, _ in encoded], axis=1)
+        pieces = [_to_host(to_bytes(piece)) for piece in decode_stream(model, params, mean)]
+        return np.concatenate([clip, np.concatenate(pieces, axis=1)[0]], axis=1), fps
+
+    return sample
+
+
+def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction:
+    """A video generated from prompt and sound of the first clip, below what the autoencoder keeps of that."""
+    assert isinstance(config.loss, DenoiserLossConfig)
+    decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
+    schedule, fps = Schedule.create(config.loss.schedule), _frames_per_second(shards)
+    latents = np.asarray(clip["latents_mean"], np.float32) * decoder.vae.config.scaling_factor
+    conditions = {name: np.asarray(clip[name], np.float32) for name in clip if not name.startswith("latents")}
+    how = GenerateConfig(
+        SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
+        guidance_scale=config.sample.guidance_scale,
+    )
+    known = cache(lambda: decoder.frames(latents))
+
+    # Arrays of all processes can be made by a program of all only.
+    @partial(jax.jit, out_shardings=replicated(mesh))
+    def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+        noise_key, key = jax.random.split(jax.random.key(config.seed))
+        return conditions, jax.random.normal(noise_key, latents.shape), key
+
+    def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
+        given, noise, key = begin(conditions)
+        with jax.set_mesh(mesh):
+            made = generate(model, params, given, noise, key, schedule, how)
+        return np.concatenate([known(), decoder.frames(_to_host(made))], axis=1), fps
+
+    return sample
+
+
+def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, np.ndarray]:
+    """Arrays [1 ...] of the first clip that the config reads."""
+    data = replace(config.data, batch_size=1).pipeline(task.keys, config.seed)
+    data = replace(data, shuffle=False, repeat=False)
+    return next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
+
+
+def _to_host(x: jax.Array) -> Any:
+    """All of an array that may lie on the devices of several processes, on each of their hosts."""
+    return multihost_utils.process_allgather(x, tiled=True)
+
+
+def _frames_per_second(shards: ShardSet) -> float:
+    numerator, denominator = shards.manifest["fps"]
+    return numerator / denominator
