@@ -335,13 +335,16 @@ def _items(state: TrainState) -> dict[str, Any]:
 def _quiet_orbax() -> None:
     """Drops, for the rest of the process, what Orbax's threads print of an error that Orbax also raises.
 
-    That is its own log of the traceback, asyncio's log of the writes beside the first one that met a full disk,
+    That is its own log of the traceback, asyncio's log of the reads or writes beside the first one that failed,
     and the complaint of writes that end when the loop which waited for them is closed.
     """
+
+    def is_told(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return "never retrieved" in message and ("orbax" in message or is_full_disk(record.exc_info))
+
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(
-        lambda record: "never retrieved" not in record.getMessage() or not is_full_disk(record.exc_info)
-    )
+    logging.getLogger("asyncio").addFilter(lambda record: not is_told(record))
     report = sys.unraisablehook
     sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else report(it)
 
