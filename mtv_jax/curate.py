@@ -36,8 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(theatre)
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
-    verify = commands.add_parser("verify", help="read every shard again and check count and hash")
+    verify = commands.add_parser(
+        "verify",
+        help="read every shard once and check hash and records",
+        description="Read every shard and check its hash, its count and each record. Training checks sizes only. "
+        "Shards found whole are remembered in verified.json beside them and not read again until they change.",
+    )
     verify.add_argument("shards", type=Path, help="folder of shards")
+    verify.add_argument("--again", action="store_true", help="read those too that were found whole before")
     return top
 
 
@@ -100,13 +106,12 @@ def _report(args: argparse.Namespace, manifest: dict[str, Any]) -> None:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    from mtv_jax.data.shards import open_shards
+    from mtv_jax.data.verify import verify_shards
 
-    directory: Path = args.shards
-    shards = open_shards(directory, verify=True)
-    for number in range(len(shards)):
-        shards.read(number)
-    print(f"{directory}: {len(shards)} records in {len(shards.manifest['shards'])} shards, all whole")
+    shards, read = verify_shards(args.shards, again=args.again)
+    total = len(shards.manifest["shards"])
+    known = f" ({total - read} of them found whole before)" if read < total else ""
+    print(f"{args.shards}: {len(shards)} records in {total} shards{known}, all whole")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Folders of clips: ArrayRecord shards with a manifest that says, and proves, what they hold.
 
 A folder holds `clips-00000-of-00003.array_record` ..., `subset-<name>.json` (record numbers) and, written
-last, `manifest.json`. A folder without a manifest is not finished and cannot be opened.
+last, `manifest.json`. A folder without a manifest is not finished and cannot be opened. What the shards hold is
+checked by `mtv_jax.data.verify`, once.
 """
 
 import dataclasses
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import grain
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordWriter
 
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file, read_json, sha256, write_json
 
 MANIFEST = "manifest.json"
+VERIFIED = "verified.json"
 _KINDS = ("latents", "frames")
 # One record a group: a random read unpacks that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"
@@ -71,7 +73,7 @@ def write_shards(
         members = _subset_members(directory, subsets or {}, summary.ids)
         counts = writer.close()
         # The former manifest goes first, so that no manifest ever stands beside other shards than its own.
-        _remove(directory, MANIFEST, "clips-*.array_record", "subset-*.json")
+        _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
         manifest = {
             "schema": SCHEMA,
             "kind": kind,
@@ -89,13 +91,14 @@ def write_shards(
     return manifest
 
 
-def open_shards(directory: str | os.PathLike, *, verify: bool = True) -> "ShardSet":
-    """Opens a folder of shards after checking it against its manifest.
+def open_shards(directory: str | os.PathLike) -> "ShardSet":
+    """Opens a folder of shards after checking names and sizes against its manifest, and the subsets by their hash.
 
-    Names and sizes are always checked; `verify` also checks each file's SHA-256 (reading all) and count.
+    The shards are not read: every process of a training opens them at every start, and they may be terabytes.
 
     Raises:
-      UserError: no folder or manifest, another schema version, or a file missing, truncated or altered.
+      UserError: no folder or manifest, another schema version, a file missing, truncated or longer, or a subset
+        altered.
     """
     directory = existing_directory(directory)
     if not (directory / MANIFEST).exists():
@@ -109,16 +112,21 @@ def open_shards(directory: str | os.PathLike, *, verify: bool = True) -> "ShardS
             f"{directory / MANIFEST}: schema version {schema}, this program reads {SCHEMA}; build it again"
         )
     try:
-        for entry in [*manifest["shards"], *manifest["subsets"]]:
-            _check_file(directory / entry["name"], entry["bytes"], entry["sha256"] if verify else None)
-        shards = ShardSet(directory, manifest)
-        if verify:
-            _check_counts(shards)
+        for entry in manifest["shards"]:
+            check_size(directory / entry["name"], entry["bytes"])
+        for entry in manifest["subsets"]:
+            check_size(directory / entry["name"], entry["bytes"])
+            check_hash(directory / entry["name"], entry["sha256"])
+        total = sum(entry["count"] for entry in manifest["shards"])
+        if total != manifest["num_records"]:
+            raise UserError(
+                f"{directory / MANIFEST}: says {manifest['num_records']} records, its shards have {total}"
+            )
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{directory / MANIFEST}: damaged manifest ({error!r}); build the shards again"
         ) from error
-    return shards
+    return ShardSet(directory, manifest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,31 +278,20 @@ def _write_subset(directory: Path, name: str, numbers: list[int]) -> dict[str, A
     return {"subset": name, "name": path.name, "count": len(numbers), "bytes": size, "sha256": sha256(path)}
 
 
-def _check_file(path: Path, size: int, digest: str | None) -> None:
+def check_size(path: Path, size: int) -> None:
+    """Raises UserError unless a file is there and has the size that its manifest says."""
     existing_file(path)
     found = path.stat().st_size
     if found < size:
         raise UserError(f"{path}: truncated: the manifest says {size} bytes, it has {found}; build it again")
     if found > size:
         raise UserError(f"{path}: altered: the manifest says {size} bytes, it has {found}; build it again")
-    if digest is not None and sha256(path) != digest:
+
+
+def check_hash(path: Path, digest: str) -> None:
+    """Raises UserError unless a file has the SHA-256 that its manifest says, reading all of it."""
+    if sha256(path) != digest:
         raise UserError(f"{path}: altered or damaged: its SHA-256 differs from the manifest; build it again")
-
-
-def _check_counts(shards: ShardSet) -> None:
-    total = 0
-    for shard in shards.manifest["shards"]:
-        path = shards.directory / shard["name"]
-        reader = ArrayRecordReader(str(path))
-        found = reader.num_records()
-        reader.close()
-        total += found
-        if found != shard["count"]:
-            raise UserError(
-                f"{path}: the manifest says {shard['count']} records, it has {found}; build it again"
-            )
-    if total != len(shards):
-        raise UserError(f"{shards.directory / MANIFEST}: says {len(shards)} records, its shards have {total}")
 
 
 def _remove(directory: Path, *patterns: str) -> None:

@@ -1,7 +1,9 @@
 """Many processes, one program: how they find each other, and how they agree."""
 
 import hashlib
+import json
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -63,3 +65,15 @@ def check_same(text: str, what: str) -> None:
             f"{what}: process {others[0]} of {jax.process_count()} has another than process 0; start all of them "
             "with the same files and flags"
         )
+
+
+def gather(value: Any) -> list[Any]:
+    """What each process passes, by process, on all of them; JSON. All have to call this."""
+    if jax.process_count() == 1:
+        return [value]
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = multihost_utils.process_allgather(np.array(text.size, np.int32))
+    padded = np.zeros(sizes.max(), np.uint8)
+    padded[: text.size] = text
+    rows = multihost_utils.process_allgather(padded)
+    return [json.loads(bytes(row[:size])) for row, size in zip(rows, sizes, strict=True)]

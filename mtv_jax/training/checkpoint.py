@@ -1,52 +1,63 @@
 """Checkpoints of a run, by Orbax: written in the background, committed by a rename, the last few kept.
 
 Everything that is said to Orbax is said here. A checkpoint `workdir/checkpoints/<step>/` holds
-`params` (those that train, and the frozen ones), `ema`, `optimizer` and `run` (the config, the step). Where the
-reader is follows from the step, so a run may go on with another number of processes.
+`params` (those that train, and the frozen ones), `ema`, `optimizer` and `run` (the config, the step), and hashes of
+all these files (`mtv_jax.training.checkpoint_hashes`). Where the reader is follows from the step, so a run may go on
+with another number of processes.
 """
 
 import functools
 import logging
-import re
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
+from etils import epath
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
+from mtv_jax.sharding.distributed import gather
 from mtv_jax.sharding.rules import tree_shardings
+from mtv_jax.training.checkpoint_hashes import check_hashes, write_hashes
+from mtv_jax.training.failures import (
+    DamagedError,
+    agreed,
+    first_line,
+    is_full_disk,
+    memory_told,
+    retried,
+)
 from mtv_jax.training.state import TrainState, merge
 from mtv_jax.typing import Params
 
 FOLDER = "checkpoints"
 _TEMPORARY = "*.orbax-checkpoint-tmp"
 _SETTLE_SECONDS = 10.0
-_FULL = re.compile(r"RESOURCE_EXHAUSTED|ENOSPC|No space left|disk quota", re.IGNORECASE)
 
-
-class DamagedError(UserError):
-    """A checkpoint that cannot be read."""
+T = TypeVar("T")
 
 
 class Checkpoints:
     """The checkpoints of one run; a context manager, whose end waits for what is being written.
 
-    A full disk, found before writing or while, is a UserError that names the last good checkpoint.
+    Of many processes all read together: a checkpoint that one of them cannot read, by several tries, is a
+    DamagedError in all. A full disk, found before writing or while, is a UserError that names the last good
+    checkpoint.
     """
 
     def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
         self.directory = Path(workdir).absolute() / FOLDER
         self._saving: int | None = None
+        self._hashing: threading.Thread | None = None
         self._ran_full = False
         _quiet_orbax()
         with self._told("opening checkpoints"):
@@ -60,30 +71,45 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint that is whole, or None."""
-        return max(self.steps(), default=None)
+        return max(self._steps_here(), default=None)
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are whole, the newest first."""
-        return sorted((s for s in self._manager.all_steps() if s != self._saving), reverse=True)
+        """Steps of the checkpoints that are whole, the newest first, as the first process sees them."""
+        return gather(self._steps_here())[0]
 
     def set_aside(self, step: int) -> None:
         """Renames a checkpoint that is damaged, so that it is neither chosen nor counted again."""
-        if jax.process_index() == 0:
-            folder = self.directory / str(step)
-            folder.rename(self.directory / f"damaged-{step}")
-        multihost_utils.sync_global_devices(f"checkpoint {step} set aside")
+
+        def rename() -> None:
+            if jax.process_index() == 0:
+                _rename_to_free(self.directory / str(step), f"damaged-{step}")
+
+        agreed(rename)
         self._manager.reload()
+
+    def check_whole(self, step: int, items: Collection[str] | None = None) -> bool:
+        """Raises DamagedError unless the files of a checkpoint are what was saved, and says if all are hashed.
+
+        Each process reads a share of the files; `items` are the items to check, default all.
+        """
+
+        def check() -> bool:
+            index, count = jax.process_index(), jax.process_count()
+            with self._told(f"reading checkpoint {self._path(step)}"):
+                return check_hashes(self._path(step), index, count, items=items)
+
+        return agreed(check)
 
     def run(self, step: int) -> dict[str, Any]:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
-        args = ocp.args.Composite(run=ocp.args.JsonRestore())
-        with self._told(f"reading checkpoint {self.directory / str(step)}"):
-            return self._manager.restore(step, args=args)["run"]
+        self.check_whole(step, ["run"])
+        return self._read(step, lambda folder: ocp.JsonCheckpointHandler().restore(folder / "run"))
 
     def save(self, step: int, state: TrainState, run: dict[str, Any]) -> None:
         """Starts writing the state after `step` steps, first waiting for the one before.
 
-        The arrays are copied before this returns, so the state may be donated at once.
+        The arrays are copied before this returns, so the state may be donated at once. What is committed is hashed
+        in the background.
         """
         self.wait()
         self.check_space(state)
@@ -92,30 +118,32 @@ class Checkpoints:
         with self._told(f"saving step {step}"):
             self._saving = step
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+        self._hashing = threading.Thread(target=self._hash, args=(step,), daemon=True)
+        self._hashing.start()
 
     def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
         """The state saved at `step`, placed by `shardings` (of any mesh)."""
         target = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings
         )
-        items: dict[str, Any] = {
-            name: ocp.args.StandardRestore(tree) for name, tree in _items(target).items()
-        }
-        with self._told(f"reading checkpoint {self.directory / str(step)}"):
-            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-        return TrainState(
-            ema=restored["ema"] if "ema" in items else None, **restored["params"], **restored["optimizer"]
-        )
+
+        def read(folder: Any) -> TrainState:
+            items = {name: _read_arrays(folder / name, tree) for name, tree in _items(target).items()}
+            return TrainState(ema=items.get("ema"), **items["params"], **items["optimizer"])
+
+        return self._read(step, read)
 
     def shapes(self, item: str, step: int) -> Any:
         """Shapes and dtypes of one item of a checkpoint, as nested dicts; None if it has no such item."""
-        folder = self._manager.directory / str(step) / item
-        if not folder.is_dir():
-            return None
-        with self._told(f"reading checkpoint {self.directory / str(step)}"):
+
+        def read(folder: Any) -> Any:
+            if not (folder / item).is_dir():
+                return None
             # Not the manager's `item_metadata`: that is None for items it has neither saved nor restored.
-            saved: Any = ocp.StandardCheckpointHandler().metadata(folder).tree
+            saved: Any = ocp.StandardCheckpointHandler().metadata(folder / item).tree
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), saved)
+
+        return self._read(step, read)
 
     def read(self, item: str, step: int, mesh: Mesh | None = None) -> Any:
         """One item of a checkpoint as nested dicts of arrays, whatever wrote it.
@@ -124,12 +152,8 @@ class Checkpoints:
         """
         shapes, device = self.shapes(item, step), SingleDeviceSharding(jax.devices()[0])
         places = jax.tree.map(lambda _: device, shapes) if mesh is None else tree_shardings(shapes, mesh)
-        with self._told(f"reading checkpoint {self.directory / str(step)}"):
-            target = jax.tree.map(
-                lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
-            )
-            args = ocp.args.Composite(**{item: ocp.args.StandardRestore(target)})
-            return self._manager.restore(step, args=args)[item]
+        target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places)
+        return self._read(step, lambda folder: _read_arrays(folder / item, target))
 
     def check_space(self, state: Any) -> None:
         """Raises UserError unless the disk has room for one more checkpoint of `state` (or its shapes)."""
@@ -147,10 +171,11 @@ class Checkpoints:
             self._manager.check_for_errors()
 
     def wait(self) -> None:
-        """Waits until the checkpoint being written is whole."""
+        """Waits until the checkpoint being written is whole, and hashed."""
         with self._told(f"saving step {self._saving}"):
             self._manager.wait_until_finished()
             self._saving = None
+        self._wait_for_hashes()
 
     def describe_last(self) -> str:
         """The newest whole checkpoint, for a message; waits for one being written."""
@@ -169,31 +194,75 @@ class Checkpoints:
             if kind is None:
                 raise
         finally:
+            self._wait_for_hashes()
             if self._ran_full:
                 self._discard_late_writes()
+
+    def _path(self, step: int) -> Path:
+        return self.directory / str(step)
+
+    def _steps_here(self) -> list[int]:
+        return sorted((s for s in self._manager.all_steps() if s != self._saving), reverse=True)
 
     def _last_good(self) -> str:
         step = self.latest()
         if step is None:
             return "there is no checkpoint yet"
-        return f"the last good checkpoint is {self.directory / str(step)}"
+        return f"the last good checkpoint is {self._path(step)}"
+
+    def _read(self, step: int, read: Callable[[Any], T]) -> T:
+        """What `read` makes of a checkpoint's folder, if it can in every process.
+
+        It must use Orbax's handlers. A manager's `restore` waits for the other processes, for ever if it fails in one.
+        """
+
+        def told() -> T:
+            with self._told(f"reading checkpoint {self._path(step)}"):
+                return retried(lambda: read(self._manager.directory / str(step)))
+
+        return agreed(told)
+
+    def _hash(self, step: int) -> None:
+        """Writes this process's share of the hashes, once the checkpoint is committed."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception:
+            # The thread that saves tells it.
+            return
+        try:
+            write_hashes(self._path(step), jax.process_index(), jax.process_count())
+        except OSError as error:
+            # It is whole all the same.
+            told = f"{self._path(step)}: could not be hashed ({first_line(error)}); it is kept as it is"
+            print(told, file=sys.stderr, flush=True)
+
+    def _wait_for_hashes(self) -> None:
+        if self._hashing is not None:
+            self._hashing.join()
+            self._hashing = None
 
     @contextmanager
     def _told(self, doing: str) -> Iterator[None]:
-        """Tells a failure of Orbax in one line: a full disk as the user's to mend, others by their reason."""
+        """Tells a failure of Orbax in one line: a full disk or memory as the user's to mend, others by their reason.
+
+        TensorStore's errors are of many types, some of them bare Exceptions.
+        """
         try:
-            yield
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            if _FULL.search(str(error)):
+            with memory_told(doing):
+                yield
+        except UserError:
+            raise
+        except Exception as error:
+            if is_full_disk(error):
                 self._ran_full = True
                 self._discard_partial()
                 raise UserError(
                     f"{self.directory}: disk full while {doing}; {self._last_good()}; make room and run the "
                     "same command again"
                 ) from error
-            if doing.startswith("reading"):
+            if doing.startswith("reading") and not isinstance(error, MemoryError):
                 raise DamagedError(
-                    f"{doing}: damaged, or not of this program ({_first_line(error)})"
+                    f"{doing}: damaged, or not of this program ({first_line(error)})"
                 ) from error
             raise
 
@@ -235,11 +304,22 @@ def load_trained(
                 f"{checkpoints.directory}: no checkpoint{'' if step is None else f' of step {step}'}"
             )
         run = checkpoints.run(step)
-        params = checkpoints.read("params", step)
-        use = params["params"]
-        if average and (checkpoints.directory / str(step) / "ema").is_dir():
-            use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step))
-    return merge(use, params["frozen"]), run
+        return read_params(checkpoints, step, average=average), run
+
+
+def read_params(
+    checkpoints: Checkpoints, step: int, mesh: Mesh | None = None, *, average: bool = True
+) -> Params:
+    """The parameters of a checkpoint, once it is known to be whole; with `average` their average, if there is one.
+
+    They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device. Raises DamagedError.
+    """
+    checkpoints.check_whole(step, ["params", "ema"])
+    params = checkpoints.read("params", step, mesh)
+    use = params["params"]
+    if average and checkpoints.shapes("ema", step) is not None:
+        use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step, mesh))
+    return merge(use, params["frozen"])
 
 
 def _items(state: TrainState) -> dict[str, Any]:
@@ -255,20 +335,32 @@ def _items(state: TrainState) -> dict[str, Any]:
 def _quiet_orbax() -> None:
     """Drops, for the rest of the process, what Orbax's threads print of an error that Orbax also raises.
 
-    That is its own log of the traceback, asyncio's log of the writes beside the first one that met a full disk,
+    That is its own log of the traceback, asyncio's log of the reads or writes beside the first one that failed,
     and the complaint of writes that end when the loop which waited for them is closed.
     """
+
+    def is_told(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return "never retrieved" in message and ("orbax" in message or is_full_disk(record.exc_info))
+
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(
-        lambda record: "never retrieved" not in record.getMessage() or not _FULL.search(record.getMessage())
-    )
+    logging.getLogger("asyncio").addFilter(lambda record: not is_told(record))
     report = sys.unraisablehook
     sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else report(it)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+def _read_arrays(folder: Any, target: Any) -> Any:
+    """The arrays of one item, as `target` says."""
+    return ocp.StandardCheckpointHandler().restore(folder, args=ocp.args.StandardRestore(target))
+
+
+def _rename_to_free(folder: Path, name: str) -> None:
+    """Renames a folder, by a number behind the name if there is one of that name already."""
+    number, target = 1, folder.with_name(name)
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"{name}-{number}")
+    folder.rename(target)
 
 
 def _size(count: float) -> str:

@@ -88,7 +88,7 @@ def link_encoders(source: Path, target: Path) -> None:
 
 def latent_deviation(model: Any, params: Params, shards: Path) -> float:
     """Standard deviation of the posterior means of some clips of frames."""
-    opened = open_shards(shards, verify=False)
+    opened = open_shards(shards)
     encode = jax.jit(lambda p, video: model.apply(p, to_unit(video), method="encode")[0])
     numbers = np.linspace(0, len(opened) - 1, min(_CLIPS, len(opened))).round().astype(int)
     latents = [np.asarray(encode(params, opened.read(int(i)).arrays["video"][None])) for i in numbers]

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.training.checkpoint import FOLDER, Checkpoints
+from mtv_jax.sharding.distributed import gather
+from mtv_jax.training.checkpoint import FOLDER, Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
@@ -99,14 +98,16 @@ def check_start(start: Start, shapes: Params) -> None:
 
 
 def _has_checkpoint(workdir: Path) -> bool:
-    return any(path.name.isdecimal() for path in (workdir / FOLDER).glob("*"))
+    here = any(path.name.isdecimal() for path in (workdir / FOLDER).glob("*"))
+    return gather(here)[0]
 
 
 def _checkpoint(workdir: Path, step: int | None) -> Start:
     """A run's checkpoint; the newest, if the run is done, for `step` None."""
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        chosen = checkpoints.latest() if step is None else step
-        if chosen not in checkpoints.steps():
+        steps = checkpoints.steps()
+        chosen = max(steps, default=None) if step is None else step
+        if chosen not in steps:
             what = "no checkpoint" if step is None else f"no checkpoint of step {step}"
             raise UserError(f"config.init_from {workdir}: {what} in it")
         num_steps = checkpoints.run(chosen)["config"].get("num_steps", 0)
@@ -122,11 +123,7 @@ def _checkpoint(workdir: Path, step: int | None) -> Start:
 
 def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        params = checkpoints.read("params", step, mesh)
-        use = params["params"]
-        if checkpoints.shapes("ema", step) is not None:
-            use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step, mesh))
-    return merge(use, params["frozen"])
+        return read_params(checkpoints, step, mesh)
 
 
 def _folder(folder: Path, model: nn.Module) -> Start:

@@ -24,8 +24,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.distributed import check_same
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, steps
-from mtv_jax.training.checkpoint import Checkpoints, DamagedError
+from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.training.configs import TrainConfig, differences
+from mtv_jax.training.failures import DamagedError, memory_told
 from mtv_jax.training.metrics import MetricsLog, Throughput
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
@@ -81,6 +82,7 @@ def fit(job: Job) -> TrainState:
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
         _full_disk_told(job.workdir),
+        memory_told("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         _Stop() as stop,
     ):
@@ -143,14 +145,16 @@ def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, Train
 def _restore(
     checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState
 ) -> tuple[int, TrainState | None]:
-    """The newest checkpoint that can be read and its step; 0 and None if there is none at all.
+    """The newest checkpoint that all processes can read and its step; 0 and None if there is none at all.
 
-    Those that are damaged are told and set aside. Raises DamagedError if all are.
+    All come to the same, since reading fails in all of them or in none. Those that are damaged are told and set
+    aside. Raises DamagedError if all are.
     """
     damaged: list[int] = []
     steps_there = checkpoints.steps()
     for step in steps_there:
         try:
+            hashed = checkpoints.check_whole(step)
             checkpoints.run(step)
             state = checkpoints.restore(step, shapes, shardings)
         except DamagedError as error:
@@ -161,7 +165,8 @@ def _restore(
             continue
         for bad in damaged:
             checkpoints.set_aside(bad)
-        _say(f"resumed from step {step} ({checkpoints.directory / str(step)})")
+        unsure = "" if hashed else ", not all of it hashed: it could not be checked for damage"
+        _say(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
         return step, state
     return 0, None
 

@@ -137,12 +137,16 @@ def test_videos_shorter_than_a_clip_are_an_error(videos, tmp_path):
 
 
 def test_verify_reads_everything_and_names_a_damaged_shard(shards, tmp_path, capsys):
-    curate.main(["verify", str(shards)])
-    assert "6 records" in capsys.readouterr().out
     import shutil
 
-    shutil.copytree(shards, tmp_path / "copy")
-    shard = next((tmp_path / "copy").glob("*.array_record"))
-    shard.write_bytes(shard.read_bytes()[:-100])
+    copy = tmp_path / "copy"
+    shutil.copytree(shards, copy)
+    curate.main(["verify", str(copy)])
+    assert "6 records in 1 shards, all whole" in capsys.readouterr().out
+    curate.main(["verify", str(copy)])
+    assert "6 records in 1 shards (1 of them found whole before), all whole" in capsys.readouterr().out
+    shard = next(copy.glob("*.array_record"))
+    data = shard.read_bytes()
+    shard.write_bytes(data[::-1])
     with pytest.raises(UserError, match=shard.name):
-        curate.main(["verify", str(tmp_path / "copy")])
+        curate.main(["verify", "--again", str(copy)])

@@ -1,0 +1,111 @@
+"""Shards read whole and checked against their manifest, each once.
+
+What was found whole is remembered in `verified.json` beside the manifest, by name, size, time of the last change
+and SHA-256 of each file; a file of which one of these is another is read again.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from array_record.python.array_record_module import ArrayRecordReader
+
+from mtv_jax.data.records import decode_record
+from mtv_jax.data.shards import VERIFIED, ShardSet, check_hash, open_shards
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.progress import progress
+
+_SECONDS_BETWEEN_WRITES = 5.0
+"""Rewriting the list after each of ten thousand shards would write more than is of use."""
+
+
+def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple[ShardSet, int]:
+    """Reads every shard that is not known to be whole: its SHA-256, its number of records, and each record.
+
+    If it is stopped, the next call goes on behind what was read. Progress is shown on stderr.
+
+    Args:
+      directory: folder of shards.
+      again: reads those too that were found whole before.
+
+    Returns:
+      The opened shards, and how many of them were read now.
+
+    Raises:
+      UserError: as `open_shards`, or a shard that is altered or damaged, by name.
+    """
+    shards = open_shards(directory)
+    memory = _Memory(shards.directory / VERIFIED, forget=again)
+    unknown = [entry for entry in shards.manifest["shards"] if not memory.knows(shards.directory, entry)]
+    try:
+        for entry in progress(unknown, "verifying shards"):
+            # Taken before the shard is read: of one that changes meanwhile nothing is known.
+            state = _state(shards.directory, entry)
+            _check_shard(shards.directory / entry["name"], entry)
+            memory.add(entry["name"], state)
+    finally:
+        memory.write()
+    return shards, len(unknown)
+
+
+class _Memory:
+    """What `verified.json` says: name of a shard -> its state when it was found whole."""
+
+    def __init__(self, path: Path, *, forget: bool):
+        self._path = path
+        self._known: dict[str, Any] = {} if forget else _read(path)
+        self._written = time.monotonic()
+        self._changed = False
+
+    def knows(self, directory: Path, entry: dict[str, Any]) -> bool:
+        """Whether the shard of a manifest's entry was found whole, and has not changed since."""
+        return self._known.get(entry["name"]) == _state(directory, entry)
+
+    def add(self, name: str, state: dict[str, Any]) -> None:
+        """Notes a shard that is whole."""
+        self._known[name] = state
+        self._changed = True
+        if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what was noted since the last time. A folder that may not be written to is told of."""
+        if not self._changed:
+            return
+        try:
+            write_json(self._path, self._known)
+        except OSError as error:
+            print(f"{self._path}: cannot be remembered ({error.strerror})", file=sys.stderr, flush=True)
+        self._written, self._changed = time.monotonic(), False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What is remembered; nothing, if that is damaged, since it costs only time."""
+    try:
+        known = read_json(path)
+    except UserError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _state(directory: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    found = (directory / entry["name"]).stat()
+    return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": entry["sha256"]}
+
+
+def _check_shard(path: Path, entry: dict[str, Any]) -> None:
+    check_hash(path, entry["sha256"])
+    reader = ArrayRecordReader(str(path))
+    try:
+        found = reader.num_records()
+        if found != entry["count"]:
+            raise UserError(
+                f"{path}: the manifest says {entry['count']} records, it has {found}; build it again"
+            )
+        for number in range(found):
+            decode_record(reader.read([number])[0])
+    finally:
+        reader.close()

@@ -1,0 +1,96 @@
+"""Sizes and SHA-256 of the files of a checkpoint: written once it is committed, checked before it is read.
+
+Each of n processes hashes the files that are its share, and writes `hashes-<i>-of-<n>.json` into the
+checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}}`. Any number of processes may check
+them. A checkpoint without all n was saved by an older version, or its process was killed before they were written.
+"""
+
+import json
+import os
+import re
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.io.files import sha256, write_text
+from mtv_jax.training.failures import retried
+
+_NAME = re.compile(r"hashes-(\d+)-of-(\d+)\.json")
+# One core hashes .5 to 2 GB/s, a disk or network reads more. Hashing lets other Python threads run.
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
+    """Hashes what is process `index` of `count`'s share of a committed checkpoint. Raises OSError."""
+    share = retried(lambda: _files(folder))[index::count]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        hashes = list(pool.map(lambda name: retried(lambda: _hash(folder / name)), share))
+    # Without spaces there is no byte that may change unnoticed.
+    text = json.dumps({"files": dict(zip(share, hashes, strict=True))}, separators=(",", ":"))
+    write_text(folder / f"hashes-{index:05d}-of-{count:05d}.json", text)
+
+
+def check_hashes(
+    folder: Path, index: int = 0, count: int = 1, *, items: Collection[str] | None = None
+) -> bool:
+    """Checks process `index` of `count`'s share of the files that are hashed, and says if all are hashed.
+
+    Args:
+      folder: of the checkpoint.
+      index: of the process, which checks every `count`-th file.
+      count: number of processes that check.
+      items: names of items; only their files are checked.
+
+    Raises:
+      ValueError: a file is gone, or another than was saved; or hashes cannot be parsed.
+      OSError: a file cannot be read, by several tries.
+    """
+    hashed, complete = retried(lambda: _read_hashes(folder))
+    names = sorted(name for name in hashed if items is None or name.split("/")[0] in items)
+
+    def check(name: str) -> None:
+        retried(lambda: _check_file(folder, name, *hashed[name]))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(check, names[index::count]))
+    return complete
+
+
+def _files(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    names = (path.relative_to(folder).as_posix() for path in paths)
+    # Among those of other processes there may be one being written, whose name begins with a dot.
+    return sorted(name for name in names if not name.removeprefix(".").startswith("hashes-"))
+
+
+def _hash(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, sha256(path)
+
+
+def _read_hashes(folder: Path) -> tuple[dict[str, list[Any]], bool]:
+    """Path -> [bytes, SHA-256], and whether all processes wrote theirs."""
+    found = {match: path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}
+    hashed: dict[str, list[Any]] = {}
+    for path in found.values():
+        try:
+            hashed |= {name: [int(size), str(digest)] for name, (size, digest) in _parse(path).items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path.name}: damaged") from error
+    counts = {int(match[2]) for match in found}
+    return hashed, counts == {len(found)}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))["files"]
+
+
+def _check_file(folder: Path, name: str, size: int, digest: str) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"{name}: gone")
+    found = path.stat().st_size
+    if found != size:
+        raise ValueError(f"{name}: {size} bytes were saved, it has {found}")
+    if sha256(path) != digest:
+        raise ValueError(f"{name}: its SHA-256 is another than was saved")
