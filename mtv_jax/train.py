@@ -40,7 +40,7 @@ from mtv_jax.training.loop import Job, NonFiniteError, SampleFunction, fit
 from mtv_jax.training.metrics import Throughput
 from mtv_jax.training.tasks import DenoiserLossConfig, Task, VAELossConfig
 from mtv_jax.typing import Params
-from mtv_jax.weights.folder import pipeline_folder, read_defaults
+from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 from mtv_jax.weights.pretrained import load_config as load_model_config
 from mtv_jax.weights.pretrained import load_model
 
@@ -136,7 +136,7 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
         from mtv_jax.curation.encoders import Encoders
 
         clips = Path(str(importlib.resources.files("mtv_jax.assets"))) / "clips"
-        size = read_defaults(pipeline_folder("tiny"))
+        size = default_clip_size(pipeline_folder("tiny"))
         size = size.replace(num_frames=5) if frames_only else size
         encoders = None if frames_only else Encoders.from_pretrained("tiny")
         build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))
@@ -175,7 +175,7 @@ def _reconstructions(config: TrainConfig, model: Any, shards: ShardSet) -> Sampl
     """The first clips of the shards above what the autoencoder makes of them."""
     count = min(config.sample.num, len(shards))
     clips = np.stack([shards.read(i).arrays["video"] for i in range(count)])
-    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
+    fps = float(shards.clip_size.fps)
 
     @jax.jit
     def reconstruct(params: Params, video: jax.Array) -> jax.Array:
@@ -194,6 +194,8 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
     """Videos generated from prompts and sound of the first clips, beside what the autoencoder keeps of them."""
     assert isinstance(config.loss, DenoiserLossConfig)
     vae, vae_params = load_model(encoders_folder(config) / "vae")
+    # What the latents were multiplied by in training, whatever the autoencoder's config says.
+    vae = vae.clone(config=replace(vae.config, scaling_factor=config.loss.scaling_factor))
     count = min(config.sample.num, len(shards))
     data = replace(config.data, batch_size=count).pipeline(task.keys, config.seed)
     data = replace(data, shuffle=False, repeat=False)
@@ -208,7 +210,7 @@ def _generations(config: TrainConfig, model: Any, task: Task, shards: ShardSet) 
         guidance_scale=config.sample.guidance_scale,
     )
     clips, mesh = decode_latents(vae, vae_params, known), make_mesh(config.mesh)
-    fps = shards.manifest["fps"][0] / shards.manifest["fps"][1]
+    fps = float(shards.clip_size.fps)
 
     # Arrays of all processes can be made by a program of all only.
     @partial(jax.jit, out_shardings=replicated(mesh))
