@@ -1,6 +1,8 @@
 """`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +12,44 @@ from mtv_jax.io.errors import UserError
 
 if TYPE_CHECKING:
     from mtv_jax.curation.encoders import Encoders
-    from mtv_jax.weights.folder import PipelineDefaults
+    from mtv_jax.weights.folder import ClipSize
+
+NATIVE = "native"
+"""`--fps` for clips that keep the rate of their video."""
+
+_SIZES = (
+    "By default clips are as those that the pipeline of --encoders was trained on, if it is ours (tiny: 25 frames of "
+    "64 x 64 at 12 a second). With a backbone of others they are MTV's, whatever that backbone was trained on: 49 "
+    "frames of 480 x 720."
+)
 
 
 def _parser() -> argparse.ArgumentParser:
     top = parser("curate", "Turn videos, or synthetic clips, into shards that training reads.")
     commands = top.add_subparsers(dest="command", required=True)
     help_format = argparse.ArgumentDefaultsHelpFormatter
-    build = commands.add_parser("run", help="make shards of a folder of videos", formatter_class=help_format)
+    build = commands.add_parser(
+        "run",
+        help="make shards of a folder of videos",
+        description=f"Make shards of a folder of videos. {_SIZES} Then clips have each video's own rate, and none has "
+        "its first three frames.",
+        formatter_class=help_format,
+    )
     build.add_argument(
         "--videos", type=Path, required=True, help="folder of videos, each with a .json beside it"
     )
     _add_common(build)
+    build.add_argument(
+        "--fps",
+        type=_own_or_rate,
+        help="frames a second, or `native`: each video's own (default: see above)",
+    )
     build.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
+    build.add_argument(
+        "--skip-frames",
+        type=int,
+        help="frames to leave out at the start of each video (default: 3 at native rate, as MTV, else 0)",
+    )
     build.add_argument(
         "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
     )
@@ -30,10 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         "theatre",
         help="make shards of synthetic clips",
         description="Make shards of synthetic clips. A fourth of those with speech have a real voice, a third of "
-        "those with effects a real sound, from the recordings bundled for training (mtv_jax/assets/sounds).",
+        f"those with effects a real sound, from the recordings bundled for training (mtv_jax/assets/sounds). {_SIZES}",
         formatter_class=help_format,
     )
     _add_common(theatre)
+    theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
     verify = commands.add_parser(
@@ -53,10 +81,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--encoders", default="tiny", help="pipeline folder or preset whose encoders to use")
     command.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
     command.add_argument("--frames-only", action="store_true", help="keep pixels, to train an autoencoder")
-    command.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: the encoders')")
-    command.add_argument("--fps", type=frame_rate, help="frames a second (default: the encoders')")
-    command.add_argument("--height", type=int, help="pixels (default: the encoders')")
-    command.add_argument("--width", type=int, help="pixels (default: the encoders')")
+    command.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: see above)")
+    command.add_argument("--height", type=int, help="pixels (default: see above)")
+    command.add_argument("--width", type=int, help="pixels (default: see above)")
     command.add_argument("--overwrite", action="store_true", help="replace shards that are there")
 
 
@@ -67,29 +94,43 @@ def main(argv: list[str]) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
-    from mtv_jax.curation.build import BuildConfig, build_shards
+    from mtv_jax.curation.build import MTV_SKIP, BuildConfig, build_shards
 
     size = _size(args)
     stride = size.num_frames if args.stride is None else args.stride
-    config = BuildConfig(size, stride=stride, frames_only=args.frames_only, demixer=args.demixer)
+    skip = args.skip_frames
+    if skip is None:
+        skip = MTV_SKIP if size.native_rate else 0
+    config = BuildConfig(size, stride, skip, frames_only=args.frames_only, demixer=args.demixer)
     _report(args, build_shards(args.videos, args.out, _encoders(args), config))
 
 
 def _theatre(args: argparse.Namespace) -> None:
     from mtv_jax.curation.theatre import TheatreBuild, build_theatre
 
-    config = TheatreBuild(_size(args), clips=args.clips, seed=args.seed, frames_only=args.frames_only)
+    size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
+    config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
     _report(args, build_theatre(args.out, _encoders(args), config))
 
 
-def _size(args: argparse.Namespace) -> "PipelineDefaults":
+def _size(args: argparse.Namespace) -> "ClipSize":
     """Of the clips to make. Raises UserError if there are shards that may not be replaced."""
-    from mtv_jax.weights.folder import pipeline_folder, read_defaults
+    from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 
     if (args.out / "manifest.json").exists() and not args.overwrite:
         raise UserError(f"{args.out}: has shards already; give --overwrite to replace them")
-    defaults = read_defaults(pipeline_folder(args.encoders))
-    return defaults.replace(num_frames=args.num_frames, fps=args.fps, height=args.height, width=args.width)
+    size = default_clip_size(pipeline_folder(args.encoders))
+    size = size.replace(num_frames=args.num_frames, height=args.height, width=args.width)
+    if args.fps is None:
+        return size
+    if args.fps == NATIVE:
+        return replace(size, native_rate=True)
+    return size.replace(fps=args.fps, native_rate=False)
+
+
+def _own_or_rate(text: str) -> Fraction | str:
+    """A frame rate, or `NATIVE`."""
+    return text if text == NATIVE else frame_rate(text)
 
 
 def _encoders(args: argparse.Namespace) -> "Encoders | None":
@@ -100,7 +141,8 @@ def _encoders(args: argparse.Namespace) -> "Encoders | None":
 
 def _report(args: argparse.Namespace, manifest: dict[str, Any]) -> None:
     frames, shards = manifest["num_frames"], len(manifest["shards"])
-    print(f"{args.out}: {manifest['num_records']} clips of {frames} frames in {shards} shards")
+    rate = "rates of their own" if manifest["fps"] is None else f"{float(Fraction(*manifest['fps'])):g} fps"
+    print(f"{args.out}: {manifest['num_records']} clips of {frames} frames at {rate} in {shards} shards")
     for subset in manifest["subsets"]:
         print(f"  {subset['subset']}: {subset['count']} clips")
 

@@ -33,7 +33,7 @@ from mtv_jax.training.loop import Job, NonFiniteError, fit
 from mtv_jax.training.metrics import Throughput
 from mtv_jax.training.samples import make_sample_fn
 from mtv_jax.training.tasks import VAELossConfig
-from mtv_jax.weights.folder import pipeline_folder, read_defaults
+from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 from mtv_jax.weights.pretrained import load_config as load_model_config
 
 MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
@@ -128,7 +128,7 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
         from mtv_jax.curation.encoders import Encoders
 
         clips = Path(str(importlib.resources.files("mtv_jax.assets"))) / "clips"
-        size = read_defaults(pipeline_folder("tiny"))
+        size = default_clip_size(pipeline_folder("tiny"))
         size = size.replace(num_frames=5) if frames_only else size
         encoders = None if frames_only else Encoders.from_pretrained("tiny")
         build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))

@@ -26,9 +26,11 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_directory, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
-from mtv_jax.weights.folder import PipelineDefaults
+from mtv_jax.weights.folder import ClipSize
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+MTV_SKIP = 3
+"""Frames that MTV leaves out at the start of a video, of which it takes every frame."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class BuildConfig:
     Attributes:
       size: frames, frame rate, height and width of a clip.
       stride: frames from one clip's start to the next; less than the clip's length makes them overlap.
+      skip: frames at the start of a video that no clip has (MTV: `MTV_SKIP`), counted at the clips' rate, as
+        `stride` is.
       frames_only: keep pixels (to train an autoencoder) instead of latents, text and sound.
       demixer: what separates the sound of a video.
     """
 
-    size: PipelineDefaults
+    size: ClipSize
     stride: int
+    skip: int = 0
     frames_only: bool = False
     demixer: str = DEFAULT_DEMIXER
 
@@ -51,6 +56,8 @@ class BuildConfig:
         self.size.check()
         if self.stride < 1:
             raise UserError(f"stride {self.stride}: must be at least 1 frame")
+        if self.skip < 0:
+            raise UserError(f"skip {self.skip}: must be 0 frames or more")
 
 
 def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: BuildConfig) -> dict[str, Any]:
@@ -71,7 +78,12 @@ def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: Bui
                 temporary.write_bytes(msgpack.packb(records) or b"")
     parts = [work / f"{sha256(file)}-{stamp}.msgpack" for file in files]
     kind = "frames" if config.frames_only else "latents"
-    info = {"encoders": identity, "demixer": config.demixer, "stride": config.stride}
+    info = {
+        "encoders": identity,
+        "demixer": config.demixer,
+        "stride": config.stride,
+        "skip": config.skip,
+    }
     manifest = write_shards(out, _records(parts, config), kind=kind, info=info)
     if encoders is not None and not config.frames_only:
         encoders.save(out / "encoders", config.size)
@@ -89,12 +101,12 @@ def find_videos(directory: Path) -> list[Path]:
 
 def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iterator[ClipRecord]:
     """The clips of a video, every `stride` frames while they are whole."""
-    size = config.size
+    size = size_of(file, config.size)
     about = describe(file)
     digest = sha256(file)
     tracks = None if config.frames_only else load_tracks(audio=file, demixer=config.demixer)
     text = None if encoders is None or config.frames_only else encoders.text.encode([about["prompt"]])[0]
-    for begin, source in _cuts(file, digest, config, about.get("licence", "unknown")):
+    for begin, source in _cuts(file, digest, size, config, about.get("licence", "unknown")):
         frames, _ = read_video(file, fps=size.fps, start=float(begin), num_frames=size.num_frames)
         frames = resize_crop(frames, size.height, size.width)
         arrays = {"video": frames}
@@ -117,15 +129,20 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         )
 
 
+def size_of(file: Path, size: ClipSize) -> ClipSize:
+    """`size` for the clips of one video: at its own rate, on average, if that is what is wanted."""
+    return dataclasses.replace(size, fps=probe(file).fps) if size.native_rate else size
+
+
 def _cuts(
-    file: Path, digest: str, config: BuildConfig, licence: str
+    file: Path, digest: str, size: ClipSize, config: BuildConfig, licence: str
 ) -> Iterator[tuple[Fraction, ClipSource]]:
     """Start (seconds after the first frame) and source of every whole clip of a video."""
-    info, size = probe(file), config.size
+    info = probe(file)
     base, length = info.time_base, size.num_frames / size.fps
     # A header may be silent on the length, or round it: the frames are what counts.
     available = sum(1 for _ in iter_frames(file, fps=size.fps))
-    for first in range(0, available - size.num_frames + 1, config.stride):
+    for first in range(config.skip, available - size.num_frames + 1, config.stride):
         begin = Fraction(first) / size.fps
         start, end = (info.start_pts + round(t / base) for t in (begin, begin + length))
         yield begin, ClipSource(file.name, digest, start, end, (base.numerator, base.denominator), licence)
@@ -151,10 +168,16 @@ def _records(parts: list[Path], config: BuildConfig) -> Iterator[ClipRecord]:
             count += 1
             yield decode_record(data)
     if not count:
-        seconds = float(config.size.num_frames / config.size.fps)
-        raise UserError(
-            f"no video is as long as a clip ({seconds:.2f} s): give longer videos or shorter clips"
-        )
+        raise UserError(f"no video is as long as {_needed(config)}: give longer videos or shorter clips")
+
+
+def _needed(config: BuildConfig) -> str:
+    """What a video must have, in words."""
+    frames = config.skip + config.size.num_frames
+    length = f"{frames} frames"
+    if not config.size.native_rate:
+        length = f"{float(frames / config.size.fps):.2f} s"
+    return f"a clip ({length}{', the skipped start included' if config.skip else ''})"
 
 
 def config_stamp(config: Any, identity: dict[str, Any]) -> str:

@@ -14,14 +14,15 @@ from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.tracks import Tracks
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree, sha256, write_json
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Params, UInt8
-from mtv_jax.weights.folder import PipelineDefaults, index_json, pipeline_folder
+from mtv_jax.weights.folder import ClipSize, encoders_json, pipeline_folder
 from mtv_jax.weights.pretrained import load_model
 
-PARTS = ("vae", "text_encoder", "tokenizer", "audio_encoder", "scheduler")
-"""Of a pipeline folder: everything but what training makes."""
+PARTS = ("vae", "text_encoder", "tokenizer", "audio_encoder")
+"""Of a pipeline folder: what turns clips into records. The rest is of a model, the schedule of its noise too."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,16 @@ class Encoders:
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike, vae: str | os.PathLike | None = None) -> "Encoders":
-        """The encoders of a pipeline folder or preset; the autoencoder of another one if `vae` is given."""
+        """The encoders of a pipeline folder or preset; the autoencoder of another one if `vae` is given.
+
+        Raises UserError for a folder without one of them.
+        """
         folder = pipeline_folder(path)
+        if not (folder / "audio_encoder").is_dir():
+            raise UserError(
+                f"{folder}: no audio_encoder/ in it; a backbone has none: put that of the controlnet there (MTV's is "
+                "facebook/wav2vec2-base-960h)"
+            )
         folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
         if vae is not None:
             other = pipeline_folder(vae)
@@ -52,7 +61,7 @@ class Encoders:
         return {name: _hashes(path) for name, path in sorted(self.folders.items())}
 
     def encode(
-        self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: PipelineDefaults
+        self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: ClipSize
     ) -> dict[str, np.ndarray]:
         """The arrays of a clip's record: posterior of its latents, text, features of its tracks per frame.
 
@@ -67,16 +76,16 @@ class Encoders:
             **{name: np.asarray(x, np.float16) for name, x in features.items()},
         }
 
-    def save(self, out: Path, size: PipelineDefaults) -> None:
-        """Writes a pipeline folder without denoiser; its defaults are the clips' `size`, and our text's.
+    def save(self, out: Path, size: ClipSize) -> None:
+        """Writes a pipeline folder without denoiser, for clips of `size`.
 
         Large files are linked, not copied, where that can be.
         """
-        size = size.replace(text_length=self.text.text_length, text_padding=self.text.padding)
         with atomic_directory(out) as temporary:
             for name, path in self.folders.items():
                 link_tree(path, temporary / name)
-            write_json(temporary / "model_index.json", index_json(size))
+            note = encoders_json(size, self.text.text_length, self.text.padding)
+            write_json(temporary / "model_index.json", note)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -34,7 +34,7 @@ from mtv_jax.io.files import atomic_path, write_text
 from mtv_jax.io.progress import progress
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.typing import TRACKS
-from mtv_jax.weights.folder import PipelineDefaults
+from mtv_jax.weights.folder import ClipSize
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""
@@ -48,7 +48,7 @@ class TheatreBuild:
     `frames_only` keeps pixels (to train an autoencoder) instead of latents, text and sound.
     """
 
-    size: PipelineDefaults
+    size: ClipSize
     clips: int
     seed: int = 0
     frames_only: bool = False

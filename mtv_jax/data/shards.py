@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Collection, Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file, read_json, sha256, write_json
+from mtv_jax.weights.folder import ClipSize
 
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
 _KINDS = ("latents", "frames")
 # One record a group: a random read unpacks that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"
-_COMMON = ("fps", "num_frames", "height", "width")
+_COMMON = ("num_frames", "height", "width")
 
 
 def write_shards(
@@ -43,7 +45,8 @@ def write_shards(
 
     Args:
       directory: made if needed.
-      records: drawn one at a time; all of one fps, length, size, and set of arrays (equal dtypes).
+      records: drawn one at a time; all of one length, size, and set of arrays (equal dtypes). Their rates may differ:
+        the manifest's `fps` is then null.
       kind: "latents" or "frames".
       info: what the reader should know, such as the identities of the encoders. JSON.
       subsets: name -> clip ids in it; one index file each.
@@ -78,6 +81,7 @@ def write_shards(
             "schema": SCHEMA,
             "kind": kind,
             "num_records": len(summary.ids),
+            "fps": summary.fps,
             **summary.common,
             "arrays": summary.arrays,
             "info": dict(info or {}),
@@ -146,6 +150,14 @@ class ShardSet:
             [str(self.directory / shard["name"]) for shard in self.manifest["shards"]]
         )
 
+    @property
+    def clip_size(self) -> ClipSize:
+        """Of its clips. If their rates differ, `fps` is that of MTV's inference."""
+        size, rate = ClipSize(**{name: self.manifest[name] for name in _COMMON}), self.manifest["fps"]
+        if rate is None:
+            return dataclasses.replace(size, native_rate=True)
+        return dataclasses.replace(size, fps=Fraction(*rate))
+
     def read(self, number: int) -> ClipRecord:
         """Record `number`."""
         return decode_record(self.source[number])
@@ -210,14 +222,21 @@ class _Summary:
 
     def __init__(self):
         self.ids: dict[str, int] = {}
+        self.rates: set[tuple[int, int]] = set()
         self.common: dict[str, Any] = {}
         self.arrays: dict[str, dict[str, Any]] = {}
+
+    @property
+    def fps(self) -> list[int] | None:
+        """The rate of all, if they have one."""
+        return [n for rate in self.rates for n in rate] if len(self.rates) == 1 else None
 
     def add(self, record: ClipRecord) -> None:
         if record.id in self.ids:
             raise UserError(f"clip {record.id}: given twice")
         self.ids[record.id] = len(self.ids)
-        common = {name: getattr(record, name) for name in _COMMON} | {"fps": list(record.fps)}
+        self.rates.add(record.fps)
+        common = {name: getattr(record, name) for name in _COMMON}
         arrays = {key: (list(array.shape), array.dtype.name) for key, array in record.arrays.items()}
         if not self.common:
             self.common = common

@@ -10,7 +10,7 @@ import numpy as np
 from mtv_jax.data.shards import open_shards
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, link_tree, write_json
+from mtv_jax.io.files import atomic_directory, link_tree, read_json, write_json
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, train_config
@@ -42,6 +42,7 @@ def export(workdir: Path, out: Path) -> None:
             write_model(temporary / "vae", make_model(section.name, network), params)
         else:
             link_encoders(encoders_folder(config), temporary)
+            _set_scale(temporary / "vae", config.loss.scaling_factor)
             write_json(temporary / "model_index.json", index_json(_defaults(config)))
             save_schedule(temporary / "scheduler", config.loss.schedule)
             folder = temporary / "transformer" if section.name == "dit" else temporary
@@ -49,11 +50,31 @@ def export(workdir: Path, out: Path) -> None:
 
 
 def _defaults(config: TrainConfig) -> PipelineDefaults:
-    """Sizes as of the encoders, sampled as the training's own videos."""
+    """Clips as in the shards, text as training saw it, sampled as the training's own videos.
+
+    Nothing is taken from the backbone that the training began with: it may have been of another rate and size, and
+    have taken its first frame in channels that are zero here.
+    """
+    shards = open_shards(config.data.dir, verify=False)
+    stored = shards.manifest["arrays"]["text"]["shape"][0]
     how = config.sample
-    return read_defaults(encoders_folder(config)).replace(
-        sampler=how.sampler, num_inference_steps=how.num_inference_steps, guidance_scale=how.guidance_scale
+    return PipelineDefaults(
+        **vars(shards.clip_size),
+        text_length=stored if config.data.text_length is None else config.data.text_length,
+        text_padding=read_defaults(encoders_folder(config)).text_padding,
+        no_text="zeros",  # `training.tasks.drop_conditions`
+        image_channels=False,
+        sampler=how.sampler,
+        num_inference_steps=how.num_inference_steps,
+        guidance_scale=how.guidance_scale,
     )
+
+
+def _set_scale(vae: Path, scale: float | None) -> None:
+    """Notes the scale of the latents that a denoiser was trained on, None: the autoencoder's, in its config."""
+    values = read_json(vae / "config.json")
+    if scale is not None and values.get("scaling_factor") != scale:
+        write_json(vae / "config.json", {**values, "scaling_factor": scale})
 
 
 def saved_config(run: dict[str, Any]) -> TrainConfig:

@@ -64,8 +64,11 @@ class Decoder:
     @classmethod
     def load(cls, config: TrainConfig) -> "Decoder":
         """In the dtype of the model that is trained, parameters too."""
+        assert isinstance(config.loss, DenoiserLossConfig)
         dtype = DTYPES[config.model.dtype]
         vae, params = load_model(encoders_folder(config) / "vae", dtype=dtype, param_dtype=dtype)
+        # What the latents are multiplied by in training, whatever the autoencoder's config says.
+        vae = vae.clone(config=replace(vae.config, scaling_factor=config.loss.scaling_factor))
         return cls(vae, jax.device_get(params))
 
     def frames(self, latents: Float[Array, "1 f h w c"]) -> UInt8[np.ndarray, "F H W 3"]:
@@ -79,7 +82,7 @@ def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
     clip = shards.read(0).arrays["video"]
     # Not an array of JAX: it would lie on a device of this process, and not on the mesh of all.
     video: Any = to_unit(clip[None])
-    fps = _frames_per_second(shards)
+    fps = float(shards.clip_size.fps)
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         encoded = encode_stream(model, params, video)
@@ -94,7 +97,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     """A video generated from prompt and sound of the first clip, below what the autoencoder keeps of that."""
     assert isinstance(config.loss, DenoiserLossConfig)
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
-    schedule, fps = Schedule.create(config.loss.schedule), _frames_per_second(shards)
+    schedule, fps = Schedule.create(config.loss.schedule), float(shards.clip_size.fps)
     latents = np.asarray(clip["latents_mean"], np.float32) * decoder.vae.config.scaling_factor
     conditions = {name: np.asarray(clip[name], np.float32) for name in clip if not name.startswith("latents")}
     how = GenerateConfig(
@@ -128,8 +131,3 @@ def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, 
 def _to_host(x: jax.Array) -> Any:
     """All of an array that may lie on the devices of several processes, on each of their hosts."""
     return multihost_utils.process_allgather(x, tiled=True)
-
-
-def _frames_per_second(shards: ShardSet) -> float:
-    numerator, denominator = shards.manifest["fps"]
-    return numerator / denominator

@@ -45,7 +45,7 @@ def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[s
     )
     yield from writing_model(out, model, params, dtype=dtype)
     save_schedule(out / "scheduler", ScheduleConfig.released())
-    write_json(out / "model_index.json", index_json(PipelineDefaults()))
+    write_json(out / "model_index.json", index_json(PipelineDefaults(native_rate=True)))
 
 
 def _mtv_config(source: Path, speakers: int) -> MTVConfig:

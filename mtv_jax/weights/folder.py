@@ -1,12 +1,12 @@
-"""Pipeline folders: where they are, the sizes they were trained at, and how they are sampled."""
+"""Pipeline folders: where they are, the clips they were trained on, and how they are sampled."""
 
 import dataclasses
 import importlib.resources
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
@@ -16,40 +16,30 @@ PRESETS = ("tiny",)
 
 _INDEX = "model_index.json"
 
+_OURS = "MTVPipeline"
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
-_CLASSES = ("MTVPipeline", _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO)
+_CLASSES = (_OURS, _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO)
 """Pipelines that we run; the last two are diffusers'."""
 
 
 @dataclass(frozen=True)
-class PipelineDefaults:
-    """Length, frame rate and size of a video, and how networks are spoken to and sampled: by default as MTV's.
+class ClipSize:
+    """What clips are: a property of data, which no backbone decides. By default as MTV's.
 
     Attributes:
-      num_frames, fps, height, width: of the videos it was trained on.
-      sampler, num_inference_steps, guidance_scale: what it samples by unless told otherwise
-        (`mtv_jax.sampling.Pipeline`).
-      text_length: tokens of a prompt.
-      text_padding: `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
-      no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
-        (diffusers' CogVideoX).
-      image_channels: the first frame is given as a picture in channels of its own (CogVideoX image to video);
-        otherwise any frame may be given, and is a clean latent.
+      num_frames, height, width: of every clip; pixels.
+      fps: frames a second.
+      native_rate: clips keep the rates of the videos they are cut from (MTV's training); `fps` is then what
+        videos are sampled at unless told otherwise.
     """
 
     num_frames: int = 49
     fps: Fraction = Fraction(24)
     height: int = 480
     width: int = 720
-    text_length: int = 226
-    text_padding: str = "encoded"
-    no_text: str = "zeros"
-    image_channels: bool = False
-    sampler: str = "dpm++"
-    num_inference_steps: int = 50
-    guidance_scale: float = 3.5
+    native_rate: bool = field(default=False, kw_only=True)
 
-    def replace(self, **values: Any) -> "PipelineDefaults":
+    def replace(self, **values: Any) -> Self:
         """A copy with those values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
         if "fps" in given:
@@ -81,6 +71,35 @@ class PipelineDefaults:
         """As `model_index.json` holds it."""
         return dataclasses.asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
 
+
+@dataclass(frozen=True)
+class PipelineDefaults(ClipSize):
+    """Of a model: the clips it was trained on, and how its networks are spoken to and sampled. By default as MTV's.
+
+    Attributes:
+      sampler, num_inference_steps, guidance_scale: what it samples by unless told otherwise
+        (`mtv_jax.sampling.Pipeline`).
+      text_length: tokens of a prompt.
+      text_padding: `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
+      no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
+        (diffusers' CogVideoX).
+      image_channels: the first frame is given as a picture in channels of its own (CogVideoX image to video);
+        otherwise any frame may be given, and is a clean latent.
+    """
+
+    text_length: int = 226
+    text_padding: str = "encoded"
+    no_text: str = "zeros"
+    image_channels: bool = False
+    sampler: str = "dpm++"
+    num_inference_steps: int = 50
+    guidance_scale: float = 3.5
+
+    @property
+    def clip(self) -> ClipSize:
+        """What it says of clips alone."""
+        return ClipSize(**{f.name: getattr(self, f.name) for f in dataclasses.fields(ClipSize)})
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
         """The inverse of `to_json`; what is missing keeps its default."""
@@ -111,21 +130,39 @@ def pipeline_folder(path: str | os.PathLike) -> Path:
 
 
 def read_defaults(folder: Path) -> PipelineDefaults:
-    """What a folder's `model_index.json` notes under `_defaults` (ours).
+    """How a pipeline folder is sampled as it stands: what its `model_index.json` notes under `_defaults` (ours).
 
-    A folder without has those of MTV if it has a controlnet, or those of diffusers' CogVideoX pipelines. Raises
-    UserError for a pipeline of another class.
+    A folder without has the defaults of MTV if it has a controlnet, or those of diffusers' CogVideoX pipelines.
+    Raises UserError for a pipeline of another class.
     """
+    index = _read_index(folder)
+    if "_defaults" in index:
+        return PipelineDefaults.from_json(index["_defaults"])
+    if (folder / "controlnet").is_dir():
+        return PipelineDefaults()
+    return _cogvideox_defaults(folder, image_channels=index.get("_class_name") == _IMAGE_TO_VIDEO)
+
+
+def default_clip_size(folder: Path) -> ClipSize:
+    """The clips to make for training, unless told otherwise, with the encoders of a pipeline folder.
+
+    A folder of ours says what its clips were. The backbone of others does not: how it was trained (CogVideoX at 8
+    frames a second) says nothing about what is trained from it, so the clips are MTV's. Raises UserError as
+    `read_defaults`.
+    """
+    index = _read_index(folder)
+    if "_defaults" in index:
+        return PipelineDefaults.from_json(index["_defaults"]).clip
+    return ClipSize(native_rate=True)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / _INDEX
     index = read_json(path) if path.exists() else {}
     name = index.get("_class_name", _TEXT_TO_VIDEO)
     if name not in _CLASSES:
         raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
-    if "_defaults" in index:
-        return PipelineDefaults.from_json(index["_defaults"])
-    if (folder / "controlnet").is_dir():
-        return PipelineDefaults()
-    return _cogvideox_defaults(folder, image_channels=name == _IMAGE_TO_VIDEO)
+    return index
 
 
 def _cogvideox_defaults(folder: Path, *, image_channels: bool) -> PipelineDefaults:
@@ -144,4 +181,13 @@ def _cogvideox_defaults(folder: Path, *, image_channels: bool) -> PipelineDefaul
 
 def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
     """A `model_index.json` of ours: the parts are the folders beside it."""
-    return {"_class_name": "MTVPipeline", "_defaults": defaults.to_json()}
+    return _index_json(defaults.to_json())
+
+
+def encoders_json(clip: ClipSize, text_length: int, text_padding: str) -> dict[str, Any]:
+    """The same for encoders alone: what clips they made, and how text was encoded. It says nothing of sampling."""
+    return _index_json(clip.to_json() | {"text_length": text_length, "text_padding": text_padding})
+
+
+def _index_json(defaults: dict[str, Any]) -> dict[str, Any]:
+    return {"_class_name": _OURS, "_defaults": defaults}
