@@ -134,7 +134,8 @@ def test_at_native_rate_a_clip_has_every_frame_of_its_video_but_the_first_three(
         shown = record.arrays["video"].mean((1, 2, 3))
         np.testing.assert_allclose(shown, [70, 90, 110, 130, 150], atol=3)
         begin, end = (
-            pts * Fraction(*record.source.time_base) for pts in (record.source.start_pts, record.source.end_pts)
+            pts * Fraction(*record.source.time_base)
+            for pts in (record.source.start_pts, record.source.end_pts)
         )
         assert (begin, end) == (3 / rate, 8 / rate)
 
@@ -161,7 +162,9 @@ def test_sound_is_heard_at_the_rate_of_its_video(steps, pipeline_folder, tmp_pat
     shards, encoders = open_shards(tmp_path / "out"), build.Encoders.from_pretrained(pipeline_folder)
     for number, (name, rate) in enumerate(zip("ab", RATES, strict=True)):
         first = round(3 / rate * 16000)
-        speech = build.load_tracks(audio=steps / f"{name}.mp4").speech[first : first + round(5 / rate * 16000)]
+        speech = build.load_tracks(audio=steps / f"{name}.mp4").speech[
+            first : first + round(5 / rate * 16000)
+        ]
         heard = shards.read(number).arrays["speech"]
         np.testing.assert_array_equal(heard, encoders.audio(speech, 5, rate).astype(np.float16))
 
