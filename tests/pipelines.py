@@ -72,6 +72,7 @@ COGVIDEOX = {
     "sample_height": 4,
     "sample_width": 4,
 }
+BACKBONE = COGVIDEOX | {"in_channels": 8, "positions": "rope_learned", "sample_frames": 3}
 COGVIDEOX_1_5_I2V = COGVIDEOX | {
     "in_channels": 8,
     "patch_size_t": 2,
@@ -120,11 +121,29 @@ def write_pipeline(folder: Path, *, num_speakers: int = 1, ratio: int = 4) -> Pa
     return folder
 
 
-def write_cogvideox(folder: Path, *, image_to_video: bool = False) -> Path:
-    """A CogVideoX (1.0), or CogVideoX 1.5 image to video, as diffusers and transformers write one."""
-    transformer = COGVIDEOX_1_5_I2V if image_to_video else COGVIDEOX
+def write_backbone(folder: Path) -> Path:
+    """A CogVideoX image to video (1.0), from which MTV's training starts, with an `audio_encoder/` put into it."""
+    # Two levels compile sooner than four.
+    vae = SMALL["vae3d"] | {"block_out_channels": [4, 4], "temporal_compression_ratio": 2}
+    write_cogvideox(folder, image_to_video=True, transformer=BACKBONE, vae=vae)
+    write_json(folder / "audio_encoder" / "config.json", MEL)
+    return folder
+
+
+def write_cogvideox(
+    folder: Path,
+    *,
+    image_to_video: bool = False,
+    transformer: Mapping[str, Any] | None = None,
+    vae: Mapping[str, Any] | None = None,
+) -> Path:
+    """A CogVideoX (1.0), or CogVideoX 1.5 image to video, as diffusers and transformers write one.
+
+    `transformer` and `vae` are the fields of others.
+    """
+    transformer = transformer or (COGVIDEOX_1_5_I2V if image_to_video else COGVIDEOX)
     save_model(folder / "transformer", *make_small("dit", overrides=transformer))
-    save_model(folder / "vae", *make_small("vae3d"))
+    save_model(folder / "vae", *make_small("vae3d", overrides=vae))
     size = write_t5_tokenizer(folder / "tokenizer")
     save_model(folder / "text_encoder", *make_small("t5", overrides=SMALL["t5"] | {"vocab_size": size}))
     split_shards(folder / "text_encoder")

@@ -1,6 +1,8 @@
 """A folder of videos becomes shards, the same each time, and a stopped run goes on."""
 
 import json
+import shutil
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from mtv_jax.curation import build
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
-from mtv_jax.weights.folder import read_defaults
+from mtv_jax.weights.folder import ClipSize, default_clip_size, read_defaults
 
 FPS = 12
+RATES = (Fraction(25), Fraction(30000, 1001))
 
 
 def moving_square(frames: int) -> np.ndarray:
@@ -107,6 +110,86 @@ def test_frames_only_keeps_pixels(videos, tmp_path):
     assert (video.shape, video.dtype) == ((9, 32, 48, 3), np.uint8)
 
 
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """Videos of two rates, ten frames each of a brightness of its own, with a tone that grows."""
+    folder = tmp_path_factory.mktemp("steps")
+    for name, rate in zip("ab", RATES, strict=True):
+        frames = np.repeat(np.arange(10, 210, 20, dtype=np.uint8), 16 * 16 * 3).reshape(10, 16, 16, 3)
+        time = np.arange(round(10 * 16000 / rate)) / 16000
+        tone = (time * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+        write_video(folder / f"{name}.mp4", frames, rate, audio=tone, sample_rate=16000)
+        (folder / f"{name}.json").write_text(json.dumps({"prompt": "steps"}))
+    return folder
+
+
+def test_at_native_rate_a_clip_has_every_frame_of_its_video_but_the_first_three(steps, tmp_path):
+    size = ["--num-frames", "5", "--height", "16", "--width", "16"]
+    run(steps, tmp_path / "out", "tiny", "--frames-only", "--fps", "native", *size)
+    shards = open_shards(tmp_path / "out")
+    assert shards.manifest["fps"] is None
+    for number, rate in enumerate(RATES):
+        record = shards.read(number)
+        assert Fraction(*record.fps) == rate
+        shown = record.arrays["video"].mean((1, 2, 3))
+        np.testing.assert_allclose(shown, [70, 90, 110, 130, 150], atol=3)
+        begin, end = (
+            pts * Fraction(*record.source.time_base)
+            for pts in (record.source.start_pts, record.source.end_pts)
+        )
+        assert (begin, end) == (3 / rate, 8 / rate)
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        (("--fps", "native"), 70),
+        (("--fps", "native", "--skip-frames", "0"), 10),
+        (("--fps", "native", "--skip-frames", "5"), 110),
+        (("--fps", "25"), 10),
+        (("--fps", "25", "--skip-frames", "1"), 30),
+        ((), 10),  # the preset's own rate
+    ],
+)
+def test_frames_are_skipped_as_told_or_as_the_rate_says(steps, tmp_path, options, first):
+    size = ["--num-frames", "1", "--height", "16", "--width", "16"]
+    run(steps, tmp_path / "out", "tiny", "--frames-only", *size, *options)
+    assert open_shards(tmp_path / "out").read(0).arrays["video"].mean() == pytest.approx(first, abs=3)
+
+
+def test_sound_is_heard_at_the_rate_of_its_video(steps, pipeline_folder, tmp_path):
+    run(steps, tmp_path / "out", pipeline_folder, "--fps", "native")
+    shards, encoders = open_shards(tmp_path / "out"), build.Encoders.from_pretrained(pipeline_folder)
+    for number, (name, rate) in enumerate(zip("ab", RATES, strict=True)):
+        first = round(3 / rate * 16000)
+        speech = build.load_tracks(audio=steps / f"{name}.mp4").speech[
+            first : first + round(5 / rate * 16000)
+        ]
+        heard = shards.read(number).arrays["speech"]
+        np.testing.assert_array_equal(heard, encoders.audio(speech, 5, rate).astype(np.float16))
+
+
+def test_clips_are_those_of_a_pipeline_of_ours_and_of_no_other(pipeline_folder, shards, tmp_path):
+    assert default_clip_size(pipeline_folder) == ClipSize(5, Fraction(12), 32, 32)
+    assert default_clip_size(shards / "encoders") == ClipSize(5, Fraction(12), 32, 32)
+    backbone = {"_class_name": "CogVideoXImageToVideoPipeline"}
+    (tmp_path / "model_index.json").write_text(json.dumps(backbone))
+    (tmp_path / "transformer").mkdir()
+    config = {"sample_frames": 9, "sample_height": 4, "sample_width": 4}
+    (tmp_path / "transformer" / "config.json").write_text(json.dumps(config))
+    assert default_clip_size(tmp_path) == ClipSize(49, Fraction(24), 480, 720, native_rate=True)
+    assert read_defaults(tmp_path).fps == 8  # sampled as it stands
+    with pytest.raises(UserError, match=r"no audio_encoder/ in it.*wav2vec2-base-960h"):
+        build.Encoders.from_pretrained(tmp_path)
+
+
+def test_encoders_say_nothing_of_how_a_model_is_sampled(shards):
+    noted = json.loads((shards / "encoders/model_index.json").read_text())["_defaults"]
+    size = {"num_frames": 5, "fps": [12, 1], "height": 32, "width": 32, "native_rate": False}
+    assert noted == size | {"text_length": 24, "text_padding": "zeros"}
+    assert not (shards / "encoders/scheduler").exists()
+
+
 def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folder):
     with pytest.raises(UserError, match="--overwrite"):
         run(videos, shards, pipeline_folder)
@@ -123,8 +206,6 @@ def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folde
     ],
 )
 def test_bad_folders_say_what_is_wrong(videos, tmp_path, spoil, message):
-    import shutil
-
     shutil.copytree(videos, tmp_path / "videos")
     spoil(tmp_path / "videos")
     with pytest.raises(UserError, match=message):
@@ -134,11 +215,13 @@ def test_bad_folders_say_what_is_wrong(videos, tmp_path, spoil, message):
 def test_videos_shorter_than_a_clip_are_an_error(videos, tmp_path):
     with pytest.raises(UserError, match=r"no video is as long as a clip \(2\.08 s\)"):
         run(videos, tmp_path / "out", "tiny", "--frames-only", "--num-frames", "25")
+    with pytest.raises(UserError, match=r"as long as a clip \(16 frames, the skipped start included\)"):
+        run(videos, tmp_path / "out", "tiny", "--frames-only", "--num-frames", "13", "--fps", "native")
+    with pytest.raises(UserError, match="skip -1"):
+        run(videos, tmp_path / "out", "tiny", "--frames-only", "--skip-frames", "-1")
 
 
 def test_verify_reads_everything_and_names_a_damaged_shard(shards, tmp_path, capsys):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(shards, copy)
     curate.main(["verify", str(copy)])

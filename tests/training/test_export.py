@@ -1,69 +1,142 @@
-"""A finished training becomes a folder that samples."""
+"""A finished training becomes a folder that samples: the commands of launch/README.md, walked with tiny networks.
+
+What they begin with is a folder like CogVideoX-5b-I2V's, which is sampled otherwise than what is trained from it: at 8
+frames a second, led away from the empty prompt, and from a first picture alone.
+"""
+
+import json
+import re
+import shlex
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
-from pipelines import SIZE, SMALL
+from pipelines import BACKBONE, SMALL, write_backbone
 
-from mtv_jax import Pipeline, convert
+from mtv_jax import Pipeline, convert, curate, sample
 from mtv_jax import train as command
-from mtv_jax.curation.encoders import Encoders
-from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
-from mtv_jax.data.shards import write_shards
+from mtv_jax.data.shards import open_shards
+from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import probe, write_image, write_video
+from mtv_jax.weights.folder import PipelineDefaults
+from mtv_jax.weights.pretrained import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+RATES = (Fraction(24000, 1001), Fraction(25))
+SIZE = ("--num-frames=5", "--height=16", "--width=16")
+NETWORK = {
+    "dit": {key: value for key, value in BACKBONE.items() if key != "positions"},
+    "controlnet": SMALL["mtv"]["controlnet"] | {"temporal_compression_ratio": 2},
+}
+TINY = (
+    f"--config.model.overrides={NETWORK}",
+    "--config.model.dtype=float32",
+    "--config.model.remat=none",
+    "--config.loss.scaling_factor=0.6",
+    "--config.data.batch_size=2",
+    "--config.data.num_workers=0",
+    "--config.data.text_length=20",
+    "--config.num_steps=2",
+    "--config.optimizer.warmup_steps=1",
+    "--config.optimizer.start_steps=0",
+    "--config.sample.every=2",
+    "--config.sample.num_inference_steps=2",
+    "--config.compilation_cache=",
+)
+
+
+def documented(program: str) -> list[str]:
+    """The arguments of a program where launch/README.md first gives it in a block of commands."""
+    text = (ROOT / "launch" / "README.md").read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    line = next(line for block in blocks for line in block.splitlines() if program in line)
+    return shlex.split(line.partition(program)[2])
+
+
+def write_videos(folder):
+    """Two described videos of sixteen frames, with a tone, at two rates: two clips each."""
+    tone = (0.2 * np.sin(np.arange(16000) * 0.1)).astype(np.float32)
+    for name, rate in zip("ab", RATES, strict=True):
+        frames = np.random.default_rng(0).integers(0, 256, (16, 36, 48, 3), np.uint8)
+        write_video(folder / f"{name}.mp4", frames, rate, audio=tone, sample_rate=16000)
+        (folder / f"{name}.json").write_text(json.dumps({"prompt": "a rabbit eats"}))
 
 
 @pytest.fixture(scope="module")
-def shards(pipeline_folder, tmp_path_factory):
-    """Four random clips that fit the smallest pipeline, its encoders beside them."""
-    folder, rng = tmp_path_factory.mktemp("shards"), np.random.default_rng(0)
-
-    def record(i: int) -> ClipRecord:
-        shapes = {"latents_mean": (2, 4, 4, 4), "latents_logvar": (2, 4, 4, 4), "text": (7, 8)}
-        shapes |= dict.fromkeys(("speech", "effects", "music"), (5, 2, 8))
-        arrays = {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
-        source = ClipSource("noise.mp4", "0" * 64, i, i + 1, (1, 12), "CC0")
-        name = clip_id(source.sha256, i, i + 1, source.time_base)
-        return ClipRecord(name, "noise", (12, 1), 5, 32, 32, source, arrays)
-
-    write_shards(folder, [record(i) for i in range(4)], kind="latents")
-    # Encoders that came with a model sampled otherwise.
-    Encoders.from_pretrained(pipeline_folder).save(folder / "encoders", SIZE.replace(sampler="ddim"))
+def walked(tmp_path_factory):
+    """A folder in which the commands have run: it has `backbone`, `videos`, `shards` and `runs/stage1`."""
+    folder = tmp_path_factory.mktemp("recipe")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "configs").symlink_to(ROOT / "configs")
+        write_backbone(folder / "backbone")
+        write_videos(folder / "videos")
+        curate.main([*documented("-m mtv_jax.curate"), *SIZE])
+        assert command.main([*documented("launch/one_vm.sh --extra cuda"), *TINY]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def workdir(shards, tmp_path_factory):
-    """A training of four steps, sampled once."""
-    path = tmp_path_factory.mktemp("run")
-    arguments = [
-        "--config=configs/tiny/denoiser.py",
-        f"--workdir={path}",
-        f"--config.data.dir={shards}",
-        f"--config.model.overrides={SMALL['mtv']}",
-        "--config.num_steps=4",
-        "--config.data.batch_size=2",
-        "--config.data.text_length=24",
-        "--config.sample.every=4",
-        "--config.sample.num_inference_steps=2",
-        "--config.compilation_cache=",
-    ]
-    assert command.main(arguments) == 0
-    return path
+def workdir(walked):
+    return walked / "runs" / "stage1"
 
 
-def test_a_training_directory_samples(workdir):
-    pipe = Pipeline.from_pretrained(workdir)
-    # As large as its clips, sampled as its own videos were.
-    assert pipe.defaults == SIZE.replace(sampler="dpm++", num_inference_steps=2, guidance_scale=3.5)
-    assert pipe("noise", progress=False).frames.shape == (5, 32, 32, 3)
+@pytest.fixture(scope="module")
+def pipe(workdir):
+    return Pipeline.from_pretrained(workdir)
+
+
+def test_clips_have_the_rates_of_their_videos(walked):
+    shards = open_shards(walked / "shards")
+    assert [Fraction(*shards.read(i).fps) for i in range(len(shards))] == [*RATES[:1] * 2, *RATES[1:] * 2]
+
+
+def test_a_trained_pipeline_is_sampled_as_its_clips_and_its_training_say(pipe):
+    assert pipe.defaults == PipelineDefaults(
+        num_frames=5,
+        fps=Fraction(24),  # its clips have several
+        height=16,
+        width=16,
+        native_rate=True,
+        text_length=20,
+        text_padding="encoded",
+        no_text="zeros",
+        image_channels=False,
+        sampler="dpm++",
+        num_inference_steps=2,
+        guidance_scale=3.5,
+    )
+
+
+def test_latents_are_scaled_back_as_they_were_trained(pipe, walked):
+    assert pipe.vae.config.scaling_factor == 0.6
+    assert load_config(walked / "backbone" / "vae").scaling_factor == 1.0
+
+
+def test_the_documented_command_makes_a_video_with_a_keyframe(walked, monkeypatch):
+    monkeypatch.chdir(walked)
+    write_image("first.png", np.zeros((32, 32, 3), np.uint8))
+    write_audio("voice.wav", np.ones(4000, np.float32), 16000)
+    sample.main([*documented("-m mtv_jax.sample"), "--dtype=float32"])
+    video = probe("video.mp4")
+    assert (video.fps, video.num_frames, video.height, video.width) == (24, 5, 16, 16)
+
+
+@pytest.mark.parametrize("frames", [(), (4,)])
+def test_keyframes_may_be_anywhere_or_nowhere(pipe, frames):
+    pictures = {frame: np.zeros((32, 32, 3), np.uint8) for frame in frames}
+    assert pipe("a rabbit", keyframes=pictures, progress=False).frames.shape == (5, 16, 16, 3)
 
 
 def test_samples_are_written_while_it_trains(workdir):
     names = {path.name for path in (workdir / "samples").iterdir()}
-    assert {"step_000004_sample.mp4", "step_000004_sample.gif"} <= names
+    assert {"step_000002_sample.mp4", "step_000002_sample.gif"} <= names
 
 
-def test_convert_writes_the_same_folder(workdir, tmp_path):
+def test_convert_writes_the_same_folder(workdir, tmp_path, monkeypatch):
+    monkeypatch.chdir(workdir.parent.parent)
     convert.main(["--from", "train", "--in", str(workdir), "--out", str(tmp_path / "out")])
     written = "controlnet/model.safetensors"
     assert (tmp_path / "out" / written).read_bytes() == (workdir / "pipeline" / written).read_bytes()
