@@ -63,6 +63,35 @@ def test_samples_are_written_while_it_trains(workdir):
     assert {"step_000004_sample.mp4", "step_000004_sample.gif"} <= names
 
 
+def test_the_paper_s_stage_trains_samples_and_is_exported(shards, tmp_path):
+    """MTV Eq. 1 and the paper's controlnet, by flags of a stage."""
+    arguments = [
+        "--config=configs/stage4.py:tiny",
+        f"--workdir={tmp_path}",
+        f"--config.data.dir={shards}",
+        "--config.data.mixture.sound_event=0",
+        "--config.model.variant=tiny_paper",
+        f"--config.model.overrides={SMALL['mtv']}",
+        "--config.loss.kind=mse",
+        "--config.loss.schedule.prediction=epsilon",
+        "--config.num_steps=2",
+        "--config.data.batch_size=2",
+        "--config.data.text_length=24",
+        "--config.sample.every=2",
+        "--config.sample.num_inference_steps=2",
+        "--config.init_from=",
+        "--config.compilation_cache=",
+    ]
+    assert command.main(arguments) == 0
+    assert (tmp_path / "samples/step_000002_sample.mp4").stat().st_size
+    pipe = Pipeline.from_pretrained(tmp_path / "pipeline")
+    assert pipe.schedule.config.prediction == "epsilon"
+    assert pipe.denoiser.config.controlnet.separate_feed_forward
+    frames = pipe("noise", progress=False).frames
+    assert frames.shape == (5, 32, 32, 3)
+    assert frames.std() > 0
+
+
 def test_convert_writes_the_same_folder(workdir, tmp_path):
     convert.main(["--from", "train", "--in", str(workdir), "--out", str(tmp_path / "out")])
     written = "controlnet/model.safetensors"

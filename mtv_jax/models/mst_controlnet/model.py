@@ -33,7 +33,6 @@ from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
 
-
 _INPUT_STD = 0.02
 _NORMAL = nn.initializers.normal(_INPUT_STD)
 """Of queries, keys, values and the first product of a feed-forward."""
