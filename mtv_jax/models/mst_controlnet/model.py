@@ -43,11 +43,11 @@ def _output_init(layers: int) -> Initializer:
     return nn.initializers.normal(_INPUT_STD / math.sqrt(2 * layers))
 
 
-def _torch_init(fan_in: int) -> dict[str, Initializer]:
+def _torch_init(fan_in: int) -> dict[str, Any]:
     """torch's default for `nn.Linear` and `nn.Conv1d`: weight and bias uniform within 1 / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
 
-    def init(key: Any, shape: Any, dtype: Any = jnp.float32, **_: Any) -> Array:
+    def init(key: Any, shape: Any, dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return {"kernel_init": init, "bias_init": init}
