@@ -116,7 +116,7 @@ def describe(config: ConfigDict) -> str:
     return "\n".join(f"  --config.{key}={value!r}" for key, value in sorted(flatten(config)))
 
 
-def to_plain(config: ConfigDict) -> dict[str, Any]:
+def to_plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
     """Nested dicts, tuples as lists: what JSON keeps."""
     return {key: _plain(value) for key, value in config.items()}
 

@@ -174,14 +174,14 @@ def load_train_config(spec: str, flags: Mapping[str, str] | None = None) -> Conf
 
 def with_network_fields(config: ConfigDict) -> ConfigDict:
     """A copy whose `model.overrides` has every field of the network's config, with the values it comes to."""
-    model = config.model
+    model: Any = config.model
     network = asdict(make_config(model.name, model.variant, model.overrides.to_dict()))
-    whole = ConfigDict(config.to_dict(preserve_field_references=True))
+    whole: Any = ConfigDict(config.to_dict(preserve_field_references=True))
     whole.model.overrides = ConfigDict(network)
     return whole.lock()
 
 
-def _copy_value(source: ConfigDict, target: ConfigDict, key: str) -> None:
+def _copy_value(source: Any, target: Any, key: str) -> None:
     """Gives `target` the value of the dotted `key` in `source`, making the sections it lacks."""
     *parents, name = key.split(".")
     with target.unlocked():

@@ -135,6 +135,25 @@ def test_samples_are_written_while_it_trains(workdir):
     assert {"step_000002_sample.mp4", "step_000002_sample.gif"} <= names
 
 
+def test_the_paper_s_stage_trains_samples_and_is_exported(walked, tmp_path, monkeypatch):
+    """MTV Eq. 1 and the paper's controlnet, by flags of a stage."""
+    monkeypatch.chdir(walked)
+    arguments = [
+        *("--config=configs/stage4.py", f"--workdir={tmp_path}", "--config.data.dir=shards"),
+        *("--config.data.mixture.sound_event=0", "--config.init_from="),
+        *TINY,
+        "--config.model.variant=mtv_5b_paper",
+        *("--config.loss.kind=mse", "--config.loss.schedule.prediction=epsilon", "--config.sample.every=0"),
+    ]
+    assert command.main(arguments) == 0
+    paper = Pipeline.from_pretrained(tmp_path / "pipeline")
+    assert paper.schedule.config.prediction == "epsilon"
+    assert paper.denoiser.config.controlnet.separate_feed_forward
+    frames = paper("noise", progress=False).frames
+    assert frames.shape == (5, 16, 16, 3)
+    assert frames.std() > 0
+
+
 def test_convert_writes_the_same_folder(workdir, tmp_path, monkeypatch):
     monkeypatch.chdir(workdir.parent.parent)
     convert.main(["--from", "train", "--in", str(workdir), "--out", str(tmp_path / "out")])

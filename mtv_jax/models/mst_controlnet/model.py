@@ -33,7 +33,6 @@ from mtv_jax.ops.rope import Rope, apply_rope
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float
 
-
 _INPUT_STD = 0.02
 _NORMAL = nn.initializers.normal(_INPUT_STD)
 """Of queries, keys, values and the first product of a feed-forward."""
@@ -44,11 +43,11 @@ def _output_init(layers: int) -> Initializer:
     return nn.initializers.normal(_INPUT_STD / math.sqrt(2 * layers))
 
 
-def _torch_init(fan_in: int) -> dict[str, Initializer]:
+def _torch_init(fan_in: int) -> dict[str, Any]:
     """torch's default for `nn.Linear` and `nn.Conv1d`: weight and bias uniform within 1 / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
 
-    def init(key: Any, shape: Any, dtype: Any = jnp.float32, **_: Any) -> Array:
+    def init(key: Any, shape: Any, dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return {"kernel_init": init, "bias_init": init}
