@@ -25,6 +25,7 @@ from mtv_jax.sharding.rules import (
 )
 from mtv_jax.weights.rules import flat_paths
 
+
 @pytest.fixture(scope="module")
 def mtv_5b():
     """Path -> shape of every parameter at full size."""
