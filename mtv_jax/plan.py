@@ -14,12 +14,16 @@ from mtv_jax.io.files import write_json, write_text
 def _parser() -> argparse.ArgumentParser:
     top = parser(
         "plan",
-        "Compile the real train step (or, with --sample, a sampling step and the decoder) for TPUs ahead of time, "
-        "and print memory, operations, traffic and the least time. Needs no TPU. Exits with 1 if it does not fit.",
+        "Compile the real train step and the samples that are made meanwhile (or, with --sample, a sampling step and "
+        "the decoder) for TPUs ahead of time, and print memory, operations, traffic and the least time. Needs no TPU. "
+        "For GPUs, which nothing can be compiled for here, weights and moments are exact and the rest is an estimate "
+        "(mtv_jax.planning.estimates). Exits with 1 if it does not fit.",
     )
     top.add_argument("--config", required=True, metavar="FILE.py[:ARG]", help="config of the training")
     top.add_argument(
-        "--topology", default="cpu", help="cpu, or CHIP:SHAPE such as v5p:4x4x8, v6e:16x16, tpu7x:4x4x4"
+        "--topology",
+        default="cpu",
+        help="cpu, or TPU:SHAPE such as v5p:4x4x8, v6e:16x16, tpu7x:4x4x4, or GPU:NUMBER such as a100-80gb:24, h100:8",
     )
     top.add_argument(
         "--mesh",
@@ -47,7 +51,7 @@ def main(argv: list[str]) -> int:
     # Planning allocates nothing, and this machine's own accelerators are not asked.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from mtv_jax.planning.chips import topology
-    from mtv_jax.planning.plans import sampling_plans, training_plan
+    from mtv_jax.planning.plans import sampling_plans, training_plans
     from mtv_jax.planning.report import amount, to_html, to_text
     from mtv_jax.training.configs import load_train_config, train_config
 
@@ -58,7 +62,7 @@ def main(argv: list[str]) -> int:
     if args.mesh is not None:
         config = replace(config, mesh=_mesh(args.mesh))
     target = topology(args.topology)
-    plans = sampling_plans(config, target, args.steps) if args.sample else [training_plan(config, target)]
+    plans = sampling_plans(config, target, args.steps) if args.sample else training_plans(config, target)
     print("\n\n".join(to_text(plan) for plan in plans))
     if args.report is not None:
         if args.report.suffix == ".json":

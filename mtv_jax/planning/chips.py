@@ -1,4 +1,4 @@
-"""TPU chips, and topologies of them to compile for without having any."""
+"""TPUs to compile for without having any, and GPUs to estimate for."""
 
 import os
 import re
@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import AnyMesh, MeshConfig, abstract_mesh, make_mesh
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Chip:
-    """Figures of one chip (Google Cloud's TPU documentation, 2026).
+    """Figures of one chip (Google Cloud's TPU documentation, 2026; NVIDIA's data sheets).
 
     Attributes:
-      flops: peak bfloat16 operations a second.
-      hbm: bytes of memory.
+      flops: peak bfloat16 operations a second, without sparsity.
+      hbm: bytes of memory. Of a GPU those of the data sheet, in powers of ten: what it has beyond them goes to the
+        CUDA context and the buffers of its libraries.
       hbm_bandwidth: bytes a second.
-      ici_bandwidth: bytes a second over all links, one way.
+      ici_bandwidth: bytes a second over all links, one way; of GPUs NVLink (L4, L40S: PCIe), inside a machine.
       devices: how many devices JAX sees a chip as.
+      gpu: nothing can be compiled for it here.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Chip:
     hbm_bandwidth: float
     ici_bandwidth: float
     devices: int = 1
+    gpu: bool = False
 
 
 CHIPS = {
@@ -38,6 +42,12 @@ CHIPS = {
     "v5p": Chip("TPU v5p", 459e12, 95 * GIB, 2765e9, 600e9),
     "v6e": Chip("TPU v6e", 918e12, 32 * GIB, 1638e9, 400e9),
     "tpu7x": Chip("TPU7x (Ironwood)", 2307e12, 192 * GIB, 7380e9, 600e9, devices=2),
+    "a100-80gb": Chip("NVIDIA A100 80GB", 312e12, 80e9, 2039e9, 300e9, gpu=True),
+    "h100": Chip("NVIDIA H100 SXM", 989e12, 80e9, 3350e9, 450e9, gpu=True),
+    "h200": Chip("NVIDIA H200 SXM", 989e12, 141e9, 4800e9, 450e9, gpu=True),
+    "b200": Chip("NVIDIA B200", 2250e12, 180e9, 7700e9, 900e9, gpu=True),
+    "l40s": Chip("NVIDIA L40S", 362e12, 48e9, 864e9, 32e9, gpu=True),
+    "l4": Chip("NVIDIA L4", 121e12, 24e9, 300e9, 32e9, gpu=True),
 }
 
 
@@ -52,8 +62,15 @@ _DEVICE_KINDS = {
     "TPU7x": "tpu7x",
 }
 """What JAX calls a device -> its chip."""
-_GPU_FLOPS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12, "L40S": 362e12, "L4": 121e12}
-"""Peak bfloat16 operations a second without sparsity, by a word of the device's name (NVIDIA's data sheets)."""
+_GPU_WORDS = {
+    "A100": "a100-80gb",
+    "H100": "h100",
+    "H200": "h200",
+    "B200": "b200",
+    "L40S": "l40s",
+    "L4": "l4",
+}
+"""A word of what JAX calls a GPU -> its chip."""
 
 
 def peak_flops(device_kind: str) -> float | None:
@@ -62,37 +79,57 @@ def peak_flops(device_kind: str) -> float | None:
         chip = CHIPS[_DEVICE_KINDS[device_kind]]
         return chip.flops / chip.devices
     words = set(re.split(r"[\s-]+", device_kind))
-    return next((flops for name, flops in _GPU_FLOPS.items() if name in words), None)
+    return next((CHIPS[chip].flops for word, chip in _GPU_WORDS.items() if word in words), None)
 
 
 @dataclass(frozen=True)
 class Topology:
-    """Devices to compile for. `chip` is None on a CPU, of which no figures are known."""
+    """Devices to plan for.
+
+    Attributes:
+      count: how many devices JAX would see.
+      chip: None on a CPU, of which no figures are known.
+      devices: to compile for; None if nothing can be compiled, only estimated (GPUs).
+    """
 
     name: str
-    devices: list[Any]
+    count: int
     chip: Chip | None
+    devices: list[Any] | None = None
 
     @property
     def num_chips(self) -> int:
         """Number of chips; of a CPU, of devices."""
-        return len(self.devices) // (self.chip.devices if self.chip else 1)
+        return self.count // (self.chip.devices if self.chip else 1)
+
+    def mesh(self, config: MeshConfig) -> AnyMesh:
+        """A mesh of the devices, or of their number alone where there are none to compile for."""
+        if self.devices is None:
+            return abstract_mesh(config, self.count)
+        return make_mesh(config, self.devices)
 
 
 def topology(name: str) -> Topology:
-    """The topology called `cpu`, or `<chip>:<shape>` such as `v5p:4x4x8`.
+    """The topology called `cpu`, `<TPU>:<shape>` such as `v5p:4x4x8`, or `<GPU>:<number>` such as `h100:8`.
 
     Raises UserError for an unknown name, or if the compiler for TPUs (extra `tpu`) is not installed.
     """
     if name == "cpu":
         import jax
 
-        return Topology(name, jax.devices("cpu"), None)
+        devices = jax.devices("cpu")
+        return Topology(name, len(devices), None, devices)
     kind, _, shape = name.partition(":")
-    if kind not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", shape):
-        known = ", ".join(CHIPS)
-        raise UserError(f"topology {name!r}: give cpu or CHIP:SHAPE, such as v5p:4x4x8; chips are {known}")
-    return Topology(name, _devices(name), CHIPS[kind])
+    chip = CHIPS.get(kind)
+    if chip is None or not re.fullmatch(r"[1-9]\d*" if chip.gpu else r"\d+(x\d+){1,2}", shape):
+        raise UserError(
+            f"topology {name!r}: give cpu, TPU:SHAPE such as v5p:4x4x8, or GPU:NUMBER such as h100:8; "
+            f"chips are {', '.join(CHIPS)}"
+        )
+    if chip.gpu:
+        return Topology(name, int(shape), chip)
+    devices = _devices(name)
+    return Topology(name, len(devices), chip, devices)
 
 
 def _devices(name: str) -> list[Any]:

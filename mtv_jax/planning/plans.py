@@ -1,5 +1,6 @@
 """From the config of a run to its plans."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,15 +12,18 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.vae3d import Tiling
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
+from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import programs
 from mtv_jax.planning.chips import Topology
 from mtv_jax.planning.flops import ClipSize, forward_flops
 from mtv_jax.planning.report import Plan, Work
-from mtv_jax.sharding.mesh import MeshConfig, check_batch_size, make_mesh
+from mtv_jax.sharding.mesh import AnyMesh, check_batch_size, replicated
 from mtv_jax.training.build import DTYPES, make_task
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.optim import is_trainable
+from mtv_jax.training.samples import decodes_in_tiles
 from mtv_jax.training.tasks import DenoiserLossConfig
 from mtv_jax.typing import control_tracks
 
@@ -27,16 +31,62 @@ BRANCHES = 2
 """Of guidance: with the conditions, and without."""
 
 
-def training_plan(config: TrainConfig, topology: Topology) -> Plan:
-    """The train step of a config's global batch, and the whole of its steps."""
+def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
+    """The train step of a config's global batch and, if it makes samples, what these take beside the state."""
     model, task = make_task(_with_scale(config))
-    mesh = _mesh(config.mesh, topology)
+    mesh = topology.mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     size = clip_size(model)
     batch = _batch(model, size, config.data.batch_size)
-    program = programs.train_step(task, config.optimizer, batch, mesh, config.accumulate)
+    training = programs.Training.of(task, config.optimizer, batch, mesh)
+    step = programs.train_step(training, accumulate=config.accumulate, dtype=model.dtype)
     work = training_work(config, model, size)
-    return Plan("train step", topology, dict(mesh.shape), program, work, config.num_steps)
+    plans = [Plan("train step", topology, dict(mesh.shape), step, work, config.num_steps)]
+    return plans + (_sample_plans(config, model, topology, training) if config.sample.every else [])
+
+
+def _sample_plans(
+    config: TrainConfig, model: Any, topology: Topology, training: programs.Training
+) -> list[Plan]:
+    """Samples during training (`mtv_jax.training.samples`): a step of the denoiser and the decoder beside the state."""
+    mesh, size, how = training.mesh, clip_size(model), config.sample
+    branches = 1 if how.guidance_scale == 1 else BRANCHES
+    params = programs.parameters(model, mesh, jnp.float32)
+    resident = training.resident | training.sampled
+    step = programs.denoise_step(model, params, size, mesh, branches=branches, resident=resident)
+    vae = _autoencoder(model, model.dtype)
+    cells, tiles = size, 1
+    if decodes_in_tiles(vae.config, size.latent_height, size.latent_width):
+        tiling = Tiling.aligned(vae.config)
+        cells = ClipSize(size.latent_frames, *tiling.cells(vae.config))
+        tiles = tiling.count(vae.config, size.latent_height, size.latent_width)
+        resident |= {"video, put together": _tiled_video(vae, size, mesh)}
+    decoder = programs.decode_chunk(vae, cells, mesh, dtype=model.dtype, resident=resident)
+    samples = config.num_steps // how.every
+    flops, shape = branches * forward_flops(model, size).total, dict(mesh.shape)
+    work, steps = Work(flops, flops * _copies(mesh, branches)), samples * how.num_inference_steps
+    chunks = samples * tiles * len(chunk_lengths(size.latent_frames, DECODE_CHUNK))
+    return [
+        Plan("samples: denoise step", topology, shape, step, work, steps),
+        Plan("samples: decoder, largest chunk", topology, shape, decoder, None, chunks),
+    ]
+
+
+def _copies(mesh: AnyMesh, rows: int) -> float:
+    """How many times devices do the same: rows too few to be split are everybody's."""
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        axes = batch_axes(rows) or ()
+    return mesh.size / math.prod(mesh.shape[axis] for axis in (*axes, "tensor", "context"))
+
+
+def _tiled_video(vae: Any, size: ClipSize, mesh: AnyMesh) -> jax.ShapeDtypeStruct:
+    """Frames of a clip twice, as they are while its tiles are put together."""
+    frames = 1 + vae.config.temporal_compression_ratio * (size.latent_frames - 1)
+    height, width = (
+        n * vae.config.spatial_compression_ratio for n in (size.latent_height, size.latent_width)
+    )
+    shape = (2, frames, height, width, vae.config.out_channels)
+    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=replicated(mesh))
 
 
 def training_work(config: TrainConfig, model: Any, size: ClipSize) -> Work:
@@ -50,15 +100,14 @@ def training_work(config: TrainConfig, model: Any, size: ClipSize) -> Work:
 def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[Plan]:
     """A sampling step of one clip with guidance, in bfloat16, and the decoder."""
     model, _ = make_task(_with_scale(config))
-    mesh = _mesh(config.mesh, topology)
+    mesh = topology.mesh(config.mesh)
     size = clip_size(model)
     dtype = DTYPES["bfloat16"]
     low = make_model(config.model.name, model.config, dtype=dtype)
-    step = programs.denoise_step(
-        low, size, mesh, text_length=_dit(model).max_text_seq_length, dtype=dtype, branches=BRANCHES
-    )
+    params = programs.parameters(low, mesh, dtype)
+    step = programs.denoise_step(low, params, size, mesh, branches=BRANCHES)
     flops = BRANCHES * forward_flops(model, size).total
-    vae = make_model("vae3d", make_config("vae3d", "cogvideox_5b"), dtype=dtype)
+    vae = _autoencoder(model, dtype)
     decoder = programs.decode_chunk(vae, size, mesh, dtype=dtype)
     shape, chunks = dict(mesh.shape), len(chunk_lengths(size.latent_frames, DECODE_CHUNK))
     return [
@@ -77,15 +126,18 @@ def _dit(model: Any) -> DiTConfig:
     return model.config.dit if isinstance(model, MTV) else model.config
 
 
+def _autoencoder(model: Any, dtype: Any) -> Any:
+    """The one whose latents a denoiser makes."""
+    tiny = make_config("vae3d", "tiny")
+    same = tiny.latent_channels == _dit(model).out_channels
+    return make_model("vae3d", tiny if same else make_config("vae3d", "cogvideox_5b"), dtype=dtype)
+
+
 def _with_scale(config: TrainConfig) -> TrainConfig:
     """The config with some scale of the latents: it changes no shape."""
     if not isinstance(config.loss, DenoiserLossConfig):
         raise UserError(f"config.task {config.task!r}: only the training of a denoiser can be planned")
     return replace(config, loss=replace(config.loss, scaling_factor=config.loss.scaling_factor or 1.0))
-
-
-def _mesh(config: MeshConfig, topology: Topology) -> Any:
-    return make_mesh(config, topology.devices)
 
 
 def _batch(model: Any, size: ClipSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -1,16 +1,19 @@
-"""The programs of a run, compiled for devices that are not here: the train step, a sampling step, the decoder."""
+"""The programs of a run for devices that are not here: the train step, a sampling step, the decoder.
 
-import math
+They are compiled where there is a compiler for these devices, and else estimated.
+"""
+
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTV
@@ -18,103 +21,173 @@ from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.ops.mesh import batch_axes
+from mtv_jax.planning import estimates
 from mtv_jax.planning.flops import ClipSize
 from mtv_jax.planning.hlo import Collective, collectives
-from mtv_jax.sharding.mesh import batch_sharding
+from mtv_jax.sharding.mesh import AnyMesh, batch_sharding
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import steps
 from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.typing import control_tracks
+from mtv_jax.typing import Params, control_tracks
 
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled program.
+    """A program that was compiled, or whose memory was estimated.
 
     Attributes:
-      memory: bytes on each device, by kind; `temporary` is what the compiler plans beside inputs and outputs.
-      collectives: by kind (`mtv_jax.planning.hlo`).
-      seconds: that compiling took.
+      memory: bytes on each device, by kind; `temporary` is what the compiler plans beside inputs and outputs, or an
+        estimate of that with the outputs.
+      collectives: by kind (`mtv_jax.planning.hlo`); None of an estimate.
+      seconds: that compiling took; None of an estimate.
     """
 
     memory: dict[str, int]
-    collectives: dict[str, Collective]
-    seconds: float
+    collectives: dict[str, Collective] | None = None
+    seconds: float | None = None
 
     @property
     def peak(self) -> int:
         """Bytes on each device, all kinds together."""
         return sum(self.memory.values())
 
+    @property
+    def estimated(self) -> bool:
+        """Whether nothing was compiled (`mtv_jax.planning.estimates`); inputs are exact all the same."""
+        return self.seconds is None
 
-def train_step(
-    task: Task,
-    optimizer: OptimizerConfig,
-    batch: dict[str, jax.ShapeDtypeStruct],
-    mesh: Mesh,
-    accumulate: int,
-) -> Program:
-    """The real train step on a global batch of these shapes."""
-    init = steps.make_init(task, optimizer, 2, 0, batch)
-    shapes, shardings = steps.state_shardings(init, mesh)
-    state = _placed(shapes, shardings)
-    placed = {key: _struct(x, batch_sharding(mesh)) for key, x in batch.items()}
+
+@dataclass(frozen=True)
+class Training:
+    """State and global batch of a training on a mesh, as shapes that are placed there."""
+
+    task: Task
+    optimizer: OptimizerConfig
+    state: TrainState
+    batch: dict[str, jax.ShapeDtypeStruct]
+    mesh: AnyMesh
+
+    @classmethod
+    def of(
+        cls, task: Task, optimizer: OptimizerConfig, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh
+    ) -> "Training":
+        """The first state of a task, placed by the rules, and a batch of these shapes, split over data and fsdp."""
+        init = steps.make_init(task, optimizer, 2, 0, batch)
+        shapes = jax.eval_shape(init)
+        state = _placed(shapes, tree_shardings(shapes, mesh))
+        placed = {key: _struct(x, batch_sharding(mesh)) for key, x in batch.items()}
+        return cls(task, optimizer, state, placed, mesh)
+
+    @property
+    def resident(self) -> dict[str, Any]:
+        """What is on the devices as long as the training runs, by kind."""
+        state = self.state
+        return {
+            "parameters that train": state.params,
+            "frozen parameters": state.frozen,
+            "optimiser state": state.opt_state,
+            "average": state.ema,
+            "batch": self.batch,
+        }
+
+    @property
+    def sampled(self) -> dict[str, Any]:
+        """The kind that samples need beside it: the average in the parameters' dtype, if it is kept in another."""
+        average = jax.eval_shape(partial(TrainState.all_params, average=True), self.state)
+        kept = jax.tree.leaves(self.state.ema)
+        if not kept or kept[0].dtype == jax.tree.leaves(average)[0].dtype:
+            return {}
+        return {"average, for sampling": self.state.params}
+
+
+def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
+    """The real train step; `dtype` is what the model computes in."""
+    task, optimizer, state, batch = training.task, training.optimizer, training.state, training.batch
+    kinds, mesh = training.resident, training.mesh
+    if isinstance(mesh, AbstractMesh):
+        temporary = estimates.train_step(
+            task, optimizer, state, batch, mesh, accumulate=accumulate, dtype=dtype
+        )
+        return _estimated(kinds, temporary)
+    shardings: Any = jax.tree.map(lambda x: x.sharding, state)
     step = steps.jit_step(steps.make_step(task, optimizer, 2, 0, accumulate=accumulate), shardings, mesh)
-    kinds = {
-        "parameters that train": state.params,
-        "frozen parameters": state.frozen,
-        "optimiser state": state.opt_state,
-        "average": state.ema,
-        "batch": placed,
-    }
     with _told("train step", mesh):
-        return _compile(lambda: step.lower(state, placed), mesh, kinds, donated=True)
+        return _compile(lambda: step.lower(state, batch), mesh, kinds, donated=True)
+
+
+def parameters(model: nn.Module, mesh: AnyMesh, dtype: Any) -> Params:
+    """Shapes of a network's parameters in `dtype`, placed by the rules."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), parameter_shapes(model))
+    return _placed(shapes, tree_shardings(shapes, mesh))
 
 
 def denoise_step(
-    model: nn.Module, size: ClipSize, mesh: Mesh, *, text_length: int, dtype: Any, branches: int
+    model: Any,
+    params: Params,
+    size: ClipSize,
+    mesh: AnyMesh,
+    *,
+    branches: int,
+    resident: dict[str, Any] | None = None,
 ) -> Program:
-    """One evaluation of the denoiser for one clip under guidance: `branches` of the batch, parameters in `dtype`."""
-    params = _parameters(model, mesh, dtype)
-    config: Any = getattr(model, "config")  # noqa: B009 - every network of the registry has one
-    dit = config.dit if isinstance(model, MTV) else config
-    latents = (branches, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels)
-    inputs = {
-        "latents": latents,
-        "timesteps": (branches,),
-        "text": (branches, text_length, dit.text_embed_dim),
-    }
+    """One evaluation of the denoiser for one clip under guidance, which makes `branches` of it.
+
+    `resident` is what is on the devices meanwhile, by kind, `params` among it; by default nothing else.
+    """
+    inputs = tuple(_input(shape, mesh) for shape in _denoiser_shapes(model, size, branches))
     audio = {}
     if isinstance(model, MTV):
-        control = config.controlnet
-        shape = (
-            branches,
-            control.sound_frames(size.latent_frames),
-            control.audio_layers,
-            control.audio_channels,
-        )
+        control = model.config.controlnet
+        frames = control.sound_frames(size.latent_frames)
+        shape = (branches, frames, control.audio_layers, control.audio_channels)
         audio = {track: _input(shape, mesh) for track in control_tracks(control.num_speakers)}
-    placed = [_input(shape, mesh) for shape in inputs.values()]
+    given = (*inputs, audio or None)
+    kinds = (resident or {"parameters": params}) | {"inputs": given}
+    if isinstance(mesh, AbstractMesh):
+        return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
     run = jax.jit(model.apply)
-    kinds = {"parameters": params, "inputs": [placed, audio]}
     with _told("denoise step", mesh):
-        return _compile(lambda: run.lower(params, *placed, audio or None), mesh, kinds)
+        return _compile(lambda: run.lower(params, *given), mesh, kinds)
 
 
-def decode_chunk(vae: Any, size: ClipSize, mesh: Mesh, *, dtype: Any) -> Program:
-    """The decoder on the first latents of a clip, the most that it takes at once; each device does all of it."""
-    params = _parameters(vae, mesh, dtype)
+def decode_chunk(
+    vae: Any, size: ClipSize, mesh: AnyMesh, *, dtype: Any, resident: dict[str, Any] | None = None
+) -> Program:
+    """The decoder on the first latents of a clip, the most that it takes at once; each device does all of it.
+
+    `resident` is what else is on the devices meanwhile, by kind.
+    """
+    params = parameters(vae, mesh, dtype)
     frames = chunk_lengths(size.latent_frames, DECODE_CHUNK)[0]
     shape = (1, frames, size.latent_height, size.latent_width, vae.config.latent_channels)
     latents = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
     alone = chunk_starts_alone(0, frames, True)
+    kinds = (resident or {}) | {"autoencoder": params, "inputs": latents}
+    if isinstance(mesh, AbstractMesh):
+
+        def decode(params: Params, latents: Any) -> Any:
+            return streaming.decode_chunk(vae, params, latents, None, alone)
+
+        return _estimated(kinds, estimates.decoder(decode, params, latents))
     with _told("decoder", mesh):
-        return _compile(
-            lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone),
-            mesh,
-            {"parameters": params, "inputs": latents},
-        )
+        return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
+
+
+def _denoiser_shapes(model: Any, size: ClipSize, rows: int) -> list[tuple[int, ...]]:
+    """Of latents, timesteps and text."""
+    dit = model.config.dit if isinstance(model, MTV) else model.config
+    return [
+        (rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels),
+        (rows,),
+        (rows, dit.max_text_seq_length, dit.text_embed_dim),
+    ]
+
+
+def _estimated(kinds: dict[str, Any], temporary: int) -> Program:
+    memory = {kind: estimates.placed_bytes(tree) for kind, tree in kinds.items() if tree is not None}
+    return Program(memory | {"temporary": temporary})
 
 
 def _compile(lower: Any, mesh: Mesh, kinds: dict[str, Any], *, donated: bool = False) -> Program:
@@ -123,25 +196,11 @@ def _compile(lower: Any, mesh: Mesh, kinds: dict[str, Any], *, donated: bool = F
         compiled = lower().compile()
     seconds = time.monotonic() - begun
     found = compiled.memory_analysis()
-    memory = {kind: _bytes(tree) for kind, tree in kinds.items() if tree is not None}
+    memory = {kind: estimates.placed_bytes(tree) for kind, tree in kinds.items() if tree is not None}
     new = found.output_size_in_bytes - (found.alias_size_in_bytes if donated else 0)
     memory |= {"outputs": max(new, 0), "temporary": found.temp_size_in_bytes}
     memory["program"] = found.generated_code_size_in_bytes
     return Program(memory, collectives(compiled.as_text()), seconds)
-
-
-def _bytes(tree: Any) -> int:
-    """Bytes of a tree of placed shapes on one device."""
-    total = 0
-    for leaf in jax.tree.leaves(tree):
-        shape = leaf.sharding.shard_shape(leaf.shape)
-        total += leaf.dtype.itemsize * math.prod(shape)
-    return total
-
-
-def _parameters(model: nn.Module, mesh: Mesh, dtype: Any) -> Any:
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), parameter_shapes(model))
-    return _placed(shapes, tree_shardings(shapes, mesh))
 
 
 def _placed(shapes: Any, shardings: Any) -> Any:
@@ -152,8 +211,8 @@ def _struct(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
 
-def _input(shape: tuple[int, ...], mesh: Mesh) -> jax.ShapeDtypeStruct:
-    with jax.set_mesh(mesh):
+def _input(shape: tuple[int, ...], mesh: AnyMesh) -> jax.ShapeDtypeStruct:
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
         spec = PartitionSpec(batch_axes(shape[0]))
     return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
 

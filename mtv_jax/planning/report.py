@@ -47,30 +47,34 @@ class Plan:
             "memory_peak": self.program.peak,
             "memory_limit": per_device,
             "fits": None if per_device is None else self.program.peak <= per_device,
+            "estimate": self.program.estimated,
             "collectives": {
                 kind: {"count": c.count, "bytes_sent_per_device": c.bytes}
-                for kind, c in self.program.collectives.items()
+                for kind, c in (self.program.collectives or {}).items()
             },
-            "compile_seconds": round(self.program.seconds, 1),
+            "compile_seconds": None if self.program.seconds is None else round(self.program.seconds, 1),
             "flops": None if self.work is None else {"needed": self.work.needed, "run": self.work.run},
         }
         return values | {"least_seconds": self.least_seconds(), "whole": self.whole()}
 
     def least_seconds(self) -> dict[str, float] | None:
-        """What a run of the program takes at least, by peak operations, memory and interconnect each."""
-        chip = self.topology.chip
+        """What a run of the program takes at least, by peak operations, memory and interconnect each.
+
+        Of an estimate only by operations; None where nothing is known.
+        """
+        chip, program = self.topology.chip, self.program
         if chip is None:
             return None
-        # Inputs are read and outputs written once, temporaries written and read.
-        moved = self.program.peak + self.program.memory.get("temporary", 0)
-        sent = sum(c.bytes for c in self.program.collectives.values())
-        bounds = {
-            "memory": moved / (chip.hbm_bandwidth / chip.devices),
-            "interconnect": sent / (chip.ici_bandwidth / chip.devices),
-        }
+        bounds = {}
+        if program.collectives is not None:
+            # Inputs are read and outputs written once, temporaries written and read.
+            moved = program.peak + program.memory.get("temporary", 0)
+            sent = sum(c.bytes for c in program.collectives.values())
+            bounds["memory"] = moved / (chip.hbm_bandwidth / chip.devices)
+            bounds["interconnect"] = sent / (chip.ici_bandwidth / chip.devices)
         if self.work is not None:
             bounds["operations"] = self.work.run / (chip.flops * self.topology.num_chips)
-        return bounds
+        return bounds or None
 
     def whole(self) -> dict[str, float] | None:
         """Hours and chip-hours of all steps, at the least time of one."""
@@ -109,16 +113,19 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
     chip = plan.topology.chip
     sizes = " x ".join(f"{n} {axis}" for axis, n in plan.mesh.items())
     rows = [(plan.name, f"{plan.topology.name}, {plan.topology.num_chips} chips, mesh {sizes}")]
-    rows += [(f"  {kind}", amount(size)) for kind, size in plan.program.memory.items() if size]
-    peak = f"{amount(plan.program.peak)} a device"
+    program = plan.program
+    for kind, size in program.memory.items():
+        told = f"{amount(size)}, an ESTIMATE" if program.estimated and kind == "temporary" else amount(size)
+        rows += [(f"  {kind}", told)] if size else []
+    peak = f"{amount(program.peak)} a device"
     if chip is not None:
         limit = chip.hbm / chip.devices
-        peak += f" of {amount(limit)} ({plan.program.peak / limit:.0%})"
+        peak += f" of {amount(limit)} ({program.peak / limit:.0%})"
         peak += f": {amount(plan.missing)} TOO MUCH" if plan.missing else ": fits"
     rows.append(("memory", peak))
     if plan.work is not None:
         rows.append(("operations", f"{plan.work.needed:.4g} needed, {plan.work.run:.4g} run"))
-    for kind, found in plan.program.collectives.items():
+    for kind, found in (program.collectives or {}).items():
         rows.append((f"  {kind}", f"{found.count} times, {amount(found.bytes)} sent by each device"))
     bounds, whole = plan.least_seconds(), plan.whole()
     if bounds is not None and whole is not None:
@@ -133,7 +140,10 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
                 f"{whole['hours']:.3g} h, {whole['chip_hours']:.4g} chip-hours at least",
             )
         )
-    rows.append(("compiled in", f"{plan.program.seconds:.0f} s"))
+    if program.seconds is None:
+        rows.append(("not compiled", "temporaries are estimated from shapes (mtv_jax.planning.estimates)"))
+    else:
+        rows.append(("compiled in", f"{program.seconds:.0f} s"))
     return rows
 
 

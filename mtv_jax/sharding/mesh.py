@@ -15,6 +15,9 @@ from mtv_jax.typing import BATCH_AXES
 
 AXES = ("data", "fsdp", "tensor", "context")
 
+AnyMesh = Mesh | AbstractMesh
+"""Of a mesh whose devices are not here only the sizes are known."""
+
 
 @dataclass(frozen=True)
 class MeshConfig:
@@ -59,17 +62,17 @@ def _resolve(config: MeshConfig, count: int) -> tuple[int, ...]:
     return tuple(count // known if size == -1 else size for size in sizes)
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: AnyMesh) -> NamedSharding:
     """The first axis of every array of a batch is split over data and fsdp."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: AnyMesh) -> NamedSharding:
     """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def check_batch_size(mesh: Mesh | AbstractMesh, batch_size: int, accumulate: int = 1) -> None:
+def check_batch_size(mesh: AnyMesh, batch_size: int, accumulate: int = 1) -> None:
     """Raises UserError, naming the nearest that do, unless a global batch splits evenly over the mesh.
 
     Each of its `accumulate` parts has to.

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import jax
-from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.sharding.mesh import AnyMesh
 
 T = TypeVar("T")
 Spec = tuple[str | None, ...]
-AnyMesh = Mesh | AbstractMesh
-"""Of a mesh that is not here only sizes are known, which are all that a spec depends on."""
 
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
     # The second product of a pair (attention's output, the feed-forward's) takes its input as the first one

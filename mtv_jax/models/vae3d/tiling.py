@@ -61,6 +61,15 @@ class Tiling:
         ratio = config.spatial_compression_ratio
         return self.height // ratio, self.width // ratio
 
+    def count(self, config: VAE3DConfig, latent_height: int, latent_width: int) -> int:
+        """How many tiles latents of this size are decoded in."""
+        rows, columns = self.stride(self.cells(config))
+        return len(range(0, latent_height, rows)) * len(range(0, latent_width, columns))
+
+    def stride(self, size: tuple[int, int]) -> tuple[int, int]:
+        """From one tile, `size` high and wide, to the next."""
+        return int(size[0] * (1 - self.overlap_height)), int(size[1] * (1 - self.overlap_width))
+
 
 def tiled_decode(
     model: VAE3D,
@@ -119,7 +128,7 @@ def _tiled(
     if x.shape[2] <= size[0] and x.shape[3] <= size[1]:
         return run(x)
     overlaps = (tiling.overlap_height, tiling.overlap_width)
-    stride = [int(n * (1 - overlap)) for n, overlap in zip(size, overlaps, strict=True)]
+    stride = tiling.stride(size)
     blend = [int(n * overlap) for n, overlap in zip(out_size, overlaps, strict=True)]
     keep = [n - b for n, b in zip(out_size, blend, strict=True)]
     if min(stride) < 1:

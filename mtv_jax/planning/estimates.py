@@ -1,0 +1,197 @@
+"""Temporary memory of programs that nothing here can compile (GPUs'): an estimate from shapes.
+
+The real program is traced, with the remat policy that its model has, and its equations are gone through in order:
+the most bytes that are alive at once count, inputs left out (`peak_bytes`). Of that the part that grows with the
+batch is kept, the difference between two sizes of it, and multiplied by a device's rows; tokens over `context` share
+it. What does not grow is weights, traced whole but held in parts, so these are counted by themselves:
+
+    rows x bytes a row / context + gradients of what trains, in a device's parts (twice if they are accumulated)
+        + weights of a layer gathered, and of the next one, in the dtype of the products + gradients of a layer
+
+Compiled for TPUs, train steps and decoders at full size took within 20 % of this (tests/planning/test_estimates.py
+compares it with launch/plans). How weights are gathered is the compiler's choice, and no collective is counted.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
+
+from mtv_jax.sharding.mesh import AXES, AnyMesh
+from mtv_jax.sharding.rules import map_paths
+from mtv_jax.training import steps
+from mtv_jax.training.optim import OptimizerConfig, is_trainable
+from mtv_jax.training.state import TrainState
+from mtv_jax.training.tasks import Task
+from mtv_jax.typing import Params
+
+DECODER_FACTOR = 3.0
+"""Of a decoder compiled for TPUs took so many times the bytes alive: convolutions copy their inputs."""
+
+_ROWS = 64
+"""Batches of so many rows and of twice as many are compared: activations outweigh weights there."""
+
+_NEW_ROOM = ("dot_general", "conv_general_dilated", "transpose", "concatenate", "gather", "pallas_call")
+"""What these make cannot take the place of what they read; what others make can, if that is not read again."""
+_NO_ROOM = ("broadcast_in_dim", "iota")
+"""These are made where they are used."""
+
+
+def train_step(
+    task: Task,
+    optimizer: OptimizerConfig,
+    state: TrainState,
+    batch: Any,
+    mesh: AnyMesh,
+    *,
+    accumulate: int,
+    dtype: Any,
+) -> int:
+    """Of the train step, bytes on each device; `state` and `batch` are placed on `mesh`, products are in `dtype`."""
+    step = steps.make_step(task, optimizer, 2, 0)
+    shapes = _unplaced(state)
+
+    def trace(rows: int) -> ClosedJaxpr:
+        return _trace(step, shapes, _with_rows(batch, rows))
+
+    rows = _rows(batch) / accumulate
+    gradients = placed_bytes(state.params) * (2 if accumulate > 1 else 1)
+    weights = _gathered(state.all_params(), mesh, dtype, is_trainable(optimizer))
+    return round(rows * _bytes_a_row(trace) / mesh.shape["context"] + gradients + weights)
+
+
+def denoise_step(model: Any, params: Params, inputs: tuple[Any, ...], mesh: AnyMesh) -> int:
+    """Of a call of a denoiser; `params` and `inputs` [b ...] are placed on `mesh`."""
+    shapes = _unplaced(params)
+
+    def trace(rows: int) -> ClosedJaxpr:
+        return _trace(model.apply, shapes, *_with_rows(inputs, rows))
+
+    activations = _rows(inputs) * _bytes_a_row(trace) / mesh.shape["context"]
+    return round(activations + _gathered(params, mesh, model.dtype, lambda path: False))
+
+
+def decoder(decode: Callable[..., Any], params: Params, latents: Any) -> int:
+    """Of a decoder's call on some latents, with what it returns; each device does all of it."""
+    return round(DECODER_FACTOR * peak_bytes(_trace(decode, _unplaced(params), _unplaced(latents)).jaxpr))
+
+
+def peak_bytes(jaxpr: Jaxpr) -> int:
+    """The most bytes that are alive at once of what `jaxpr` makes, done in its order; its inputs are not counted."""
+    last = _last_uses(jaxpr)
+    alive: dict[Any, int] = {}
+    peak = 0
+    for number, equation in enumerate(jaxpr.eqns):
+        made = {x: 0 if equation.primitive.name in _NO_ROOM else _bytes(x) for x in equation.outvars}
+        dying = {x for x in _variables(equation.invars) if x in alive and last[x] == number}
+        reusable = max((alive[x] for x in dying), default=0)
+        peak = max(peak, sum(alive.values()) + _needed(equation, sum(made.values()), reusable))
+        alive |= {x: size for x, size in made.items() if x in last}
+        for x in dying:
+            del alive[x]
+    return peak
+
+
+def placed_bytes(tree: Any) -> int:
+    """Bytes of a tree of placed shapes on one device."""
+    total = 0
+    for leaf in jax.tree.leaves(tree):
+        total += leaf.dtype.itemsize * math.prod(leaf.sharding.shard_shape(leaf.shape))
+    return total
+
+
+def _last_uses(jaxpr: Jaxpr) -> dict[Any, int]:
+    """Each variable that is read -> number of the last equation that reads it; results are read behind all."""
+    last = {x: i for i, equation in enumerate(jaxpr.eqns) for x in _variables(equation.invars)}
+    return last | dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
+
+
+def _needed(equation: JaxprEqn, made: int, reusable: int) -> int:
+    """Bytes that an equation needs beside what is alive before it."""
+    inner = _inner(equation)
+    if not inner:
+        in_place = reusable >= made and equation.primitive.name not in _NEW_ROOM
+        return 0 if in_place else made
+    if equation.primitive.name != "scan":
+        return max(made, *(peak_bytes(jaxpr) for jaxpr in inner))
+    # What is stacked over the steps is there as a whole, and its part of the step is taken out of it.
+    (body,) = inner
+    pairs = zip(equation.invars, body.invars, strict=True)
+    parts = sum(_bytes(part) for whole, part in pairs if _shape(whole) != _shape(part))
+    return made + parts + peak_bytes(body)
+
+
+def _inner(equation: JaxprEqn) -> list[Jaxpr]:
+    """Programs inside an equation; a kernel's is its own affair."""
+    if equation.primitive.name == "pallas_call":
+        return []
+    found = []
+    for value in equation.params.values():
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(part, ClosedJaxpr):
+                found.append(part.jaxpr)
+            elif isinstance(part, Jaxpr):
+                found.append(part)
+    return found
+
+
+def _variables(atoms: Iterable[Any]) -> list[Any]:
+    return [x for x in atoms if not isinstance(x, Literal)]
+
+
+def _bytes(x: Any) -> int:
+    return math.prod(_shape(x)) * x.aval.dtype.itemsize
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return x.aval.shape
+
+
+def _bytes_a_row(trace: Callable[[int], ClosedJaxpr]) -> float:
+    few, many = (peak_bytes(trace(rows).jaxpr) for rows in (_ROWS, 2 * _ROWS))
+    return (many - few) / _ROWS
+
+
+def _trace(function: Callable[..., Any], *shapes: Any) -> ClosedJaxpr:
+    # As for a TPU: its kernel of attention keeps no logits, and so does that for GPUs, which needs one to be traced.
+    device = AbstractDevice("TPU", None, "tpu")
+    mesh = AbstractMesh(
+        (1,) * len(AXES), AXES, axis_types=(AxisType.Auto,) * len(AXES), abstract_device=device
+    )
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.make_jaxpr(function)(*shapes)
+
+
+def _unplaced(tree: Any) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def _with_rows(tree: Any, rows: int) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), tree)
+
+
+def _rows(batch: Any) -> int:
+    """Rows of a placed batch on one device."""
+    leaf = jax.tree.leaves(batch)[0]
+    return leaf.sharding.shard_shape(leaf.shape)[0]
+
+
+def _gathered(params: Params, mesh: AnyMesh, dtype: Any, trains: Callable[[str], bool]) -> int:
+    """Bytes of weights that are whole at a time: of the largest stack's layers, two, and one's gradients."""
+    if mesh.shape["fsdp"] * mesh.shape["tensor"] == 1:
+        return 0
+    stacks: dict[str, int] = defaultdict(int)
+
+    def add(path: str, leaf: Any) -> None:
+        stack, inside, _ = path.partition("blocks/")
+        if inside:
+            layer = math.prod(leaf.shape[1:])
+            stacks[stack] += layer * (2 * jnp.dtype(dtype).itemsize + leaf.dtype.itemsize * trains(path))
+
+    map_paths(add, params)
+    return max(stacks.values(), default=0)
