@@ -84,12 +84,11 @@ def test_a_full_disk_and_a_full_device_are_told_apart(xla):
 
 
 def test_only_memory_is_told_as_memory(xla):
-    with pytest.raises(UserError, match=r"training: out of device memory \(RESOURCE_EXHAUSTED: .*batch_size"):
-        with memory_told("training"):
-            raise xla
-    with pytest.raises(ValueError, match="No space left"):
-        with memory_told("training"):
-            raise ValueError(DISK)
+    told = r"training: out of device memory \(RESOURCE_EXHAUSTED: .*batch_size"
+    with pytest.raises(UserError, match=told), memory_told("training"):
+        raise xla
+    with pytest.raises(ValueError, match="No space left"), memory_told("training"):
+        raise ValueError(DISK)
 
 
 def test_a_step_that_needs_more_memory_than_there_is_is_one_line_that_says_so(make_job, monkeypatch):
