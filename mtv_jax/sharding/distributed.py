@@ -54,12 +54,8 @@ def _number(variable: str) -> int:
 
 def check_same(text: str, what: str) -> None:
     """Raises UserError, on every process, unless all processes pass the text that the first one passes."""
-    if jax.process_count() == 1:
-        return
-    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
-    first = multihost_utils.broadcast_one_to_all(digest)
-    same = multihost_utils.process_allgather(np.array(np.array_equal(digest, first)))
-    others = [i for i, agrees in enumerate(np.ravel(same)) if not agrees]
+    digests = gather(hashlib.sha256(text.encode()).hexdigest())
+    others = [i for i, digest in enumerate(digests) if digest != digests[0]]
     if others:
         raise UserError(
             f"{what}: process {others[0]} of {jax.process_count()} has another than process 0; start all of them "

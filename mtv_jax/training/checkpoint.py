@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from etils import epath
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from mtv_jax.io.errors import UserError
@@ -103,7 +102,8 @@ class Checkpoints:
     def run(self, step: int) -> dict[str, Any]:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
         self.check_whole(step, ["run"])
-        return self._read(step, lambda folder: ocp.JsonCheckpointHandler().restore(folder / "run"))
+        handler = ocp.JsonCheckpointHandler()
+        return self._read(step, lambda folder: retried(lambda: dict(handler.restore(folder / "run"))))
 
     def save(self, step: int, state: TrainState, run: dict[str, Any]) -> None:
         """Starts writing the state after `step` steps, first waiting for the one before.
@@ -140,7 +140,8 @@ class Checkpoints:
             if not (folder / item).is_dir():
                 return None
             # Not the manager's `item_metadata`: that is None for items it has neither saved nor restored.
-            saved: Any = ocp.StandardCheckpointHandler().metadata(folder / item).tree
+            handler = ocp.StandardCheckpointHandler()
+            saved: Any = retried(lambda: handler.metadata(folder / item)).tree
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), saved)
 
         return self._read(step, read)
@@ -218,7 +219,7 @@ class Checkpoints:
 
         def told() -> T:
             with self._told(f"reading checkpoint {self._path(step)}"):
-                return retried(lambda: read(self._manager.directory / str(step)))
+                return read(self._manager.directory / str(step))
 
         return agreed(told)
 
@@ -351,7 +352,8 @@ def _quiet_orbax() -> None:
 
 def _read_arrays(folder: Any, target: Any) -> Any:
     """The arrays of one item, as `target` says."""
-    return ocp.StandardCheckpointHandler().restore(folder, args=ocp.args.StandardRestore(target))
+    handler = ocp.StandardCheckpointHandler()
+    return retried(lambda: handler.restore(folder, args=ocp.args.StandardRestore(target)))
 
 
 def _rename_to_free(folder: Path, name: str) -> None:

@@ -1,10 +1,12 @@
 """Sizes and SHA-256 of the files of a checkpoint: written once it is committed, checked before it is read.
 
 Each of n processes hashes the files that are its share, and writes `hashes-<i>-of-<n>.json` into the
-checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}}`. Any number of processes may check
-them. A checkpoint without all n was saved by an older version, or its process was killed before they were written.
+checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}, "sha256": of that}`. Any number of processes
+may check them. A checkpoint without all n was saved by an older version, or its process was killed before they were
+written.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -26,8 +28,8 @@ def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
     share = retried(lambda: _files(folder))[index::count]
     with ThreadPoolExecutor(_THREADS) as pool:
         hashes = list(pool.map(lambda name: retried(lambda: _hash(folder / name)), share))
-    # Without spaces there is no byte that may change unnoticed.
-    text = json.dumps({"files": dict(zip(share, hashes, strict=True))}, separators=(",", ":"))
+    files = dict(zip(share, hashes, strict=True))
+    text = _json({"files": files, "sha256": _digest(files)})
     write_text(folder / f"hashes-{index:05d}-of-{count:05d}.json", text)
 
 
@@ -73,16 +75,29 @@ def _read_hashes(folder: Path) -> tuple[dict[str, list[Any]], bool]:
     found = {match: path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}
     hashed: dict[str, list[Any]] = {}
     for path in found.values():
-        try:
-            hashed |= {name: [int(size), str(digest)] for name, (size, digest) in _parse(path).items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path.name}: damaged") from error
+        hashed |= _parse(path)
     counts = {int(match[2]) for match in found}
     return hashed, counts == {len(found)}
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))["files"]
+def _parse(path: Path) -> dict[str, list[Any]]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = json.loads(text)
+        # Not the parsed digest alone: what JSON skips, such as a name given twice, has changed too.
+        if text == _json(content) and content["sha256"] == _digest(content["files"]):
+            return content["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name}: damaged") from error
+    raise ValueError(f"{path.name}: damaged")
+
+
+def _digest(files: dict[str, Any]) -> str:
+    return hashlib.sha256(_json(files).encode()).hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _check_file(folder: Path, name: str, size: int, digest: str) -> None:

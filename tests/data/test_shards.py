@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data import shards as module
+from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.weights.folder import ClipSize

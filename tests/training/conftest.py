@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.training.configs import train_config
-from mtv_jax.training.loop import Job
+from mtv_jax.training.loop import Job, fit
 from mtv_jax.training.tasks import Task
 
 BATCH = 8
@@ -66,3 +66,11 @@ def make_job(tmp_path):
         return Job(train_config(values), toy_task(nan_at), toy_batches, workdir, values, sample_fn)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """The directory of a toy run with checkpoints of steps 4 and 8. Copy it; do not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    fit(make_job.__wrapped__(folder)(num_steps=8))
+    return folder / "run"

@@ -8,15 +8,21 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.training import steps
+from mtv_jax.training import checkpoint, failures, steps
 from mtv_jax.training.checkpoint import Checkpoints, load_trained
 from mtv_jax.training.loop import fit
 from mtv_jax.training.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _without_waiting(monkeypatch):
+    monkeypatch.setattr(failures, "RETRY_SECONDS", (0.0,))
 
 
 def test_what_is_saved_is_the_state_of_that_step_though_training_goes_on(make_job, tmp_path):
@@ -70,6 +76,56 @@ def test_behind_a_damaged_checkpoint_the_one_before_is_taken(make_job, tmp_path,
     assert sorted(p.name for p in (job.workdir / "checkpoints").iterdir()) == ["12", "8", "damaged-8"]
     same = [[line["loss"] for line in read_metrics(j.workdir)] for j in (job, whole)]
     assert same[0] == same[1]
+
+
+def test_a_restore_that_fails_once_is_no_damage(trained, make_job, tmp_path, monkeypatch, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    failed, restore = set(), ocp.StandardCheckpointHandler.restore
+
+    def once(self, folder, **how):
+        if folder.name not in failed:
+            failed.add(folder.name)
+            raise OSError(5, "Input/output error")
+        return restore(self, folder, **how)
+
+    monkeypatch.setattr(ocp.StandardCheckpointHandler, "restore", once)
+    fit(make_job(num_steps=8))
+    assert failed == {"params", "ema", "optimizer"}
+    assert "resumed from step 8" in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir()) == ["4", "8"]
+
+
+def test_what_another_process_cannot_read_is_not_taken_here_either(
+    trained, make_job, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(trained, tmp_path / "run")
+    checked = []
+
+    def gather(outcome):
+        other = (True, "checkpoints/8: damaged") if checked == ["8"] else None
+        return [outcome, other]
+
+    def check(folder, *_, items=None):
+        if items is None:
+            checked.append(folder.name)
+        return True
+
+    monkeypatch.setattr(failures, "gather", gather)
+    monkeypatch.setattr(checkpoint, "check_hashes", check)
+    fit(make_job(num_steps=8))
+    assert checked == ["8", "4"]
+    said = capsys.readouterr().err
+    assert "checkpoints/8: damaged (process 1 of 2): going on from the one before" in said
+    assert "resumed from step 4" in said
+
+
+def test_a_checkpoint_is_set_aside_though_one_of_that_step_was_before(trained, make_job, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.copytree(tmp_path / "run" / "checkpoints" / "4", tmp_path / "run" / "checkpoints" / "damaged-8")
+    damage(make_job(), 8)
+    fit(make_job(num_steps=8))
+    names = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
+    assert names == ["4", "8", "damaged-8", "damaged-8-2"]
 
 
 def test_no_checkpoint_is_told_with_the_folder(tmp_path, make_job):

@@ -1,0 +1,127 @@
+"""Two processes go on from the same checkpoint, though one of them cannot read the newest, once or ever."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtv_jax.training.checkpoint import Checkpoints
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Process 1 meets an error of its disk in what it reads of checkpoint 8: `once`, `always`, or `orbax` (always, but
+# after the hashes were read). Trains on, from whichever checkpoint, and prints its step and the last step.
+DRIVER = """
+import errno, hashlib, sys
+from pathlib import Path
+folder, workdir, fault = sys.argv[1:]
+sys.path.insert(0, folder)
+import jax
+import orbax.checkpoint as ocp
+import conftest
+from mtv_jax.io import cli
+from mtv_jax.sharding.distributed import join_processes
+from mtv_jax.training import loop
+
+seen = set()
+
+def faulty(function, path_of):
+    def read(*args, **kwargs):
+        path = str(path_of(args))
+        if "/checkpoints/8/" in path and not (fault == "once" and path in seen):
+            seen.add(path)
+            raise OSError(errno.EIO, "Input/output error", path)
+        return function(*args, **kwargs)
+    return read
+
+def main(_):
+    join_processes()
+    if jax.process_index() == 1:
+        if fault != "orbax":
+            hashlib.file_digest = faulty(hashlib.file_digest, lambda args: args[0].name)
+        ocp.StandardCheckpointHandler.restore = faulty(
+            ocp.StandardCheckpointHandler.restore, lambda args: args[1]
+        )
+    restore = loop._restore
+    def told(*args):
+        step, state = restore(*args)
+        print("went on from", step, flush=True)
+        return step, state
+    loop._restore = told
+    make_job = conftest.make_job.__wrapped__(Path(workdir))
+    state = loop.fit(make_job(num_steps=10, mesh={"data": 1, "fsdp": 2}))
+    print("ended at", int(state.step), flush=True)
+
+cli.run(main, [])
+"""
+
+
+def run(workdir, fault):
+    """Both processes' exit codes, standard outputs and errors."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for index in range(2):
+        env = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+            "JAX_NUM_PROCESSES": "2",
+            "JAX_PROCESS_ID": str(index),
+        }
+        command = [sys.executable, "-c", DRIVER, str(ROOT / "tests" / "training"), str(workdir), fault]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **pipes))
+    try:
+        outputs = [process.communicate(timeout=400) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a toy run with checkpoints of steps 4 and 8, saved by one process."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, "-c", TRAIN, str(ROOT / "tests" / "training"), str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=400)
+    return folder
+
+
+TRAIN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import conftest
+from mtv_jax.training.loop import fit
+
+fit(conftest.make_job.__wrapped__(Path(sys.argv[2]))(num_steps=8, mesh={"data": 1, "fsdp": 1}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "start"), [("once", 8), ("always", 4), ("orbax", 4)])
+def test_both_go_on_from_one_checkpoint(trained, tmp_path, fault, start):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    results = run(tmp_path, fault)
+    for code, out, errors in results:
+        assert code == 0, errors
+        said = [line for line in out.splitlines() if not line.startswith("[Gloo]")]
+        assert said == [f"went on from {start}", "ended at 10"], errors
+    checkpoints = tmp_path / "run" / "checkpoints"
+    names = {path.name for path in checkpoints.iterdir()}
+    assert ("damaged-8" in names) == (start == 4)
+    told = [line for line in results[0][2].splitlines() if ": damaged" in line]
+    assert len(told) == (start == 4)
+    assert all("Input/output error" in line and "(process 1 of 2)" in line for line in told)
+    assert {path.name for path in (checkpoints / "10").glob("hashes-*")} == {
+        "hashes-00000-of-00002.json",
+        "hashes-00001-of-00002.json",
+    }
+    with Checkpoints(tmp_path / "run", read_only=True) as one:
+        assert one.check_whole(10)
