@@ -154,7 +154,7 @@ def _skipped(job: Job, checkpoints: Checkpoints, start: int) -> Skipped:
 
     def decide() -> str:
         recorded, before = Skipped.of(saved), skipping.read_record(job.workdir)
-        skipped = skipping.add(recorded, Skipped.of(before.ranges + job.skip), start, job.workdir)
+        skipped = skipping.add(recorded, before.ranges + job.skip, start, job.workdir)
         if skipped != before:
             skipping.write_record(job.workdir, skipped)
         return json.dumps(skipped.ranges)

@@ -69,18 +69,19 @@ def parse_range(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def add(recorded: Skipped, asked: Skipped, step: int, where: Path) -> Skipped:
+def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: Path) -> Skipped:
     """Both together, for a run that goes on after `step` steps and has left out `recorded`.
 
     Raises UserError if that would change what it has trained on.
     """
-    together, position = Skipped.of(recorded.ranges + asked.ranges), recorded.number(step)
-    if together.below(position) != recorded.below(position):
-        raise UserError(
-            f"--skip-batches {asked}: {where} is past it: step {step} was saved, and batch {position} comes next; "
-            "give a range that begins there or later, or remove the newer checkpoints to go back"
-        )
-    return together
+    position, asked = recorded.number(step), tuple(asked)
+    for one in asked:
+        if Skipped.of((*recorded.ranges, one)).below(position) != recorded.below(position):
+            raise UserError(
+                f"--skip-batches {one[0]}:{one[1]}: {where} is past it: step {step} was saved, and batch {position} "
+                "comes next; give a range that begins there or later, or remove the newer checkpoints to go back"
+            )
+    return Skipped.of(recorded.ranges + asked)
 
 
 def read_record(workdir: Path) -> Skipped:
