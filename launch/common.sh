@@ -34,6 +34,7 @@ usage() {
     printf '  --%-18s %s %s\n' "$name" "${about[$name]}" "$default"
   done
   printf '  --%-18s %s\n' 'config.KEY=VALUE' 'replaces a value of the config; goes to mtv_jax.train as it stands' \
+    'skip-batches=A:B' 'leaves out the batches A to B - 1; goes to mtv_jax.train as it stands' \
     'dry-run' 'print the commands, one a line, and run nothing (default: no)' 'help' 'show this and exit'
 }
 
@@ -51,8 +52,8 @@ parse() {
     case $1 in
       --help | -h) usage && exit 0 ;;
       --dry-run) dry_run=yes && shift && continue ;;
-      --config.*=*) overrides+=("$1") && shift && continue ;;
-      --config.*)
+      --config.*=* | --skip-batches=*) overrides+=("$1") && shift && continue ;;
+      --config.* | --skip-batches)
         [ "$#" -ge 2 ] || fail "$1: no value; write $1=VALUE"
         overrides+=("$1" "$2") && shift 2 && continue
         ;;

@@ -36,10 +36,10 @@ if [ "${opt[build]}" ]; then
   run docker build --platform=linux/amd64 --file=launch/Dockerfile "--tag=${opt[image]}" .
   run docker push "${opt[image]}"
 fi
-# xpk lets JobSet restart after the statuses 127 to 255: 143, and what a crash or a lost peer gives, but no mistake
-# in the config, which is 2. exec: the signal has to reach the command.
+# xpk lets JobSet restart after the statuses 127 to 255: 143 of a training that SIGTERM stopped, and what a crash or a
+# lost peer gives, but no mistake in the config, which is 2. exec: the signal has to reach the command.
 run xpk workload create "--workload=$name" "--cluster=${opt[cluster]}" \
   "--project=${opt[project]}" "--zone=${opt[zone]}" "--tpu-type=${opt[topology]/:/-}" \
   "--docker-image=${opt[image]}" "--storage=${opt[storage]}" "--priority=${opt[priority]}" \
   "--max-restarts=${opt[max-restarts]}" "--termination-grace-period-seconds=${opt[grace]}" \
-  --command "cd /mtv_jax && exec launch/with_stop_status.sh $(quoted "${train[@]}")"
+  --command "cd /mtv_jax && exec $(quoted "${train[@]}")"

@@ -53,14 +53,15 @@ train_script() {
   printf '%s\n' '#!/usr/bin/env bash' 'set -e' 'cd /opt/mtv_jax/code' \
     'export PATH=/opt/mtv_jax/venv/bin:/usr/local/bin:/usr/bin:/bin HOME=/root PYTHONUNBUFFERED=1'
   meeting
-  echo "exec launch/with_stop_status.sh $(metadata mtv-command)"
+  echo "exec $(metadata mtv-command)"
 }
 
-# Starts again after a crash, or a stop that nobody here asked for; not after a mistake in the config (2).
+# Starts again after a crash, or a stop (143) that nobody here asked for, which `systemctl stop` would be; not after a
+# mistake in the config (2), or Ctrl-C (130).
 unit() {
   printf '%s\n' '[Unit]' 'StartLimitIntervalSec=3600' 'StartLimitBurst=10' \
     '[Service]' 'ExecStart=/opt/mtv_jax/train.sh' 'Restart=on-failure' 'RestartSec=30' \
-    'RestartPreventExitStatus=2' 'KillMode=mixed' 'TimeoutStopSec=600'
+    'RestartPreventExitStatus=2 130' 'KillMode=mixed' 'TimeoutStopSec=600'
 }
 
 main() {

@@ -1,9 +1,11 @@
 """`python -m mtv_jax.train --config configs/tiny/denoiser.py`: trains, or goes on with, the run of a config."""
 
 import argparse
+import contextlib
 import hashlib
 import importlib.resources
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,12 @@ from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import ClipSize, num_tokens
 from mtv_jax.planning.plans import training_work
-from mtv_jax.sharding.distributed import join_processes
+from mtv_jax.sharding.distributed import from_first, join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig, load_train_config, train_config, with_network_fields
@@ -32,6 +35,8 @@ from mtv_jax.training.init import initial_params_of
 from mtv_jax.training.loop import Job, NonFiniteError, fit
 from mtv_jax.training.metrics import Throughput
 from mtv_jax.training.samples import make_sample_fn
+from mtv_jax.training.skipping import parse_range
+from mtv_jax.training.stop import StoppedError
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 from mtv_jax.weights.pretrained import load_config as load_model_config
@@ -48,28 +53,50 @@ def main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(rest):
         return _help(parser, rest)
     args = parser.parse_args(rest)
+    skip = tuple(parse_range(text) for text in args.skip_batches)
     join_processes()
     values = load_train_config(args.config, overrides)
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
-    job = make_job(config, values, workdir)
-    try:
-        state = fit(job)
-    except NonFiniteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if jax.process_index() != 0:
-        return 0
-    print(f"checkpoints and metrics: {workdir}")
-    done = int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config))
-    if done and jax.process_count() > 1:
+    with locked(workdir):
+        job = replace(make_job(config, values, workdir), skip=skip)
+        try:
+            state = fit(job)
+        except NonFiniteError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except StoppedError as stopped:
+            print(stopped, file=sys.stderr)
+            return stopped.exit_code
+        if jax.process_index() == 0:
+            print(f"checkpoints and metrics: {workdir}")
+            if int(state.step) >= config.num_steps and (config.task == "vae" or has_encoders(job.config)):
+                _export(workdir)
+    return 0
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """The lock of a run's folder, which the first process holds for all. Raises UserError on all if it is taken."""
+    with contextlib.ExitStack() as held:
+
+        def take() -> str:
+            held.enter_context(FolderLock(workdir))
+            return ""
+
+        from_first("lock", take)
+        yield
+
+
+def _export(workdir: Path) -> None:
+    """Makes the pipeline folder of a run that is done, or says how to."""
+    if jax.process_count() > 1:
         # Orbax reads with all processes or with one, and the others are gone by now.
         print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
-    elif done:
-        export(workdir, workdir / "pipeline")
-        print(f"pipeline folder: {workdir / 'pipeline'}")
-    return 0
+        return
+    export(workdir, workdir / "pipeline")
+    print(f"pipeline folder: {workdir / 'pipeline'}")
 
 
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
@@ -157,8 +184,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workdir", help="checkpoints, metrics and samples go here; by default runs/<name of the config>"
     )
+    parser.add_argument(
+        "--skip-batches",
+        metavar="A:B",
+        action="append",
+        default=[],
+        help="leave out the batches A to B - 1 (numbered from 0; a step that is not finite names its own), their data "
+        "and their noise; the workdir remembers it, so once is enough; may be given several times",
+    )
     parser.epilog = (
-        "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys."
+        "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys. "
+        "On SIGTERM, and on Ctrl-C, it finishes the step, saves, and exits with 143 or 130; a second Ctrl-C aborts at "
+        "once; the same command goes on. Other exit codes: 0 done, 1 failed (a loss that is not finite, say), 2 a "
+        "mistake in what was given, or a workdir in use by another run (its lock.json says by which; the lock of one "
+        "that is dead is taken over)."
     )
     return parser
 

@@ -3,9 +3,7 @@
 import os
 import shlex
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +33,9 @@ EXTRA = (
     "--config.seed",
     "7",
     "--config.empty=",
+    "--skip-batches=7:8",
+    "--skip-batches",
+    "12:14",
 )
 CLOUD = ("--project", "the-project", "--zone=us-east5-a")
 SCRIPTS = {
@@ -135,6 +136,7 @@ def test_without_dry_run_the_printed_commands_run(name: str, tmp_path: Path):
         (("--dry-run=1",), "--dry-run=1: unknown option"),
         (("--workdir",), "--workdir: no value"),
         (("--config.seed",), "--config.seed: no value"),
+        (("--skip-batches",), "--skip-batches: no value"),
         (("--workdir", WORKDIR), "--config is missing"),
         (("--config", CONFIG), "--workdir is missing"),
         (("--config", "configs/nothing.py", "--workdir", WORKDIR), "configs/nothing.py: no such file"),
@@ -204,7 +206,7 @@ def test_help_shows_every_option_with_its_default(name: str):
             "required": "(required)",
         }
         assert shown[f"--{option}"].endswith(default[kind])
-    assert {"--dry-run", "--help", "--config.KEY=VALUE"} <= shown.keys()
+    assert {"--dry-run", "--help", "--config.KEY=VALUE", "--skip-batches=A:B"} <= shown.keys()
 
 
 def test_slurm_asks_for_a_process_a_gpu_a_warning_and_a_place_in_the_queue():
@@ -221,9 +223,7 @@ def test_gke_gives_pods_time_to_save_and_restarts_them():
     assert submit[:3] == ["xpk", "workload", "create"]
     wanted = {"--tpu-type=tpu7x-4x4x4", "--termination-grace-period-seconds=600", "--max-restarts=50"}
     assert wanted | {"--workload=mtv-stage-1", "--storage=mtv-bucket"} <= set(submit)
-    assert submit[submit.index("--command") + 1].startswith(
-        "cd /mtv_jax && exec launch/with_stop_status.sh python "
-    )
+    assert submit[submit.index("--command") + 1].startswith("cd /mtv_jax && exec python ")
 
 
 def test_tpu_vms_get_the_startup_script_and_the_training_as_metadata():
@@ -264,54 +264,18 @@ def test_tpu_vms_find_each_other_by_their_metadata(tmp_path: Path, endpoints: st
     )
     lines = done.stdout.splitlines()
     assert [line.removeprefix("export ") for line in lines if "JAX_" in line] == printed
-    assert lines[-1] == "exec launch/with_stop_status.sh python -m x 'a b'"
+    assert lines[-1] == "exec python -m x 'a b'"
 
 
-@pytest.mark.parametrize(
-    ("command", "status"),
-    [
-        ("echo shown >&2; exit 0", 0),
-        ("echo shown >&2; exit 2", 2),
-        ("echo shown >&2; echo 'stopped by a signal: saved step 3' >&2; exit 0", 143),
-        ("echo shown >&2; kill -TERM $$", 143),
-        ("echo shown >&2; kill -ABRT $$", 134),
-    ],
-)
-def test_the_status_tells_a_stopped_run_from_one_that_is_done(command: str, status: int):
+def test_systemd_starts_again_after_a_stop_and_not_after_a_mistake_or_ctrl_c():
     done = subprocess.run(
-        [BASH, str(LAUNCH / "with_stop_status.sh"), BASH, "-c", command],
+        [BASH, "-c", 'source "$1"; unit', "bash", str(LAUNCH / "tpu_worker.sh")],
         capture_output=True,
         text=True,
-        timeout=60,
+        check=True,
     )
-    assert done.returncode == status
-    assert "shown" in done.stderr
-
-
-def test_the_signal_reaches_the_command_which_is_waited_for(tmp_path: Path):
-    ready = tmp_path / "ready"
-    command = (
-        "trap 'sleep 0.5; echo stopped by a signal >&2; touch saved; exit 0' TERM; "
-        f"touch {ready}; while true; do sleep 0.1; done"
-    )
-    process = subprocess.Popen(
-        [BASH, str(LAUNCH / "with_stop_status.sh"), BASH, "-c", command],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 30
-    while not ready.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 143
-    assert (tmp_path / "saved").exists()
-    assert b"stopped by a signal" in told
-
-
-def test_the_training_says_what_the_status_is_read_from():
-    assert "stopped by a signal" in (ROOT / "mtv_jax/training/loop.py").read_text()
-    assert "'stopped by a signal'" in (LAUNCH / "with_stop_status.sh").read_text()
+    unit = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert (unit["Restart"], unit["RestartPreventExitStatus"]) == ("on-failure", "2 130")
 
 
 @pytest.mark.parametrize(
@@ -319,9 +283,10 @@ def test_the_training_says_what_the_status_is_read_from():
     [
         ("exit 0", "RUNNING", 0, False),
         ("exit 1", "RUNNING", 1, False),
-        ("echo stopped by a signal >&2", "RUNNING", 143, True),
-        # scancel ended it: it stays ended.
-        ("echo stopped by a signal >&2", "COMPLETING", 143, False),
+        ("exit 143", "RUNNING", 143, True),
+        # Ctrl-C, or scancel, ended it: it stays ended.
+        ("exit 130", "RUNNING", 130, False),
+        ("exit 143", "COMPLETING", 143, False),
     ],
 )
 def test_a_slurm_job_queues_again_if_it_was_stopped(

@@ -1,18 +1,24 @@
 """Many processes, one program: how they find each other, and how they agree."""
 
 import hashlib
+import itertools
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 
 from mtv_jax.io.errors import UserError
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """Environment variables by which processes are told of each other where no cluster does it for them."""
+
+_PATIENCE_SECONDS = 600
+_number_asked = itertools.count()
 
 
 def join_processes() -> None:
@@ -73,3 +79,30 @@ def gather(value: Any) -> list[Any]:
     padded[: text.size] = text
     rows = multihost_utils.process_allgather(padded)
     return [json.loads(bytes(row[:size])) for row, size in zip(rows, sizes, strict=True)]
+
+
+def from_first(what: str, decide: Callable[[], str]) -> str:
+    """What `decide` gives on the first process, on all of them; the others do not call it.
+
+    To be called by all processes in the same order. They wait for `_PATIENCE_SECONDS`, and not in a program on the
+    devices, which would give up sooner.
+
+    Raises UserError on the other processes if `decide` raises anything on the first one, which raises just that.
+    """
+    if jax.process_count() == 1:
+        return decide()
+    # JAX has no public name for what its own checkpoints and Orbax agree by.
+    client, key = distributed.global_state.client, f"mtv_jax/{next(_number_asked)}/{what}"
+    assert client is not None
+    if jax.process_index() != 0:
+        told = json.loads(client.blocking_key_value_get(key, 1000 * _PATIENCE_SECONDS))
+        if "error" in told:
+            raise UserError(told["error"])
+        return told["answer"]
+    try:
+        answer = decide()
+    except Exception as error:
+        client.key_value_set(key, json.dumps({"error": f"process 0: {error}"}))
+        raise
+    client.key_value_set(key, json.dumps({"answer": answer}))
+    return answer

@@ -3,9 +3,7 @@
 import errno
 import json
 import math
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,18 +15,19 @@ from typing import Any
 import grain
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.sharding.distributed import check_same
+from mtv_jax.sharding.distributed import check_same, from_first
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
-from mtv_jax.training import optim, steps
+from mtv_jax.training import optim, skipping, steps
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.training.configs import TrainConfig, differences
 from mtv_jax.training.failures import DamagedError, memory_told
 from mtv_jax.training.metrics import MetricsLog, Throughput
+from mtv_jax.training.skipping import Skipped
 from mtv_jax.training.state import TrainState
+from mtv_jax.training.stop import Stop, StoppedError
 from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
 
@@ -58,6 +57,8 @@ class Job:
       initial_params: gives the parameters that a new run starts from, placed on the mesh; those it leaves out
         are drawn at random. A run that is resumed does not call it.
       throughput: what a step gets done, for its speed in the log; None leaves it out.
+      skip: ranges `(first, end)` of numbers of batches to leave out, beside those that the run has on record
+        (`mtv_jax.training.skipping`).
     """
 
     config: TrainConfig
@@ -68,31 +69,33 @@ class Job:
     sample: SampleFunction | None = None
     initial_params: Callable[[Mesh], Params] | None = None
     throughput: Throughput | None = None
+    skip: tuple[tuple[int, int], ...] = ()
 
 
 def fit(job: Job) -> TrainState:
     """Trains until `config.num_steps`, from the newest checkpoint of `workdir` if there is one.
 
-    On SIGTERM it saves and returns. Raises UserError before anything is compiled for a mesh that does not
-    fit, a checkpoint of another config, a full disk; NonFiniteError when the loss or gradient is not finite.
+    Raises UserError before a step is compiled for a mesh that does not fit, a checkpoint of another config, batches
+    to skip that it has trained on, a full disk; NonFiniteError when the loss or gradient is not finite; StoppedError
+    on SIGTERM and Ctrl-C, once it has saved.
     """
     config = job.config
-    check_same(json.dumps(job.identity, sort_keys=True), "config")
+    check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     mesh = make_mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
         _full_disk_told(job.workdir),
         memory_told("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
-        _Stop() as stop,
+        Stop() as stop,
     ):
         _check_identity(job, checkpoints)
-        start, state, step_function = _prepare(job, mesh, checkpoints)
+        start, state, skipped, step_function = _prepare(job, mesh, checkpoints)
         if start >= config.num_steps:
             _say(f"already at step {start} of {config.num_steps}: nothing to do")
             return state
         with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
-            run = _Run(job, mesh, checkpoints, log, step_function, iter(job.batches(start)), stop)
+            run = _Run(job, mesh, checkpoints, log, step_function, skipped, stop)
             return run.until_done(state, start)
 
 
@@ -113,14 +116,18 @@ def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
         return
 
 
-def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, TrainState, steps.StepFunction]:
-    """The step to go on after, the state then, on the mesh, and the jitted step (compiled when first called)."""
+def _prepare(
+    job: Job, mesh: Mesh, checkpoints: Checkpoints
+) -> tuple[int, TrainState, Skipped, steps.StepFunction]:
+    """The step to go on after, the state then, on the mesh, the batches to leave out, and the jitted step (compiled
+    when first called)."""
     config, batch = job.config, _peek(job)
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
     checkpoints.check_space(shapes)
     start, state = _restore(checkpoints, shapes, shardings)
+    skipped = _skipped(job, checkpoints, start)
     if state is None:
         given = None
         if job.initial_params is not None:
@@ -138,8 +145,26 @@ def _prepare(job: Job, mesh: Mesh, checkpoints: Checkpoints) -> tuple[int, Train
         config.seed,
         stream=config.stream,
         accumulate=config.accumulate,
+        batch_number=skipped.number,
     )
-    return start, state, steps.compile_step(step, shardings, mesh)
+    return start, state, skipped, steps.compile_step(step, shardings, mesh)
+
+
+def _skipped(job: Job, checkpoints: Checkpoints, start: int) -> Skipped:
+    """The batches to leave out: what the run has on record and what `job` adds; that is put on record."""
+    saved = checkpoints.run(start).get("skipped_batches", []) if start else []
+
+    def decide() -> str:
+        recorded, before = Skipped.of(saved), skipping.read_record(job.workdir)
+        skipped = skipping.add(recorded, before.ranges + job.skip, start, job.workdir)
+        if skipped != before:
+            skipping.write_record(job.workdir, skipped)
+        return json.dumps(skipped.ranges)
+
+    skipped = Skipped.of(json.loads(from_first("skipped batches", decide)))
+    if skipped.ranges:
+        _say(f"leaves out the batches {skipped} ({job.workdir / skipping.RECORD_FILE})")
+    return skipped
 
 
 def _restore(
@@ -192,17 +217,22 @@ class _Run:
     checkpoints: Checkpoints
     log: MetricsLog
     step_function: steps.StepFunction
-    batches: Iterator[Any]
-    stop: "_Stop"
+    skipped: Skipped
+    stop: Stop
 
     def until_done(self, state: TrainState, start: int) -> TrainState:
         """The steps after `start`. While the device works on one, the host reports on the one before."""
         config = self.job.config
-        reporter = _Reporter(self.log, self.checkpoints, config.num_steps, start, self.job.throughput)
+        reporter = _Reporter(
+            self.log, self.checkpoints, config.num_steps, start, self.job.throughput, self.skipped
+        )
+        batches = self.skipped.batches(self.job.batches, start)
+        if self.stop.at(start):
+            raise StoppedError(self.stop.number(), f"no step after {start} was begun")
         _say("compiling the step")
         for step in range(start + 1, config.num_steps + 1):
             begun = time.monotonic()
-            batch = put_batch(next(self.batches), self.mesh)
+            batch = put_batch(next(batches), self.mesh)
             wait = time.monotonic() - begun
             with jax.transfer_guard("disallow"):
                 state, metrics = self.step_function(state, batch)
@@ -219,17 +249,20 @@ class _Run:
             if sample:
                 self._sample(step, state)
             if stopping:
+                number = self.stop.number()
                 self.checkpoints.wait()
-                # From every process: what starts them again looks for it (launch/with_stop_status.sh).
-                told = f"stopped by a signal: saved step {step}; run the same command again to go on"
-                print(told, file=sys.stderr, flush=True)
-                break
+                raise StoppedError(number, f"saved step {step}")
         self.checkpoints.wait()
         return state
 
     def _identity(self, step: int) -> dict[str, Any]:
         versions = {"jax": jax.__version__, "grain": grain.__version__}
-        return {"step": step, "config": dict(self.job.identity), "versions": versions}
+        return {
+            "step": step,
+            "config": dict(self.job.identity),
+            "skipped_batches": self.skipped.ranges,
+            "versions": versions,
+        }
 
     def _sample(self, step: int, state: TrainState) -> None:
         assert self.job.sample is not None
@@ -247,9 +280,10 @@ class _Reporter:
         num_steps: int,
         start: int,
         throughput: Throughput | None,
+        skipped: Skipped,
     ):
         self._log, self._checkpoints, self._num_steps, self._start = log, checkpoints, num_steps, start
-        self._throughput = throughput
+        self._throughput, self._skipped = throughput, skipped
         self._pending: tuple[int, Any, float, float] | None = None
         self._finished = 0.0
         self._last_line = -math.inf
@@ -273,8 +307,11 @@ class _Reporter:
         self._finished = now
         for name in ("loss", "grad_norm"):
             if not math.isfinite(values[name]):
+                batch = self._skipped.number(step - 1)
                 raise NonFiniteError(
-                    f"step {step}: {name} is {values[name]}; stopped; {self._checkpoints.describe_last()}"
+                    f"step {step}: {name} is {values[name]}, in batch {batch}; stopped; "
+                    f"{self._checkpoints.describe_last()}; to go on from there without that batch, run the same "
+                    f"command with --skip-batches {batch}:{batch + 1}"
                 )
         speed = self._throughput.of(seconds) if self._throughput and step > self._start + 1 else {}
         self._log.scalars(step, values | speed | {"step_time": seconds, "data_wait": wait})
@@ -292,35 +329,6 @@ class _Reporter:
         if first:
             told = f"{seconds:.1f} s with compilation"
         _say(f"step {step}/{self._num_steps} loss {loss:.4g} {told}")
-
-
-class _Stop:
-    """Turns SIGTERM into a request that the loop looks at after each step.
-
-    Among many processes JAX passes the signal of one on to all, and they agree on the step to stop after.
-    """
-
-    _requested = False
-
-    def __enter__(self) -> "_Stop":
-        self._before: Any = None
-        alone = jax.process_count() == 1
-        if alone and threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._request)
-        return self
-
-    def at(self, step: int) -> bool:
-        """Whether to stop after `step`."""
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self._requested
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-
-    def _request(self, *_: object) -> None:
-        self._requested = True
 
 
 @contextmanager

@@ -47,17 +47,25 @@ def make_init(task: Task, config: OptimizerConfig, num_steps: int, seed: int, ba
 
 
 def make_step(
-    task: Task, config: OptimizerConfig, num_steps: int, seed: int, *, stream: int = 0, accumulate: int = 1
+    task: Task,
+    config: OptimizerConfig,
+    num_steps: int,
+    seed: int,
+    *,
+    stream: int = 0,
+    accumulate: int = 1,
+    batch_number: Callable[[Array], Array] = lambda step: step,
 ) -> StepFunction:
-    """The step, not compiled. Its randomness depends on `seed`, `stream` and the state's step alone.
+    """The step, not compiled. Its randomness depends on `seed`, `stream` and the number of its batch alone.
 
     With `accumulate` the batch goes through in so many parts, one after another, and their gradients are averaged.
+    `batch_number` gives the number of the batch that comes after so many steps (`mtv_jax.training.skipping`).
     """
     schedule = optim.learning_rate_schedule(config, num_steps)
     optimizer = optim.make_optimizer(config, schedule)
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(_stream_key(seed, stream), state.step)
+        key = jax.random.fold_in(_stream_key(seed, stream), batch_number(state.step))
         rows = jax.tree.leaves(batch)[0].shape[0]
         batch = batch | task.draw(jax.random.fold_in(key, _DRAWS), rows)
         loss, metrics, grads = _accumulated(task, state, batch, key, accumulate)

@@ -54,15 +54,18 @@ def test_killed_and_started_again_gives_the_same_losses(train, latent_shards, tm
     assert [line["grad_norm"] for line in got] == [line["grad_norm"] for line in want]
 
 
-def test_sigterm_saves_and_exits_0_and_another_config_is_refused(train, latent_shards, tmp_path):
+def test_sigterm_saves_and_exits_143_and_another_run_or_config_is_refused(train, latent_shards, tmp_path):
     arguments = (*TINY, f"--config.data.dir={latent_shards}", "--workdir", tmp_path / "run")
     process = train(*arguments, "--config.num_steps=100000", "--config.checkpoint.every=100000", wait=False)
     wait_for(lambda: len(lines(tmp_path / "run")) >= 2, process)
-    begun = time.monotonic()
+    second = train(*arguments)
+    assert second.returncode == 2
+    assert f"run: in use by process {process.pid} (on " in second.stderr
+    assert second.stderr.count("\n") == 1
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert time.monotonic() - begun < 30
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 143, errors
+    assert not (tmp_path / "run" / "lock.json").exists()
     step = int(next((tmp_path / "run" / "checkpoints").iterdir()).name)
     assert f"saved step {step}" in errors
     assert [line["step"] for line in lines(tmp_path / "run")] == list(range(1, step + 1))

@@ -51,7 +51,7 @@ def toy_batches(first: int) -> grain.IterDataset:
 def make_job(tmp_path):
     """Makes toy jobs: `make_job(num_steps=..., optimizer={...}, ...)`."""
 
-    def make(*, nan_at=None, sample_fn=None, workdir: Path = tmp_path / "run", **changes) -> Job:
+    def make(*, nan_at=None, sample_fn=None, workdir: Path = tmp_path / "run", skip=(), **changes) -> Job:
         values = {
             "task": "denoiser",
             "num_steps": 12,
@@ -63,7 +63,8 @@ def make_job(tmp_path):
         }
         for key, value in changes.items():
             values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-        return Job(train_config(values), toy_task(nan_at), toy_batches, workdir, values, sample_fn)
+        config, task = train_config(values), toy_task(nan_at)
+        return Job(config, task, toy_batches, workdir, values, sample_fn, skip=skip)
 
     return make
 

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json
 from mtv_jax.training import steps
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.loop import NonFiniteError, fit
 from mtv_jax.training.metrics import Throughput, read_metrics
 from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.skipping import parse_range
+from mtv_jax.training.stop import StoppedError
 from mtv_jax.training.tasks import Task
 
 
@@ -93,9 +96,8 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(make_job):
 
 def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
     job = make_job(num_steps=12, nan_at=8)
-    with pytest.raises(
-        NonFiniteError, match=r"step 8: loss is nan; .*last good checkpoint is .*/checkpoints/4"
-    ):
+    told = r"step 8: loss is nan, in batch 7; .*good checkpoint is .*/checkpoints/4; .*--skip-batches 7:8$"
+    with pytest.raises(NonFiniteError, match=told):
         fit(job)
     assert [path.name for path in (job.workdir / "checkpoints").iterdir()] == ["4"]
     assert [line["step"] for line in read_metrics(job.workdir)] == list(range(1, 8))
@@ -103,17 +105,83 @@ def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
     assert run["step"] == 4
 
 
-def test_sigterm_saves_where_it_is_and_the_run_goes_on_from_there(make_job, tmp_path, capsys):
-    def terminate(step, params):
-        os.kill(os.getpid(), signal.SIGTERM)
+def test_a_run_goes_on_without_the_batch_that_stopped_it_as_if_it_had_never_had_it(
+    make_job, tmp_path, capsys
+):
+    optimizer = {"ema_decay": 0.5}
+    whole = make_job(nan_at=8, skip=((7, 8),), workdir=tmp_path / "whole", optimizer=optimizer)
+    want = fit(whole)
+    with pytest.raises(NonFiniteError):
+        fit(make_job(nan_at=8, optimizer=optimizer))
+    job = make_job(nan_at=8, skip=((7, 8),), optimizer=optimizer)
+    state = fit(job)
+    assert "leaves out the batches 7:8 (" in capsys.readouterr().err
+    assert losses(job) == losses(whole)
+    jax.tree.map(np.testing.assert_array_equal, state, want)  # the optimiser's moments are part of it
+    assert read_json(job.workdir / "skipped_batches.json") == {"skipped_batches": [[7, 8]]}
+    assert load_trained(job.workdir)[1]["skipped_batches"] == [[7, 8]]
+
+
+def test_skipped_batches_stay_so_without_the_flag_and_add_up(make_job, tmp_path):
+    whole = make_job(num_steps=12, skip=((1, 3), (6, 7), (8, 9)), workdir=tmp_path / "whole")
+    fit(whole)
+    fit(make_job(num_steps=4, skip=((1, 3),)))
+    fit(make_job(num_steps=4, skip=((6, 7),)))  # nothing to do, but it is on record
+    fit(make_job(num_steps=8, skip=((8, 9), (1, 3))))
+    (tmp_path / "run" / "skipped_batches.json").unlink()  # the checkpoint knows of them too
+    resumed = make_job(num_steps=12)
+    fit(resumed)
+    assert losses(resumed) == losses(whole)
+    assert read_json(resumed.workdir / "skipped_batches.json") == {
+        "skipped_batches": [[1, 3], [6, 7], [8, 9]]
+    }
+
+
+def test_the_step_takes_data_and_noise_of_the_number_of_its_batch(make_job, tmp_path):
+    """Steps that learn nothing: their losses are those of the batches, one by one."""
+    still = {"learning_rate": 0.0}
+    all_batches = make_job(num_steps=12, optimizer=still, workdir=tmp_path / "all")
+    fit(all_batches)
+    some = make_job(num_steps=8, optimizer=still, skip=((2, 5), (7, 8)))
+    fit(some)
+    kept = [loss for number, loss in enumerate(losses(all_batches)) if number not in (2, 3, 4, 7)]
+    assert losses(some) == kept
+
+
+def test_a_batch_that_was_trained_on_cannot_be_skipped_any_more(make_job):
+    fit(make_job(num_steps=8, skip=((2, 4),)))
+    with pytest.raises(UserError, match="--skip-batches 9:12: .* step 8 was saved, and batch 10 comes next"):
+        fit(make_job(num_steps=12, skip=((9, 12),)))
+    with pytest.raises(UserError, match="--skip-batches 1:2"):
+        fit(make_job(num_steps=12, skip=((1, 2),)))
+    fit(make_job(num_steps=12, skip=((2, 4), (10, 12))))
+
+
+@pytest.mark.parametrize("text", ["7", "7:7", "8:7", "-1:3", "a:b", "1:2:3", "1.5:3", ""])
+def test_a_range_that_is_none_is_told(text):
+    with pytest.raises(UserError, match=re.escape(f"--skip-batches {text}: must be A:B")):
+        parse_range(text)
+
+
+def signalling(number):
+    """A sample function that sends a signal to this process."""
+
+    def sample(step, params):
+        os.kill(os.getpid(), number)
         return np.zeros((1, 5, 16, 16, 3), np.uint8), 8.0
 
+    return sample
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_where_it_is_and_the_run_goes_on_from_there(make_job, tmp_path, number, code):
     whole = make_job(num_steps=12, workdir=tmp_path / "whole")
     fit(whole)
-    before = signal.getsignal(signal.SIGTERM)
-    fit(make_job(num_steps=12, sample_fn=terminate, sample={"every": 6}))
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert "saved step 7" in capsys.readouterr().err
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError, match="saved step 7; run the same command") as stopped:
+        fit(make_job(num_steps=12, sample_fn=signalling(number), sample={"every": 6}))
+    assert stopped.value.exit_code == code
+    assert signal.getsignal(number) is before
     resumed = make_job(num_steps=12)
     fit(resumed)
     assert losses(resumed) == losses(whole)

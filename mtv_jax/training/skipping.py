@@ -1,0 +1,95 @@
+"""Batches that a run leaves out: those that made its loss no number, say.
+
+Batch k (from 0) is what `make_dataset(first_batch=k)` begins with. A run without gaps takes batch k in step k + 1;
+after a gap the numbers run ahead of the steps, and data and keys follow the numbers.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json, write_json
+
+RECORD_FILE = "skipped_batches.json"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Ranges `(first, end)` of batch numbers, in order and apart from each other; `end` is not one of them."""
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @staticmethod
+    def of(ranges: Iterable[Iterable[int]]) -> "Skipped":
+        """From ranges in any order, which may overlap."""
+        merged: list[tuple[int, int]] = []
+        for first, end in sorted((first, end) for first, end in ranges):
+            if merged and first <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((first, end))
+        return Skipped(tuple(merged))
+
+    def number(self, step: Any) -> Any:
+        """Number of the batch that is taken after `step` steps; an int or an array of them."""
+        number, before = step, 0
+        for first, end in self.ranges:
+            number = number + (end - first) * (step >= first - before)
+            before += end - first
+        return number
+
+    def below(self, number: int) -> "Skipped":
+        """What lies below a batch number."""
+        return Skipped.of((first, min(end, number)) for first, end in self.ranges if first < number)
+
+    def batches(self, source: Callable[[int], Iterable[Any]], step: int) -> Iterator[Any]:
+        """The batches after `step` steps, endless; `source(k)` gives those from number k on."""
+        start = self.number(step)
+        for first, end in self.ranges:
+            if first > start:
+                yield from islice(source(start), first - start)
+                start = end
+        yield from source(start)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{first}:{end}" for first, end in self.ranges)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """`"a:b"` -> (a, b). Raises UserError unless both are whole numbers and a < b."""
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise UserError(
+            f"--skip-batches {text}: must be A:B with whole numbers A < B; it leaves out the batches A to B - 1"
+        )
+    return int(found[1]), int(found[2])
+
+
+def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: Path) -> Skipped:
+    """Both together, for a run that goes on after `step` steps and has left out `recorded`.
+
+    Raises UserError if that would change what it has trained on.
+    """
+    position, asked = recorded.number(step), tuple(asked)
+    for one in asked:
+        if Skipped.of((*recorded.ranges, one)).below(position) != recorded.below(position):
+            raise UserError(
+                f"--skip-batches {one[0]}:{one[1]}: {where} is past it: step {step} was saved, and batch {position} "
+                "comes next; give a range that begins there or later, or remove the newer checkpoints to go back"
+            )
+    return Skipped.of(recorded.ranges + asked)
+
+
+def read_record(workdir: Path) -> Skipped:
+    """What a run leaves out from now on, of `workdir/skipped_batches.json`."""
+    path = workdir / RECORD_FILE
+    return Skipped.of(read_json(path)["skipped_batches"]) if path.exists() else Skipped()
+
+
+def write_record(workdir: Path, skipped: Skipped) -> None:
+    """Writes `workdir/skipped_batches.json`, atomically."""
+    write_json(workdir / RECORD_FILE, {"skipped_batches": skipped.ranges})

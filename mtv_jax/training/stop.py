@@ -1,0 +1,89 @@
+"""How a run is told to stop: SIGTERM, or Ctrl-C. It saves, and its exit status says which it was."""
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+
+class StoppedError(RuntimeError):
+    """A signal stopped the run, which has saved and can go on.
+
+    Attributes:
+      exit_code: 143 after SIGTERM, 130 after Ctrl-C (SIGINT): what a shell reports of a command that the signal ended.
+    """
+
+    def __init__(self, number: int, saved: str):
+        name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
+        super().__init__(f"stopped by {name}: {saved}; run the same command again to go on")
+        self.exit_code = 128 + number
+
+
+class Stop:
+    """Turns SIGTERM and Ctrl-C into a request that the loop looks at after each step; a context manager.
+
+    Among many processes JAX passes a SIGTERM of one on to all, and they agree on the step to stop after; Ctrl-C of one
+    goes the same way. A second Ctrl-C ends the process at once, even inside a compilation, where Python's own
+    handlers have to wait: a thread reads the numbers that the C handler writes.
+    """
+
+    def __init__(self) -> None:
+        self._received: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        # Of many processes each leaves SIGTERM to JAX.
+        numbers = [signal.SIGINT] if jax.process_count() > 1 else [signal.SIGINT, signal.SIGTERM]
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+        self._fd_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
+        self._watcher.start()
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._before:
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
+        os.close(self._writing)
+        self._watcher.join()
+        os.close(self._reading)
+
+    def at(self, step: int) -> bool:
+        """Whether to stop after `step`."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return bool(self._received)
+
+    def number(self) -> int:
+        """The signal that the run was stopped by: SIGINT if any of its processes had one. To be called by all."""
+        interrupted = np.array(signal.SIGINT in self._received)
+        if jax.process_count() > 1:
+            interrupted = multihost_utils.process_allgather(interrupted)
+        return signal.SIGINT if np.any(interrupted) else signal.SIGTERM
+
+    def _note(self, number: int, _frame: object) -> None:
+        self._received.append(number)
+
+    def _watch(self) -> None:
+        interrupts = 0
+        while byte := os.read(self._reading, 1):
+            interrupts += byte[0] == signal.SIGINT
+            if interrupts > 1:
+                os.write(2, b"aborted\n")
+                os._exit(128 + signal.SIGINT)
+            if byte[0] == signal.SIGINT:
+                told = "Ctrl-C: stops after this step and saves; Ctrl-C again aborts at once"
+                print(told, file=sys.stderr, flush=True)
+                if jax.process_count() > 1:
+                    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,133 @@
+"""A folder's lock: held by one, told to others, taken over from the dead."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mtv_jax.io import lock
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.lock import LOCK_FILE, FolderLock
+
+HOLDER = """
+import sys, time
+from mtv_jax.io.lock import FolderLock
+with FolderLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock of tmp_path."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.05)
+
+
+def owner(folder):
+    return json.loads((folder / LOCK_FILE).read_text())
+
+
+def put(folder, **values):
+    """A lock of this process's machine, with other values."""
+    with FolderLock(folder):
+        saved = owner(folder)
+    (folder / LOCK_FILE).write_text(json.dumps(saved | {"token": "other"} | values))
+
+
+def test_it_is_there_while_it_is_held_and_gone_after_however_that_ends(tmp_path):
+    with pytest.raises(ZeroDivisionError), FolderLock(tmp_path / "new"):
+        assert owner(tmp_path / "new")["process"] == os.getpid()
+        raise ZeroDivisionError
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_one_that_is_held_is_told_and_that_of_a_killed_owner_taken_over(holder, tmp_path, capsys, quick):
+    told = rf"{tmp_path}: in use by process {holder.pid} \(on \S+\) since 20\d\d-\S+ \S+ UTC"
+    with pytest.raises(UserError, match=told), FolderLock(tmp_path):
+        pass
+    assert owner(tmp_path)["process"] == holder.pid
+    holder.kill()
+    holder.wait()
+    with FolderLock(tmp_path):
+        assert owner(tmp_path)["process"] == os.getpid()
+    assert "gone" in capsys.readouterr().err
+    assert not (tmp_path / LOCK_FILE).exists()
+
+
+def test_another_process_that_got_the_number_of_a_dead_owner_is_not_the_owner(tmp_path, quick):
+    put(tmp_path, process=os.getppid(), start="1")
+    with FolderLock(tmp_path):
+        assert owner(tmp_path)["process"] == os.getpid()
+
+
+def test_an_owner_on_another_machine_lives_as_long_as_its_lock_moves(tmp_path, quick):
+    put(tmp_path, host="node-7", machine=["node-7", "", ""])
+    path = tmp_path / LOCK_FILE
+    beat = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, time\nwhile True: os.utime(sys.argv[1]); time.sleep(.05)",
+            path,
+        ]
+    )
+    try:
+        before = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == before:
+            time.sleep(0.01)
+        with pytest.raises(UserError, match=r"in use by process \d+ \(on node-7\)"), FolderLock(tmp_path):
+            pass
+    finally:
+        beat.kill()
+        beat.wait()
+    with FolderLock(tmp_path):
+        assert owner(tmp_path)["process"] == os.getpid()
+
+
+def test_an_owner_moves_the_time_of_its_lock(tmp_path, quick):
+    with FolderLock(tmp_path):
+        os.utime(tmp_path / LOCK_FILE, (1, 1))
+        end = time.monotonic() + 60
+        while (tmp_path / LOCK_FILE).stat().st_mtime == 1 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert (tmp_path / LOCK_FILE).stat().st_mtime > 1
+
+
+def test_of_two_that_take_over_at_once_the_last_to_write_has_it(tmp_path, quick, monkeypatch):
+    put(tmp_path, start="1")
+    rival = owner(tmp_path) | {"process": 17, "host": "node-7", "token": "rival"}
+    monkeypatch.setattr(lock.time, "sleep", lambda _: (tmp_path / LOCK_FILE).write_text(json.dumps(rival)))
+    with pytest.raises(UserError, match=r"in use by process 17 \(on node-7\)"), FolderLock(tmp_path):
+        pass
+    assert owner(tmp_path)["token"] == "rival"
+
+
+def test_an_owner_whose_lock_was_taken_over_ends_before_it_writes_any_more(tmp_path, quick, monkeypatch):
+    ended = []
+    with FolderLock(tmp_path) as held:
+        monkeypatch.setattr(lock.os, "_exit", lambda code: (ended.append(code), held._released.set()))
+        (tmp_path / LOCK_FILE).write_text(json.dumps(owner(tmp_path) | {"token": "other"}))
+        held._beat.join(60)
+    assert ended == [2]
+    assert (tmp_path / LOCK_FILE).exists()
+
+
+def test_a_lock_cut_short_is_taken_over(tmp_path, quick):
+    (tmp_path / LOCK_FILE).write_text('{"process": 1')
+    with FolderLock(tmp_path):
+        assert owner(tmp_path)["process"] == os.getpid()
