@@ -55,7 +55,7 @@ def _defaults(config: TrainConfig) -> PipelineDefaults:
     Nothing is taken from the backbone that the training began with: it may have been of another rate and size, and
     have taken its first frame in channels that are zero here.
     """
-    shards = open_shards(config.data.dir, verify=False)
+    shards = open_shards(config.data.dir)
     stored = shards.manifest["arrays"]["text"]["shape"][0]
     how = config.sample
     return PipelineDefaults(
