@@ -120,7 +120,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in directory.iterdir()) / args.records
         raw = sum(2 * int(np.prod(shape)) for shape in SHAPES.values())
         print(f"{args.records} records written", file=sys.stderr)
-        shards = open_shards(directory, verify=False)
+        shards = open_shards(directory)
         result = {"record_bytes": {"arrays": raw, "on_disk": round(size)}, **read(shards, args)}
     print(json.dumps(result, indent=2))
 
