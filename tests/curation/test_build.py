@@ -13,6 +13,7 @@ from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 from mtv_jax.weights.folder import ClipSize, default_clip_size, read_defaults
+from mtv_jax.weights.folder import pipeline_folder as preset_folder
 
 FPS = 12
 RATES = (Fraction(25), Fraction(30000, 1001))
@@ -169,9 +170,8 @@ def test_sound_is_heard_at_the_rate_of_its_video(steps, pipeline_folder, tmp_pat
         np.testing.assert_array_equal(heard, encoders.audio(speech, 5, rate).astype(np.float16))
 
 
-def test_clips_are_those_of_a_pipeline_of_ours_and_of_no_other(pipeline_folder, shards, tmp_path):
-    assert default_clip_size(pipeline_folder) == ClipSize(5, Fraction(12), 32, 32)
-    assert default_clip_size(shards / "encoders") == ClipSize(5, Fraction(12), 32, 32)
+def test_clips_are_those_of_a_pipeline_of_ours_and_of_no_other(tmp_path):
+    assert default_clip_size(preset_folder("tiny")) == ClipSize(25, Fraction(12), 64, 64)
     backbone = {"_class_name": "CogVideoXImageToVideoPipeline"}
     (tmp_path / "model_index.json").write_text(json.dumps(backbone))
     (tmp_path / "transformer").mkdir()
@@ -187,6 +187,7 @@ def test_encoders_say_nothing_of_how_a_model_is_sampled(shards):
     noted = json.loads((shards / "encoders/model_index.json").read_text())["_defaults"]
     size = {"num_frames": 5, "fps": [12, 1], "height": 32, "width": 32, "native_rate": False}
     assert noted == size | {"text_length": 24, "text_padding": "zeros"}
+    assert default_clip_size(shards / "encoders") == ClipSize(5, Fraction(12), 32, 32)
     assert not (shards / "encoders/scheduler").exists()
 
 
