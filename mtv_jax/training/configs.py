@@ -1,5 +1,6 @@
 """From a config file and its flags to the frozen dataclasses that training reads: the one place."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
@@ -255,17 +256,17 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
     Keys of `MAY_CHANGE` are left out. What a config does not say has its default, so that a checkpoint from before
     there was a key goes on as it began.
     """
-    yield from _differences(_complete(saved), _complete(now), "")
+    # One that can no longer be read is compared as it was written.
+    with contextlib.suppress(UserError):
+        saved, now = _complete(saved), _complete(now)
+    yield from _differences(saved, now, "")
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a run's identity comes to, its defaults included; of one that can no longer be read, what it says."""
+    """All that a run's identity comes to, its defaults included. Raises UserError as `train_config`."""
     data = dict(values.get("data", {}))
     content = {"shards": data.pop("shards", None)}
-    try:
-        whole = to_plain(asdict(train_config({**values, "data": data})))
-    except UserError:
-        return dict(values)
+    whole = to_plain(asdict(train_config({**values, "data": data})))
     return whole | {"data": whole["data"] | content}
 
 

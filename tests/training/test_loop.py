@@ -277,3 +277,13 @@ def test_averages_and_moments_in_bfloat16_are_saved_and_resumed(make_job, tmp_pa
     jax.tree.map(np.testing.assert_array_equal, resumed, state)
     average, _ = load_trained(whole.workdir)
     assert {str(x.dtype) for x in jax.tree.leaves(average)} == {"float32"}
+
+
+def test_runs_of_other_streams_draw_other_noise(make_job, tmp_path):
+    first, other, again = (
+        fit(make_job(num_steps=2, stream=stream, workdir=tmp_path / name)).params
+        for stream, name in ((1, "first"), (2, "other"), (1, "again"))
+    )
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    kernels = [params["params"]["body"]["kernel"] for params in (first, other)]
+    assert not np.array_equal(*kernels)

@@ -221,6 +221,8 @@ def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
     assert saved_config({"config": saved}).stream == 0
     assert list(differences(saved, now)) == []
     assert list(differences(saved, now | {"stream": 4})) == ["stream (was 0, is 4)"]
+    unreadable = saved | {"gone": 1}
+    assert "gone (was 1, is None)" in list(differences(unreadable, now))
     other = now["data"] | {"shards": "4567"}
     assert list(differences(saved, now | {"data": other})) == ["data.shards (was '0123', is '4567')"]
 
