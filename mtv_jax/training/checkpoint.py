@@ -26,7 +26,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.sharding.distributed import gather
 from mtv_jax.sharding.rules import tree_shardings
-from mtv_jax.training.checkpoint_hashes import check_hashes, write_hashes
+from mtv_jax.training.checkpoint_hashes import check_hashes, is_hashed, write_hashes
 from mtv_jax.training.failures import (
     DamagedError,
     agreed,
@@ -86,22 +86,13 @@ class Checkpoints:
         agreed(rename)
         self._manager.reload()
 
-    def check_whole(self, step: int, items: Collection[str] | None = None) -> bool:
-        """Raises DamagedError unless the files of a checkpoint are what was saved, and says if all are hashed.
-
-        Each process reads a share of the files; `items` are the items to check, default all.
-        """
-
-        def check() -> bool:
-            index, count = jax.process_index(), jax.process_count()
-            with self._told(f"reading checkpoint {self._path(step)}"):
-                return check_hashes(self._path(step), index, count, items=items)
-
-        return agreed(check)
+    def is_hashed(self, step: int) -> bool:
+        """Whether all of a checkpoint is hashed; if not, damage to it may go unnoticed."""
+        return is_hashed(self._path(step))
 
     def run(self, step: int) -> dict[str, Any]:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
-        self.check_whole(step, ["run"])
+        self._check(step, ["run"])
         handler = ocp.JsonCheckpointHandler()
         return self._read(step, lambda folder: retried(lambda: dict(handler.restore(folder / "run"))))
 
@@ -122,7 +113,8 @@ class Checkpoints:
         self._hashing.start()
 
     def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
-        """The state saved at `step`, placed by `shardings` (of any mesh)."""
+        """The state saved at `step`, placed by `shardings` (of any mesh), once all files are known to be whole."""
+        self._check(step)
         target = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings
         )
@@ -147,10 +139,11 @@ class Checkpoints:
         return self._read(step, read)
 
     def read(self, item: str, step: int, mesh: Mesh | None = None) -> Any:
-        """One item of a checkpoint as nested dicts of arrays, whatever wrote it.
+        """One item of a checkpoint as nested dicts of arrays, whatever wrote it, once it is known to be whole.
 
         They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device.
         """
+        self._check(step, [item])
         shapes, device = self.shapes(item, step), SingleDeviceSharding(jax.devices()[0])
         places = jax.tree.map(lambda _: device, shapes) if mesh is None else tree_shardings(shapes, mesh)
         target = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places)
@@ -210,6 +203,19 @@ class Checkpoints:
         if step is None:
             return "there is no checkpoint yet"
         return f"the last good checkpoint is {self._path(step)}"
+
+    def _check(self, step: int, items: Collection[str] | None = None) -> None:
+        """Raises DamagedError unless the files of a checkpoint, or of some items of it, are what was saved.
+
+        Each process reads a share of them.
+        """
+
+        def check() -> None:
+            index, count = jax.process_index(), jax.process_count()
+            with self._told(f"reading checkpoint {self._path(step)}"):
+                check_hashes(self._path(step), index, count, items=items)
+
+        agreed(check)
 
     def _read(self, step: int, read: Callable[[Any], T]) -> T:
         """What `read` makes of a checkpoint's folder, if it can in every process.
@@ -311,11 +317,10 @@ def load_trained(
 def read_params(
     checkpoints: Checkpoints, step: int, mesh: Mesh | None = None, *, average: bool = True
 ) -> Params:
-    """The parameters of a checkpoint, once it is known to be whole; with `average` their average, if there is one.
+    """The parameters of a checkpoint; with `average` their average, if there is one.
 
     They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device. Raises DamagedError.
     """
-    checkpoints.check_whole(step, ["params", "ema"])
     params = checkpoints.read("params", step, mesh)
     use = params["params"]
     if average and checkpoints.shapes("ema", step) is not None:

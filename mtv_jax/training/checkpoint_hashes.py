@@ -33,10 +33,16 @@ def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
     write_text(folder / f"hashes-{index:05d}-of-{count:05d}.json", text)
 
 
+def is_hashed(folder: Path) -> bool:
+    """Whether every process wrote its hashes of a checkpoint."""
+    counts = [int(match[2]) for match, _ in _hash_files(folder)]
+    return set(counts) == {len(counts)}
+
+
 def check_hashes(
     folder: Path, index: int = 0, count: int = 1, *, items: Collection[str] | None = None
-) -> bool:
-    """Checks process `index` of `count`'s share of the files that are hashed, and says if all are hashed.
+) -> None:
+    """Checks process `index` of `count`'s share of the files that are hashed.
 
     Args:
       folder: of the checkpoint.
@@ -48,7 +54,7 @@ def check_hashes(
       ValueError: a file is gone, or another than was saved; or hashes cannot be parsed.
       OSError: a file cannot be read, by several tries.
     """
-    hashed, complete = retried(lambda: _read_hashes(folder))
+    hashed = retried(lambda: _read_hashes(folder))
     names = sorted(name for name in hashed if items is None or name.split("/")[0] in items)
 
     def check(name: str) -> None:
@@ -56,7 +62,6 @@ def check_hashes(
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(check, names[index::count]))
-    return complete
 
 
 def _files(folder: Path) -> list[str]:
@@ -70,14 +75,16 @@ def _hash(path: Path) -> tuple[int, str]:
     return path.stat().st_size, sha256(path)
 
 
-def _read_hashes(folder: Path) -> tuple[dict[str, list[Any]], bool]:
-    """Path -> [bytes, SHA-256], and whether all processes wrote theirs."""
-    found = {match: path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}
+def _hash_files(folder: Path) -> list[tuple[re.Match[str], Path]]:
+    return [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+
+
+def _read_hashes(folder: Path) -> dict[str, list[Any]]:
+    """Path -> [bytes, SHA-256], as far as they were written."""
     hashed: dict[str, list[Any]] = {}
-    for path in found.values():
+    for _, path in _hash_files(folder):
         hashed |= _parse(path)
-    counts = {int(match[2]) for match in found}
-    return hashed, counts == {len(found)}
+    return hashed
 
 
 def _parse(path: Path) -> dict[str, list[Any]]:

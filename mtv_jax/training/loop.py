@@ -179,7 +179,6 @@ def _restore(
     steps_there = checkpoints.steps()
     for step in steps_there:
         try:
-            hashed = checkpoints.check_whole(step)
             checkpoints.run(step)
             state = checkpoints.restore(step, shapes, shardings)
         except DamagedError as error:
@@ -190,7 +189,11 @@ def _restore(
             continue
         for bad in damaged:
             checkpoints.set_aside(bad)
-        unsure = "" if hashed else ", not all of it hashed: it could not be checked for damage"
+        unsure = (
+            ""
+            if checkpoints.is_hashed(step)
+            else ", not all of it hashed: it could not be checked for damage"
+        )
         _say(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
         return step, state
     return 0, None
