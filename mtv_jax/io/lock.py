@@ -113,7 +113,10 @@ def _machine() -> list[str]:
     """What two processes share if one can look for the other by its number: host, boot, and table of processes."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     table = Path("/proc/self/ns/pid")
-    found = [boot.read_text().strip() if boot.exists() else "", os.readlink(table) if table.is_symlink() else ""]
+    found = [
+        boot.read_text().strip() if boot.exists() else "",
+        os.readlink(table) if table.is_symlink() else "",
+    ]
     return [socket.gethostname(), *found]
 
 

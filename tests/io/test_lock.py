@@ -79,7 +79,12 @@ def test_an_owner_on_another_machine_lives_as_long_as_its_lock_moves(tmp_path, q
     put(tmp_path, host="node-7", machine=["node-7", "", ""])
     path = tmp_path / LOCK_FILE
     beat = subprocess.Popen(
-        [sys.executable, "-c", "import os, sys, time\nwhile True: os.utime(sys.argv[1]); time.sleep(.05)", path]
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, time\nwhile True: os.utime(sys.argv[1]); time.sleep(.05)",
+            path,
+        ]
     )
     try:
         before = path.stat().st_mtime_ns

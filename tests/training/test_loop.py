@@ -108,7 +108,9 @@ def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
     assert run["step"] == 4
 
 
-def test_a_run_goes_on_without_the_batch_that_stopped_it_as_if_it_had_never_had_it(make_job, tmp_path, capsys):
+def test_a_run_goes_on_without_the_batch_that_stopped_it_as_if_it_had_never_had_it(
+    make_job, tmp_path, capsys
+):
     optimizer = {"ema_decay": 0.5}
     whole = make_job(nan_at=8, skip=((7, 8),), workdir=tmp_path / "whole", optimizer=optimizer)
     want = fit(whole)
@@ -133,7 +135,9 @@ def test_skipped_batches_stay_so_without_the_flag_and_add_up(make_job, tmp_path)
     resumed = make_job(num_steps=12)
     fit(resumed)
     assert losses(resumed) == losses(whole)
-    assert read_json(resumed.workdir / "skipped_batches.json") == {"skipped_batches": [[1, 3], [6, 7], [8, 9]]}
+    assert read_json(resumed.workdir / "skipped_batches.json") == {
+        "skipped_batches": [[1, 3], [6, 7], [8, 9]]
+    }
 
 
 def test_the_step_takes_data_and_noise_of_the_number_of_its_batch(make_job, tmp_path):
