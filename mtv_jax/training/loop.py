@@ -16,7 +16,6 @@ from typing import Any
 import grain
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
