@@ -150,7 +150,10 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
     if config.data.dir != BUNDLED:
         return config
     folder, frames_only = workdir / "shards", config.task == "vae"
-    if jax.process_index() == 0 and not (folder / "manifest.json").exists():
+
+    def make() -> str:
+        if (folder / "manifest.json").exists():
+            return ""
         from mtv_jax.curation.build import BuildConfig, build_shards
         from mtv_jax.curation.encoders import Encoders
 
@@ -159,7 +162,9 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
         size = size.replace(num_frames=5) if frames_only else size
         encoders = None if frames_only else Encoders.from_pretrained("tiny")
         build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))
-    multihost_utils.sync_global_devices("bundled data")
+        return ""
+
+    from_first("bundled data", make)
     return replace(config, data=replace(config.data, dir=str(folder)))
 
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax._src import distributed
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, PartitionSpec
 
 from mtv_jax.io.errors import UserError
 
@@ -56,6 +57,35 @@ def _in_cluster() -> bool:
 def _number(variable: str) -> int:
     text = os.environ.get(variable, "")
     return int(text) if text.isdigit() else 0
+
+
+def meet(mesh: Mesh) -> None:
+    """Waits until all processes are here; on CPUs they then make the connections between the devices of `mesh`.
+
+    XLA's collectives on CPUs (Gloo) connect a set of devices at their first collective, and wait 30 seconds for each
+    other in it, which no flag changes. Processes that compile a step on a busy machine end further apart than that:
+    the first one failed ("Gloo context initialization failed: DEADLINE_EXCEEDED"), waited for the other in JAX's
+    shutdown for 300 seconds more, and then JAX aborted both (SIGABRT). A set that is connected waits for as long as
+    it takes, so all sets that a program's axes can name are connected here, where everybody is at once.
+    """
+    if jax.process_count() == 1:
+        return
+    client = distributed.global_state.client
+    assert client is not None
+    client.wait_at_barrier(f"mtv_jax/{next(_number_asked)}/meet", 1000 * _PATIENCE_SECONDS)
+    if mesh.devices.flat[0].platform != "cpu":
+        return
+    axes = [axis for axis, size in mesh.shape.items() if size > 1]
+    sets = [names for count in range(len(axes)) for names in itertools.combinations(axes, count + 1)]
+
+    def sums(x: jax.Array) -> jax.Array:
+        for names in sets:
+            x = jax.lax.psum(x, names)
+        return x
+
+    everywhere = PartitionSpec()
+    spread = jax.shard_map(sums, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
+    jax.block_until_ready(jax.jit(spread)(np.zeros((), np.float32)))
 
 
 def check_same(text: str, what: str) -> None:

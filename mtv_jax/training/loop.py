@@ -1,6 +1,7 @@
 """The one training loop: resume, step, write down, save, sample, stop cleanly."""
 
 import errno
+import itertools
 import json
 import math
 import sys
@@ -18,7 +19,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.sharding.distributed import check_same, from_first
+from mtv_jax.sharding.distributed import check_same, from_first, meet
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, skipping, steps
 from mtv_jax.training.checkpoint import Checkpoints
@@ -80,8 +81,9 @@ def fit(job: Job) -> TrainState:
     on SIGTERM and Ctrl-C, once it has saved.
     """
     config = job.config
-    check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     mesh = make_mesh(config.mesh)
+    meet(mesh)
+    check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
         _full_disk_told(job.workdir),
@@ -229,7 +231,7 @@ class _Run:
         reporter = _Reporter(
             self.log, self.checkpoints, config.num_steps, start, self.job.throughput, self.skipped
         )
-        batches = self.skipped.batches(self.job.batches, start)
+        batches = self._batches(start)
         if self.stop.at(start):
             raise StoppedError(self.stop.number(), f"no step after {start} was begun")
         _say("compiling the step")
@@ -257,6 +259,13 @@ class _Run:
                 raise StoppedError(number, f"saved step {step}")
         self.checkpoints.wait()
         return state
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        """The batches after `start` steps. The first one starts the processes that read them."""
+        batches = self.skipped.batches(self.job.batches, start)
+        with Stop.withheld():
+            first = next(batches)
+        return itertools.chain([first], batches)
 
     def _identity(self, step: int) -> dict[str, Any]:
         versions = {"jax": jax.__version__, "grain": grain.__version__}

@@ -1,9 +1,11 @@
 """How a run is told to stop: SIGTERM, or Ctrl-C. It saves, and its exit status says which it was."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -35,6 +37,17 @@ class Stop:
     def __init__(self) -> None:
         self._received: list[int] = []
         self._before: dict[int, Any] = {}
+
+    @staticmethod
+    @contextlib.contextmanager
+    def withheld() -> Iterator[None]:
+        """Processes started inside do not hear Ctrl-C, which a terminal sends to them too: readers of data must not
+        end before the step that is being finished. This process hears it after the block."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is not threading.main_thread():

@@ -50,9 +50,13 @@ def put(folder, **values):
 
 
 def test_it_is_there_while_it_is_held_and_gone_after_however_that_ends(tmp_path):
-    with pytest.raises(ZeroDivisionError), FolderLock(tmp_path / "new"):
-        assert owner(tmp_path / "new")["process"] == os.getpid()
-        raise ZeroDivisionError
+    def fail():
+        with FolderLock(tmp_path / "new"):
+            assert owner(tmp_path / "new")["process"] == os.getpid()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -4,6 +4,9 @@ import dataclasses
 import os
 import re
 import signal
+import subprocess
+import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -185,6 +188,27 @@ def test_a_signal_saves_where_it_is_and_the_run_goes_on_from_there(make_job, tmp
     resumed = make_job(num_steps=12)
     fit(resumed)
     assert losses(resumed) == losses(whole)
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once():
+    """Even where Python's own handlers wait, in one long call of C, as a compilation is."""
+    script = """
+        import hashlib, os, signal, threading, time
+        from mtv_jax.training.stop import Stop
+        def press():
+            for _ in range(2):
+                time.sleep(0.2)
+                os.kill(os.getpid(), signal.SIGINT)
+        with Stop():
+            threading.Thread(target=press, daemon=True).start()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 130
+    first, second = done.stderr.splitlines()
+    assert "Ctrl-C again aborts at once" in first
+    assert second == "aborted"
 
 
 def test_samples_are_videos_and_an_animated_tensorboard_image(make_job):
