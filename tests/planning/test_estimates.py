@@ -41,6 +41,10 @@ def stacked(x):
     return jax.lax.scan(lambda carry, _: (carry @ carry, carry), x, None, length=5)
 
 
+def repeated(x):
+    return jnp.broadcast_to(x[0], x.shape) + x
+
+
 def recomputed(x):
     body = jax.checkpoint(lambda x: jnp.sin(jnp.sin(jnp.sin(x @ x))))
     return body(body(x))
@@ -52,11 +56,8 @@ def recomputed(x):
         (twice, 2),  # a product cannot take the place of what it reads
         (in_place, 1),
         (kept, 2),
-        (stacked, 6),  # five carries, and the one of the step under way
-        (
-            lambda x: jnp.broadcast_to(x[:1], x.shape) + x,
-            1.1,
-        ),  # what is repeated is not written out; the row is
+        (stacked, 7),  # five carries, the last one, and the one of the step under way
+        (repeated, 1),  # what is only repeated is not written out
     ],
 )
 def test_bytes_alive_at_once(function, arrays):
