@@ -122,7 +122,7 @@ def test_decoders_that_were_compiled_are_met_within_a_fifth(name):
 
 def test_the_report_of_24_gpus_is_what_the_command_in_the_readme_writes(tmp_path):
     path = tmp_path / "plan.json"
-    command = "--topology=a100-80gb:24 --config.data.batch_size=120 --config.accumulate=5".split()
+    command = ["--topology=a100-80gb:24", "--config.data.batch_size=120", "--config.accumulate=5"]
     assert main(["--config=configs/stage3.py", *command, f"--report={path}"]) == 0
     found, written = (json.loads(x.read_text()) for x in (path, PLANS / "train_a100_24.json"))
     assert [plan["program"] for plan in found] == [plan["program"] for plan in written]
