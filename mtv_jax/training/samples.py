@@ -30,7 +30,7 @@ from mtv_jax.typing import Array, Float, Params, UInt8
 from mtv_jax.weights.pretrained import load_model
 
 WHOLE_PIXELS = 256 * 384
-"""Pictures of up to so many pixels are decoded whole, larger ones in tiles: of 480 x 720 a whole chunk takes 29 GiB
+"""Pictures of up to so many pixels are decoded whole, larger ones in tiles: of 480 x 720 a whole chunk takes 30 GiB
 (launch/plans/sample_v5p_4.json), more than many a chip has beside the training state."""
 
 

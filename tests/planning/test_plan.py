@@ -68,12 +68,6 @@ def test_a_dry_run_on_this_machine_writes_the_plan(tmp_path, capsys):
     assert decoder["memory_bytes_per_device"]["inputs"] == 4 * latents
 
 
-def test_a_training_that_makes_no_samples_plans_none(tmp_path):
-    arguments = [*ON_GPUS, "--config.sample.every=0", "--report", str(tmp_path / "plan.json")]
-    assert main(arguments) == 0
-    assert [plan["program"] for plan in json.loads((tmp_path / "plan.json").read_text())] == ["train step"]
-
-
 def test_of_gpus_the_state_is_exact_and_the_rest_an_estimate(tmp_path, capsys):
     assert main([*ON_GPUS, "--report", str(tmp_path / "plan.json")]) == 0
     text = capsys.readouterr().out
@@ -99,9 +93,13 @@ def test_of_gpus_the_state_is_exact_and_the_rest_an_estimate(tmp_path, capsys):
     assert denoise["flops"]["run"] == 8 * denoise["flops"]["needed"]
 
 
-def test_what_does_not_fit_gpus_exits_with_1(capsys):
-    assert main([*ON_GPUS, "--config.data.batch_size=8000000"]) == 1
+def test_what_does_not_fit_gpus_exits_with_1_and_samples_that_are_not_made_are_not_counted(tmp_path, capsys):
+    huge = ("--config.data.batch_size=8000000", "--config.sample.every=0")
+    assert main([*ON_GPUS, *huge, "--report", str(tmp_path / "plan.json")]) == 1
     assert "does not fit" in capsys.readouterr().out
+    (step,) = json.loads((tmp_path / "plan.json").read_text())
+    assert step["program"] == "train step"
+    assert step["fits"] is False
 
 
 def test_bounds_follow_from_the_chip(plan):
