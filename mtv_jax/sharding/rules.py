@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
 
@@ -89,7 +89,9 @@ def check_matches(patterns: Iterable[str], names: Sequence[str], what: str) -> N
             raise UserError(f"{what}: {pattern!r} matches no parameter, such as {names[0]!r}")
 
 
-def partition_spec(path: str, shape: tuple[int, ...], mesh: Mesh, rules=WEIGHT_RULES) -> PartitionSpec:
+def partition_spec(
+    path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh, rules=WEIGHT_RULES
+) -> PartitionSpec:
     """How the parameter at `path` lies on `mesh`.
 
     A mesh axis that does not divide the dimension it would split is dropped for that dimension, which

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import to_params, to_state
 
 FOLDER = ORIGINALS / "beats"
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # layers, from the stored filter bank (the goldens' README)
+CLOSE: Any = {"rtol": 1e-4, "atol": 1e-4}  # layers, from the stored filter bank (the goldens' README)
 
 
 def fill(model: BEATs, state):

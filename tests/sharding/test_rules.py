@@ -1,10 +1,9 @@
 """Rules over paths, and the shardings of whole train states."""
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
 from mtv_jax.io.errors import UserError
@@ -20,7 +19,7 @@ from mtv_jax.sharding.rules import (
 )
 
 # The sizes are all that a spec depends on.
-MESH = SimpleNamespace(shape={"data": 2, "fsdp": 4, "tensor": 2, "context": 1})
+MESH = AbstractMesh((2, 4, 2, 1), ("data", "fsdp", "tensor", "context"))
 
 
 def test_the_first_rule_that_matches_the_whole_path_holds():
