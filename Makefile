@@ -10,7 +10,8 @@ TRAIN_DEMO ?= runs/train_demo
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev demo train-demo tiny stages test test-all mutants check lint bench clean
+.PHONY: help setup setup-dev demo train-demo tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+  find-python check lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -21,24 +22,31 @@ setup-dev: $(VENV)/.installed-dev  ## the same with the tools for development
 
 # A command may be there and not run (a shim without a version behind it), so each is tried. Versions that
 # pyenv holds count too. Newer Pythons have a newer jax, which is faster on CPU.
+VERSIONS ?= 3.13 3.12 3.11
+define FIND_PYTHON
+for version in $(VERSIONS); do \
+  for candidate in "python$$version" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python$$version python3; do \
+    if "$$candidate" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
+      >/dev/null 2>&1; then echo "$$candidate"; break 2; fi; \
+  done; \
+done
+endef
+
 $(BIN)/python:
-	@python="$(PYTHON)"; \
+	@python="$(PYTHON)"; test -n "$$python" || python="$$($(FIND_PYTHON))"; \
 	if [ -z "$$python" ]; then \
-	  for version in 3.13 3.12 3.11; do \
-	    for candidate in "python$$version" $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python$$version python3; do \
-	      if "$$candidate" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
-	        >/dev/null 2>&1; then python="$$candidate"; break 2; fi; \
-	    done; \
-	  done; \
-	fi; \
-	if [ -z "$$python" ]; then \
-	  echo "error: no Python from 3.11 to 3.13 with venv runs here; install one, or give PYTHON=/path/to/python" >&2; \
+	  echo "error: no Python of $(VERSIONS) with venv runs here; install one, or give PYTHON=/path/to/python" >&2; \
 	  exit 2; \
 	fi; \
 	echo "making $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
 
 $(VENV)/.installed-%: $(BIN)/python pyproject.toml
 	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/.installed-lowest: $(BIN)/python pyproject.toml
+	$(RUN) pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --resolution lowest-direct --editable '.[test]'
 	@touch $@
 
 # Its speech and effects are real recordings that no training hears.
@@ -99,15 +107,36 @@ stages: setup  ## the way of `make tiny` in some minutes, without its result
 BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data.batch_size=4 \
   --config.optimizer.warmup_steps=6 --config.sample.every=40
 
+PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: setup  ## the tests
-	$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 mutants: setup  ## does some test fail for each mistake of tests/mutants.toml? (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: setup  ## all tests, the slow ones and the comparisons with torch originals too
-	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[parity]'
-	$(RUN) pytest -m '' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test-all: $(VENV)/.installed-test $(VENV)/.installed-parity  ## all tests, the slow ones and the comparisons with torch originals too
+	$(PYTEST) -m ''
+
+# Each in an environment of its own with the oldest Python: the newer ones need not have these versions. Called with
+# PARITY_PYTHON=/path/to/python they use that one.
+PARITY_PYTHON ?=
+OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
+
+parity:  ## the comparisons with torch originals (Python 3.11)
+	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
+	else $(OLDEST) VENV=.venv-parity run-parity; fi
+run-parity: $(VENV)/.installed-test $(VENV)/.installed-parity
+	$(PYTEST) -m parity tests/parity
+
+test-lowest:  ## tests of io and data with the lowest versions that pyproject.toml allows (Python 3.11)
+	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "test-lowest: SKIPPED, no Python 3.11 runs here"; \
+	else $(OLDEST) VENV=.venv-lowest run-lowest; fi
+run-lowest: $(VENV)/.installed-lowest
+	$(PYTEST) tests/io tests/data
+
+find-python:
+	@$(FIND_PYTHON)
 
 lint: setup-dev  ## ruff, pyright and the import contract
 	$(BIN)/ruff check .
@@ -115,10 +144,10 @@ lint: setup-dev  ## ruff, pyright and the import contract
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-check: lint test  ## lint and tests
+check: lint test parity test-lowest  ## what has to pass: lint, tests, originals, lowest versions
 
 bench: setup  ## step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
-clean:  ## remove the environment, the demos and caches (trainings stay in runs/)
-	rm -rf $(VENV) $(DEMO) $(TRAIN_DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+clean:  ## remove the environments, the demos and caches (trainings stay in runs/)
+	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(TRAIN_DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

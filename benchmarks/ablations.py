@@ -129,7 +129,7 @@ def _run(module: str, *options: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/tiny/ablations"), help="folder of all runs")
     parser.add_argument("--steps", type=int, default=300, help="of each training, batches of 16")

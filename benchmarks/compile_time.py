@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +24,13 @@ from mtv_jax.typing import TRACKS
 def compile_seconds(layers: int) -> float:
     """Seconds of lowering and compiling the gradient of a network with so many layers."""
     jax.clear_caches()
-    model = make_model("mtv", make_config("mtv", "tiny", {"dit": {"num_layers": layers}}), remat="block")
+    model: Any = make_model("mtv", make_config("mtv", "tiny", {"dit": {"num_layers": layers}}), remat="block")
     dit, control, size = model.config.dit, model.config.controlnet, clip_size(model)
     latents = (1, size.latent_frames, size.latent_height, size.latent_width, dit.in_channels)
-    track = jax.ShapeDtypeStruct((1, size.frames, control.audio_layers, control.audio_channels), jnp.float32)
+    track = jax.ShapeDtypeStruct(
+        (1, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels),
+        jnp.float32,
+    )
     shapes = (latents, (1,), (1, dit.max_text_seq_length, dit.text_embed_dim))
     inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     loss = jax.grad(lambda params, *rest: jnp.sum(model.apply(params, *rest) ** 2))

@@ -54,7 +54,7 @@ class Coder:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--vae", required=True, help="pipeline folder, folder of an autoencoder, or preset")
     parser.add_argument("--clips", type=int, default=200)

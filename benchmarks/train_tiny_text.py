@@ -114,7 +114,7 @@ def train_step(model: T5Encoder, optimizer, params, state, tokens, labels):
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/tiny"), help="pipeline folder")
     parser.add_argument("--steps", type=int, default=400, help="of 128 prompts")

@@ -30,7 +30,7 @@ def report(workdir: Path) -> dict[str, Any]:
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     rows = [line for line in lines if "loss" in line]
     with Checkpoints(workdir, read_only=True) as checkpoints:
-        config = checkpoints.run(checkpoints.latest())["config"]
+        config = checkpoints.run(checkpoints.latest() or 0)["config"]
     ends = [round(len(rows) * part / PARTS) for part in range(PARTS + 1)]
     parts = [rows[first:last] for first, last in pairwise(ends) if first < last]
     return {
@@ -51,7 +51,7 @@ def report(workdir: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("workdir", nargs="+", type=Path, help="training directories, in their order")
     parser.add_argument("--out", type=Path, default=Path("training.json"), help="JSON file to write")

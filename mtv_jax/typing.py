@@ -5,15 +5,18 @@ tokens, n any tokens, d width, M audio intervals (= latent frames), k audio toke
 s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
 """
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from jaxtyping import Array, Float, Int, Key, UInt8
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int, Key, UInt8
 
 __all__ = [
     "BATCH_AXES",
     "TRACKS",
     "Array",
     "Batch",
+    "Bool",
     "Float",
     "Int",
     "Key",
@@ -21,6 +24,12 @@ __all__ = [
     "UInt8",
     "control_tracks",
 ]
+
+if TYPE_CHECKING:
+    Array = jax.Array
+else:
+    Array = jax.Array | np.ndarray
+    """What functions of jax take: NumPy's arrays are as good as its own. Type and shape are checked in the tests."""
 
 BATCH_AXES = ("data", "fsdp")
 """Axes of a device mesh that batches are split over."""

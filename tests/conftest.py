@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and how jax is set up for them. tests/README.md says how they are organised."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,28 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Child processes inherit this. Programs of tests run once or a few times: what their optimisation would save is less
+# than what it costs. And workers and children share what they compile, most of it the same in many of them.
+os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}".strip()
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache" / "tests"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
 
 @pytest.fixture(scope="session")
 def goldens() -> Path:
-    """Folder of the numbers of original code: `MTV_JAX_GOLDENS`, or the copy beside the tests."""
-    return Path(os.environ.get("MTV_JAX_GOLDENS", ROOT / "tests" / "goldens"))
+    """Folder of the numbers that scripts of this repository made."""
+    from golden_folders import OURS
+
+    return OURS
+
+
+@pytest.fixture(scope="session")
+def original_goldens() -> Path:
+    """Folder of the numbers of authors' code (`mtv/`, `beats/`): `MTV_JAX_GOLDENS`, or the copy beside the tests."""
+    from golden_folders import ORIGINALS
+
+    return ORIGINALS
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,12 @@
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from golden_folders import ORIGINALS
 from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
@@ -18,7 +17,7 @@ from mtv_jax.typing import Params
 from mtv_jax.weights.mtv_sat import IGNORED, RULES, config_from_json
 from mtv_jax.weights.rules import to_params
 
-FOLDER = Path(os.environ.get("MTV_JAX_GOLDENS", Path(__file__).parent / "goldens")) / "mtv"
+FOLDER = ORIGINALS / "mtv"
 DENOISER = FOLDER / "denoiser"
 
 Case = Mapping[str, np.ndarray]

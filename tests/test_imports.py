@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_import_contract_is_kept():
     command = Path(sys.executable).parent / "lint-imports"
-    done = subprocess.run([command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([command], cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -17,5 +17,7 @@ def test_the_package_itself_imports_no_network():
     code = (
         "import mtv_jax, sys; assert 'jax' not in sys.modules; mtv_jax.Pipeline; assert 'jax' in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=3600
+    )
     assert done.returncode == 0, done.stderr

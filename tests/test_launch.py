@@ -50,7 +50,7 @@ scripts = pytest.mark.parametrize("name", SCRIPTS)
 def launch(name: str, *arguments: str, path: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs a script with nothing in its environment but PATH."""
     command = [BASH, str(LAUNCH / name), *arguments]
-    return subprocess.run(command, env={"PATH": path}, cwd=cwd, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env={"PATH": path}, cwd=cwd, capture_output=True, text=True, timeout=3600)
 
 
 def dry_run(name: str, *arguments: str, path: str = "") -> list[list[str]]:
@@ -122,7 +122,7 @@ def test_without_dry_run_the_printed_commands_run(name: str, tmp_path: Path):
     fake(copy / ".venv/bin", "python", "exit 0")
     given = ("--config", CONFIG, f"--workdir={WORKDIR}", *SCRIPTS[name], *EXTRA)
     command = [BASH, str(copy / "launch" / name), *given]
-    subprocess.run(command, env={"PATH": str(tmp_path)}, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, env={"PATH": str(tmp_path)}, check=True, capture_output=True, timeout=3600)
     ran = [line.split("\0")[:-1] for line in log.read_text().splitlines()]
     assert ran == printed
 
@@ -297,7 +297,7 @@ def test_a_slurm_job_queues_again_if_it_was_stopped(
     fake(tmp_path, "scontrol", f'echo "$@" > {tmp_path}/queued')
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "17"}
     command = [BASH, str(LAUNCH / "slurm_job.sh"), "python", "-m", "mtv_jax.train", "--config.note=a b"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=3600)
     assert done.returncode == status
     given = (tmp_path / "args").read_text().splitlines()
     assert given[-4:] == command[-4:]

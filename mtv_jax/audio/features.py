@@ -2,7 +2,7 @@
 
 import dataclasses
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from mtv_jax.audio.tracks import Tracks
 from mtv_jax.models.mel import MelConfig, log_mel_features
 
 
+@runtime_checkable
 class AudioEncoder(Protocol):
     """Turns mono sound at 16 kHz into features of the video frames it goes with."""
 

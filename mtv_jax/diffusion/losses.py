@@ -12,7 +12,7 @@ from mtv_jax.typing import Array, Float, Int, Key
 LossKind = Literal["mse", "x0_snr"]
 
 
-def stratified_timesteps(key: Key, batch: int, num_train_timesteps: int = 1000) -> Int[Array, "b"]:
+def stratified_timesteps(key: Key[Array, ""], batch: int, num_train_timesteps: int = 1000) -> Int[Array, "b"]:
     """Timesteps for a *global* batch: each is uniform on 0..T-1, and each T/b-wide interval gets one.
 
     A random permutation decides who gets which interval, so no position in the batch sees only some of them.

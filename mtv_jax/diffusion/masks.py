@@ -46,7 +46,9 @@ class KeyframeConfig:
         return dataclasses.astuple(self)
 
 
-def draw_clean_mask(key: Key, batch: int, frames: int, config: KeyframeConfig | None = None) -> Array:
+def draw_clean_mask(
+    key: Key[Array, ""], batch: int, frames: int, config: KeyframeConfig | None = None
+) -> Array:
     """Bool `[b f]`, true where a latent frame is clean; at least one of each sample is not. Jit-safe."""
     config = config or KeyframeConfig()
     kind_key, draw_key = jax.random.split(key)
@@ -55,7 +57,7 @@ def draw_clean_mask(key: Key, batch: int, frames: int, config: KeyframeConfig | 
     return jax.vmap(lambda kind, k: _pattern(kind, k, frames))(kinds, jax.random.split(draw_key, batch))
 
 
-def _pattern(kind: Array, key: Key, frames: int) -> Array:
+def _pattern(kind: Array, key: Key[Array, ""], frames: int) -> Array:
     """The mask `[f]` of one sample. `kind` counts the fields of `KeyframeConfig`; beyond: no keyframe."""
     share_key, coin_key, parity_key, size_key, place_key = jax.random.split(key, 5)
     index = jnp.arange(frames)

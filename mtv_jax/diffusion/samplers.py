@@ -86,7 +86,7 @@ class SamplerState(NamedTuple):
     x: Float[Array, "b ..."]
     x0: Float[Array, "b ..."]
     """x_0 of the step before (zeros at first)."""
-    key: Key | None
+    key: Key[Array, ""] | None
     """Never changes: the noise of step i is drawn from `fold_in(key, i)`."""
 
 
@@ -167,7 +167,7 @@ def step_at(steps: Step, index: int) -> Step:
     return jax.tree.map(lambda column: column[index], steps)
 
 
-def start(x_init: Float[Array, "b ..."], key: Key | None, config: SamplerConfig) -> SamplerState:
+def start(x_init: Float[Array, "b ..."], key: Key[Array, ""] | None, config: SamplerConfig) -> SamplerState:
     """The state before the first step. `x_init` is standard normal noise; float32 inside."""
     x = x_init.astype(jnp.float32)
     return SamplerState(x, jnp.zeros_like(x), key if config.stochastic else None)
@@ -213,7 +213,7 @@ def _write(x: Float[Array, "b f ..."], clean: Clean | None) -> Float[Array, "b f
 def sample(
     denoise: Denoise,
     x_init: Float[Array, "b ..."],
-    key: Key | None,
+    key: Key[Array, ""] | None,
     schedule: Schedule,
     config: SamplerConfig,
     *,

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import jax
 
-_MIN_COMPILE_SECONDS = 1.0
-
 
 def enable_compilation_cache(directory: str = "auto") -> Path | None:
     """Keeps compiled programs in `directory`; call it before anything is compiled.
@@ -27,7 +25,6 @@ def enable_compilation_cache(directory: str = "auto") -> Path | None:
     if jax.default_backend() == "cpu":
         path = path / f"cpu-{_processor()}"
     jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_SECONDS)
     return path
 
 

@@ -210,7 +210,11 @@ def write_video(
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write_gif(path: str | os.PathLike, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: Number) -> None:
+def write_gif(
+    path: str | os.PathLike,
+    frames: UInt8[np.ndarray, "F H W 3"] | Iterable[UInt8[np.ndarray, "H W 3"]],
+    fps: Number,
+) -> None:
     """Writes an endless gif, atomically. Its clock ticks every 10 ms: frames are rounded, the sum is not."""
     images = [Image.fromarray(frame) for frame in frames]
     if not images:

@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.mtv import MTV
-from mtv_jax.typing import Key, Params, control_tracks
+from mtv_jax.typing import Array, Key, Params, control_tracks
 
 _OPENED = ("blocks", "controlnet", "transformer", "transformer/blocks", "transformer/blocks/injection")
 """Groups of parameters that are counted by what they hold; every other one is a part."""
@@ -39,7 +39,7 @@ def random_params(model: nn.Module, seed: int) -> Params:
     return _init_compiled(model, init_key(seed))
 
 
-def init_key(seed: int) -> Key:
+def init_key(seed: int) -> Key[Array, ""]:
     """The key to initialise parameters with.
 
     Its generator is one instruction. The default one is written out for each of a hundred parameters, which took
@@ -48,7 +48,7 @@ def init_key(seed: int) -> Key:
     return jax.random.key(seed, impl="unsafe_rbg")
 
 
-def init_params(model: nn.Module, key: Key) -> Params:
+def init_params(model: nn.Module, key: Key[Array, ""]) -> Params:
     """Fresh parameters, not compiled: see `random_params`."""
     inputs = _example_inputs(model)
     return {"params": model.init(key, *inputs, method=_all_of_it)["params"]}

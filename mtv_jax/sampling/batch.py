@@ -21,7 +21,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import encode_stream
 from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
 from mtv_jax.sampling.pipeline import Pipeline
-from mtv_jax.typing import Array, UInt8, control_tracks
+from mtv_jax.typing import Array, Float, UInt8, control_tracks
 
 SAMPLER: SamplerName = "ddim"
 
@@ -60,7 +60,8 @@ def sample_many(
     check_hears(pipe)
     config = GenerateConfig(SamplerConfig(SAMPLER, num_steps), guidance_scale=guidance_scale)
     for batch, count in _batches(requests, batch_size):
-        yield from _sample(pipe, batch, config)[:count]
+        latents = _sample(pipe, batch, config)
+        yield from decode_latents(pipe.vae, pipe.vae_params, latents)[:count]
 
 
 def reconstruct_many(
@@ -82,7 +83,7 @@ def check_hears(pipe: Pipeline) -> None:
         raise UserError("this pipeline makes videos of a first picture, which is not given here")
 
 
-def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> UInt8[np.ndarray, "b F H W 3"]:
+def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> Float[Array, "b f h w c"]:
     size, conditions = pipe.defaults, _conditions(pipe, batch)
     noise = [pipe.noise(jax.random.fold_in(jax.random.key(r.seed), r.row), size) for r in batch]
     no_text = None
@@ -98,7 +99,7 @@ def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> UIn
         config,
         given=Given(no_text=no_text),
     )
-    return decode_latents(pipe.vae, pipe.vae_params, latents[:, pipe.padding(size) :])
+    return latents[:, pipe.padding(size) :]
 
 
 def _conditions(pipe: Pipeline, batch: list[Request]) -> dict[str, Array]:

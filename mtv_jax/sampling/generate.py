@@ -116,7 +116,7 @@ def generate(
     params: Params,
     conditions: Conditions,
     noise: Float[Array, "b f h w c"],
-    key: Key,
+    key: Key[Array, ""],
     schedule: Schedule,
     config: GenerateConfig,
     *,

@@ -276,7 +276,7 @@ class Pipeline:
         )
         return latents[:, self.padding(size) :]
 
-    def noise(self, key: Key, size: PipelineDefaults) -> Array:
+    def noise(self, key: Key[Array, ""], size: PipelineDefaults) -> Array:
         """Standard normal [1 f h w c] to sample from; its first `padding` frames are dropped in the end."""
         frames, cell = self.padding(size) + self._latent_frames(size), self._vae.spatial_compression_ratio
         shape = (1, frames, size.height // cell, size.width // cell, self._vae.latent_channels)

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
@@ -11,6 +11,7 @@ from mtv_jax.io.files import existing_directory
 TokenizerKind = Literal["bytes", "folder"]
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What the encoder needs of a tokenizer."""
 

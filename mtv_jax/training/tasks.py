@@ -19,7 +19,7 @@ NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
 Metrics = dict[str, Array]
 
 
-def _draw_nothing(_key: Key, _rows: int) -> dict[str, Array]:
+def _draw_nothing(_key: Key[Array, ""], _rows: int) -> dict[str, Array]:
     return {}
 
 
@@ -35,10 +35,10 @@ class Task:
         of it, even where it goes through in parts.
     """
 
-    init: Callable[[Key, Any], Params]
-    loss: Callable[[Params, Any, Key], tuple[Array, Metrics]]
+    init: Callable[[Key[Array, ""], Any], Params]
+    loss: Callable[[Params, Any, Key[Array, ""]], tuple[Array, Metrics]]
     keys: tuple[str, ...] = ()
-    draw: Callable[[Key, int], dict[str, Array]] = _draw_nothing
+    draw: Callable[[Key[Array, ""], int], dict[str, Array]] = _draw_nothing
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class VAELossConfig:
 def vae_task(model: Any, config: VAELossConfig) -> Task:
     """Train an autoencoder of video on batches with `video`."""
 
-    def init(key: Key, batch: Mapping[str, Any]) -> Params:
+    def init(key: Key[Array, ""], batch: Mapping[str, Any]) -> Params:
         rows, frames, *picture = batch["video"].shape
         video = jnp.zeros((rows, 1 if config.single_frames else frames, *picture))
         return model.init(key, video, method=_through)
 
-    def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
+    def loss(params: Params, batch: Mapping[str, Array], key: Key[Array, ""]) -> tuple[Array, Metrics]:
         video = to_unit(batch["video"])
         if config.single_frames:
             frame_key, key = jax.random.split(key)
@@ -96,7 +96,7 @@ def vae_task(model: Any, config: VAELossConfig) -> Task:
 
 
 def sample_posterior(
-    key: Key, mean: Float[Array, "b f h w c"], logvar: Float[Array, "b f h w c"]
+    key: Key[Array, ""], mean: Float[Array, "b f h w c"], logvar: Float[Array, "b f h w c"]
 ) -> Float[Array, "b f h w c"]:
     """A draw from the diagonal Gaussian of an encoder."""
     mean, logvar = mean.astype(jnp.float32), logvar.astype(jnp.float32)
@@ -157,13 +157,13 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
     scale, schedule = config.scaling_factor, Schedule.create(config.schedule)
     tracks = TRACKS if with_audio else ()
 
-    def init(key: Key, batch: Mapping[str, Any]) -> Params:
+    def init(key: Key[Array, ""], batch: Mapping[str, Any]) -> Params:
         zeros = {name: jnp.zeros(x.shape, jnp.float32) for name, x in batch.items()}
         latents = zeros["latents_mean"]
         audio = {name: zeros[name] for name in tracks} or None
         return model.init(key, latents, jnp.zeros(latents.shape[0]), zeros["text"], audio)
 
-    def loss(params: Params, batch: Mapping[str, Array], key: Key) -> tuple[Array, Metrics]:
+    def loss(params: Params, batch: Mapping[str, Array], key: Key[Array, ""]) -> tuple[Array, Metrics]:
         posterior, noise, drop, mask = jax.random.split(key, 4)
         x0 = scale * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
         noise = jax.random.normal(noise, x0.shape)
@@ -188,14 +188,14 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
         )
         return jnp.mean(losses), {}
 
-    def draw(key: Key, rows: int) -> dict[str, Array]:
+    def draw(key: Key[Array, ""], rows: int) -> dict[str, Array]:
         return {"timesteps": stratified_timesteps(key, rows, config.schedule.num_train_timesteps)}
 
     return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks), draw)
 
 
 def drop_conditions(
-    key: Key, conditions: Mapping[str, Array], config: DenoiserLossConfig
+    key: Key[Array, ""], conditions: Mapping[str, Array], config: DenoiserLossConfig
 ) -> dict[str, Array]:
     """Conditions `[b ...]` in float32, with those of some samples put to zero.
 

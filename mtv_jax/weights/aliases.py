@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,20 +19,20 @@ def canonical_key(key: str, aliases: Aliases) -> str:
     return key
 
 
-class Canonical(Mapping[str, np.ndarray]):
-    """A checkpoint under its canonical names; tensors are read when asked for.
+class Canonical(Mapping[str, Any]):
+    """A checkpoint (of what `numpy.asarray` reads) under its canonical names; tensors are read when asked for.
 
     Several keys may share a name if their tensors are equal (tied weights that were saved twice);
     reading one raises UserError if they are not.
     """
 
-    def __init__(self, state: Mapping[str, np.ndarray], aliases: Aliases):
+    def __init__(self, state: Mapping[str, Any], aliases: Aliases):
         self._state = state
         self._originals: dict[str, list[str]] = {}
         for key in state:
             self._originals.setdefault(canonical_key(key, aliases), []).append(key)
 
-    def __getitem__(self, key: str) -> np.ndarray:
+    def __getitem__(self, key: str) -> Any:
         first, *others = self._originals[key]
         tensor = self._state[first]
         for other in others:

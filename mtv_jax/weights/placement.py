@@ -47,5 +47,5 @@ def _put(array: np.ndarray, dtype: np.dtype, sharding: NamedSharding | None) -> 
 
 
 @partial(jax.jit, donate_argnums=0)
-def _set_layer(buffer: jax.Array, layer: jax.Array, index: int) -> jax.Array:
+def _set_layer(buffer: jax.Array, layer: jax.Array, index: int | jax.Array) -> jax.Array:
     return jax.lax.dynamic_update_index_in_dim(buffer, layer, index, 0)

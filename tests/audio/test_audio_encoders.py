@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
@@ -101,8 +102,8 @@ def released_cases(folder):
         yield name, case, waves.get(name.split("_")[0], silence)
 
 
-def test_released_features_are_the_originals(goldens, tmp_path):
-    folder = goldens / "mtv" / "audio_features"
+def test_released_features_are_the_originals(original_goldens, tmp_path):
+    folder = original_goldens / "mtv" / "audio_features"
     config = json.loads((folder / "config.json").read_text()) | {"architectures": ["Wav2Vec2Model"]}
     write_json(tmp_path / "config.json", config)
     (tmp_path / "model.safetensors").write_bytes((folder / "wav2vec2_weights.safetensors").read_bytes())
@@ -153,7 +154,8 @@ def test_a_folder_of_beats_is_an_encoder(beats, tmp_path):
     loaded = load_audio_encoder(tmp_path / "audio_encoder")
     np.testing.assert_array_equal(loaded(wave, 12, 24), beats(wave, 12, 24))
     write_json(tmp_path / "audio_encoder" / "preprocessor_config.json", {"fbank_mean": 14.0})
-    assert load_audio_encoder(tmp_path / "audio_encoder").bank.mean == 14.0
+    changed: Any = load_audio_encoder(tmp_path / "audio_encoder")
+    assert changed.bank.mean == 14.0
 
 
 def test_what_is_no_audio_encoder_is_an_error(tmp_path):

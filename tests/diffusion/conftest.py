@@ -9,9 +9,9 @@ from mtv_jax.diffusion.schedule import ScheduleConfig
 
 
 @pytest.fixture(scope="session")
-def mtv_goldens(goldens) -> Path:
+def mtv_goldens(original_goldens) -> Path:
     """Folder of the MTV reference's numbers."""
-    return goldens / "mtv"
+    return original_goldens / "mtv"
 
 
 @pytest.fixture(scope="session")

@@ -130,8 +130,9 @@ def test_what_moves_in_the_error_is_weighed_and_added(draws, kind, masked):
 
     def loss(weight):
         mask = jnp.asarray(clean) if masked else None
-        given = (*draws[:2], jnp.asarray(t), draws[2])
-        return denoising_loss(schedule, *given, clean_mask=mask, kind=kind, motion_weight=weight)
+        x0, noise, prediction = draws
+        given = (schedule, x0, noise, jnp.asarray(t), prediction)
+        return denoising_loss(*given, clean_mask=mask, kind=kind, motion_weight=weight)
 
     np.testing.assert_allclose(loss(1.0) - loss(0.0), want, rtol=2e-3)
     np.testing.assert_allclose(loss(3.0) - loss(0.0), 3 * want, rtol=2e-3)

@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +22,7 @@ def masks_of(name, frames):
     return np.asarray(patterns(FIELDS.index(name), jax.random.key(0), frames))
 
 
-def runs(mask):
+def runs(mask) -> Any:
     """Start and length of the only run of true, or None if there are several."""
     places = np.flatnonzero(mask)
     return (places[0], len(places)) if np.ptp(places) + 1 == len(places) else None

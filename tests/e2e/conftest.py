@@ -52,16 +52,16 @@ def frame_shards(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def train(tmp_path_factory):
+def train():
     """Starts `python -m mtv_jax.train`; `wait=False` gives the process. Compiled programs are shared."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = os.environ["JAX_COMPILATION_CACHE_DIR"]
 
     def start(*arguments: object, wait: bool = True, **environment: str):
         command = [sys.executable, "-m", "mtv_jax.train", *map(str, arguments)]
-        env = os.environ | {"XDG_CACHE_HOME": str(cache), "JAX_PLATFORMS": "cpu"} | environment
+        env = os.environ | {"XDG_CACHE_HOME": cache, "JAX_PLATFORMS": "cpu"} | environment
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         if not wait:
             return subprocess.Popen(command, cwd=ROOT, env=env, **pipes)
-        return subprocess.run(command, cwd=ROOT, env=env, timeout=300, check=False, **pipes)
+        return subprocess.run(command, cwd=ROOT, env=env, timeout=3600, check=False, **pipes)
 
     return start

@@ -99,7 +99,7 @@ def run_ours(case: dict, x_init: np.ndarray, noise: np.ndarray | None) -> tuple[
     for i in range(sampler.num_steps):
         state = one(state, step_at(steps, i), None if noise is None else noise[i])
         trajectory.append(np.asarray(state.x))
-    return steps.timestep, np.stack(trajectory)
+    return np.asarray(steps.timestep), np.stack(trajectory)
 
 
 def main():

@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -44,7 +45,7 @@ def mux(path, wave, *, audio_start=0.0, video_start=0.0, codec="aac", seconds=2.
         video = container.add_stream("libx264", rate=fps, options={"bf": "2"})
         video.width = video.height = 32
         video.pix_fmt = "yuv420p"
-        audio = container.add_stream(codec, rate=rate)
+        audio: Any = container.add_stream(codec, rate=rate)
         audio.layout = "mono"
         for i in range(round(seconds * fps)):
             frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), i % 255, np.uint8), format="rgb24")

@@ -3,6 +3,7 @@ import itertools
 import json
 import struct
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -123,7 +124,7 @@ def test_start_duration_and_count_choose_a_part(tmp_path):
 
 def test_frames_are_drawn_one_at_a_time(tmp_path):
     write_video(tmp_path / "l.mp4", (frame for frame in grey_frames([7] * 30)), 10)
-    frames = iter_frames(tmp_path / "l.mp4")
+    frames: Any = iter_frames(tmp_path / "l.mp4")
     assert len(list(itertools.islice(frames, 2))) == 2
     frames.close()
 
@@ -286,7 +287,8 @@ def test_gif_has_all_frames_and_the_length(tmp_path):
     from PIL import Image
 
     write_gif(tmp_path / "a.gif", grey_frames(np.arange(12) * 20), 24)
-    with Image.open(tmp_path / "a.gif") as image:
+    with Image.open(tmp_path / "a.gif") as opened:
+        image: Any = opened
         assert image.n_frames == 12
         total = 0
         for index in range(image.n_frames):

@@ -2,13 +2,13 @@
 
 import functools
 import json
-import os
-from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from golden_folders import ORIGINALS
 from safetensors.numpy import load_file
 
 from mtv_jax.io.errors import UserError
@@ -18,8 +18,8 @@ from mtv_jax.weights import beats as table
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import to_params, to_state
 
-FOLDER = Path(os.environ.get("MTV_JAX_GOLDENS") or Path(__file__).parents[1] / "goldens") / "beats"
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # layers, from the stored filter bank (the goldens' README)
+FOLDER = ORIGINALS / "beats"
+CLOSE: Any = {"rtol": 1e-4, "atol": 1e-4}  # layers, from the stored filter bank (the goldens' README)
 
 
 def fill(model: BEATs, state):

@@ -4,6 +4,7 @@ import functools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,8 @@ def test_learned_positions_are_stretched_to_another_grid():
         latents, text = jnp.zeros((1, *size, 2)), jnp.zeros((1, 3, 4))
         return model.apply(params, latents, text, method=lambda m, *a: m.patch_embed(*a))
 
+    video: Any
+    larger: Any
     (text, video), (_, larger) = embed((2, 4, 6)), embed((3, 6, 8))
     bias = params["params"]["patch_embed"]["proj"]["bias"]
     np.testing.assert_allclose(video[0, :, 0] - bias[0], 7.0, rtol=1e-6)

@@ -90,8 +90,8 @@ def test_a_tensor_of_another_size_is_found():
         check_one_to_one(theirs, mtv_sat, make_model("mtv", MTVConfig.mtv_5b()))
 
 
-def test_table_of_mtv_tensors_is_that_of_the_original(goldens):
-    folder = goldens / "mtv" / "denoiser"
+def test_table_of_mtv_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "mtv" / "denoiser"
     config = json.loads((folder / "config.json").read_text())
     model, audio = config["model"], config["audio"]
     sizes = {

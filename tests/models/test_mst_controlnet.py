@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import fields, replace
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -229,7 +230,7 @@ def test_borrowed_norms_make_the_size_of_queries_not_matter():
 ABLATED = ("separate_extraction", "separate_injection")
 
 
-def control_of(off: str | None, louder: str, **changes):
+def control_of(off: str | None, louder: str, **changes) -> tuple[Any, ...]:
     """The control, and what it is when the last frames of one track are others; the module and its parameters."""
     config = replace(RELEASED, **({off: False} if off else {}), **changes)
     module = MSTControlNet(config)

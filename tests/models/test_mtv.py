@@ -1,6 +1,7 @@
 """The MTV denoiser gives the numbers of the authors' code."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -141,7 +142,8 @@ def test_audio_projection_takes_any_number_of_frames():
         own = {"params": params["params"]["controlnet"]["speech"]}
         for key in (key for key in tensors if key.startswith("in.features_")):
             frames = key.removeprefix("in.features_")
-            ours, want = projection.apply(own, jnp.asarray(tensors[key])), tensors[f"out.tokens_{frames}"]
+            ours: Any = projection.apply(own, jnp.asarray(tensors[key]))
+            want = tensors[f"out.tokens_{frames}"]
             np.testing.assert_allclose(ours, want, rtol=0, atol=bounds()["mid.audio_proj.*"], err_msg=key)
             lengths += 1
     assert lengths

@@ -1,6 +1,7 @@
 """With `dtype=bfloat16` products run on bfloat16, and norms, softmax, positions and schedules do not."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -127,4 +128,5 @@ def test_rotations_are_in_float32():
     jaxpr = jax.make_jaxpr(apply_rope)(jnp.ones((1, 4, 2, 16), jnp.bfloat16), table, table).jaxpr
     products = [e for e in jaxpr.eqns if e.primitive.name in ("mul", "add", "sub")]
     assert products
-    assert {v.aval.dtype for e in products for v in e.outvars} == {jnp.dtype(jnp.float32)}
+    avals: list[Any] = [v.aval for e in products for v in e.outvars]
+    assert {aval.dtype for aval in avals} == {jnp.dtype(jnp.float32)}

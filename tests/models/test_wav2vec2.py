@@ -2,13 +2,12 @@
 
 import functools
 import json
-import os
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from golden_folders import ORIGINALS, OURS
 from safetensors.numpy import load_file
 
 from mtv_jax.io.errors import UserError
@@ -25,8 +24,7 @@ from mtv_jax.weights import wav2vec2 as table
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import to_params, to_state
 
-OURS = Path(__file__).parents[1] / "goldens"
-MTV = Path(os.environ.get("MTV_JAX_GOLDENS") or OURS) / "mtv"
+MTV = ORIGINALS / "mtv"
 CASES = sorted(p.stem.removeprefix("case_") for p in (MTV / "audio_features").glob("case_*.safetensors"))
 
 

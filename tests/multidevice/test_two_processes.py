@@ -80,7 +80,7 @@ def start(cache, processes: int, arguments: list[str], extra: dict[int, list[str
 
 def finish(started) -> list[tuple[int, str, str]]:
     try:
-        outputs = [process.communicate(timeout=400) for process in started]
+        outputs = [process.communicate(timeout=3600) for process in started]
     finally:
         for process in started:
             process.kill()

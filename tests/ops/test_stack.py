@@ -1,5 +1,7 @@
 """Stacks of layers, scanned or written out."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -78,7 +80,7 @@ def test_a_deeper_network_is_no_larger_program():
 
     def lines(layers):
         small = {"num_layers": layers, "num_attention_heads": 2, "text_embed_dim": 32}
-        model = make_model("dit", make_config("dit", "tiny", small), remat="block")
+        model: Any = make_model("dit", make_config("dit", "tiny", small), remat="block")
         inputs = (jnp.zeros((1, 3, 8, 8, model.config.in_channels)), jnp.zeros(1), jnp.zeros((1, 8, 32)))
         loss = jax.grad(lambda params, *rest: model.apply(params, *rest).sum())
         return jax.jit(loss).lower(parameter_shapes(model), *inputs).as_text().count("\n")

@@ -26,8 +26,8 @@ def tensors(folder: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_pt_file_gives_what_its_safetensors_give(goldens, tmp_path, wrapped, dtype):
-    source = goldens / "mtv/denoiser"
+def test_pt_file_gives_what_its_safetensors_give(original_goldens, tmp_path, wrapped, dtype):
+    source = original_goldens / "mtv/denoiser"
     state = {
         key: torch.from_numpy(tensor).to(getattr(torch, dtype))
         for key, tensor in load_file(source / "weights_single.safetensors").items()

@@ -111,7 +111,7 @@ def test_latents_and_frames_are_those_of_diffusers(style, tmp_path, monkeypatch)
         SENTENCES[int(rng.integers(len(SENTENCES)))],
         ours.defaults.replace(height=48, width=64, num_frames=9),
     )
-    padding = ours._padding(size)
+    padding = ours.padding(size)
     assert padding == (1 if style.startswith("1.5") else 0)
     noise = rng.normal(size=(1, 3 + padding, 6, 8, 8)).astype(np.float32)
     picture = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -132,7 +132,7 @@ def test_latents_and_frames_are_those_of_diffusers(style, tmp_path, monkeypatch)
         start = torch.from_numpy(noise.transpose(0, 1, 4, 2, 3).copy())
         latents = theirs(**shared, latents=start, output_type="latent").frames.numpy()
         frames = theirs(**shared, latents=start, output_type="np").frames[0]
-    monkeypatch.setattr(Pipeline, "_noise", lambda self, key, size: jax.numpy.asarray(noise))
+    monkeypatch.setattr(Pipeline, "noise", lambda self, key, size: jax.numpy.asarray(noise))
     config = ours._config(SamplerConfig("ddim", STEPS), SCALE, "constant")
     conditions, given = ours._conditions(prompt, {}, "", size), ours._given(None, keyframes, size)
     got = np.asarray(ours._latents(conditions, given, size, config, 0, False))

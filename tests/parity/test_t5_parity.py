@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +96,8 @@ def test_gradients_agree(family, tmp_path):
     weight = np.random.default_rng(SEED + 1).normal(size=(*tokens.shape, model.config.d_model))
 
     def loss(params):
-        return jnp.sum(model.apply(params, tokens, mask) * weight) / weight.size
+        hidden: Any = model.apply(params, tokens, mask)
+        return jnp.sum(hidden * weight) / weight.size
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(params)
     out = original(torch.from_numpy(tokens).long(), attention_mask=torch.from_numpy(mask).long())

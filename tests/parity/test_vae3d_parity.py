@@ -1,5 +1,6 @@
 """Live comparison with diffusers' AutoencoderKLCogVideoX on small random originals."""
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -18,7 +19,6 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 SEED = int(os.environ.get("MTV_JAX_SEED", "0"))
-TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
 def relative(ours, theirs) -> float:
@@ -91,13 +91,13 @@ def pair() -> Pair:
 
 def encode(original, video: np.ndarray):
     with torch.no_grad():
-        posterior = original.encode(to_torch(video)).latent_dist
+        posterior = original.encode(to_torch(video).to(original.dtype)).latent_dist
     return to_numpy(posterior.mean), to_numpy(posterior.logvar)
 
 
 def decode(original, latents: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return to_numpy(original.decode(to_torch(latents)).sample)
+        return to_numpy(original.decode(to_torch(latents).to(original.dtype)).sample)
 
 
 def assert_same_moments(ours, theirs, tolerance: float = 1e-4) -> None:
@@ -200,11 +200,24 @@ def test_tiled_encode(tiled):
 
 
 def test_bfloat16(pair):
+    """Ours strays from float32 by less than the original in bfloat16 does, on the same draw.
+
+    How far that is depends on the draw: rounding errors of the layers before go through the last convolution, whose
+    terms partly cancel, so they are large beside a small output. Measured on three draws, ours is 0.3 to 0.75 of
+    theirs, since what goes from layer to layer stays float32 here (`mtv_jax/models/vae3d/blocks.py`).
+    """
     video, latents = pair.video(9, 32, 32), pair.latents(3, 4, 4)
-    moments = pair.apply(video, method="encode", dtype=jnp.bfloat16)
-    assert_same_moments(moments, encode(pair.original, video), TOLERANCE["bfloat16"])
-    ours = pair.apply(latents, method="decode", dtype=jnp.bfloat16)
-    assert relative(ours, decode(pair.original, latents)) < TOLERANCE["bfloat16"]
+    coarse = copy.deepcopy(pair.original).to(torch.bfloat16)
+    for ours, theirs, exact in zip(
+        (
+            *pair.apply(video, method="encode", dtype=jnp.bfloat16),
+            pair.apply(latents, method="decode", dtype=jnp.bfloat16),
+        ),
+        (*encode(coarse, video), decode(coarse, latents)),
+        (*encode(pair.original, video), decode(pair.original, latents)),
+        strict=True,
+    ):
+        assert relative(ours, exact) < relative(theirs, exact)
 
 
 def test_gradients(pair):

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,7 @@ def load(folder):
     return model, params, state
 
 
-def at_frame_rate(original, waves: "torch.Tensor", frames: int) -> list[np.ndarray]:
+def at_frame_rate(original, waves: Any, frames: int) -> list[np.ndarray]:
     """The original's hidden states with the features of the convolutions interpolated (MTV)."""
     features = original.feature_extractor(waves)
     features = torch.nn.functional.interpolate(features, size=frames, mode="linear", align_corners=True)
@@ -115,7 +116,8 @@ def test_gradients_agree(style, tmp_path):
     model, params, _ = load(tmp_path)
 
     def loss(params, waves):
-        return jnp.mean(jnp.sin(model.apply(params, waves)[:, -1]))
+        hidden: Any = model.apply(params, waves)
+        return jnp.mean(jnp.sin(hidden[:, -1]))
 
     value, (gradient, wave_gradient) = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, waves)
     inputs = torch.from_numpy(waves).requires_grad_()

@@ -95,7 +95,7 @@ def test_an_encoder_that_hears_all_gets_whole_files(pipe, sounds):
     heard = []
 
     class Encoder:
-        hears_all = True
+        name, num_layers, num_channels, hears_all = "double", 2, 8, True
 
         def __call__(self, waveform, num_frames, fps):
             heard.append(len(waveform))

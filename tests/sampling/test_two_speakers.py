@@ -1,5 +1,6 @@
 """A pipeline for two speakers: each has a track of its own."""
 
+import flax.linen as nn
 import numpy as np
 import pytest
 from pipelines import write_pipeline
@@ -55,7 +56,7 @@ def test_a_speaker_who_is_not_given_is_silent(pipe, voices):
 def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
     seen = {}
 
-    class Spy:
+    class Spy(nn.Module):
         def apply(self, params, x, t, text, audio, clean):
             seen.update(audio, text=text)
             return x
@@ -63,7 +64,7 @@ def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
     given = {name: np.ones((1, 3, 2, 4)) for name in ("speech", "speech2", "effects", "music")}
     given["text"] = np.ones((1, 5, 6))
     config = GenerateConfig(SamplerConfig(num_steps=2), track_scales=(("speech", 2.0),))
-    denoise = make_denoise(Spy(), {}, given, config, Given())  # pyright: ignore[reportArgumentType]
+    denoise = make_denoise(Spy(), {}, given, config, Given())
     denoise(np.zeros((1, 2, 4, 4, 4), np.float32), np.array([999.0], np.float32))
     # Branches: nothing, then text, then both speakers (who share a scale), then the rest.
     steps = {

@@ -1,10 +1,9 @@
 """Meshes from configs, and batches on them."""
 
-from types import SimpleNamespace
-
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.mesh import MeshConfig, abstract_mesh, check_batch_size, make_mesh, put_batch
@@ -31,7 +30,7 @@ def test_a_mesh_that_does_not_fit_is_told_with_its_sizes(config, message):
 
 
 def test_a_batch_must_split_over_data_and_fsdp():
-    mesh = SimpleNamespace(shape={"data": 2, "fsdp": 2, "tensor": 2, "context": 1})
+    mesh = AbstractMesh((2, 2, 2, 1), ("data", "fsdp", "tensor", "context"))
     check_batch_size(mesh, 8)
     for size in (0, 6):
         with pytest.raises(UserError, match=f"batch size {size}: .* data x fsdp = 4"):

@@ -1,7 +1,6 @@
 """Rules over paths, and the shardings of whole train states."""
 
 import math
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +32,7 @@ def mtv_5b():
 
 
 # The sizes are all that a spec depends on.
-MESH = SimpleNamespace(shape={"data": 2, "fsdp": 4, "tensor": 2, "context": 1})
+MESH = AbstractMesh((2, 4, 2, 1), ("data", "fsdp", "tensor", "context"))
 
 
 def test_the_first_rule_that_matches_the_whole_path_holds():

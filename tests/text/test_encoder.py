@@ -23,7 +23,9 @@ def encoder():
 
 
 def encode(encoder, prompts, max_length=24, **options):
-    return encode_prompts(load_tokenizer(None, "bytes"), *encoder, prompts, max_length=max_length, **options)
+    model, params = encoder
+    given = (load_tokenizer(None, "bytes"), model, params, prompts)
+    return encode_prompts(*given, max_length=max_length, **options)
 
 
 def test_bytes_are_byt5s():

@@ -205,7 +205,7 @@ def test_a_disk_that_is_really_full_is_one_line_and_exit_2(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3600,
         check=False,
     )
     assert done.returncode == 2, done.stderr

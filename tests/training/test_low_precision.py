@@ -1,5 +1,7 @@
 """Optimiser state and averages in bfloat16."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,11 +43,14 @@ def test_an_average_in_bfloat16_follows_slow_decay():
 def test_moments_in_bfloat16_lead_the_same_way():
     exact, stored = optax.scale_by_adam(0.9, 0.95), stored_in_bfloat16(optax.scale_by_adam(0.9, 0.95))
     params = jnp.zeros(100)
-    states = [exact.init(params), stored.init(params)]
+    states: list[Any] = [exact.init(params), stored.init(params)]
     assert states[1].mu.dtype == states[1].nu.dtype == jnp.bfloat16
     for i in range(20):
         grads = jax.random.normal(jax.random.key(i), params.shape)
-        (one, states[0]), (two, states[1]) = exact.update(grads, states[0]), stored.update(grads, states[1])
+        one: Any
+        two: Any
+        one, states[0] = exact.update(grads, states[0])
+        two, states[1] = stored.update(grads, states[1])
         assert two.dtype == jnp.float32
         np.testing.assert_allclose(two, one, atol=0.03)
 

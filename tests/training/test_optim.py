@@ -1,5 +1,7 @@
 """The optimiser's arithmetic, schedule and rules."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +46,8 @@ def test_updates_are_adam_with_clip_decay_and_factors_by_path():
     }
     grads = jax.tree.map(lambda x: 100.0 * x, params)
     optimizer = make_optimizer(config, learning_rate_schedule(config, 10))
-    state = optimizer.init(params)
+    updates: Any
+    state: Any = optimizer.init(params)
     updates, state = optimizer.update(grads, state, params)
     # Adam's first step is the sign of the gradient, whatever its size; kernels also shrink by half.
     flat = updates["params"]

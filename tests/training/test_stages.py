@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -115,7 +116,7 @@ def test_weights_on_the_command_line_mix_all_subsets():
 
 
 def test_conditions_and_keyframes_are_dropped_and_given_as_in_the_reference():
-    loss = make_stages.resolve("stage1").loss
+    loss: Any = make_stages.resolve("stage1").loss
     assert loss.keyframes == KeyframeConfig()
     assert sum(loss.keyframes.probabilities()) == pytest.approx(0.25)
     assert (loss.drop_text, loss.drop_tracks, loss.kind) == (0.1, 0.05, "x0_snr")

@@ -20,8 +20,8 @@ from mtv_jax.weights.tensor_files import read_tensors
 
 
 @pytest.fixture(scope="module")
-def checkpoint(goldens: Path) -> Path:
-    return goldens / "mtv/denoiser"
+def checkpoint(original_goldens: Path) -> Path:
+    return original_goldens / "mtv/denoiser"
 
 
 def convert(*args) -> None:

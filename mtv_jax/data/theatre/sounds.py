@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ _PEAKS = {"speech": 0.42, "effects": 0.3, "music": 0.28}
 _LOUDNESS_POWER = 0.6
 
 
+@runtime_checkable
 class Recordings(Protocol):
     """Real sounds to use instead of synthetic ones. Each method may give None: then that sound is synthetic.
 

@@ -40,7 +40,7 @@ class MTV(nn.Module):
         latents: Float[Array, "b f h w c"],
         timesteps: Float[Array, "b"],
         text: Float[Array, "b l t"],
-        audio: Mapping[str, Float[Array, "b F L c"]],
+        audio: Mapping[str, Float[Array, "b F L a"]],
         clean_mask: Array | None = None,
     ) -> Float[Array, "b f h w o"]:
         """Raw prediction in float32. `audio` holds per-frame features; F = 1 + r(f - 1), where r is the
@@ -53,7 +53,7 @@ class MTV(nn.Module):
         latents: Float[Array, "b f h w c"],
         timesteps: Float[Array, "b"],
         text: Float[Array, "b l t"],
-        windowed: Mapping[str, Float[Array, "b F W L c"]],
+        windowed: Mapping[str, Float[Array, "b F W L a"]],
         clean_mask: Array | None = None,
     ) -> Float[Array, "b f h w o"]:
         """As `__call__`, for features that are windowed already. Raises UserError for sound of another length."""
