@@ -170,6 +170,8 @@ def test_weights_that_are_damaged_are_not_restored(wide, tmp_path, way):
             with pytest.raises(UserError, match="/8: damaged") as caught:
                 checkpoints.restore(8, shapes, shardings)
             assert "\n" not in str(caught.value)
+            with pytest.raises(UserError, match="/8: damaged"):
+                checkpoints.read("params", 8)
             path.write_bytes(whole)
         restored = checkpoints.restore(8, shapes, shardings)
     np.testing.assert_array_equal(restored.params["params"]["w"], state.params["params"]["w"])
