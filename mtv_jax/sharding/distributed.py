@@ -64,9 +64,10 @@ def meet(mesh: Mesh) -> None:
 
     XLA's collectives on CPUs (Gloo) connect a set of devices at their first collective, and wait 30 seconds for each
     other in it, which no flag changes. Processes that compile a step on a busy machine end further apart than that:
-    the first one failed ("Gloo context initialization failed: DEADLINE_EXCEEDED"), waited for the other in JAX's
-    shutdown for 300 seconds more, and then JAX aborted both (SIGABRT). A set that is connected waits for as long as
-    it takes, so all sets that a program's axes can name are connected here, where everybody is at once.
+    the first one failed ("Gloo context initialization failed: DEADLINE_EXCEEDED"), waited in JAX's shutdown for the
+    other, which hung in a collective, and after 300 seconds there JAX aborted both (SIGABRT). A set that is connected
+    waits for a late process (60 seconds were tried), so all sets that a program's axes can name are connected here,
+    where everybody is at once.
     """
     if jax.process_count() == 1:
         return
