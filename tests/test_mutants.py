@@ -11,9 +11,8 @@ MUTANTS = read_mutants()
 
 def test_there_are_enough_and_none_twice():
     assert len(MUTANTS) >= 40
-    for field in ("name", "new"):
-        twice = [value for value, n in Counter((m.file, getattr(m, field)) for m in MUTANTS).items() if n > 1]
-        assert not twice
+    for values in ([m.name for m in MUTANTS], [(m.file, m.old, m.new, m.tests) for m in MUTANTS]):
+        assert not [value for value, number in Counter(values).items() if number > 1]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
