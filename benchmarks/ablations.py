@@ -101,7 +101,8 @@ def table(found: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, A
         for variant, results in found.items():
             values = _values(results, claim, name)
             told = {seed: value for seed, value in values.items() if value is not None}
-            apart = [told[s] - full[s] for s in told if full.get(s) is not None and variant != "full"]
+            pairs = [(told[s], full.get(s)) for s in told if variant != "full"]
+            apart = [value - of_full for value, of_full in pairs if of_full is not None]
             row = {"claim": claim, "name": name, "variant": variant, "values": values}
             rows.append(row | _summary(list(told.values())) | {"less_full": _summary(apart)})
     return rows

@@ -137,7 +137,7 @@ def main() -> None:
         params, state, loss = train_step(model, optimizer, params, state, tokens[picks], labels[picks])
     prompts, words, told = examples(TRAIN, HELD_OUT)
     tokens, labels = as_arrays(tokenizer, prompts, told, names)
-    right = np.argmax(logits(model, params, tokens), -1) == labels
+    right = np.argmax(logits(model, params, jnp.asarray(tokens)), -1) == labels
     save_model(args.out / "text_encoder", model, jax.tree.map(np.asarray, params["t5"]))
     with atomic_directory(args.out / "tokenizer") as folder:
         tokenizer.save(str(folder / "tokenizer.json"))

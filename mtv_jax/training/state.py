@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mtv_jax.typing import Array, Params
+from mtv_jax.typing import Params
 
 _SEPARATOR = "/"
 
@@ -19,14 +19,14 @@ class TrainState:
     """All that a step changes, or reads besides the batch.
 
     Attributes:
-      step: number of updates done, int32 scalar.
+      step: number of updates done, int32 scalar (or what stands for it in a tree of shapes or shardings).
       params: the parameters that train.
       frozen: the others: no gradient, no optimiser state, no average.
       opt_state: of `params` alone.
       ema: moving average of `params`, or None.
     """
 
-    step: Array
+    step: Any
     params: Params
     frozen: Params
     opt_state: Any

@@ -19,7 +19,7 @@ MEDIA = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).parents[3] / "shared
 def tone_and_clicks(seconds, rate):
     """A steady chord and, every half second, a click: what is harmonic and what is percussive."""
     t = np.arange(round(seconds * rate)) / rate
-    chord = sum(0.1 * np.sin(2 * np.pi * hz * t) for hz in (220, 277, 330)).astype(np.float32)
+    chord = np.sum([0.1 * np.sin(2 * np.pi * hz * t) for hz in (220, 277, 330)], 0).astype(np.float32)
     clicks = np.zeros_like(chord)
     burst = np.random.default_rng(0).normal(0, 0.3, rate // 200).astype(np.float32)
     for first in range(rate // 4, len(clicks) - len(burst), rate // 2):

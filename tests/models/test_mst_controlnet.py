@@ -117,7 +117,8 @@ def test_without_residual_the_sound_replaces_the_hidden_states():
         blocks = seen["transformer"]["blocks"]
         before = np.asarray(blocks["video_after_self_attn"][0])[0, 0]
         after = np.asarray(blocks["video_after_injection"][0])[0, 0]
-        added = sum(np.asarray(blocks["injection"][f"cross_{t}"][0])[0] for t in ("speech", "effects"))
+        speech, effects = (np.asarray(blocks["injection"][f"cross_{t}"][0])[0] for t in ("speech", "effects"))
+        added = speech + effects
         injected = added.reshape(before.shape) + (before if residual else 0)
         style = jax.tree.map(
             lambda x: np.asarray(x[0]), params["params"]["transformer"]["blocks"]["injection"]
@@ -206,7 +207,7 @@ def inject(video, query_gain: float = 1.0, **changes) -> np.ndarray:
     control["effects"] = jax.random.normal(keys[1], (1, 2, 2, 8))
     rope = rope_table((np.arange(2), np.arange(2), np.arange(3)), rope_axis_dims(16))
     args = (video, control, (standardise, standardise), tuple(map(jnp.asarray, rope)))
-    params = module.init(jax.random.key(2), *args)
+    params: Any = module.init(jax.random.key(2), *args)
     for track in ("speech", "effects"):
         kernel = params["params"][f"attn_{track}"]["to_q"]["kernel"]
         params["params"][f"attn_{track}"]["to_q"]["kernel"] = 30 * query_gain * kernel
