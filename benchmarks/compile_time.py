@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.planning.plans import clip_size
+from mtv_jax.planning.plans import latent_size
 from mtv_jax.typing import TRACKS
 
 
@@ -25,7 +25,7 @@ def compile_seconds(layers: int) -> float:
     """Seconds of lowering and compiling the gradient of a network with so many layers."""
     jax.clear_caches()
     model: Any = make_model("mtv", make_config("mtv", "tiny", {"dit": {"num_layers": layers}}), remat="block")
-    dit, control, size = model.config.dit, model.config.controlnet, clip_size(model)
+    dit, control, size = model.config.dit, model.config.controlnet, latent_size(model)
     latents = (1, size.latent_frames, size.latent_height, size.latent_width, dit.in_channels)
     track = jax.ShapeDtypeStruct(
         (1, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels),

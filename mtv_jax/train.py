@@ -23,7 +23,7 @@ from mtv_jax.io.files import existing_directory
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
 from mtv_jax.planning.chips import peak_flops
-from mtv_jax.planning.flops import ClipSize, num_tokens
+from mtv_jax.planning.flops import LatentSize, num_tokens
 from mtv_jax.planning.plans import training_work
 from mtv_jax.sharding.distributed import from_first, join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
@@ -131,7 +131,7 @@ def throughput_of(config: TrainConfig, model: Any, shards: ShardSet) -> Throughp
     """What a step of a denoiser gets done; of an autoencoder nothing is counted."""
     if config.task == "vae":
         return None
-    size = ClipSize(*shards.read(0).arrays["latents_mean"].shape[:3])
+    size = LatentSize(*shards.read(0).arrays["latents_mean"].shape[:3])
     peak = peak_flops(jax.devices()[0].device_kind)
     return Throughput(
         config.data.batch_size * num_tokens(model, size),

@@ -2,27 +2,29 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mtv_jax.evaluation.theatre_cases import Case
-from mtv_jax.evaluation.theatre_run import Show
 from mtv_jax.io.files import atomic_path, read_json, write_json
+
+T = TypeVar("T")
 
 _ORIGIN = "origin.json"
 
 
-def resumable(show: Show, folder: Path, origin: Mapping[str, Any]) -> Show:
-    """`show`, which keeps its videos in `folder` and makes only those that are not there yet.
+def resumable(
+    show: Callable[[Sequence[T]], Iterable[np.ndarray]], folder: Path, origin: Mapping[str, Any]
+) -> Callable[[Sequence[T]], Iterator[np.ndarray]]:
+    """`show` (as `mtv_jax.evaluation.theatre_run.Show`), which keeps its videos in `folder` and makes only those that are not there yet.
 
     `origin` (JSON) is all that the videos depend on beside their cases. What a folder holds of another origin is
     removed. For one call: cases are told apart by their number alone.
     """
 
-    def resumed(cases: Sequence[Case]) -> Iterator[np.ndarray]:
+    def resumed(cases: Sequence[T]) -> Iterator[np.ndarray]:
         _begin(folder, origin)
         files = [folder / f"{number:06d}.npz" for number in range(len(cases))]
         # They are written in order, and whole.

@@ -14,7 +14,7 @@ from mtv_jax.weights.rules import flat_paths
 
 
 @dataclass(frozen=True)
-class ClipSize:
+class LatentSize:
     """Latent frames, rows and columns of a clip."""
 
     latent_frames: int
@@ -50,7 +50,7 @@ class ForwardFlops:
         return needed, needed + (self.total if recomputes else 0.0)
 
 
-def forward_flops(model: Any, size: ClipSize) -> ForwardFlops:
+def forward_flops(model: Any, size: LatentSize) -> ForwardFlops:
     """Operations of a forward pass of `MTV` or `DiT` on one clip; norms and activations are left out."""
     dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
     control: MSTControlNetConfig | None = model.config.controlnet if isinstance(model, MTV) else None
@@ -63,19 +63,19 @@ def forward_flops(model: Any, size: ClipSize) -> ForwardFlops:
     return ForwardFlops(kernels, _attention(dit, control, size))
 
 
-def num_tokens(model: Any, size: ClipSize) -> int:
+def num_tokens(model: Any, size: LatentSize) -> int:
     """Tokens of video and text that the transformer works on for one clip."""
     dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
     return _tokens(dit, size) + dit.max_text_seq_length
 
 
-def _tokens(dit: DiTConfig, size: ClipSize) -> int:
+def _tokens(dit: DiTConfig, size: LatentSize) -> int:
     frames = -(-size.latent_frames // dit.frames_per_token)
     return frames * size.latent_height * size.latent_width // dit.patch_size**2
 
 
 def _applications(
-    dit: DiTConfig, control: MSTControlNetConfig | None, size: ClipSize
+    dit: DiTConfig, control: MSTControlNetConfig | None, size: LatentSize
 ) -> list[tuple[str, int]]:
     """How many vectors each kernel is multiplied with; the first expression that is found in its path holds."""
     video = _tokens(dit, size)
@@ -113,7 +113,7 @@ def _interacting(control: MSTControlNetConfig) -> int:
     return control.num_speakers + (1 if control.separate_extraction else 2)
 
 
-def _attention(dit: DiTConfig, control: MSTControlNetConfig | None, size: ClipSize) -> float:
+def _attention(dit: DiTConfig, control: MSTControlNetConfig | None, size: LatentSize) -> float:
     video = _tokens(dit, size)
     both = video + dit.max_text_seq_length
     flops = 4.0 * dit.num_layers * both**2 * dit.width

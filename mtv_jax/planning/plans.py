@@ -17,7 +17,7 @@ from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
 from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import programs
 from mtv_jax.planning.chips import Topology
-from mtv_jax.planning.flops import ClipSize, forward_flops
+from mtv_jax.planning.flops import LatentSize, forward_flops
 from mtv_jax.planning.report import Plan, Work
 from mtv_jax.sharding.mesh import AnyMesh, check_batch_size, replicated
 from mtv_jax.training.build import DTYPES, make_task
@@ -36,7 +36,7 @@ def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
     model, task = make_task(_with_scale(config))
     mesh = topology.mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
-    size = clip_size(model)
+    size = latent_size(model)
     batch = _batch(model, size, config.data.batch_size)
     training = programs.Training.of(task, config.optimizer, batch, mesh)
     step = programs.train_step(training, accumulate=config.accumulate, dtype=model.dtype)
@@ -49,7 +49,7 @@ def _sample_plans(
     config: TrainConfig, model: Any, topology: Topology, training: programs.Training
 ) -> list[Plan]:
     """Samples during training (`mtv_jax.training.samples`): a step of the denoiser and the decoder beside the state."""
-    mesh, size, how = training.mesh, clip_size(model), config.sample
+    mesh, size, how = training.mesh, latent_size(model), config.sample
     branches = 1 if how.guidance_scale == 1 else BRANCHES
     params = programs.parameters(model, mesh, jnp.float32)
     resident = training.resident | training.sampled
@@ -58,7 +58,7 @@ def _sample_plans(
     cells, tiles = size, 1
     if decodes_in_tiles(vae.config, size.latent_height, size.latent_width):
         tiling = Tiling.aligned(vae.config)
-        cells = ClipSize(size.latent_frames, *tiling.cells(vae.config))
+        cells = LatentSize(size.latent_frames, *tiling.cells(vae.config))
         tiles = tiling.count(vae.config, size.latent_height, size.latent_width)
         resident |= {"video, put together": _tiled_video(vae, size, mesh)}
     decoder = programs.decode_chunk(vae, cells, mesh, dtype=model.dtype, resident=resident)
@@ -79,7 +79,7 @@ def _copies(mesh: AnyMesh, rows: int) -> float:
     return mesh.size / math.prod(mesh.shape[axis] for axis in (*axes, "tensor", "context"))
 
 
-def _tiled_video(vae: Any, size: ClipSize, mesh: AnyMesh) -> jax.ShapeDtypeStruct:
+def _tiled_video(vae: Any, size: LatentSize, mesh: AnyMesh) -> jax.ShapeDtypeStruct:
     """Frames of a clip twice, as they are while its tiles are put together."""
     frames = 1 + vae.config.temporal_compression_ratio * (size.latent_frames - 1)
     height, width = (
@@ -89,7 +89,7 @@ def _tiled_video(vae: Any, size: ClipSize, mesh: AnyMesh) -> jax.ShapeDtypeStruc
     return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=replicated(mesh))
 
 
-def training_work(config: TrainConfig, model: Any, size: ClipSize) -> Work:
+def training_work(config: TrainConfig, model: Any, size: LatentSize) -> Work:
     """Operations of a training step of `model` on a global batch of clips."""
     needed, run = forward_flops(model, size).training(
         is_trainable(config.optimizer), recomputes=config.model.remat in ("block", "offload")
@@ -101,7 +101,7 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[
     """A sampling step of one clip with guidance, in bfloat16, and the decoder."""
     model, _ = make_task(_with_scale(config))
     mesh = topology.mesh(config.mesh)
-    size = clip_size(model)
+    size = latent_size(model)
     dtype = DTYPES["bfloat16"]
     low = make_model(config.model.name, model.config, dtype=dtype)
     params = programs.parameters(low, mesh, dtype)
@@ -116,10 +116,10 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[
     ]
 
 
-def clip_size(model: Any) -> ClipSize:
+def latent_size(model: Any) -> LatentSize:
     """The clips a denoiser is trained at."""
     dit = _dit(model)
-    return ClipSize(dit.sample_frames, dit.sample_height, dit.sample_width)
+    return LatentSize(dit.sample_frames, dit.sample_height, dit.sample_width)
 
 
 def _dit(model: Any) -> DiTConfig:
@@ -140,7 +140,7 @@ def _with_scale(config: TrainConfig) -> TrainConfig:
     return replace(config, loss=replace(config.loss, scaling_factor=config.loss.scaling_factor or 1.0))
 
 
-def _batch(model: Any, size: ClipSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
+def _batch(model: Any, size: LatentSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as the shards of full-size clips hold it."""
     struct = partial(_rows, rows)
     dit = _dit(model)

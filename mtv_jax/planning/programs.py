@@ -22,7 +22,7 @@ from mtv_jax.models.vae3d import streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import estimates
-from mtv_jax.planning.flops import ClipSize
+from mtv_jax.planning.flops import LatentSize
 from mtv_jax.planning.hlo import Collective, collectives
 from mtv_jax.sharding.mesh import AnyMesh, batch_sharding
 from mtv_jax.sharding.rules import tree_shardings
@@ -126,7 +126,7 @@ def parameters(model: nn.Module, mesh: AnyMesh, dtype: Any) -> Params:
 def denoise_step(
     model: Any,
     params: Params,
-    size: ClipSize,
+    size: LatentSize,
     mesh: AnyMesh,
     *,
     branches: int,
@@ -153,7 +153,7 @@ def denoise_step(
 
 
 def decode_chunk(
-    vae: Any, size: ClipSize, mesh: AnyMesh, *, dtype: Any, resident: dict[str, Any] | None = None
+    vae: Any, size: LatentSize, mesh: AnyMesh, *, dtype: Any, resident: dict[str, Any] | None = None
 ) -> Program:
     """The decoder on the first latents of a clip, the most that it takes at once; each device does all of it.
 
@@ -175,7 +175,7 @@ def decode_chunk(
         return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
 
 
-def _denoiser_shapes(model: Any, size: ClipSize, rows: int) -> list[tuple[int, ...]]:
+def _denoiser_shapes(model: Any, size: LatentSize, rows: int) -> list[tuple[int, ...]]:
     """Of latents, timesteps and text."""
     dit = model.config.dit if isinstance(model, MTV) else model.config
     return [

@@ -51,7 +51,7 @@ def encode_prompts(
     return [row[:length] for row, length in zip(rows, lengths, strict=True)]
 
 
-def pad_text(embeddings: Sequence[Float[np.ndarray, "l d"]], max_length: int) -> Float[np.ndarray, "b n d"]:
+def pad_text(embeddings: Sequence[Float[np.ndarray, "_ d"]], max_length: int) -> Float[np.ndarray, "b n d"]:
     """Embeddings in one batch of `max_length` tokens, zeros behind each.
 
     Raises UserError if one is longer: it was encoded for another text length.

@@ -25,6 +25,9 @@ MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", 
 trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
 `data.shards`, not where it lies; where a run started from is in its weights.)"""
 
+_RETIRED = ("sample.num",)
+"""Keys of earlier versions, without a meaning now: a config that was saved may have them."""
+
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
 
@@ -217,6 +220,17 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
     return _ablated(from_dict(TrainConfig, plain, "config"))
 
 
+def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
+    """The config that a run saved, maybe by an earlier version. Raises UserError as `train_config`."""
+    plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    # What the shards held is noted there, to tell runs apart; it is no setting.
+    plain.get("data", {}).pop("shards", None)
+    for key in _RETIRED:
+        section, _, name = key.partition(".")
+        plain.get(section, {}).pop(name, None)
+    return train_config(plain)
+
+
 def _ablated(config: TrainConfig) -> TrainConfig:
     """The config with what its `ablation` takes away."""
     if config.ablation is None:
@@ -264,10 +278,8 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     """All that a run's identity comes to, its defaults included. Raises UserError as `train_config`."""
-    data = dict(values.get("data", {}))
-    content = {"shards": data.pop("shards", None)}
-    whole = to_plain(asdict(train_config({**values, "data": data})))
-    return whole | {"data": whole["data"] | content}
+    whole = to_plain(asdict(saved_train_config(values)))
+    return whole | {"data": whole["data"] | {"shards": values.get("data", {}).get("shards")}}
 
 
 def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree, read_json, write_json
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
-from mtv_jax.training.configs import TrainConfig, train_config
+from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.folder import PipelineDefaults, index_json, read_defaults
@@ -32,7 +32,7 @@ def export(workdir: Path, out: Path) -> None:
     is no checkpoint, or the shards are gone.
     """
     params, run = load_trained(workdir)
-    config = saved_config(run)
+    config = saved_train_config(run["config"])
     section = config.model
     network = make_config(section.name, section.variant, section.overrides)
     with atomic_directory(out) as temporary:
@@ -75,14 +75,6 @@ def _set_scale(vae: Path, scale: float | None) -> None:
     values = read_json(vae / "config.json")
     if scale is not None and values.get("scaling_factor") != scale:
         write_json(vae / "config.json", {**values, "scaling_factor": scale})
-
-
-def saved_config(run: dict[str, Any]) -> TrainConfig:
-    """The config that was saved with a checkpoint."""
-    values = dict(run["config"])
-    # What the shards held is noted there, to tell runs apart; it is no setting.
-    values["data"] = {k: v for k, v in values["data"].items() if k != "shards"}
-    return train_config(values)
 
 
 def has_encoders(config: TrainConfig) -> bool:

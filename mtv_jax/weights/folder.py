@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
@@ -20,6 +20,9 @@ _OURS = "MTVPipeline"
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
 _CLASSES = (_OURS, _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO)
 """Pipelines that we run; the last two are diffusers'."""
+
+
+Size = TypeVar("Size", bound="ClipSize")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ClipSize:
     width: int = 720
     native_rate: bool = field(default=False, kw_only=True)
 
-    def replace(self, **values: Any) -> Self:
+    def replace(self: Size, **values: Any) -> Size:
         """A copy with those values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
         if "fps" in given:

@@ -32,7 +32,7 @@ class Spec:
     """Stands for a tensor: shape and dtype, no numbers."""
 
     shape: tuple[int, ...]
-    dtype: type = np.float32
+    dtype: np.dtype = np.dtype("float32")
 
 
 def check_one_to_one(theirs, tables, model):

@@ -13,7 +13,7 @@ from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.plan import main
 from mtv_jax.planning import estimates, plans, programs
 from mtv_jax.planning.estimates import peak_bytes
-from mtv_jax.planning.flops import ClipSize
+from mtv_jax.planning.flops import LatentSize
 from mtv_jax.sharding.mesh import AXES
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import train_config
@@ -98,7 +98,7 @@ def bytes_a_row(monkeypatch):
 
 def test_train_steps_that_were_compiled_are_met_within_a_fifth(full_size, bytes_a_row):
     config, model, task = full_size
-    batch = plans._batch(model, plans.clip_size(model), 128)
+    batch = plans._batch(model, plans.latent_size(model), 128)
     for name in ("train_v5p_128", "train_tpu7x_64", "train_v6e_256"):
         report = json.loads((PLANS / f"{name}.json").read_text())[0]
         mesh = AbstractMesh(tuple(report["mesh"].values()), AXES)
@@ -116,7 +116,7 @@ def test_decoders_that_were_compiled_are_met_within_a_fifth(name):
     compiled = report["memory_bytes_per_device"]
     vae = make_model("vae3d", make_config("vae3d", "cogvideox_5b"), dtype=jnp.bfloat16)
     mesh = AbstractMesh(tuple(report["mesh"].values()), AXES)
-    memory = programs.decode_chunk(vae, ClipSize(13, 60, 90), mesh, dtype=jnp.bfloat16).memory
+    memory = programs.decode_chunk(vae, LatentSize(13, 60, 90), mesh, dtype=jnp.bfloat16).memory
     assert memory["temporary"] == pytest.approx(compiled["temporary"] + compiled["outputs"], rel=0.2)
 
 

@@ -12,9 +12,9 @@ from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.chips import peak_flops
-from mtv_jax.planning.flops import ClipSize, forward_flops, num_tokens
+from mtv_jax.planning.flops import LatentSize, forward_flops, num_tokens
 
-FULL = ClipSize(13, 60, 90)
+FULL = LatentSize(13, 60, 90)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_compiler_counts_the_same_where_nothing_is_scanned():
     small = {"num_layers": 2, "num_attention_heads": 2, "text_embed_dim": 32, "max_text_seq_length": 64}
     small |= {"patch_size": 2, "in_channels": 16, "out_channels": 16}
     model = make_model("dit", make_config("dit", "tiny", small), scan_layers=False)
-    size = ClipSize(3, 16, 16)
+    size = LatentSize(3, 16, 16)
     inputs = (jnp.zeros((1, 3, 16, 16, 16)), jnp.zeros(1), jnp.zeros((1, 64, 32)))
     compiled = jax.jit(model.apply).lower(parameter_shapes(model), *inputs).compile()
     counted = compiled.cost_analysis()["flops"]
@@ -65,14 +65,14 @@ def test_the_compiler_counts_the_same_of_sound(ratio, apart):
     params = jax.eval_shape(module.init, jax.random.key(0), *given)
     counted = jax.jit(module.apply).lower(params, *given).compile().cost_analysis()["flops"]
     model = make_model("mtv", MTVConfig(DiTConfig.tiny(), control))
-    flops = forward_flops(model, ClipSize(9, 8, 8)).kernels
+    flops = forward_flops(model, LatentSize(9, 8, 8)).kernels
     own = sum(count for path, count in flops.items() if path.startswith("controlnet/"))
     assert own == pytest.approx(counted, rel=0.1)
 
 
 def test_what_is_frozen_needs_no_gradient_of_its_own():
     model = make_model("mtv", make_config("mtv", "tiny"))
-    flops = forward_flops(model, ClipSize(7, 8, 12))
+    flops = forward_flops(model, LatentSize(7, 8, 12))
     everything, _ = flops.training(lambda path: True, recomputes=False)
     nothing, _ = flops.training(lambda path: False, recomputes=False)
     assert everything == pytest.approx(3 * flops.total)

@@ -30,10 +30,10 @@ from mtv_jax.training.configs import (
     TrainConfig,
     differences,
     load_train_config,
+    saved_train_config,
     train_config,
     with_network_fields,
 )
-from mtv_jax.training.export import saved_config
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
 from mtv_jax.typing import TRACKS
@@ -218,8 +218,9 @@ def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
     now = to_plain(values)
     saved = to_plain(values)
     del saved["stream"], saved["loss"]["schedule"]
+    saved["sample"]["num"] = 2
     saved["data"]["shards"] = now["data"]["shards"] = "0123"
-    assert saved_config({"config": saved}).stream == 0
+    assert saved_train_config(saved).stream == 0
     assert list(differences(saved, now)) == []
     assert list(differences(saved, now | {"stream": 4})) == ["stream (was 0, is 4)"]
     unreadable = saved | {"gone": 1}

@@ -80,8 +80,8 @@ def parameter_shapes(config: SyncSynthConfig) -> Any:
 
 
 def agreement(
-    seen: Float[Array, "*b T d"], heard: Float[Array, "*b T d"], shift: int = 0
-) -> Float[Array, "*b"]:
+    seen: Float[Array, "*#b T d"], heard: Float[Array, "*#b T d"], shift: int = 0
+) -> Float[Array, "..."]:
     """Normalised correlation over time in -1..1 of seen[t] with heard[t - shift], where both are there.
 
     The shift is the frames by which the pictures are late. Each side's mean over time is taken out, so that who
