@@ -27,12 +27,15 @@ CHECKPOINTS = {
 }
 
 
+FLOAT32 = np.dtype("float32")
+
+
 @dataclass(frozen=True)
 class Spec:
     """Stands for a tensor: shape and dtype, no numbers."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype = np.dtype("float32")
+    dtype: np.dtype = FLOAT32
 
 
 def check_one_to_one(theirs, tables, model):
