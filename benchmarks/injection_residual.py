@@ -65,7 +65,7 @@ def train(workdir: Path, fields: dict[str, str], args: argparse.Namespace) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/tiny/residual"), help="folder of all runs")
     parser.add_argument("--data", type=Path, default=Path("runs/tiny/residual/theatre"), help="shards")

@@ -50,6 +50,11 @@ def toy_batches(first: int) -> grain.IterDataset:
 @pytest.fixture
 def make_job(tmp_path):
     """Makes toy jobs: `make_job(num_steps=..., optimizer={...}, ...)`."""
+    return job_maker(tmp_path)
+
+
+def job_maker(tmp_path: Path):
+    """What `make_job` is in a folder."""
 
     def make(*, nan_at=None, sample_fn=None, workdir: Path = tmp_path / "run", skip=(), **changes) -> Job:
         values = {
@@ -73,5 +78,5 @@ def make_job(tmp_path):
 def trained(tmp_path_factory) -> Path:
     """The directory of a toy run with checkpoints of steps 4 and 8. Copy it; do not change it."""
     folder = tmp_path_factory.mktemp("trained")
-    fit(make_job.__wrapped__(folder)(num_steps=8))
+    fit(job_maker(folder)(num_steps=8))
     return folder / "run"

@@ -230,7 +230,7 @@ def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
 
 
 def test_every_field_of_the_network_is_a_flag():
-    config = with_network_fields(load_train_config("configs/stage3.py", {"data.dir": "shards"}))
+    config: Any = with_network_fields(load_train_config("configs/stage3.py", {"data.dir": "shards"}))
     network = make_stages.network_config(make_stages.resolve("stage3"))
     assert config.model.overrides.to_dict() == dataclasses.asdict(network)
     shown = describe(config)
@@ -254,7 +254,7 @@ def test_each_difference_between_paper_and_code_is_a_flag_of_every_stage(stage):
         assert config.model.overrides == {"controlnet": {field: value}}
         assert make_stages.network_config(config).controlnet == dataclasses.replace(plain, **{field: value})
     variant = "tiny_paper" if stage.endswith("tiny") else "mtv_5b_paper"
-    config = make_stages.resolve(
+    config: Any = make_stages.resolve(
         stage, **{"model.variant": variant, "loss.kind": "mse", "loss.schedule.prediction": "epsilon"}
     )
     assert make_stages.network_config(config).controlnet == dataclasses.replace(plain, **PAPER)
