@@ -64,9 +64,10 @@ def worktree() -> Iterator[Path]:
             _git("worktree", "remove", "--force", str(path))
 
 
-def failing(root: Path, tests: Sequence[str]) -> tuple[int, str]:
+def failing(root: Path, tests: Sequence[str], workers: int = 0) -> tuple[int, str]:
     """Exit code of pytest on some tests of a worktree, and the end of what it wrote."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command += ["-n", str(workers), "--dist", "loadfile"]
     env = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=_LONGEST)
     return done.returncode, (done.stdout + done.stderr)[-2000:]
@@ -112,7 +113,7 @@ def _try_all(mutants: Sequence[Mutant], jobs: int) -> int:
     begun = time.monotonic()
     with worktree() as code:
         # Tests that fail anyway would kill everything.
-        status, told = failing(code, sorted({test for mutant in mutants for test in mutant.tests}))
+        status, told = failing(code, sorted({test for mutant in mutants for test in mutant.tests}), jobs)
     if status:
         print(f"error: the tests fail without any mutant:\n{told}", file=sys.stderr)
         return 2
