@@ -36,6 +36,8 @@ _SETTLE_SECONDS = 0.3
 class FolderLock:
     """The lock of `folder`, held from `with` on; it is released at the end of the block, however that ends.
 
+    A folder that is not there is made, and removed again if nothing was put into it.
+
     Raises UserError if another process holds it. An owner that another machine took for dead, since it stood still
     for long, ends with status 2 as soon as it sees that: two must not write.
     """
@@ -44,9 +46,12 @@ class FolderLock:
         self._path = Path(folder) / LOCK_FILE
         self._token = uuid.uuid4().hex
         self._released = threading.Event()
+        self._made: list[Path] = []
 
     def __enter__(self) -> "FolderLock":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._path.parent
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
         if not self._create():
             self._take_over()
         self._beat = threading.Thread(target=self._keep_beating, name="lock", daemon=True)
@@ -58,6 +63,9 @@ class FolderLock:
         self._beat.join()
         if self._is_ours():
             self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for path in self._made:
+                path.rmdir()
 
     def _create(self) -> bool:
         """Whether there was no lock, and this one is now."""

@@ -261,7 +261,12 @@ def _value(known: Field, value: Any, name: str) -> Any:
     if is_dataclass(default) and isinstance(value, Mapping):
         whole = {f.name: getattr(default, f.name) for f in fields(default)}
         return from_dict(type(default), whole | dict(value), name)
-    return value
+    return _as_tuples(value) if isinstance(default, tuple) else value
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists, which is what JSON makes of tuples, as tuples."""
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -45,7 +45,7 @@ class OptimizerConfig:
     clip_norm: float = 0.1
     ema_decay: float = 0.9999
     trainable: tuple[str, ...] = (".*",)
-    lr_factors: tuple[tuple[str, float], ...] = ()
+    lr_factors: tuple[Any, ...] = ()
     moment_dtype: str = "float32"
     ema_dtype: str = "float32"
 

@@ -64,7 +64,10 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
             ("--config", "configs/tiny/denoiser.py", "--config.model.remat=all"),
             "must be one of none, block, dots, offload",
         ),
-        ((*VAE, "--config.sample.num_inference_steps=0"), "must be at least 1"),
+        (
+            ("--config", "configs/tiny/denoiser.py", "--config.sample.num_inference_steps=0"),
+            "must be at least 1",
+        ),
         ((*VAE, "--config.optimizer.lr_factors=('.*', 0.1)"), "not a pair"),
     ],
 )

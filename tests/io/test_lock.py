@@ -57,7 +57,17 @@ def test_it_is_there_while_it_is_held_and_gone_after_however_that_ends(tmp_path)
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_was_used_or_was_there_stays(tmp_path):
+    with FolderLock(tmp_path / "new" / "run"):
+        (tmp_path / "new" / "log").touch()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["log"]
+    (tmp_path / "old").mkdir()
+    with FolderLock(tmp_path / "old"):
+        pass
+    assert list((tmp_path / "old").iterdir()) == []
 
 
 def test_one_that_is_held_is_told_and_that_of_a_killed_owner_taken_over(holder, tmp_path, capsys, quick):

@@ -77,15 +77,15 @@ def test_one_clip_is_generated_and_decoded_in_the_models_dtype(latent_shards, ch
     monkeypatch.setattr(samples, "generate", generate)
     sample = samples.make_sample_fn(config, model, task, shards)
     assert not chunks  # nothing is decoded before there is something to show
-    frames, fps = sample(2, "the parameters")
-    sample(4, "the parameters")
+    frames, fps = sample(2, {"params": "all"})
+    sample(4, {"params": "all"})
     assert frames.shape == (5, 2 * 32, 32, 3)  # the clip above what was made
     assert frames.dtype == np.uint8
     assert fps == 12
     denoiser, params, conditions, noise = given[0]
     assert denoiser is model
     assert denoiser.dtype == jnp.bfloat16
-    assert params == "the parameters"
+    assert params == {"params": "all"}
     # The first of three clips, alone.
     assert {x.shape[0] for x in (*conditions.values(), noise)} == {1}
     assert set(np.unique(conditions["speech"])) == {1}

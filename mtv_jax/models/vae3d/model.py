@@ -130,7 +130,7 @@ class VAE3D(nn.Module):
         return self.decode(mean)
 
     def encode(
-        self, video: Float[Array, "b F H W 3"], frames_per_chunk: int | None = ENCODE_CHUNK
+        self, video: Float[Array, "b F H W c"], frames_per_chunk: int | None = ENCODE_CHUNK
     ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
         """Mean and log-variance of the posterior of a video in [-1, 1], with F = 1+rk and f = 1+k; r is the
         config's `temporal_compression_ratio`, 4 in CogVideoX.
