@@ -37,7 +37,8 @@ if [ "${opt[build]}" ]; then
   run docker push "${opt[image]}"
 fi
 # xpk lets JobSet restart after the statuses 127 to 255: 143 of a training that SIGTERM stopped, and what a crash or a
-# lost peer gives, but no mistake in the config, which is 2. exec: the signal has to reach the command.
+# lost peer gives (and 130 of one that SIGINT stopped), but no mistake in the config, which is 2. exec: the signal has
+# to reach the command.
 run xpk workload create "--workload=$name" "--cluster=${opt[cluster]}" \
   "--project=${opt[project]}" "--zone=${opt[zone]}" "--tpu-type=${opt[topology]/:/-}" \
   "--docker-image=${opt[image]}" "--storage=${opt[storage]}" "--priority=${opt[priority]}" \

@@ -80,6 +80,8 @@ def try_mutant(root: Path, mutant: Mutant) -> str:
     path.write_text(mutant.applied(root), encoding="utf-8")
     try:
         code, told = failing(root, mutant.tests)
+    except subprocess.TimeoutExpired:
+        return f"BROKEN: no end after {_LONGEST:.0f} s"
     finally:
         path.write_text(whole, encoding="utf-8")
     if code == _TESTS_FAILED:

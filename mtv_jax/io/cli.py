@@ -39,7 +39,10 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
 def frame_rate(text: str) -> Fraction:
     """A frame rate: 24, 23.976 or 24000/1001."""
     try:
-        return Fraction(text)
+        rate = Fraction(text)
+        if not 0 < rate <= 1000:
+            raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is above 0 and at most 1000")
+        return rate
     except (ValueError, ZeroDivisionError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error
 

@@ -170,11 +170,12 @@ def _time(path: Path) -> int | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a lock says; nothing if it is gone or was cut short."""
+    """What a lock says; nothing if it is gone, was cut short, or is no lock of ours."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    return found if isinstance(found, dict) and found.keys() >= _owner("").keys() else {}
 
 
 def _told(owner: dict[str, Any]) -> str:

@@ -123,8 +123,8 @@ def topology(name: str) -> Topology:
     chip = CHIPS.get(kind)
     if chip is None or not re.fullmatch(r"[1-9]\d*" if chip.gpu else r"\d+(x\d+){1,2}", shape):
         raise UserError(
-            f"topology {name!r}: give cpu, TPU:SHAPE such as v5p:4x4x8, or GPU:NUMBER such as h100:8; "
-            f"chips are {', '.join(CHIPS)}"
+            f"topology {name!r}: give cpu alone, TPU:SHAPE such as v5p:4x4x8, or GPU:NUMBER such as h100:8, in small "
+            f"letters; chips are {', '.join(CHIPS)}"
         )
     if chip.gpu:
         return Topology(name, int(shape), chip)

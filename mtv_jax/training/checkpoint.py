@@ -6,6 +6,7 @@ all these files (`mtv_jax.training.checkpoint_hashes`). Where the reader is foll
 with another number of processes.
 """
 
+import errno
 import functools
 import logging
 import shutil
@@ -88,7 +89,7 @@ class Checkpoints:
 
     def is_hashed(self, step: int) -> bool:
         """Whether all of a checkpoint is hashed; if not, damage to it may go unnoticed."""
-        return is_hashed(self._path(step))
+        return self._read(step, lambda _: retried(lambda: is_hashed(self._path(step))))
 
     def run(self, step: int) -> dict[str, Any]:
         """What was saved of the run beside arrays: `config`, `step`, `versions`."""
@@ -150,7 +151,11 @@ class Checkpoints:
         return self._read(step, lambda folder: _read_arrays(folder / item, target))
 
     def check_space(self, state: Any) -> None:
-        """Raises UserError unless the disk has room for one more checkpoint of `state` (or its shapes)."""
+        """Raises UserError, in all processes, unless the disk has room for one more checkpoint of `state` (or its
+        shapes)."""
+        agreed(lambda: self._check_space(state))
+
+    def _check_space(self, state: Any) -> None:
         needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
         free = shutil.disk_usage(self.directory).free
         if free < needed:
@@ -252,7 +257,8 @@ class Checkpoints:
     def _told(self, doing: str) -> Iterator[None]:
         """Tells a failure of Orbax in one line: a full disk or memory as the user's to mend, others by their reason.
 
-        TensorStore's errors are of many types, some of them bare Exceptions.
+        TensorStore's errors are of many types, some of them bare Exceptions. What the system cannot read, though it
+        is there, is not known to be damaged.
         """
         try:
             with memory_told(doing):
@@ -267,11 +273,12 @@ class Checkpoints:
                     f"{self.directory}: disk full while {doing}; {self._last_good()}; make room and run the "
                     "same command again"
                 ) from error
-            if doing.startswith("reading") and not isinstance(error, MemoryError):
-                raise DamagedError(
-                    f"{doing}: damaged, or not of this program ({first_line(error)})"
-                ) from error
-            raise
+            if not doing.startswith("reading") or isinstance(error, MemoryError):
+                raise
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                told = f"{error.strerror or first_line(error)} (by several tries; nothing was changed: run it again)"
+                raise OSError(error.errno or errno.EIO, told, doing) from error
+            raise DamagedError(f"{doing}: damaged, or not of this program ({first_line(error)})") from error
 
     def _discard_partial(self) -> bool:
         """Frees the room that a failed write has taken, and says if there was any; what is committed has another
@@ -297,7 +304,7 @@ def load_trained(
 
     Args:
       workdir: of the run.
-      step: which checkpoint; default the newest.
+      step: which checkpoint; default the newest that is not damaged (those that are, are told).
       average: the moving average of the weights, where the run keeps one.
 
     Returns:
@@ -305,13 +312,18 @@ def load_trained(
     """
     existing_directory(Path(workdir) / FOLDER)
     with Checkpoints(Path(workdir), read_only=True) as checkpoints:
-        step = checkpoints.latest() if step is None else step
-        if step is None or not (checkpoints.directory / str(step)).is_dir():
+        candidates = checkpoints.steps() if step is None else [step]
+        if not candidates or not (checkpoints.directory / str(candidates[0])).is_dir():
             raise UserError(
                 f"{checkpoints.directory}: no checkpoint{'' if step is None else f' of step {step}'}"
             )
-        run = checkpoints.run(step)
-        return read_params(checkpoints, step, average=average), run
+        for number in candidates[:-1]:
+            try:
+                return read_params(checkpoints, number, average=average), checkpoints.run(number)
+            except DamagedError as error:
+                print(f"{error}: taking the one before", file=sys.stderr, flush=True)
+        last = candidates[-1]
+        return read_params(checkpoints, last, average=average), checkpoints.run(last)
 
 
 def read_params(

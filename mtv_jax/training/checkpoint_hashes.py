@@ -1,9 +1,9 @@
 """Sizes and SHA-256 of the files of a checkpoint: written once it is committed, checked before it is read.
 
 Each of n processes hashes the files that are its share, and writes `hashes-<i>-of-<n>.json` into the
-checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}, "sha256": of that}`. Any number of processes
-may check them. A checkpoint without all n was saved by an older version, or its process was killed before they were
-written.
+checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}, "of": number of files of all shares,
+"sha256": of the first}`. Any number of processes may check them. A checkpoint without all n was saved by an older
+version, or its process was killed before they were written.
 """
 
 import hashlib
@@ -25,18 +25,26 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
     """Hashes what is process `index` of `count`'s share of a committed checkpoint. Raises OSError."""
-    share = retried(lambda: _files(folder))[index::count]
+    files_there = retried(lambda: _files(folder))
+    share = files_there[index::count]
     with ThreadPoolExecutor(_THREADS) as pool:
         hashes = list(pool.map(lambda name: retried(lambda: _hash(folder / name)), share))
     files = dict(zip(share, hashes, strict=True))
-    text = _json({"files": files, "sha256": _digest(files)})
+    text = _json({"files": files, "of": len(files_there), "sha256": _digest(files)})
     write_text(folder / f"hashes-{index:05d}-of-{count:05d}.json", text)
 
 
 def is_hashed(folder: Path) -> bool:
-    """Whether every process wrote its hashes of a checkpoint."""
-    counts = [int(match[2]) for match, _ in _hash_files(folder)]
-    return set(counts) == {len(counts)}
+    """Whether every process wrote its hashes of a checkpoint, and all of them together hashed every file."""
+    found = _hash_files(folder)
+    counts = {int(match[2]) for match, _ in found}
+    try:
+        totals = {json.loads(path.read_text(encoding="utf-8", errors="replace"))["of"] for _, path in found}
+        hashed = _read_hashes(folder)
+    except (ValueError, KeyError, TypeError):
+        return False
+    # Where processes saw different files, the sum of their shares is another than each one's total.
+    return counts == {len(found)} and totals == {len(hashed)}
 
 
 def check_hashes(
@@ -65,6 +73,8 @@ def check_hashes(
 
 
 def _files(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise FileNotFoundError(2, "not there yet", str(folder))
     paths = (path for path in folder.rglob("*") if path.is_file())
     names = (path.relative_to(folder).as_posix() for path in paths)
     # Among those of other processes there may be one being written, whose name begins with a dot.

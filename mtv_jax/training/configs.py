@@ -34,7 +34,6 @@ ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone
 _CONTROLNET = ("controlnet/.*", ".*/injection/.*")
 """Parameters of the MST-ControlNet."""
 
-
 _NETWORK = "model.overrides"
 """Where a config replaces fields of its network."""
 
@@ -283,7 +282,13 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     """All that a run's identity comes to, its defaults included. Raises UserError as `train_config`."""
-    whole = to_plain(asdict(saved_train_config(values)))
+    config = saved_train_config(values)
+    whole = to_plain(asdict(config))
+    section = config.model
+    with contextlib.suppress(UserError):  # a network that the registry does not have
+        whole["model"]["overrides"] = to_plain(
+            asdict(make_config(section.name, section.variant, section.overrides))
+        )
     return whole | {"data": whole["data"] | {"shards": values.get("data", {}).get("shards")}}
 
 

@@ -24,6 +24,9 @@ class DamagedError(UserError):
     """A checkpoint that cannot be read."""
 
 
+_KINDS = (RuntimeError, UserError, DamagedError)
+
+
 def is_full_disk(error: object) -> bool:
     """Whether an error (of the system, TensorStore or Orbax) tells of a full disk, or a quota that is used up."""
     return bool(_FULL_DISK.search(str(error)))
@@ -71,21 +74,27 @@ def agreed(read: Callable[[], T]) -> T:
 
     Raises:
       DamagedError: in every process alike, if it was raised in one.
-      UserError: in the others, if one process failed in another way, which raises its own error.
+      UserError, RuntimeError: in the others, if one process failed in another way, which raises its own error. Which
+        of the two follows from what that one raised, so that all exit with one status.
     """
     try:
         value, failed = read(), None
     except Exception as error:
         value, failed = None, error
-    outcomes = gather(failed and (isinstance(failed, DamagedError), str(failed) or type(failed).__name__))
+    outcomes = gather(failed and (_kind(failed), str(failed) or type(failed).__name__))
     if failed is not None and not isinstance(failed, DamagedError):
         raise failed
     # What is not damage goes before: it must not look as if an older checkpoint would do.
     told = sorted((outcome[0], index, outcome[1]) for index, outcome in enumerate(outcomes) if outcome)
-    for damaged, index, text in told[:1]:
+    for kind, index, text in told[:1]:
         where = "" if len(outcomes) == 1 else f" (process {index} of {len(outcomes)})"
-        raise (DamagedError if damaged else UserError)(f"{text}{where}") from failed
+        raise _KINDS[kind](f"{text}{where}") from failed
     return cast(T, value)
+
+
+def _kind(error: Exception) -> int:
+    """Number in `_KINDS` of what an error is to the other processes."""
+    return isinstance(error, UserError) + isinstance(error, DamagedError)
 
 
 def first_line(error: BaseException) -> str:

@@ -261,8 +261,12 @@ class _Run:
         return state
 
     def _batches(self, start: int) -> Iterator[Any]:
-        """The batches after `start` steps. The first one starts the processes that read them."""
-        batches = self.skipped.batches(self.job.batches, start)
+        """The batches after `start` steps. The first one of a source starts the processes that read it."""
+        return self.skipped.batches(self._source, start)
+
+    def _source(self, number: int) -> Iterator[Any]:
+        """The batches from a number on, without end."""
+        batches = iter(self.job.batches(number))
         with Stop.withheld():
             first = next(batches)
         return itertools.chain([first], batches)
@@ -278,7 +282,8 @@ class _Run:
 
     def _sample(self, step: int, state: TrainState) -> None:
         assert self.job.sample is not None
-        frames, fps = self.job.sample(step, state.all_params(average=True))
+        with memory_told("a sample video (--config.sample.every=0 makes none)"):
+            frames, fps = self.job.sample(step, state.all_params(average=True))
         self.log.video(step, "sample", frames, fps)
 
 

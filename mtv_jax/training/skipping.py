@@ -16,6 +16,9 @@ from mtv_jax.io.files import read_json, write_json
 
 RECORD_FILE = "skipped_batches.json"
 
+_LAST = 10**9
+"""No batch has a higher number: keys are drawn by them, as 32 bits."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -62,9 +65,10 @@ class Skipped:
 def parse_range(text: str) -> tuple[int, int]:
     """`"a:b"` -> (a, b). Raises UserError unless both are whole numbers and a < b."""
     found = re.fullmatch(r"(\d+):(\d+)", text)
-    if not found or int(found[1]) >= int(found[2]):
+    if not found or not int(found[1]) < int(found[2]) <= _LAST:
         raise UserError(
-            f"--skip-batches {text}: must be A:B with whole numbers A < B; it leaves out the batches A to B - 1"
+            f"--skip-batches {text}: must be A:B with whole numbers A < B, at most {_LAST}; it leaves out the batches "
+            "A to B - 1"
         )
     return int(found[1]), int(found[2])
 
@@ -78,8 +82,9 @@ def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: P
     for one in asked:
         if Skipped.of((*recorded.ranges, one)).below(position) != recorded.below(position):
             raise UserError(
-                f"--skip-batches {one[0]}:{one[1]}: {where} is past it: step {step} was saved, and batch {position} "
-                "comes next; give a range that begins there or later, or remove the newer checkpoints to go back"
+                f"batches {one[0]}:{one[1]} (of --skip-batches, or of {where / RECORD_FILE}): {where} is past them: "
+                f"step {step} was saved, and batch {position} comes next; give a range that begins there or later "
+                "(take the other out of the file), or remove the newer checkpoints to go back"
             )
     return Skipped.of(recorded.ranges + asked)
 
@@ -87,7 +92,15 @@ def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: P
 def read_record(workdir: Path) -> Skipped:
     """What a run leaves out from now on, of `workdir/skipped_batches.json`."""
     path = workdir / RECORD_FILE
-    return Skipped.of(read_json(path)["skipped_batches"]) if path.exists() else Skipped()
+    if not path.exists():
+        return Skipped()
+    try:
+        return Skipped.of(read_json(path)["skipped_batches"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{path}: damaged; write {{"skipped_batches": [[A, B], ...]}} there, the ranges of batches to leave out, '
+            "or remove it"
+        ) from error
 
 
 def write_record(workdir: Path, skipped: Skipped) -> None:

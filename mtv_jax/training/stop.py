@@ -41,8 +41,8 @@ class Stop:
     @staticmethod
     @contextlib.contextmanager
     def withheld() -> Iterator[None]:
-        """Processes started inside do not hear Ctrl-C, which a terminal sends to them too: readers of data must not
-        end before the step that is being finished. This process hears it after the block."""
+        """Processes started inside do not get Ctrl-C, which a terminal sends to all of them: those that read the
+        data are needed until the step is finished. This process gets it after the block."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield

@@ -127,6 +127,9 @@ def tamper(directory, kind):
         manifest.unlink()
     elif kind == "broken manifest":
         manifest.write_text(manifest.read_text()[:-20])
+    elif kind == "no hash":
+        path = directory / "manifest.json"
+        path.write_text(path.read_text().replace('"sha256"', '"sha"'))
     elif kind == "subset":
         (directory / "subset-odd.json").write_text("{}")
     elif kind == "another subset":
@@ -148,6 +151,7 @@ def tamper(directory, kind):
         ("schema", r"manifest.json: schema version 0, this program reads 1"),
         ("no manifest", r"no manifest.json in it"),
         ("broken manifest", r"manifest.json: not valid JSON"),
+        ("no hash", r"manifest.json: damaged manifest .*sha256"),
         ("subset", r"subset-odd.json: truncated"),
         ("another subset", r"subset-odd.json: altered or damaged: its SHA-256"),
     ],

@@ -60,6 +60,13 @@ def test_it_is_there_while_it_is_held_and_gone_after_however_that_ends(tmp_path)
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("text", ["", "[]", "null", '""', '{"machine": 3}'])
+def test_a_lock_that_says_nothing_is_waited_for_and_taken_over(tmp_path, quick, text):
+    (tmp_path / LOCK_FILE).write_text(text)
+    with FolderLock(tmp_path):
+        assert owner(tmp_path)["process"] == os.getpid()
+
+
 def test_a_folder_that_was_used_or_was_there_stays(tmp_path):
     with FolderLock(tmp_path / "new" / "run"):
         (tmp_path / "new" / "log").touch()

@@ -161,6 +161,7 @@ def test_sizes_that_do_not_fit_are_named():
     ("changes", "message"),
     [
         ({"attention_head_dim": 24}, "multiple of 16"),
+        ({"num_layers": 0}, "num_layers 0: must be at least 1"),
         ({"positions": "none"}, "positions"),
         ({"rope_grid": "stretch"}, "rope_grid"),
         ({"positions": "sincos", "patch_size_t": 2}, "patch_size_t"),

@@ -377,9 +377,13 @@ def test_presets_survive_config_json(preset):
 def test_configs_that_cannot_be_are_named():
     with pytest.raises(UserError, match="temporal_conv"):
         replace(RELEASED, temporal_conv="speech")
-    for ratio in (0, 3):
-        with pytest.raises(UserError, match=f"temporal_compression_ratio {ratio}: must be a power of 2"):
-            replace(RELEASED, temporal_compression_ratio=ratio)
+    with pytest.raises(UserError, match="temporal_compression_ratio 3: must be a power of 2"):
+        replace(RELEASED, temporal_compression_ratio=3)
+    for name in ("temporal_compression_ratio", "window", "interaction_heads", "context_tokens"):
+        with pytest.raises(UserError, match=f"{name} 0: must be at least 1"):
+            replace(RELEASED, **{name: 0})
+    with pytest.raises(UserError, match="interaction_heads 7: must divide the width"):
+        replace(RELEASED, interaction_heads=7)
     with pytest.raises(UserError, match="zero_init_injection without injection_residual"):
         replace(RELEASED, zero_init_injection=True, injection_residual=False)
     with pytest.raises(UserError, match="num_speakers"):

@@ -95,6 +95,18 @@ def test_a_restore_that_fails_once_is_no_damage(trained, make_job, tmp_path, mon
     assert sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir()) == ["4", "8"]
 
 
+def test_what_the_system_cannot_read_is_not_called_damaged(trained, make_job, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path / "run")
+
+    def away(*_args, **_options):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(checkpoint, "check_hashes", away)
+    with pytest.raises(OSError, match=r"Stale file handle .*nothing was changed.*checkpoints/8"):
+        fit(make_job(num_steps=12))
+    assert sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir()) == ["4", "8"]
+
+
 def test_what_another_process_cannot_read_is_not_taken_here_either(
     trained, make_job, tmp_path, monkeypatch, capsys
 ):
@@ -102,7 +114,7 @@ def test_what_another_process_cannot_read_is_not_taken_here_either(
     checked = []
 
     def gather(outcome):
-        other = (True, "checkpoints/8: damaged") if checked[-1] == ("8", None) else None
+        other = (2, "checkpoints/8: damaged") if checked[-1:] == [("8", None)] else None
         return [outcome, other]
 
     def check(folder, *_, items=None):

@@ -1,6 +1,7 @@
 """A checkpoint's files are what was saved: any damage to any file is noticed, whoever hashed and whoever checks."""
 
 import random
+import re
 import shutil
 
 import flax.linen as nn
@@ -234,13 +235,15 @@ def test_if_all_are_damaged_nothing_is_renamed(trained, make_job, tmp_path):
 
 
 @pytest.mark.parametrize("item", ["params", "ema", "run"])
-def test_damaged_weights_are_neither_exported_nor_started_from(trained, tmp_path, item):
+def test_damaged_weights_are_neither_exported_nor_started_from(trained, tmp_path, item, capsys):
     shutil.copytree(trained, tmp_path / "run")
     start = find_start(str(tmp_path / "run"), ANY) if item != "run" else None
     folder = tmp_path / "run" / "checkpoints" / "8" / item
     flip(folder / "metadata" if item == "run" else data_file(tmp_path / "run", item), random.Random(0))
     with pytest.raises(DamagedError, match="/8: damaged"):
-        load_trained(tmp_path / "run")
+        load_trained(tmp_path / "run", 8)
+    assert load_trained(tmp_path / "run")[1]["step"] == 4
+    assert re.search(r"/8: damaged.*: taking the one before\n", capsys.readouterr().err)
     with pytest.raises(DamagedError, match="/8: damaged"):
         start.load(make_mesh(MeshConfig())) if start else find_start(str(tmp_path / "run"), ANY)
 

@@ -147,5 +147,10 @@ def test_another_failure_of_one_process_stops_all_and_no_older_checkpoint_is_tak
     outcomes = as_processes(
         monkeypatch, raising(DamagedError("8: damaged")), raising(ValueError("a mistake")), lambda: "c"
     )
-    assert [type(outcome) for outcome in outcomes] == [UserError, ValueError, UserError]
+    assert [type(outcome) for outcome in outcomes] == [RuntimeError, ValueError, RuntimeError]
     assert str(outcomes[2]) == "a mistake (process 1 of 3)"
+
+
+def test_all_exit_as_the_one_whose_user_has_to_change_something(monkeypatch):
+    outcomes = as_processes(monkeypatch, raising(UserError("disk full")), lambda: "b")
+    assert [type(outcome) for outcome in outcomes] == [UserError, UserError]

@@ -153,17 +153,26 @@ def test_the_step_takes_data_and_noise_of_the_number_of_its_batch(make_job, tmp_
 
 def test_a_batch_that_was_trained_on_cannot_be_skipped_any_more(make_job):
     fit(make_job(num_steps=8, skip=((2, 4),)))
-    with pytest.raises(UserError, match="--skip-batches 9:12: .* step 8 was saved, and batch 10 comes next"):
+    with pytest.raises(UserError, match="batches 9:12 .* step 8 was saved, and batch 10 comes next"):
         fit(make_job(num_steps=12, skip=((9, 12),)))
-    with pytest.raises(UserError, match="--skip-batches 1:2"):
+    with pytest.raises(UserError, match="batches 1:2 "):
         fit(make_job(num_steps=12, skip=((1, 2),)))
     fit(make_job(num_steps=12, skip=((2, 4), (10, 12))))
 
 
-@pytest.mark.parametrize("text", ["7", "7:7", "8:7", "-1:3", "a:b", "1:2:3", "1.5:3", ""])
+@pytest.mark.parametrize("text", ["7", "7:7", "8:7", "-1:3", "a:b", "1:2:3", "1.5:3", "", "3:99999999999"])
 def test_a_range_that_is_none_is_told(text):
     with pytest.raises(UserError, match=re.escape(f"--skip-batches {text}: must be A:B")):
         parse_range(text)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"skipped_batches": 3}', '{"skipped_batches": [[1]]}'])
+def test_a_damaged_record_of_skipped_batches_is_named(make_job, text):
+    job = make_job(num_steps=1)
+    job.workdir.mkdir()
+    (job.workdir / "skipped_batches.json").write_text(text)
+    with pytest.raises(UserError, match=r"skipped_batches.json: damaged; write"):
+        fit(job)
 
 
 def signalling(number):

@@ -223,6 +223,10 @@ def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
     assert saved_train_config(saved).stream == 0
     assert list(differences(saved, now)) == []
     assert list(differences(saved, now | {"stream": 4})) == ["stream (was 0, is 4)"]
+    aloud = now | {"model": now["model"] | {"overrides": {"controlnet": {"rope_queries": True}}}}
+    assert list(differences(saved, aloud)) == []
+    aloud["model"]["overrides"]["controlnet"]["rope_queries"] = False
+    assert list(differences(saved, aloud)) == ["model.overrides.controlnet.rope_queries (was True, is False)"]
     unreadable = saved | {"gone": 1}
     assert "gone (was 1, is None)" in list(differences(unreadable, now))
     other = now["data"] | {"shards": "4567"}

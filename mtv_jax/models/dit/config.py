@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.errors import UserError, check_sizes
 
 Positions = Literal["sincos", "rope", "rope_learned"]
 RopeGrid = Literal["resize", "slice"]
@@ -51,6 +51,7 @@ class DiTConfig:
     final_adaln_eps: float = 1e-5
 
     def __post_init__(self):
+        check_sizes(self)
         if self.attention_head_dim % 16:
             raise UserError(
                 f"attention_head_dim {self.attention_head_dim}: must be a multiple of 16, so that time, rows "

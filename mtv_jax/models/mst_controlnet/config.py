@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.errors import UserError, check_sizes
 from mtv_jax.typing import TRACKS
 
 TemporalConv = Literal["all", "music"]
@@ -73,11 +73,16 @@ class MSTControlNetConfig:
     zero_init_injection: bool = False
 
     def __post_init__(self):
+        check_sizes(self)
+        if self.width % self.interaction_heads:
+            raise UserError(
+                f"interaction_heads {self.interaction_heads}: must divide the width of the blocks, {self.width}"
+            )
         if self.temporal_conv not in get_args(TemporalConv):
             names = " or ".join(get_args(TemporalConv))
             raise UserError(f"temporal_conv {self.temporal_conv!r}: must be {names}")
         ratio = self.temporal_compression_ratio
-        if ratio < 1 or ratio & (ratio - 1):
+        if ratio & (ratio - 1):
             raise UserError(f"temporal_compression_ratio {ratio}: must be a power of 2")
         if self.num_speakers not in (1, 2):
             raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
