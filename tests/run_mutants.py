@@ -1,8 +1,8 @@
 """`make mutants`: does some test fail for each mistake of `tests/mutants.toml`?
 
-Each entry names a file, a text in it, what the text becomes, and the tests that have to fail. Entries are applied one
-by one in temporary worktrees of the code as it is (files that git does not know are left out), so that the checkout is
-never touched. Exits with 1 if a mutant survives, 2 if an entry does not fit the code.
+Each entry names a file, a text in it, what the text becomes, and the tests (or files of tests) each of which has to
+fail. Entries are applied one by one in temporary worktrees of the code as it is (files that git does not know are left
+out), so that the checkout is never touched. Exits with 1 if a mutant survives, 2 if an entry does not fit the code.
 """
 
 import argparse
@@ -21,9 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests" / "mutants.toml"
-_TESTS_FAILED = (
-    1  # pytest's exit code; others are errors of its own, such as a module that cannot be imported
-)
+_TESTS_FAILED = 1
+"""pytest's exit code; others are errors of its own, such as a module that cannot be imported."""
 _LONGEST = 3600.0
 
 
@@ -74,19 +73,20 @@ def failing(root: Path, tests: Sequence[str], workers: int = 0) -> tuple[int, st
 
 
 def try_mutant(root: Path, mutant: Mutant) -> str:
-    """`killed`, `SURVIVED`, or what went wrong."""
+    """`killed` if each of its tests fails, `SURVIVED`, or what went wrong."""
     path = root / mutant.file
     whole = path.read_text(encoding="utf-8")
     path.write_text(mutant.applied(root), encoding="utf-8")
     try:
-        code, told = failing(root, mutant.tests)
+        for test in mutant.tests:
+            code, told = failing(root, [test])
+            if code != _TESTS_FAILED:
+                return f"SURVIVED {test}" if code == 0 else f"BROKEN: pytest exits {code} of {test}\n{told}"
     except subprocess.TimeoutExpired:
         return f"BROKEN: no end after {_LONGEST:.0f} s"
     finally:
         path.write_text(whole, encoding="utf-8")
-    if code == _TESTS_FAILED:
-        return "killed"
-    return "SURVIVED" if code == 0 else f"BROKEN: pytest exits {code}\n{told}"
+    return "killed"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
