@@ -45,9 +45,11 @@ def numbers(batch):
     return batch["latents_mean"][:, 0, 0].astype(int).tolist()
 
 
-def draw(shards, count, *, process=(0, 1), **options):
+def draw(shards, count, *, process=(0, 1), first_batch=0, **options):
     config = DataConfig(**{"batch_size": 4, "text_length": 4, "read_threads": 2, **options})
-    dataset = make_dataset(shards, config, process_index=process[0], process_count=process[1])
+    dataset = make_dataset(
+        shards, config, first_batch=first_batch, process_index=process[0], process_count=process[1]
+    )
     return [numbers(batch) for batch in itertools.islice(iter(dataset), count)]
 
 
@@ -83,6 +85,13 @@ def test_the_global_batch_does_not_depend_on_the_number_of_processes(shards, pro
     whole = draw(shards, 8, mixture=mixture)
     parts = [draw(shards, 8, mixture=mixture, process=(i, processes)) for i in range(processes)]
     assert [list(itertools.chain(*rows)) for rows in zip(*parts, strict=True)] == whole
+
+
+@pytest.mark.parametrize("mixture", [None, {"low": 2, "high": 1}])
+@pytest.mark.parametrize("process", [(0, 1), (1, 2)])
+def test_reading_begins_at_any_batch_as_if_it_had_come_there(shards, process, mixture):
+    whole = draw(shards, 9, process=process, mixture=mixture)
+    assert draw(shards, 4, process=process, mixture=mixture, first_batch=5) == whole[5:]
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
