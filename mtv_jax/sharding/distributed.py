@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax._src import distributed
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, PartitionSpec
 
 from mtv_jax.io.errors import UserError
@@ -18,7 +17,9 @@ from mtv_jax.io.errors import UserError
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """Environment variables by which processes are told of each other where no cluster does it for them."""
 
-_PATIENCE_SECONDS = 600
+_PATIENCE_SECONDS = 3600
+"""How long processes wait for one another. One that has died ends the others sooner, by JAX's heartbeats."""
+
 _number_asked = itertools.count()
 
 
@@ -71,9 +72,7 @@ def meet(mesh: Mesh) -> None:
     """
     if jax.process_count() == 1:
         return
-    client = distributed.global_state.client
-    assert client is not None
-    client.wait_at_barrier(f"mtv_jax/{next(_number_asked)}/meet", 1000 * _PATIENCE_SECONDS)
+    _client().wait_at_barrier(_next_key("meet"), 1000 * _PATIENCE_SECONDS)
     if mesh.devices.flat[0].platform != "cpu":
         return
     axes = [axis for axis, size in mesh.shape.items() if size > 1]
@@ -101,39 +100,52 @@ def check_same(text: str, what: str) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each process passes, by process, on all of them; JSON. All have to call this."""
+    """What each process passes, by process, on all of them; JSON. To be called by all, in the same order.
+
+    They wait for one another up to `_PATIENCE_SECONDS`, and not in a program on the devices, which may give up sooner.
+    """
     if jax.process_count() == 1:
         return [value]
-    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    sizes = multihost_utils.process_allgather(np.array(text.size, np.int32))
-    padded = np.zeros(sizes.max(), np.uint8)
-    padded[: text.size] = text
-    rows = multihost_utils.process_allgather(padded)
-    return [json.loads(bytes(row[:size])) for row, size in zip(rows, sizes, strict=True)]
+    key = _next_key("gather")
+    _client().key_value_set(f"{key}/{jax.process_index()}", json.dumps(value))
+    return [_wait_for(f"{key}/{index}") for index in range(jax.process_count())]
 
 
 def from_first(what: str, decide: Callable[[], str]) -> str:
-    """What `decide` gives on the first process, on all of them; the others do not call it.
+    """What `decide` gives on the first process, on all of them; the others do not call it. Waits as `gather` does.
 
-    To be called by all processes in the same order. They wait for `_PATIENCE_SECONDS`, and not in a program on the
-    devices, which would give up sooner.
-
-    Raises UserError on the other processes if `decide` raises anything on the first one, which raises just that.
+    If `decide` raises, the first process raises just that, and the others a UserError if it is one, or else a
+    RuntimeError, so that all exit with one status.
     """
     if jax.process_count() == 1:
         return decide()
-    # JAX has no public name for what its own checkpoints and Orbax agree by.
-    client, key = distributed.global_state.client, f"mtv_jax/{next(_number_asked)}/{what}"
-    assert client is not None
+    key = _next_key(what)
     if jax.process_index() != 0:
-        told = json.loads(client.blocking_key_value_get(key, 1000 * _PATIENCE_SECONDS))
+        told = _wait_for(key)
         if "error" in told:
-            raise UserError(told["error"])
+            raise (UserError if told["is_users"] else RuntimeError)(told["error"])
         return told["answer"]
     try:
-        answer = decide()
-    except Exception as error:
-        client.key_value_set(key, json.dumps({"error": f"process 0: {error}"}))
+        told = {"answer": decide()}
+    except BaseException as error:  # Ctrl-C too: nobody is to wait for an answer that will not come
+        told = {"error": f"process 0: {error}", "is_users": isinstance(error, UserError)}
         raise
-    client.key_value_set(key, json.dumps({"answer": answer}))
-    return answer
+    finally:
+        _client().key_value_set(key, json.dumps(told))
+    return told["answer"]
+
+
+def _next_key(what: str) -> str:
+    """Of the next question to all; the same on every process, since all ask in the same order."""
+    return f"mtv_jax/{next(_number_asked)}/{what}"
+
+
+def _wait_for(key: str) -> Any:
+    return json.loads(_client().blocking_key_value_get(key, 1000 * _PATIENCE_SECONDS))
+
+
+def _client() -> Any:
+    """The coordination service's. JAX has no public name for what its own checkpoints and Orbax agree by."""
+    client = distributed.global_state.client
+    assert client is not None
+    return client

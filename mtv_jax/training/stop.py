@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import numpy as np
 from jax.experimental import multihost_utils
+
+from mtv_jax.sharding.distributed import gather
 
 
 class StoppedError(RuntimeError):
@@ -80,10 +81,7 @@ class Stop:
 
     def number(self) -> int:
         """The signal that the run was stopped by: SIGINT if any of its processes had one. To be called by all."""
-        interrupted = np.array(signal.SIGINT in self._received)
-        if jax.process_count() > 1:
-            interrupted = multihost_utils.process_allgather(interrupted)
-        return signal.SIGINT if np.any(interrupted) else signal.SIGTERM
+        return signal.SIGINT if any(gather(signal.SIGINT in self._received)) else signal.SIGTERM
 
     def _note(self, number: int, _frame: object) -> None:
         self._received.append(number)

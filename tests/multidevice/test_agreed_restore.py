@@ -1,18 +1,14 @@
 """Two processes go on from the same checkpoint though one's read of the newest fails once, and neither goes on, or
 renames anything, if it always fails."""
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from processes import ROOT, finish_processes, start_processes
 
 from mtv_jax.training.checkpoint_hashes import check_hashes, is_hashed
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # Process 1 meets an error of its disk in what it reads of checkpoint 8: `once`, `always`, or `orbax` (always, but
 # after the hashes were read). Trains on, from whichever checkpoint, and prints its step and the last step.
@@ -53,7 +49,7 @@ def main(_):
         print("went on from", step, flush=True)
         return step, state
     loop._restore = told
-    make_job = conftest.make_job.__wrapped__(Path(workdir))
+    make_job = conftest.job_maker(Path(workdir))
     state = loop.fit(make_job(num_steps=10, mesh={"data": 1, "fsdp": 2}))
     print("ended at", int(state.step), flush=True)
 
@@ -63,26 +59,8 @@ cli.run(main, [])
 
 def run(workdir, fault):
     """Both processes' exit codes, standard outputs and errors."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    started = []
-    for index in range(2):
-        env = os.environ | {
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
-            "JAX_NUM_PROCESSES": "2",
-            "JAX_PROCESS_ID": str(index),
-        }
-        command = [sys.executable, "-c", DRIVER, str(ROOT / "tests" / "training"), str(workdir), fault]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **pipes))
-    try:
-        outputs = [process.communicate(timeout=400) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
+    command = [sys.executable, "-c", DRIVER, str(ROOT / "tests" / "training"), str(workdir), fault]
+    return finish_processes(start_processes([command] * 2))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +79,7 @@ from pathlib import Path
 import conftest
 from mtv_jax.training.loop import fit
 
-fit(conftest.make_job.__wrapped__(Path(sys.argv[2]))(num_steps=8, mesh={"data": 1, "fsdp": 1}))
+fit(conftest.job_maker(Path(sys.argv[2]))(num_steps=8, mesh={"data": 1, "fsdp": 1}))
 """
 
 

@@ -1,19 +1,15 @@
 """Two processes agree, and are connected before one of them can be late."""
 
 import itertools
-import os
-import socket
-import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from processes import finish_processes, start_processes
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
     import itertools, sys
-    from mtv_jax.sharding.distributed import from_first, join_processes, meet
+    from mtv_jax.sharding.distributed import from_first, gather, join_processes, meet
     join_processes()
     import jax, numpy as np
     from jax.sharding import PartitionSpec as P
@@ -30,7 +26,16 @@ SCRIPT = """
         from_first("failure", fail)
     except UserError as error:
         print(f"told: {error}", file=sys.stderr, flush=True)
+
+    def break_down():
+        raise ZeroDivisionError("a mistake")
+
+    try:
+        from_first("mistake", break_down)
+    except (RuntimeError, ZeroDivisionError) as error:
+        print(f"told: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     assert from_first("number", lambda: f"again of {index}") == "again of 0"
+    assert gather([index, None]) == [[0, None], [1, None]]
 
     mesh = make_mesh(MeshConfig(data=-1, fsdp=2))
     meet(mesh)
@@ -46,33 +51,19 @@ SCRIPT = """
 @pytest.fixture(scope="module")
 def told():
     """What the two processes, of two devices each, write to stderr."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    started = []
-    for index in range(2):
-        env = os.environ | {
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
-            "JAX_NUM_PROCESSES": "2",
-            "JAX_PROCESS_ID": str(index),
-        }
-        command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
-        # One stream, in order: what Gloo says goes to stdout or stderr, by its version.
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **pipes))
-    try:
-        outputs = [process.communicate(timeout=500)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert [process.returncode for process in started] == [0, 0], outputs
+    # One stream, in order: what Gloo says goes to stdout or stderr, by its version.
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
+    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    results = finish_processes(start_processes([command] * 2, devices, one_stream=True))
+    assert [code for code, *_ in results] == [0, 0], results
+    outputs = [output for _, output, _ in results]
     return [output.splitlines() for output in outputs]
 
 
 def test_what_the_first_process_decides_or_fails_with_is_so_for_all(told):
     assert "told: no room" in told[0]
+    assert "told: ZeroDivisionError: a mistake" in told[0]
+    assert "told: RuntimeError: process 0: a mistake" in told[1]
     assert "told: process 0: no room" in told[1]
 
 

@@ -1,17 +1,14 @@
 """Two processes of four devices train as one of eight does, on one checkpoint."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import finish_processes, start_processes
 
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
@@ -19,7 +16,6 @@ from mtv_jax.data.shards import write_shards
 from mtv_jax.io.video import read_video
 from mtv_jax.weights.folder import PipelineDefaults
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (
     "--config=configs/tiny/denoiser.py",
     "--config.optimizer.schedule=constant",
@@ -59,36 +55,16 @@ def shards(tmp_path_factory):
 
 def start(cache, processes: int, arguments: list[str], extra: dict[int, list[str]] | None = None):
     """Starts the train command on eight devices, shared by so many processes."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    started = []
-    for index in range(processes):
-        env = os.environ | {
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // processes}",
-            "JAX_PLATFORMS": "cpu",
-            "XDG_CACHE_HOME": str(cache),
-        }
-        if processes > 1:
-            env |= {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_PROCESS_ID": str(index)}
-            env["JAX_NUM_PROCESSES"] = str(processes)
-        command = [sys.executable, "-m", "mtv_jax.train", *CONFIG, *arguments, *(extra or {}).get(index, [])]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, cwd=ROOT, env=env, **pipes))
-    return started
-
-
-def finish(started) -> list[tuple[int, str, str]]:
-    try:
-        outputs = [process.communicate(timeout=3600) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
+    env = {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // processes}",
+        "XDG_CACHE_HOME": str(cache),
+    }
+    base = [sys.executable, "-m", "mtv_jax.train", *CONFIG, *arguments]
+    return start_processes([[*base, *(extra or {}).get(index, [])] for index in range(processes)], env)
 
 
 def run(cache, processes: int, arguments: list[str]) -> None:
-    for code, _, errors in finish(start(cache, processes, arguments)):
+    for code, _, errors in finish_processes(start(cache, processes, arguments)):
         assert code == 0, errors
 
 
@@ -132,10 +108,10 @@ def test_a_signal_to_one_process_stops_and_saves_all(shards, cache, tmp_path, nu
     ]
     started = start(cache, 2, [*arguments, "--config.checkpoint.every=100000"])
     while len(lines(tmp_path / "run")) < 2:
-        assert all(process.poll() is None for process in started), finish(started)
+        assert all(process.poll() is None for process in started), finish_processes(started)
         time.sleep(0.1)
     started[1].send_signal(number)
-    results = finish(started)
+    results = finish_processes(started)
     assert [found for found, _, _ in results] == [code, code], results
     assert "saved step" in results[0][2]
     assert not (tmp_path / "run" / "lock.json").exists()
@@ -144,7 +120,7 @@ def test_a_signal_to_one_process_stops_and_saves_all(shards, cache, tmp_path, nu
 
 def test_a_process_with_another_config_is_told(shards, cache, tmp_path):
     arguments = [f"--config.data.dir={shards}", "--workdir", str(tmp_path / "run"), "--config.num_steps=2"]
-    results = finish(start(cache, 2, arguments, {1: ["--config.seed=3"]}))
+    results = finish_processes(start(cache, 2, arguments, {1: ["--config.seed=3"]}))
     for code, _, errors in results:
         assert code == 2, errors
         assert "config: process 1 of 2 has another than process 0" in errors

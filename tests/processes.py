@@ -1,0 +1,46 @@
+"""Programs of several real processes, which find each other on this machine."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_LONGEST = 3600.0
+"""Ends only what hangs."""
+
+
+def start_processes(
+    commands: Sequence[Sequence[str]], env: Mapping[str, str] | None = None, *, one_stream: bool = False
+) -> list[subprocess.Popen]:
+    """Starts a process for each command; several are told of each other as `mtv_jax.sharding.distributed` wants it.
+
+    With `one_stream` stderr goes where stdout does.
+    """
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for index, command in enumerate(commands):
+        whole = os.environ | {"JAX_PLATFORMS": "cpu"} | dict(env or {})
+        if len(commands) > 1:
+            whole |= {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_PROCESS_ID": str(index)}
+            whole["JAX_NUM_PROCESSES"] = str(len(commands))
+        errors = subprocess.STDOUT if one_stream else subprocess.PIPE
+        started.append(
+            subprocess.Popen(
+                list(command), cwd=ROOT, env=whole, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        )
+    return started
+
+
+def finish_processes(started: Sequence[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Waits for all: exit code, standard output and error of each."""
+    try:
+        outputs = [process.communicate(timeout=_LONGEST) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
