@@ -78,12 +78,7 @@ def write_shards(
         # The former manifest goes first, so that no manifest ever stands beside other shards than its own.
         _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
         manifest = {
-            "schema": SCHEMA,
-            "kind": kind,
-            "num_records": len(summary.ids),
-            "fps": summary.fps,
-            **summary.common,
-            "arrays": summary.arrays,
+            **summary.to_json(kind),
             "info": dict(info or {}),
             "subsets": [_write_subset(directory, name, rows) for name, rows in sorted(members.items())],
             "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
@@ -231,6 +226,11 @@ class _Summary:
     def fps(self) -> list[int] | None:
         """The rate of all, if they have one."""
         return [n for rate in self.rates for n in rate] if len(self.rates) == 1 else None
+
+    def to_json(self, kind: str) -> dict[str, Any]:
+        """As the manifest says it."""
+        same = {"schema": SCHEMA, "kind": kind, "num_records": len(self.ids), "fps": self.fps}
+        return same | self.common | {"arrays": self.arrays}
 
     def add(self, record: ClipRecord) -> None:
         if record.id in self.ids:
