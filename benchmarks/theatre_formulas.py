@@ -2,7 +2,7 @@
 
     python benchmarks/theatre_formulas.py
 
-Lips: the band levels that the preset `tiny` hears, added up to a power, with Stevens' exponent as the theatre has it.
+Lips: the sum of the log-mel band powers that the preset `tiny` receives, to Stevens' exponent, which the theatre uses.
 Events: the frames in which the effects' level rises by more than one threshold, chosen on other clips. A model that
 does as well has learnt which track is whose, which actor and prop to move, and how to paint; the relation itself is
 not hard to find.
@@ -27,7 +27,7 @@ POWER = 0.6
 
 
 def levels(clip: TheatreClip, track: str) -> np.ndarray:
-    """RMS of each frame [F], by the bands that the preset hears."""
+    """RMS of each frame [F], from the log-mel bands that the preset receives."""
     encoder = load_audio_encoder(pipeline_folder("tiny") / "audio_encoder")
     config = clip.plan.config
     bands = encoder(clip.tracks[track].astype(np.float32), config.num_frames, config.fps)

@@ -18,7 +18,7 @@ Conditions are dropped by independent draws: text (.1) and the three tracks at o
 no track alone; each track alone (.05) is ours, so that guidance can weigh tracks apart: it leads away from predictions
 without one track, and those must have been trained. A track is zero for .0975 of the samples, then.
 
-Each stage draws from a stream of its own (`stream`): other noise, timesteps, dropout and order of clips.
+Each stage has its own random stream (`stream`), so that noise, timesteps, dropout and the order of clips differ.
 
 Where the paper and its code differ the default is the code's. The paper's side, each by itself:
 
@@ -135,6 +135,7 @@ def _recipe(config: ConfigDict) -> None:
     config.mesh = ConfigDict({"data": 1, "fsdp": -1, "tensor": 1, "context": 1})
     config.checkpoint.every = 500
     config.sample.every = 2000
+    config.sample.sampler = "dpm++"
     config.sample.num_inference_steps = 50
     config.sample.guidance_scale = 3.5
 

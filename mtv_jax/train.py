@@ -199,9 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.epilog = (
         "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys. "
         "On SIGTERM, and on Ctrl-C, it finishes the step, saves, and exits with 143 or 130; a second Ctrl-C aborts at "
-        "once; the same command goes on. Other exit codes: 0 done, 1 failed (a loss that is not finite, say), 2 a "
-        "mistake in what was given, or a workdir that another run uses (lock.json in it says which process; a lock "
-        "that a dead process left is taken over)."
+        "once; the same command goes on. Other exit codes: 0 done, 1 failed (a loss that is not finite, say), 2 bad "
+        "usage, or a workdir in use by another run (its lock.json names the process; the lock of a dead process is "
+        "taken over)."
     )
     return parser
 

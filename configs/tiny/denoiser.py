@@ -43,6 +43,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.ema_decay = 0.98
     config.checkpoint.every = 110
     config.sample.every = 220
+    config.sample.sampler = "dpm++"
     config.sample.num_inference_steps = 20
     config.sample.guidance_scale = 3.5
     return config

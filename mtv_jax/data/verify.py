@@ -1,7 +1,7 @@
 """Shards read whole and checked against their manifest, each once.
 
 What was found whole is remembered in `verified.json` beside the manifest, by name, size, time of the last change
-and SHA-256 of each file; a file of which one of these is another is read again.
+and SHA-256 of each file; a file for which any of these differs is read again.
 """
 
 import os
@@ -72,7 +72,7 @@ class _Memory:
             self.write()
 
     def write(self) -> None:
-        """Writes what was noted since the last time. A folder that may not be written to is told of."""
+        """Writes what was added since the last write; prints a warning if the folder is read-only."""
         if not self._changed:
             return
         try:

@@ -127,7 +127,7 @@ def _needed(equation: JaxprEqn, made: int, reusable: int) -> int:
 
 
 def _inner(equation: JaxprEqn) -> list[Jaxpr]:
-    """Programs inside an equation; a kernel's is its own affair."""
+    """Jaxprs inside an equation; not those of Pallas kernels, whose temporaries stay on the chip."""
     if equation.primitive.name == "pallas_call":
         return []
     found = []

@@ -304,7 +304,7 @@ def load_trained(
 
     Args:
       workdir: of the run.
-      step: which checkpoint; default the newest that is not damaged (those that are, are told).
+      step: which checkpoint; default the newest undamaged one; damaged ones are reported on stderr.
       average: the moving average of the weights, where the run keeps one.
 
     Returns:

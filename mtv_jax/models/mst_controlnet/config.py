@@ -33,9 +33,9 @@ class MSTControlNetConfig:
       temporal_conv: which tracks a convolution takes from frames to intervals: `all`, or only `music`
         (paper: "holistic context encoder"); speech and effects are then averaged over the frames of an
         interval.
-      separate_feed_forward: in the interaction blocks each kind of track has a feed-forward, and the norm
-        before it, of its own (paper: tracks go through AdaLN, gate and FFN independently); without they
-        share them.
+      separate_feed_forward: in the interaction blocks each kind of track has its own feed-forward and its own
+        norm before it (paper: tracks go through AdaLN, gate and FFN independently); if false they share
+        them.
       injection_residual: cross-attention is added to the hidden states; without (paper Eq. 2) it
         replaces them.
       borrow_qk_norm: the cross-attention normalises queries and keys by the norms of the layer's
