@@ -317,13 +317,14 @@ def load_trained(
             raise UserError(
                 f"{checkpoints.directory}: no checkpoint{'' if step is None else f' of step {step}'}"
             )
-        for number in candidates[:-1]:
+        while True:
+            number = candidates.pop(0)
             try:
                 return read_params(checkpoints, number, average=average), checkpoints.run(number)
             except DamagedError as error:
+                if not candidates:
+                    raise
                 print(f"{error}: taking the one before", file=sys.stderr, flush=True)
-        last = candidates[-1]
-        return read_params(checkpoints, last, average=average), checkpoints.run(last)
 
 
 def read_params(
