@@ -149,7 +149,9 @@ def _given(
 
 
 def _separated(audio: _Path, demixer: str, start: float, duration: float | None) -> dict[str, np.ndarray]:
+    """The tracks of a part of a file, cut from those of the whole: a demixer hears what is before and behind it."""
     rate = audio_info(audio).sample_rate
-    samples = read_audio(audio, rate, start=start, duration=duration)
-    result = demix(samples, rate, demixer)
-    return {name: resample(track, rate, SAMPLE_RATE) for name, track in result.tracks.items()}
+    first = round(start * rate)
+    last = None if duration is None else first + round(duration * rate)
+    tracks = demix(read_audio(audio, rate), rate, demixer, end=last).tracks
+    return {name: resample(track[first:last], rate, SAMPLE_RATE) for name, track in tracks.items()}

@@ -73,14 +73,15 @@ def test_nothing_or_too_much_is_refused(files):
 def test_a_mix_is_separated_at_its_own_rate(files, monkeypatch):
     seen = {}
 
-    def halves(samples, sample_rate, demixer):
-        seen.update(rate=sample_rate, shape=samples.shape, demixer=demixer)
+    def halves(samples, sample_rate, demixer, *, end):
+        seen.update(rate=sample_rate, shape=samples.shape, demixer=demixer, end=end)
         parts = {"speech": samples / 2, "effects": samples / 4, "music": samples / 4}
         return DemixResult(parts, sample_rate, {})
 
     monkeypatch.setattr(module, "demix", halves)
     tracks = load_tracks(audio=files["music"], duration=1.0)
-    assert seen == {"rate": 44100, "shape": (44100,), "demixer": "dfn3+hpss"}
+    # All of the file is heard, and cut then.
+    assert seen == {"rate": 44100, "shape": (88200,), "demixer": "dfn3+hpss", "end": 44100}
     assert len(tracks.speech) == SAMPLE_RATE
     np.testing.assert_allclose(tracks.mix[100:-100], sine(1.0, 16000)[100:-100], atol=2e-3)
 
