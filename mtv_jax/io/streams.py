@@ -1,0 +1,126 @@
+"""Which stream of a media file is meant, and what its header says, by PyAV."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+
+Stream = TypeVar("Stream", av.VideoStream, av.AudioStream)
+
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_NOT_THE_MAIN = (
+    Disposition.comment
+    | Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.descriptions
+    | Disposition.clean_effects
+    | Disposition.dub
+    | Disposition.lyrics
+    | Disposition.karaoke
+    | Disposition.dependent
+)
+"""A commentary, a version for some of the listeners or a part of another stream: taken if there is nothing else."""
+
+_KINDS_WITH_LENGTHS = frozenset(
+    "mov mp4 matroska webm avi asf flv wav w64 flac aiff au caf mp3 gif apng ogg".split()
+)
+_BROADCAST = frozenset({"mpegts", "mpeg"})
+_JUMP_SECONDS = 10
+_ENDLESS = 1 << 62
+"""Of ticks: no length, but what a stream that was not closed says."""
+
+
+def video_streams(container: InputContainer) -> list[av.VideoStream]:
+    """The video streams, without cover art and thumbnails."""
+    return [s for s in container.streams.video if not s.disposition & _PICTURES]
+
+
+def main_stream(streams: Sequence[Stream]) -> Stream | None:
+    """The stream that a player shows: not a commentary, else the default, else the first; None if there is none.
+
+    A stream that cannot be decoded is taken only if all are so.
+    """
+
+    def order(stream: Stream) -> tuple[bool, bool, bool, int]:
+        flags = stream.disposition
+        return (
+            stream.codec_context is None,
+            bool(flags & _NOT_THE_MAIN),
+            not flags & Disposition.default,
+            stream.index,
+        )
+
+    return min(streams, key=order, default=None)
+
+
+def declared_seconds(
+    path: Path, container: InputContainer, stream: av.VideoStream | av.AudioStream
+) -> Fraction | None:
+    """The stream's length by its header, in seconds; None if the header says nothing.
+
+    For kinds without one FFmpeg gives an estimate by bit rate, which counts as nothing here.
+    """
+    kinds = set(container.format.name.split(","))
+    if not kinds & _KINDS_WITH_LENGTHS or ("mp3" in kinds and not _has_mp3_header(path)):
+        return None
+    start = 0 if stream.start_time is None else stream.start_time * fraction(stream.time_base)
+    if stream.duration is not None and 0 < stream.duration < _ENDLESS and stream.time_base is not None:
+        return stream.duration * fraction(stream.time_base)
+    length = _matroska_length(stream.metadata.get("DURATION", ""))
+    if length is None and len(container.streams) == 1 and container.duration:
+        length = Fraction(container.duration, av.time_base)
+    return None if length is None else max(length - start, Fraction(0))
+
+
+class TimeLine:
+    """Time stamps made to go on where a broadcast's begin anew: at a jump of over 10 s, as the program ffmpeg does.
+
+    Other kinds of files mean the times that they say.
+    """
+
+    def __init__(self, container: InputContainer):
+        self._jumps = bool(_BROADCAST & set(container.format.name.split(",")))
+        self._shift = Fraction(0)
+        self._begun = False
+
+    def continued(self, begin: Fraction, expected: Fraction) -> Fraction:
+        """Where what is stamped `begin` belongs, what came before having ended at `expected` (seconds)."""
+        begin += self._shift
+        if self._jumps and self._begun and abs(begin - expected) > _JUMP_SECONDS:
+            self._shift += expected - begin
+            begin = expected
+        self._begun = True
+        return begin
+
+
+def fraction(value) -> Fraction:
+    """PyAV's own rational (19 and up) or a Fraction, as a Fraction."""
+    return Fraction(value.numerator, value.denominator)
+
+
+def _matroska_length(text: str) -> Fraction | None:
+    """Seconds of "00:00:10.416000000", what Matroska tells of a stream's end."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+    except ValueError:
+        return None
+
+
+def _has_mp3_header(path: Path) -> bool:
+    """Whether the first frame of an mp3 is a Xing, Info or VBRI header, which alone tells of a length."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":  # its size is 4 x 7 bits
+            size = 0
+            for byte in head[6:10]:
+                size = size << 7 | byte & 0x7F
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        head = file.read(4096)
+    return any(name in head for name in (b"Xing", b"Info", b"VBRI"))
