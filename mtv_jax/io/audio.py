@@ -66,7 +66,9 @@ def read_audio(
     if mono:
         samples, turned = to_mono(samples, names)
         if turned:
-            note(f"{path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}")
+            note(
+                f"{path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}"
+            )
     return resample(samples, rate, sample_rate or rate)
 
 

@@ -85,7 +85,9 @@ class Display:
         elif aspect < 1:
             height = round(height / aspect)
         if height * width > MAX_PIXELS:
-            raise UserError(f"{self._path}: frames of {width}x{height} are too large to be read; scale it down")
+            raise UserError(
+                f"{self._path}: frames of {width}x{height} are too large to be read; scale it down"
+            )
         return (width, height) if _turn(frame).transpose else (height, width)
 
     def _sample_aspect(self) -> Fraction:
@@ -100,6 +102,7 @@ class Display:
         tags = frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries
         deep, alpha = is_hdr(frame.color_trc) or frame.color_primaries in WIDE_PRIMARIES, _has_alpha(frame)
         self._tag(frame)
+        white = _deep_white(frame)
         rgb = self._reformatter.reformat(
             frame,
             width=width,
@@ -112,7 +115,7 @@ class Display:
         pixels = rgb.to_ndarray()
         colours = pixels[..., :3]
         if deep:
-            colours = to_srgb(colours, frame.color_trc, frame.color_primaries)
+            colours = to_srgb(colours, frame.color_trc, frame.color_primaries, white)
         elif frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
             colours = _of_limited_range(colours)
         return over_background(colours, pixels[..., 3:]) if alpha else np.ascontiguousarray(colours)
@@ -233,15 +236,13 @@ class _Weaver:
                 return
             assert isinstance(woven, av.VideoFrame)
             stored = self._waiting.popleft()
-            woven.pts, woven.duration = stored.pts, stored.duration
+            woven.pts, woven.dts, woven.duration = stored.pts, stored.dts, stored.duration
             woven.colorspace, woven.color_range = stored.colorspace, stored.color_range
             woven.color_trc, woven.color_primaries = stored.color_trc, stored.color_primaries
             yield woven
 
 
-def over_background(
-    colours: UInt8[np.ndarray, "H W 3"], opacity: np.ndarray
-) -> UInt8[np.ndarray, "H W 3"]:
+def over_background(colours: UInt8[np.ndarray, "H W 3"], opacity: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
     """Composites colours on `BACKGROUND` by their opacity, straight alpha, uint8 or uint16 [H W 1]."""
     share = opacity.astype(np.float32) / np.iinfo(opacity.dtype).max
     return (colours * share + np.float32(BACKGROUND) * (1 - share) + np.float32(0.5)).astype(np.uint8)
@@ -250,6 +251,14 @@ def over_background(
 def _of_limited_range(levels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """Grey of 16 to 235, which libswscale takes for full range whatever its tag says, as 0 to 255."""
     return np.clip((levels.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _deep_white(frame: av.VideoFrame) -> int:
+    """What libswscale makes of white in 16 bits: it shifts levels of 8 bits (limited range), or those stored."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        return 65535
+    bits = frame.format.components[0].bits if frame.color_range == ColorRange.JPEG else 8
+    return ((1 << bits) - 1) << (16 - bits)
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:
@@ -269,4 +278,8 @@ def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def _ratio(value) -> Fraction:
     """A sample aspect ratio; unknown counts as square."""
-    return fraction(value) if value is not None and value.numerator > 0 and value.denominator > 0 else Fraction(1)
+    return (
+        fraction(value)
+        if value is not None and value.numerator > 0 and value.denominator > 0
+        else Fraction(1)
+    )

@@ -53,7 +53,10 @@ class Film:
         self.first = first
         self.display = Display(path, stream, first)
         self.time_base = fraction(stream.time_base)
-        self.start_pts = first.pts if first.pts is not None else stream.start_time or 0
+        self._avi = container.format.name == "avi"
+        stamp = self._stamp(first)
+        self.start_pts = (stream.start_time or 0) if stamp is None else stamp
+        """Time stamp of the first frame, in time bases."""
         rate = stream.average_rate or stream.guessed_rate
         self.rate = fraction(rate) if rate else Fraction(25)
         """Frames a second on average, by the header."""
@@ -68,7 +71,8 @@ class Film:
         usual, end = 1 / self.rate, Fraction(0)
         line = TimeLine(self.container)
         for frame in deinterlaced(frames):
-            begin = end if frame.pts is None else (frame.pts - self.start_pts) * self.time_base
+            stamp = self._stamp(frame)
+            begin = end if stamp is None else (stamp - self.start_pts) * self.time_base
             begin = line.continued(begin, end)
             end = begin + (frame.duration * self.time_base if frame.duration else usual)
             yield begin, end, frame
@@ -77,6 +81,10 @@ class Film:
                 f"{self.path}: truncated or damaged: its frames end at {float(end):.2f} s, "
                 f"its header says {float(self.declared):.2f} s"
             )
+
+    def _stamp(self, frame: av.VideoFrame) -> int | None:
+        """When a frame is shown, in time bases. AVI stamps none; there, frames are shown in the order of decoding."""
+        return frame.dts if self._avi else frame.pts
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All frames. What cannot be decoded before the first of them is left out: recordings begin anywhere."""
@@ -111,7 +119,8 @@ class Film:
             self._decoder.flush_buffers()
             decoded = self._decode()
             first = next(decoded, None)
-            if first is not None and first.pts is not None and (first.pts - origin) * base <= start:
+            stamp = None if first is None else self._stamp(first)
+            if first is not None and stamp is not None and (stamp - origin) * base <= start:
                 return itertools.chain([first], decoded)
         raise UserError(f"{self.path}: cannot be read from {float(start):g} s (damaged index)")
 

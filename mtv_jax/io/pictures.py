@@ -58,7 +58,9 @@ def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, "H W 3"]) -> N
 
 def _shown(path: Path, image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     if image.width * image.height > MAX_PIXELS:
-        raise UserError(f"{path}: a picture of {image.width}x{image.height} is too large to be read; scale it down")
+        raise UserError(
+            f"{path}: a picture of {image.width}x{image.height} is too large to be read; scale it down"
+        )
     profile, bits = image.info.get("icc_profile"), _bits(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):

@@ -126,12 +126,16 @@ class Sound:
                 for frame in frames:
                     if damaged and count and not told:
                         told = True
-                        note(f"{self.path}: its sound is damaged at {frame.time or 0:.2f} s; that part is left out")
+                        note(
+                            f"{self.path}: its sound is damaged at {frame.time or 0:.2f} s; that part is left out"
+                        )
                     count += 1
                     yield frame
         except FFmpegError as error:
             if not count:
-                raise UserError(f"{self.path}: damaged: its sound cannot be decoded ({error.strerror})") from error
+                raise UserError(
+                    f"{self.path}: damaged: its sound cannot be decoded ({error.strerror})"
+                ) from error
             note(f"{self.path}: damaged: its sound cannot be read to the end ({error.strerror})")
         if damaged and not count:
             raise UserError(f"{self.path}: damaged: none of its sound can be decoded")
@@ -146,7 +150,9 @@ class Sound:
         if cursor is None:
             return stamped
         if stamped - cursor > _LONGEST_GAP_SECONDS * self.rate:
-            raise UserError(f"{self.path}: its time stamps jump by {(stamped - cursor) / self.rate:.0f} s; remux it")
+            raise UserError(
+                f"{self.path}: its time stamps jump by {(stamped - cursor) / self.rate:.0f} s; remux it"
+            )
         return stamped if abs(stamped - cursor) > _GAP_SECONDS * self.rate else cursor
 
     def _samples(self, frame: av.AudioFrame) -> np.ndarray:
@@ -168,7 +174,9 @@ class Sound:
 
     def _check_levels(self, samples: np.ndarray) -> None:
         if not np.isfinite(samples).all():
-            raise UserError(f"{self.path}: holds samples that are not finite (NaN or infinity); export it again")
+            raise UserError(
+                f"{self.path}: holds samples that are not finite (NaN or infinity); export it again"
+            )
         peak = float(np.abs(samples).max(initial=0))
         if peak > _LOUDEST:
             raise UserError(
@@ -178,9 +186,13 @@ class Sound:
     def _check_kind(self) -> None:
         low, high = _RATES
         if not low <= self.rate <= high:
-            raise UserError(f"{self.path}: a sample rate of {self.rate} Hz; {low} to {high} are read; resample it")
+            raise UserError(
+                f"{self.path}: a sample rate of {self.rate} Hz; {low} to {high} are read; resample it"
+            )
         if not 1 <= self.channels <= _MAX_CHANNELS:
-            raise UserError(f"{self.path}: {self.channels} channels; 1 to {_MAX_CHANNELS} are read; mix it down")
+            raise UserError(
+                f"{self.path}: {self.channels} channels; 1 to {_MAX_CHANNELS} are read; mix it down"
+            )
 
     def _take_all(self) -> None:
         """FFmpeg cuts as much off the end of an Ogg Vorbis as it skips at its beginning: both are done here."""

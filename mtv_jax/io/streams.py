@@ -26,7 +26,8 @@ _NOT_THE_MAIN = (
 """A commentary, a version for some of the listeners or a part of another stream: taken if there is nothing else."""
 
 _KINDS_WITH_LENGTHS = frozenset(
-    "mov mp4 matroska webm avi asf flv wav w64 flac aiff au caf mp3 gif apng ogg".split()
+    {"mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "gif", "apng"}
+    | {"wav", "w64", "flac", "aiff", "au", "caf", "mp3", "ogg"}
 )
 _BROADCAST = frozenset({"mpegts", "mpeg"})
 _JUMP_SECONDS = 10

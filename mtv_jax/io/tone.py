@@ -29,13 +29,17 @@ def is_hdr(transfer: int) -> bool:
     return transfer in (_PQ, _HLG)
 
 
-def to_srgb(pixels: np.ndarray, transfer: int, primaries: int) -> UInt8[np.ndarray, "H W 3"]:
+def to_srgb(
+    pixels: np.ndarray, transfer: int, primaries: int, white: int = 65535
+) -> UInt8[np.ndarray, "H W 3"]:
     """uint16 [H W 3] of PQ, HLG or a wide gamut in sRGB; transfer and primaries by their numbers in H.273.
+
+    `white` is the level of a signal of 1.
 
     Diffuse white of 203 cd/m2 becomes 255. What is brighter is cut off there with its hue kept (as FFmpeg's
     `tonemap=clip`), so what an SDR picture could show is exact. Colours outside of sRGB are cut to it.
     """
-    light = _linear(transfer)[pixels]
+    light = _linear(transfer, white)[pixels]
     if transfer == _HLG:
         luminance = light @ _to_xyz(primaries)[1]
         light *= (_HLG_PEAK / _REFERENCE_WHITE) * np.maximum(luminance, 1e-6)[..., None] ** np.float32(0.2)
@@ -46,9 +50,9 @@ def to_srgb(pixels: np.ndarray, transfer: int, primaries: int) -> UInt8[np.ndarr
 
 
 @functools.cache
-def _linear(transfer: int) -> np.ndarray:
+def _linear(transfer: int, white: int) -> np.ndarray:
     """Light of each 16-bit level, float32 [65536]: 1 is reference white (HLG: the scene's peak)."""
-    signal = np.arange(65536) / 65535
+    signal = np.minimum(np.arange(65536) / white, 1)
     if transfer == _PQ:
         m1, m2 = 2610 / 16384, 2523 / 32
         c1, c2, c3 = 3424 / 4096, 2413 / 128, 2392 / 128
