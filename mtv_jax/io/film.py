@@ -17,8 +17,10 @@ from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream
 Timed = tuple[Fraction, Fraction, av.VideoFrame]
 """Begin and end of a frame, in seconds from the first one, and the frame."""
 
-_TRUNCATED_SECONDS = 0.5
-"""A file is called truncated if its frames end this much before its header says."""
+_MISSING_SECONDS = 0.2
+_EXACT = frozenset({"mov", "mp4", "matroska", "webm"})
+_MISSING_SECONDS_OTHERS = 0.5
+"""A file is called truncated if its frames end this much before its header says, which some kinds say exactly."""
 
 
 @contextlib.contextmanager
@@ -76,7 +78,9 @@ class Film:
             begin = line.continued(begin, end)
             end = begin + (frame.duration * self.time_base if frame.duration else usual)
             yield begin, end, frame
-        if self.declared is not None and self.declared - end > max(_TRUNCATED_SECONDS, 2 * usual):
+        exact = _EXACT & set(self.container.format.name.split(","))
+        missing = _MISSING_SECONDS if exact else _MISSING_SECONDS_OTHERS
+        if self.declared is not None and self.declared - end > max(missing, 2 * usual):
             raise UserError(
                 f"{self.path}: truncated or damaged: its frames end at {float(end):.2f} s, "
                 f"its header says {float(self.declared):.2f} s"

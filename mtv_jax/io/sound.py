@@ -16,6 +16,7 @@ from av.sidedata.sidedata import Type
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.film import open_film
+from mtv_jax.io.headers import lacks_ogg_end
 from mtv_jax.io.notes import note
 from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, video_streams
 
@@ -35,6 +36,8 @@ _RATES = (1000, 1_000_000)
 _MAX_CHANNELS = 64
 _LOUDEST = 100.0
 """What a file may hold: samples a second, channels, and an amplitude (40 dB over full scale)."""
+_MAX_PLANES = 8
+"""PyAV cannot read more."""
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -43,6 +46,7 @@ _MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip archive",
 }
+_SOUND_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")
 _UNKNOWN = "of no known format"
 
 
@@ -52,6 +56,9 @@ def open_sound(path: Path) -> Iterator["Sound"]:
     try:
         container = av.open(os.fspath(path))
     except (FFmpegError, ValueError) as error:
+        if _looks_like_sound(path):
+            told = f"damaged or cut off: its sound cannot be read ({getattr(error, 'strerror', error)})"
+            raise UserError(f"{path}: {told}") from error
         raise UserError(f"{path}: not a sound file: {_kind(path)}") from error
     with container:
         stream = main_stream(container.streams.audio)
@@ -157,8 +164,10 @@ class Sound:
 
     def _samples(self, frame: av.AudioFrame) -> np.ndarray:
         """float32 [s, channels] in +-1 of a frame of any sample format, packed or planar."""
-        samples = frame.to_ndarray()
         channels = frame.layout.nb_channels
+        if frame.format.is_planar and channels > _MAX_PLANES:
+            frame = av.AudioResampler(format=frame.format.packed.name).resample(frame)[0]
+        samples = frame.to_ndarray()
         samples = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
         if (frame.sample_rate, channels) != (self.rate, self.channels):
             raise UserError(
@@ -220,10 +229,10 @@ class Sound:
     def _tell_if_cut_off(self, begin: Fraction, end: int) -> None:
         """A note, if the header's length is more than what is there, which ends at sample `end` from `begin`."""
         declared = declared_seconds(self.path, self._container, self._stream)
-        if declared is None:
-            return
         there = Fraction(end, self.rate) + begin - self._start
-        if declared - there > _CUT_SECONDS:
+        if lacks_ogg_end(self.path):
+            note(f"{self.path}: its sound is cut off: without an end mark after {float(there):.2f} s")
+        elif declared is not None and declared - there > _CUT_SECONDS:
             note(
                 f"{self.path}: its sound is cut off: its header says {float(declared):.2f} s, "
                 f"{float(there):.2f} s are there"
@@ -239,6 +248,13 @@ def _skipped(frame: av.AudioFrame) -> int:
     """Samples at the beginning of a frame that are not to be heard (the decoder's start)."""
     data = frame.side_data.get(Type.SKIP_SAMPLES)
     return 0 if data is None else int.from_bytes(bytes(data)[:4], "little")
+
+
+def _looks_like_sound(path: Path) -> bool:
+    """Whether a file begins as sound or a film does."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head.startswith(_SOUND_MAGIC) or head[4:8] == b"ftyp"
 
 
 def _kind(path: Path) -> str:

@@ -9,6 +9,8 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from mtv_jax.io.headers import has_mp3_header, missing_bytes
+
 Stream = TypeVar("Stream", av.VideoStream, av.AudioStream)
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -31,6 +33,7 @@ _KINDS_WITH_LENGTHS = frozenset(
 )
 _BROADCAST = frozenset({"mpegts", "mpeg"})
 _JUMP_SECONDS = 10
+_BACK_SECONDS = Fraction(1, 2)
 _ENDLESS = 1 << 62
 """Of ticks: no length, but what a stream that was not closed says."""
 
@@ -66,11 +69,11 @@ def declared_seconds(
     For kinds without one FFmpeg gives an estimate by bit rate, which counts as nothing here.
     """
     kinds = set(container.format.name.split(","))
-    if not kinds & _KINDS_WITH_LENGTHS or ("mp3" in kinds and not _has_mp3_header(path)):
+    if not kinds & _KINDS_WITH_LENGTHS or ("mp3" in kinds and not has_mp3_header(path)):
         return None
     start = 0 if stream.start_time is None else stream.start_time * fraction(stream.time_base)
     if stream.duration is not None and 0 < stream.duration < _ENDLESS and stream.time_base is not None:
-        return stream.duration * fraction(stream.time_base)
+        return stream.duration * fraction(stream.time_base) + _cut_off(path, stream)
     length = _matroska_length(stream.metadata.get("DURATION", ""))
     if length is None and len(container.streams) == 1 and container.duration:
         length = Fraction(container.duration, av.time_base)
@@ -78,7 +81,7 @@ def declared_seconds(
 
 
 class TimeLine:
-    """Time stamps made to go on where a broadcast's begin anew: at a jump of over 10 s, as the program ffmpeg does.
+    """Time stamps made to go on where a broadcast's begin anew: at a jump of over 10 s (as for ffmpeg), or back.
 
     Other kinds of files mean the times that they say.
     """
@@ -91,7 +94,7 @@ class TimeLine:
     def continued(self, begin: Fraction, expected: Fraction) -> Fraction:
         """Where what is stamped `begin` belongs, what came before having ended at `expected` (seconds)."""
         begin += self._shift
-        if self._jumps and self._begun and abs(begin - expected) > _JUMP_SECONDS:
+        if self._jumps and self._begun and not -_BACK_SECONDS <= begin - expected <= _JUMP_SECONDS:
             self._shift += expected - begin
             begin = expected
         self._begun = True
@@ -103,6 +106,12 @@ def fraction(value) -> Fraction:
     return Fraction(value.numerator, value.denominator)
 
 
+def _cut_off(path: Path, stream: av.VideoStream | av.AudioStream) -> Fraction:
+    """Seconds of sound that FFmpeg leaves out of a length, because the file ends before."""
+    rate = stream.codec_context.bit_rate if isinstance(stream, av.AudioStream) else None
+    return Fraction(missing_bytes(path) * 8, rate) if rate else Fraction(0)
+
+
 def _matroska_length(text: str) -> Fraction | None:
     """Seconds of "00:00:10.416000000", what Matroska tells of a stream's end."""
     try:
@@ -110,18 +119,3 @@ def _matroska_length(text: str) -> Fraction | None:
         return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
     except ValueError:
         return None
-
-
-def _has_mp3_header(path: Path) -> bool:
-    """Whether the first frame of an mp3 is a Xing, Info or VBRI header, which alone tells of a length."""
-    with open(path, "rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3":  # its size is 4 x 7 bits
-            size = 0
-            for byte in head[6:10]:
-                size = size << 7 | byte & 0x7F
-            file.seek(10 + size)
-        else:
-            file.seek(0)
-        head = file.read(4096)
-    return any(name in head for name in (b"Xing", b"Info", b"VBRI"))
