@@ -6,9 +6,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from mtv_jax.io.display import MAX_PIXELS, over_background
+from mtv_jax.io.display import BACKGROUND, MAX_PIXELS, over_background
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
 from mtv_jax.io.film import open_film
@@ -19,7 +19,9 @@ _FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)
 """White in pictures of numbers that do not say it: of a share, or of whole numbers of 8, 16, 31 and 32 bits."""
 _DARKEST = 16
 """Where a picture's brightest level is this many times below a full scale, that one is not meant."""
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+"""Tags of TIFF 6.0, and values of the second."""
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
@@ -35,7 +37,7 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
     path = existing_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            warnings.simplefilter("ignore")  # of large pictures and of odd tags: both are dealt with below
             with Image.open(path) as image:
                 return _shown(path, image)
     except UserError:
@@ -61,15 +63,17 @@ def _shown(path: Path, image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
         raise UserError(
             f"{path}: a picture of {image.width}x{image.height} is too large to be read; scale it down"
         )
-    profile, bits = image.info.get("icc_profile"), _bits(image)
+    profile, (sample_format, bits) = image.info.get("icc_profile"), _numbers(image)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
-        grey = _levels(np.asarray(image, np.float32), 2.0**bits - 1)
-        return np.repeat(grey[..., None], 3, axis=2)
+        return _grey(np.asarray(image, np.float32), 2.0**bits - 1, image.info.get("transparency"))
     if image.mode in ("I", "F"):
-        values = np.asarray(image, np.float64)
-        grey = _levels(*_scaled(path, values))
-        return np.repeat(grey[..., None], 3, axis=2)
+        values = np.asarray(image)
+        if (sample_format, bits) == (_UNSIGNED, 32):
+            values = values.view(np.uint32)  # Pillow takes them for signed ones
+        if (sample_format, bits) == (_SIGNED, 16):
+            return _grey(np.maximum(values, 0), 32767.0)
+        return _grey(*_scaled(path, values.astype(np.float64)))
     transparent = image.has_transparency_data
     opacity = np.array(image.convert("RGBA"))[..., 3:] if transparent else None
     if transparent and image.mode not in ("RGB", "L"):
@@ -93,10 +97,12 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _bits(image: Image.Image) -> int:
-    """Bits of a level in mode I;16, in which Pillow has TIFF's 12 bits, too."""
-    told = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
-    return told[0] if 8 < told[0] <= 16 else 16
+def _numbers(image: Image.Image) -> tuple[int | None, int]:
+    """Format and bits of a TIFF's numbers, by its tags; None and 16 for other kinds."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return None, 16
+    return tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0], tags.get(_BITS_PER_SAMPLE, (16,))[0]
 
 
 def _scaled(path: Path, values: np.ndarray) -> tuple[np.ndarray, float]:
@@ -107,23 +113,42 @@ def _scaled(path: Path, values: np.ndarray) -> tuple[np.ndarray, float]:
     if low < 0:
         note(f"{path}: its levels are {low:g} to {high:g}; they are shown from black to white")
         return values - low, high - low
-    white = next((scale for scale in _FULL_SCALES if high <= scale), high)
-    if 0 < high < white / _DARKEST and white > 1:
+    white = next((scale for scale in _FULL_SCALES if high <= scale), None)
+    if white is None or (white > 1 and 0 < high < white / _DARKEST):
         note(f"{path}: its levels are up to {high:g}, and it does not say what is white: that one is")
         white = high
     return values, white
 
 
-def _levels(values: np.ndarray, white: float) -> UInt8[np.ndarray, "H W"]:
-    return np.clip(values * (255 / (white or 1)) + 0.5, 0, 255).astype(np.uint8)
+def _grey(values: np.ndarray, white: float, transparent: float | None = None) -> UInt8[np.ndarray, "H W 3"]:
+    """Levels [H, W] from 0 to `white`; one of them may be transparent."""
+    levels = np.clip(values * (255 / (white or 1)) + 0.5, 0, 255).astype(np.uint8)
+    if transparent is not None:
+        levels = np.where(values == transparent, np.uint8(BACKGROUND), levels)
+    return np.repeat(levels[..., None], 3, axis=2)
 
 
 def _first_frame(path: Path, error: UnidentifiedImageError) -> UInt8[np.ndarray, "H W 3"]:
     """Of what Pillow does not know, by FFmpeg."""
+    if _has_half_floats(path):  # FFmpeg takes them for whole numbers
+        raise UserError(f"{path}: floating point of 16 bits cannot be read; export it with 32") from error
     try:
         with open_film(path) as film:
             return film.display.show(film.first)
-    except UserError as unread:
-        if "colours" in str(unread):
-            raise
+    except UserError:
         raise UserError(f"{path}: not a picture that can be read") from error
+
+
+def _has_half_floats(path: Path) -> bool:
+    """Whether a file is a TIFF of floating-point numbers of 16 bits."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+        if head[:4] not in (b"II*\0", b"MM\0*"):
+            return False
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        try:
+            tags.load(file)
+            return tags.get(_SAMPLE_FORMAT, (0,))[0] == _FLOAT and tags.get(_BITS_PER_SAMPLE, (0,))[0] == 16
+        except Exception:  # a damaged one, which FFmpeg will refuse
+            return False
