@@ -36,8 +36,8 @@ _RATES = (1000, 1_000_000)
 _MAX_CHANNELS = 64
 _LOUDEST = 100.0
 """What a file may hold: samples a second, channels, and an amplitude (40 dB over full scale)."""
-_MAX_PLANES = 8
-"""PyAV cannot read more."""
+_MAX_PLANES = 7
+"""PyAV counts the planes of a frame wrongly from 8 on."""
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
