@@ -151,7 +151,7 @@ def write_sound(
             encoder: Any = container.add_stream(codec, rate=rate)
             encoder.layout = layout
             if disposition:
-                encoder.disposition = disposition
+                encoder.disposition = int(getattr(disposition, "value", disposition))
             encoders.append(encoder)
         for encoder, (samples, _) in zip(encoders, streams, strict=True):
             packed = np.ascontiguousarray(samples.reshape(1, -1), np.float32)

@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from PIL import Image
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.streams import fraction
+from mtv_jax.io.streams import fraction, side_data
 from mtv_jax.io.tone import WIDE_PRIMARIES, is_hdr, to_srgb
 from mtv_jax.typing import UInt8
 
@@ -127,7 +127,7 @@ class Display:
             told = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
             raise UserError(f"{self._path}: {told}; convert the video to BT.709")
         if matrix not in _MATRICES:
-            if Type.DOVI_METADATA in frame.side_data:
+            if side_data(frame, Type.DOVI_METADATA) is not None:
                 told = "Dolby Vision without a base layer of BT.2020 cannot be read"
                 raise UserError(f"{self._path}: {told}; convert the video to BT.709")
             guess = 1 if frame.height > _HD_LINES else 6
@@ -161,10 +161,10 @@ def _turn(frame: av.VideoFrame) -> _Turn:
     The matrix takes stored (x, y) to shown (a x + c y, b x + d y) in 16.16 fixed point (ISO/IEC 14496-12, 6.2.2).
     Scale and shear are ignored.
     """
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = side_data(frame, Type.DISPLAYMATRIX)
     if data is None:
         return _Turn()
-    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
     if math.hypot(a, c) == 0 or math.hypot(b, d) == 0:
         return _Turn()
     degrees = math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))) % 360

@@ -18,7 +18,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.film import open_film
 from mtv_jax.io.headers import lacks_ogg_end
 from mtv_jax.io.notes import note
-from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, video_streams
+from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, side_data, video_streams
 
 Piece = tuple[int, np.ndarray]
 """Index of the first sample from the time that reading starts at, and samples [s, channels]."""
@@ -246,8 +246,8 @@ def _stamp(frame: av.AudioFrame) -> Fraction:
 
 def _skipped(frame: av.AudioFrame) -> int:
     """Samples at the beginning of a frame that are not to be heard (the decoder's start)."""
-    data = frame.side_data.get(Type.SKIP_SAMPLES)
-    return 0 if data is None else int.from_bytes(bytes(data)[:4], "little")
+    data = side_data(frame, Type.SKIP_SAMPLES)
+    return 0 if data is None else int.from_bytes(data[:4], "little")
 
 
 def _looks_like_sound(path: Path) -> bool:

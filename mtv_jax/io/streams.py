@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
 from mtv_jax.io.headers import has_mp3_header, missing_bytes
@@ -99,6 +100,15 @@ class TimeLine:
             begin = expected
         self._begun = True
         return begin
+
+
+def side_data(frame: av.VideoFrame | av.AudioFrame, kind: Type) -> bytes | None:
+    """What a frame carries of a kind, if it does."""
+    try:
+        data = frame.side_data.get(kind)
+    except ValueError:  # PyAV 18 fails on all of a frame where FFmpeg 8.1 gave it EXIF
+        return None
+    return None if data is None else bytes(data)
 
 
 def fraction(value) -> Fraction:

@@ -17,7 +17,8 @@ from mtv_jax.evaluation.syncsynth import SYNC_CLAIM
 from mtv_jax.evaluation.theatre_page import SHEET
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
-from mtv_jax.io.video import read_image, write_video
+from mtv_jax.io.pictures import read_image
+from mtv_jax.io.video import write_video
 from mtv_jax.typing import TRACKS
 
 NO_PROP_INDEX = next(index for index in range(20) if plan_clip(0, index).prop is None)

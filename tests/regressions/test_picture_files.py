@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from media_files import bar_colours, bars, quarter_names, quarters, rgb_frame, write_film
+from media_files import bar_colours, bars, rgb_frame, write_film
 from PIL import Image
 
 from mtv_jax.io.errors import UserError
@@ -141,18 +141,6 @@ def test_half_transparent_is_half_white_and_a_grey_may_be_transparent(tmp_path):
     samples = np.round(RAMP * 65535)[..., None]
     read = read_image(write_png(tmp_path / "g.png", samples, 0, chunk(b"tRNS", struct.pack(">H", 0))))
     assert read[0, :3, 0].tolist() == [255, 1, 2]
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_all_eight_orientations_are_applied(tmp_path, suffix):
-    """PyAV#570, for pictures: the mirrored ones are often forgotten."""
-    seen = []
-    for orientation in range(1, 9):
-        exif = Image.Exif()
-        exif[274] = orientation
-        Image.fromarray(quarters()).save(tmp_path / f"p.{suffix}", exif=exif)
-        seen.append(quarter_names(read_image(tmp_path / f"p.{suffix}")))
-    assert seen == ["RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB"]
 
 
 @pytest.mark.parametrize("size", [100_000, 12_000])
