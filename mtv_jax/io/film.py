@@ -59,6 +59,9 @@ class Film:
         stamp = self._stamp(first)
         self.start_pts = (stream.start_time or 0) if stamp is None else stamp
         """Time stamp of the first frame, in time bases."""
+        zero = stream.start_time or 0 if self._avi else self.start_pts
+        self.zero = zero * self.time_base
+        """When the first frame is shown, in seconds of the container."""
         rate = stream.average_rate or stream.guessed_rate
         self.rate = fraction(rate) if rate else Fraction(25)
         """Frames a second on average, by the header."""
@@ -75,7 +78,7 @@ class Film:
         for frame in deinterlaced(frames):
             stamp = self._stamp(frame)
             begin = end if stamp is None else (stamp - self.start_pts) * self.time_base
-            begin = line.continued(begin, end)
+            begin += line.shift(float(begin), float(end))
             end = begin + (frame.duration * self.time_base if frame.duration else usual)
             yield begin, end, frame
         exact = _EXACT & set(self.container.format.name.split(","))

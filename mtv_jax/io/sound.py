@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -151,8 +152,9 @@ class Sound:
         """Index of a frame's first sample from `begin`: the running count unless its stamp tells of a gap."""
         if frame.pts is None:
             return cursor or 0
-        expected = Fraction(cursor or 0, self.rate)
-        seconds = line.continued(_stamp(frame) - begin, expected)
+        # Floats hold a stamp to a millionth of a sample, and there are many frames.
+        seconds = frame.pts * float(fraction(frame.time_base)) - float(begin)
+        seconds += float(line.shift(seconds, (cursor or 0) / self.rate))
         stamped = round(seconds * self.rate)
         if cursor is None:
             return stamped
@@ -182,11 +184,11 @@ class Sound:
         return samples.astype(np.float32)
 
     def _check_levels(self, samples: np.ndarray) -> None:
-        if not np.isfinite(samples).all():
+        peak = float(np.abs(samples).max(initial=0))
+        if not math.isfinite(peak):
             raise UserError(
                 f"{self.path}: holds samples that are not finite (NaN or infinity); export it again"
             )
-        peak = float(np.abs(samples).max(initial=0))
         if peak > _LOUDEST:
             raise UserError(
                 f"{self.path}: holds samples of {peak:.3g}, where full scale is 1; scale it down and export it again"
@@ -217,7 +219,7 @@ class Sound:
         if main_stream(video_streams(self._container)) is not None:
             try:
                 with open_film(self.path) as film:
-                    return film.start_pts * film.time_base
+                    return film.zero
             except UserError:  # pictures that cannot be decoded; the sound may still be good
                 pass
         return self._start

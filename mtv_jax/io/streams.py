@@ -34,7 +34,8 @@ _KINDS_WITH_LENGTHS = frozenset(
 )
 _BROADCAST = frozenset({"mpegts", "mpeg"})
 _JUMP_SECONDS = 10
-_BACK_SECONDS = Fraction(1, 2)
+_BACK_SECONDS = 0.5
+_BROADCAST_CLOCK = 90_000
 _ENDLESS = 1 << 62
 """Of ticks: no length, but what a stream that was not closed says."""
 
@@ -92,14 +93,14 @@ class TimeLine:
         self._shift = Fraction(0)
         self._begun = False
 
-    def continued(self, begin: Fraction, expected: Fraction) -> Fraction:
-        """Where what is stamped `begin` belongs, what came before having ended at `expected` (seconds)."""
-        begin += self._shift
-        if self._jumps and self._begun and not -_BACK_SECONDS <= begin - expected <= _JUMP_SECONDS:
-            self._shift += expected - begin
-            begin = expected
-        self._begun = True
-        return begin
+    def shift(self, begin: float, expected: float) -> Fraction:
+        """Seconds to add to what is stamped `begin`, what came before having ended at `expected` (seconds)."""
+        if self._jumps:
+            jump = begin + float(self._shift) - expected
+            if self._begun and not -_BACK_SECONDS <= jump <= _JUMP_SECONDS:
+                self._shift -= Fraction(jump).limit_denominator(_BROADCAST_CLOCK)
+            self._begun = True
+        return self._shift
 
 
 def side_data(frame: av.VideoFrame | av.AudioFrame, kind: Type) -> bytes | None:

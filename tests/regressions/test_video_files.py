@@ -1,6 +1,7 @@
 """Videos that were once read wrongly: colours, shape, fields, light, transparency, times; and what written ones say."""
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -242,7 +243,7 @@ def test_all_frames_of_an_avi_are_shown(tmp_path):
 def test_the_video_is_the_default_one_and_no_cover(tmp_path):
     """Tdarr_Plugins#97, for pictures: the first stream was taken, whatever the file calls its default."""
     with av.open(str(tmp_path / "two.mkv"), "w") as container:
-        streams = [container.add_stream("ffv1", rate=5) for _ in range(2)]
+        streams: list[Any] = [container.add_stream("ffv1", rate=5) for _ in range(2)]
         streams[1].disposition = Disposition.default.value
         for stream in streams:
             stream.width, stream.height, stream.pix_fmt = 32, 32, "bgr0"
