@@ -110,7 +110,9 @@ def read_scene(folder: str | os.PathLike) -> Scene:
         onsets = tuple(sorted(map(float, told["onsets"])))
         mood = Mood(**told["mood"]) if told["mood"] else None
         prompt = str(told["prompt"])
-    except (KeyError, TypeError, ValueError, UserError) as error:
+    except UserError as error:
+        raise UserError(f"{folder / FILE}: no scene ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / FILE}: no scene ({type(error).__name__}: {error})") from error
     plan = replace(plan, prop=_struck(folder / FILE, plan, onsets))
     length = round(config.num_frames * SAMPLE_RATE / config.fps)

@@ -107,7 +107,7 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
     ("told", "message"),
     [
         ({"prompt": "a bell"}, "no scene .KeyError"),
-        ({"fps": "twelve"}, "no scene .ValueError"),
+        ({"fps": "twelve"}, "no scene .fps twelve"),
         ({"num_frames": 24}, "num_frames 24"),
         ({"onsets": [0.5, 2.1]}, r"onset 2.1 s: must be from 0.083 to 2.083 s"),
         ({"onsets": [0.0]}, "onset 0 s"),
