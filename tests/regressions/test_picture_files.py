@@ -90,6 +90,12 @@ def test_a_ramp_of_any_numbers_is_a_ramp(tmp_path, values, sample_format):
     assert_ramp(write_tiff(tmp_path / "p.tif", values, sample_format))
 
 
+def test_a_dark_picture_stays_dark(tmp_path):
+    """Pillow#2574: floating point in 0..1 was black; 1 is white there, whether or not anything is."""
+    picture = read_image(write_tiff(tmp_path / "p.tif", (RAMP / 2).astype(np.float32), 3))
+    np.testing.assert_allclose(picture[..., 0], LEVELS / 2, atol=1)
+
+
 def test_colours_in_floating_point_are_read(tmp_path):
     """Pillow#2574: Pillow knows no RGB in floating point; FFmpeg does."""
     values = np.repeat(RAMP.astype(np.float32)[..., None], 3, axis=2)
