@@ -19,6 +19,7 @@ _FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)
 """White in pictures of numbers that do not say it: of a share, or of whole numbers of 8, 16, 31 and 32 bits."""
 _DARKEST = 16
 """Where a picture's brightest level is this many times below a full scale, that one is not meant."""
+_HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1"))
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 """Tags of TIFF 6.0, and values of the second."""
@@ -132,6 +133,8 @@ def _first_frame(path: Path, error: UnidentifiedImageError) -> UInt8[np.ndarray,
     """Of what Pillow does not know, by FFmpeg."""
     if _has_half_floats(path):  # FFmpeg takes them for whole numbers
         raise UserError(f"{path}: floating point of 16 bits cannot be read; export it with 32") from error
+    if _head(path, 12)[4:] in _HEIF:  # FFmpeg gives one of its tiles
+        raise UserError(f"{path}: HEIF pictures cannot be read; export it as PNG or JPEG") from error
     try:
         with open_film(path) as film:
             return film.display.show(film.first)
@@ -141,10 +144,10 @@ def _first_frame(path: Path, error: UnidentifiedImageError) -> UInt8[np.ndarray,
 
 def _has_half_floats(path: Path) -> bool:
     """Whether a file is a TIFF of floating-point numbers of 16 bits."""
+    head = _head(path, 8)
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return False
     with open(path, "rb") as file:
-        head = file.read(8)
-        if head[:4] not in (b"II*\0", b"MM\0*"):
-            return False
         tags = TiffImagePlugin.ImageFileDirectory_v2(head)
         file.seek(tags.next)
         try:
@@ -152,3 +155,8 @@ def _has_half_floats(path: Path) -> bool:
             return tags.get(_SAMPLE_FORMAT, (0,))[0] == _FLOAT and tags.get(_BITS_PER_SAMPLE, (0,))[0] == 16
         except Exception:  # a damaged one, which FFmpeg will refuse
             return False
+
+
+def _head(path: Path, size: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(size)
