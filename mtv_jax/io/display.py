@@ -92,9 +92,9 @@ class Display:
 
     def _sample_aspect(self) -> Fraction:
         """The container's if it says another than the codec did at first, else the codec's of this frame."""
-        container, coded = _ratio(self._stream.sample_aspect_ratio), self._coded_aspect
-        if container != 1 and container != coded:
-            return container
+        container = self._stream.sample_aspect_ratio
+        if container is not None and container.numerator > 0 and _ratio(container) != self._coded_aspect:
+            return _ratio(container)
         return _ratio(self._stream.codec_context.sample_aspect_ratio)
 
     def _pixels(self, frame: av.VideoFrame, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:

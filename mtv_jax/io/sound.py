@@ -79,7 +79,11 @@ class Sound:
     def __init__(self, path: Path, container: InputContainer, stream: av.AudioStream):
         self.path, self._container, self._stream = path, container, stream
         self.codec = stream.codec_context.name
-        self.rate, self.channels = stream.rate or 0, stream.channels or 0
+        self.rate, self.channels, self.layout = (
+            stream.rate or 0,
+            stream.channels or 0,
+            stream.codec_context.layout,
+        )
         self._check_kind()
         self._length: int | None = None
         if self.codec == "vorbis" and container.format.name == "ogg":
@@ -87,6 +91,9 @@ class Sound:
         self._decoded = self._frames()
         first = next(self._decoded, None)
         self._first = [] if first is None else [first]
+        if first is not None:  # decoders know better than headers (AAC with spectral band replication)
+            self.rate, self.channels, self.layout = first.sample_rate, first.layout.nb_channels, first.layout
+            self._check_kind()
         self._start = self._header_start() if first is None or first.pts is None else _stamp(first)
         if first is not None and self._length is not None:
             self._start += Fraction(_skipped(first), self.rate)
@@ -119,7 +126,7 @@ class Sound:
     @property
     def names(self) -> list[str]:
         """FFmpeg's names of the channels' positions."""
-        return [channel.name for channel in self._stream.codec_context.layout.channels]
+        return [channel.name for channel in self.layout.channels]
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Decoded frames; packets that cannot be decoded are left out, which is said if sound follows them."""
