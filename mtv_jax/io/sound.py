@@ -85,6 +85,7 @@ class Sound:
             stream.codec_context.layout,
         )
         self._check_kind()
+        self._declared = declared_seconds(path, container, stream)
         self._length: int | None = None
         if self.codec == "vorbis" and container.format.name == "ogg":
             self._take_all()
@@ -110,7 +111,7 @@ class Sound:
         if start > 0 and self._can_seek():
             self._container.seek(int((begin - _PREROLL_SECONDS) * av.time_base))
             frames = self._frames()
-        cursor, line = None, TimeLine(self._container)
+        cursor, line, rest = None, TimeLine(self._container), Fraction(0)
         for frame in frames:
             samples = self._samples(frame)
             cursor = self._position(frame, begin, cursor, line)
@@ -120,8 +121,9 @@ class Sound:
                 yield cursor, samples
             cursor += len(samples)
             if duration is not None and cursor >= round(duration * self.rate):
-                return
-        self._tell_if_cut_off(begin, cursor or 0)
+                rest = self._end_of_packets()
+                break
+        self._tell_if_cut_off(max(Fraction(cursor or 0, self.rate) + begin - self._start, rest))
 
     @property
     def names(self) -> list[str]:
@@ -215,8 +217,7 @@ class Sound:
     def _take_all(self) -> None:
         """FFmpeg cuts as much off the end of an Ogg Vorbis as it skips at its beginning: both are done here."""
         self._stream.codec_context.flags2 |= Flags2.skip_manual
-        declared = declared_seconds(self.path, self._container, self._stream)
-        self._length = None if declared is None else round(declared * self.rate)
+        self._length = None if self._declared is None else round(self._declared * self.rate)
 
     def _can_seek(self) -> bool:
         return bool(_SEEKABLE & set(self._container.format.name.split(","))) or self.codec.startswith("pcm_")
@@ -235,15 +236,27 @@ class Sound:
         stamp = self._stream.start_time
         return Fraction(0) if stamp is None else stamp * fraction(self._stream.time_base)
 
-    def _tell_if_cut_off(self, begin: Fraction, end: int) -> None:
-        """A note, if the header's length is more than what is there, which ends at sample `end` from `begin`."""
-        declared = declared_seconds(self.path, self._container, self._stream)
-        there = Fraction(end, self.rate) + begin - self._start
+    def _end_of_packets(self) -> Fraction:
+        """Where what is not decoded ends, in seconds from the first sample.
+
+        Films are not read to their ends for this: reading their frames tells of it.
+        """
+        end = Fraction(0)
+        if video_streams(self._container):
+            return self._declared or end
+        with contextlib.suppress(FFmpegError):
+            for packet in self._container.demux(self._stream):
+                if packet.pts is not None:
+                    end = (packet.pts + (packet.duration or 0)) * fraction(packet.time_base) - self._start
+        return end
+
+    def _tell_if_cut_off(self, there: Fraction) -> None:
+        """A note, if the header's length is more than what is there, in seconds."""
         if lacks_ogg_end(self.path):
             note(f"{self.path}: its sound is cut off: without an end mark after {float(there):.2f} s")
-        elif declared is not None and declared - there > _CUT_SECONDS:
+        elif self._declared is not None and self._declared - there > _CUT_SECONDS:
             note(
-                f"{self.path}: its sound is cut off: its header says {float(declared):.2f} s, "
+                f"{self.path}: its sound is cut off: its header says {float(self._declared):.2f} s, "
                 f"{float(there):.2f} s are there"
             )
 
