@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
@@ -103,22 +104,29 @@ class Display:
         deep, alpha = is_hdr(frame.color_trc) or frame.color_primaries in WIDE_PRIMARIES, _has_alpha(frame)
         self._tag(frame)
         white = _deep_white(frame)
-        rgb = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format=("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24"),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.BICUBIC,
-        )
+        kind = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
+        pixels = self._converted(frame, kind, height, width)
         frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = tags
-        pixels = rgb.to_ndarray()
         colours = pixels[..., :3]
         if deep:
             colours = to_srgb(colours, frame.color_trc, frame.color_primaries, white)
         elif frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
             colours = _of_limited_range(colours)
         return over_background(colours, pixels[..., 3:]) if alpha else np.ascontiguousarray(colours)
+
+    def _converted(self, frame: av.VideoFrame, kind: str, height: int, width: int) -> np.ndarray:
+        try:
+            return self._reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format=kind,
+                dst_color_range=ColorRange.JPEG,
+                interpolation=Interpolation.BICUBIC,
+            ).to_ndarray()
+        except (FFmpegError, OSError, ValueError) as error:
+            told = f"pixels of the format {frame.format.name} cannot be read ({error})"
+            raise UserError(f"{self._path}: {told}; convert the video to yuv420p") from error
 
     def _tag(self, frame: av.VideoFrame) -> None:
         """Says what is stored to libswscale, which guesses BT.601 alone and would map light by some tags."""

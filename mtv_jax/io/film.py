@@ -28,7 +28,7 @@ def open_film(path: Path) -> Iterator["Film"]:
     """Opens a video and decodes its first frame. Raises UserError, as all of `Film`, if that cannot be done."""
     try:
         container = av.open(str(path))
-    except (FFmpegError, OSError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         size = path.stat().st_size
         reason = "the file is empty" if size == 0 else getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: not a video that can be read, or truncated ({reason})") from error
@@ -110,7 +110,7 @@ class Film:
                     yield frame
             if unread is not None and count == 0:
                 raise unread
-        except FFmpegError as error:
+        except (FFmpegError, OSError) as error:
             told = f"damaged or truncated video ({error.strerror}), after {count} frames"
             raise UserError(f"{self.path}: {told}") from error
 
@@ -121,7 +121,7 @@ class Film:
         for target in (origin + int((start - 1) / base), origin):
             try:
                 self.container.seek(target, stream=self.stream, backward=True)
-            except FFmpegError:
+            except (FFmpegError, OSError):
                 return None
             self._decoder.flush_buffers()
             decoded = self._decode()

@@ -56,7 +56,7 @@ def open_sound(path: Path) -> Iterator["Sound"]:
     """Opens a sound file or a video with sound. Raises UserError, as all of `Sound`, if that cannot be done."""
     try:
         container = av.open(os.fspath(path))
-    except (FFmpegError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         if _looks_like_sound(path):
             told = f"damaged or cut off: its sound cannot be read ({getattr(error, 'strerror', error)})"
             raise UserError(f"{path}: {told}") from error
@@ -148,7 +148,7 @@ class Sound:
                         )
                     count += 1
                     yield frame
-        except FFmpegError as error:
+        except (FFmpegError, OSError) as error:
             if not count:
                 raise UserError(
                     f"{self.path}: damaged: its sound cannot be decoded ({error.strerror})"
@@ -244,7 +244,7 @@ class Sound:
         end = Fraction(0)
         if video_streams(self._container):
             return self._declared or end
-        with contextlib.suppress(FFmpegError):
+        with contextlib.suppress(FFmpegError, OSError):
             for packet in self._container.demux(self._stream):
                 if packet.pts is not None:
                     end = (packet.pts + (packet.duration or 0)) * fraction(packet.time_base) - self._start
