@@ -26,7 +26,6 @@ from mtv_jax.evaluation.theatre_suite import LAGS, best_lag
 from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
-from mtv_jax.io.rates import exact_fps
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.typing import TRACKS
 
@@ -105,14 +104,12 @@ def read_scene(folder: str | os.PathLike) -> Scene:
     folder = Path(folder)
     told = read_json(folder / FILE)
     try:
-        config = TheatreConfig(num_frames=told["num_frames"], fps=exact_fps(told["fps"]))
+        config = TheatreConfig(num_frames=told["num_frames"], fps=Fraction(told["fps"]))
         plan = plan_clip(told["theatre"]["seed"], told["theatre"]["index"], config)
         onsets = tuple(sorted(map(float, told["onsets"])))
         mood = Mood(**told["mood"]) if told["mood"] else None
         prompt = str(told["prompt"])
-    except UserError as error:
-        raise UserError(f"{folder / FILE}: no scene ({error})") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UserError(f"{folder / FILE}: no scene ({type(error).__name__}: {error})") from error
     plan = replace(plan, prop=_struck(folder / FILE, plan, onsets))
     length = round(config.num_frames * SAMPLE_RATE / config.fps)
