@@ -129,11 +129,11 @@ parity:  ## the comparisons with torch originals (Python 3.11)
 run-parity: $(VENV)/.installed-test $(VENV)/.installed-parity
 	$(PYTEST) -m parity tests/parity
 
-test-lowest:  ## tests of io and data with the lowest versions that pyproject.toml allows (Python 3.11)
+test-lowest:  ## tests of io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "test-lowest: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-lowest run-lowest; fi
 run-lowest: $(VENV)/.installed-lowest
-	$(PYTEST) tests/io tests/data
+	$(PYTEST) tests/io tests/data $(foreach kind,video picture sound,tests/regressions/test_$(kind)_files.py)
 
 find-python:
 	@$(FIND_PYTHON)

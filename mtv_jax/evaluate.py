@@ -125,7 +125,8 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
     from mtv_jax.evaluation.scene import read_scene, scene_readings
     from mtv_jax.evaluation.theatre_page import SHEET
     from mtv_jax.evaluation.theatre_readers import fit_readers
-    from mtv_jax.io.video import read_video, write_image
+    from mtv_jax.io.pictures import write_image
+    from mtv_jax.io.video import read_video
 
     if len(files) > 1:
         raise UserError(f"{files[1]}: --scene takes one video")

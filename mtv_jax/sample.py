@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FRAME=FILE",
-        help="a picture the video has at a frame; may be repeated",
+        help="a picture the video has at a frame (transparent parts are white); may be repeated",
     )
     top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
     top.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")

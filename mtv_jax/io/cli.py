@@ -10,6 +10,8 @@ from fractions import Fraction
 from typing import NoReturn
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.notes import once_each
+from mtv_jax.io.rates import exact_fps
 
 _USERS = (
     errno.EACCES,
@@ -37,14 +39,14 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def frame_rate(text: str) -> Fraction:
-    """A frame rate: 24, 23.976 or 24000/1001."""
+    """A frame rate: 24, 23.976 or 24000/1001 (`mtv_jax.io.rates.exact_fps`)."""
     try:
-        rate = Fraction(text)
-        if not 0 < rate <= 1000:
-            raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is above 0 and at most 1000")
-        return rate
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error
+        rate = exact_fps(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if rate > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is above 0 and at most 1000")
+    return rate
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:
@@ -57,6 +59,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
       argv: those arguments; default `sys.argv[1:]`.
     """
     _quiet()
+    once_each()
     try:
         code = main(list(sys.argv[1:] if argv is None else argv)) or 0
         sys.stdout.flush()

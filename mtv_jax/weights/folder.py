@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
+from mtv_jax.io.rates import exact_fps
 
 PRESETS = ("tiny",)
 """Pipelines that come with the package."""
@@ -46,7 +47,7 @@ class ClipSize:
         """A copy with those values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
         if "fps" in given:
-            given["fps"] = Fraction(given["fps"]).limit_denominator(1001)
+            given["fps"] = exact_fps(given["fps"])
         return dataclasses.replace(self, **given)
 
     def check(self, *, frames: int = 4, pixels: int = 16) -> None:

@@ -14,7 +14,8 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
-from mtv_jax.io.video import probe, write_image
+from mtv_jax.io.pictures import write_image
+from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.sampling.generate import decode_latents, to_bytes
 from mtv_jax.sampling.keyframes import keyframe_latents
