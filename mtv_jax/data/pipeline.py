@@ -24,13 +24,17 @@ _MAX_BLOCK = 10_000
 """Rows of a mixture's block at most: its permutation is drawn anew for each row (0.1 ms at this size)."""
 
 
+_GRAIN_SEEDS = 2**32
+"""Grain takes no larger ones."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """How shards become batches.
 
     Attributes:
       batch_size: rows of the global batch, over all processes.
-      seed: of the order.
+      seed: of the order, below 2**32.
       shuffle: another order each epoch.
       repeat: endless, batches always full. False: one pass, no row lost, the last batch may be shorter.
       keys: arrays to give; None: all the shards have.
@@ -213,7 +217,7 @@ def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDatase
     for number, source in enumerate(sources):
         parent = grain.MapDataset.source(source)
         if config.shuffle:
-            parent = parent.seed(config.seed + number).shuffle()
+            parent = parent.seed((config.seed + number) % _GRAIN_SEEDS).shuffle()
         parents.append(parent.repeat() if config.repeat else parent)
     return parents, counts
 

@@ -25,7 +25,8 @@ from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
-from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
+from mtv_jax.ops.seeds import check_seed, seed_key
+from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
@@ -138,7 +139,7 @@ class Pipeline:
             for each that differs.
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
-          seed: the same seed and inputs give the same video.
+          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video, and others another.
           vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
           progress: show it, on stderr.
 
@@ -150,6 +151,7 @@ class Pipeline:
           UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without, a
             negative prompt without guidance.
         """
+        check_seed(seed)
         size = self.defaults.replace(
             num_frames=num_frames,
             fps=fps,
@@ -262,7 +264,7 @@ class Pipeline:
         progress: bool,
     ) -> Array:
         """Latents [1 f h w c], as the denoiser's training scaled them."""
-        noise_key, step_key = jax.random.split(jax.random.key(seed))
+        noise_key, step_key = jax.random.split(seed_key(seed))
         latents = generate(
             self.denoiser,
             self.denoiser_params,
@@ -274,6 +276,7 @@ class Pipeline:
             given=given,
             progress=show_progress if progress else None,
         )
+        check_latents(latents)
         return latents[:, self.padding(size) :]
 
     def noise(self, key: Key[Array, ""], size: PipelineDefaults) -> Array:

@@ -20,6 +20,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
+from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
@@ -109,7 +110,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     # Arrays of all processes can be made by a program of all only.
     @partial(jax.jit, out_shardings=replicated(mesh))
     def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
-        noise_key, key = jax.random.split(jax.random.key(config.seed))
+        noise_key, key = jax.random.split(seed_key(config.seed))
         return conditions, jax.random.normal(noise_key, latents.shape), key
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:

@@ -55,7 +55,7 @@ def test_shards_without_an_index_are_read_if_all_are_there(tmp_path):
     (tmp_path / INDEX).unlink()
     assert set(read_tensors(tmp_path)) == set(TENSORS)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(UserError, match="2 of 00003 safetensors files"):
+    with pytest.raises(UserError, match="2 of 3 safetensors files"):
         read_tensors(tmp_path)
 
 
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_shards_is_named(tmp_path, spoil, message):
 
 
 def test_two_whole_checkpoints_in_a_folder_are_not_mixed(tmp_path):
-    for name in ("model.safetensors", "model.fp16.safetensors"):
+    for name in ("model.safetensors", "other.safetensors"):
         save_file({"x": np.zeros(2, np.float32)}, tmp_path / name)
-    with pytest.raises(UserError, match=r"which of model\.fp16\.safetensors, model\.safetensors"):
+    with pytest.raises(UserError, match=r"which of model\.safetensors, other\.safetensors"):
         read_tensors(tmp_path)
