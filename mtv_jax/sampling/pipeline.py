@@ -15,11 +15,13 @@ from jax.sharding import Mesh
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import visible
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
@@ -214,6 +216,8 @@ class Pipeline:
                 duration=None if whole else float(size.num_frames / size.fps),
                 pad=not whole,
             )
+            for name, file in files.items():
+                note_silence(name, file, tracks.mix if name == "audio" else dict(tracks.items())[name])
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
         text = {"text": jnp.asarray(self.text_encoder([prompt]))}
         return text | {name: jnp.asarray(x)[None] for name, x in features.items()}
@@ -300,5 +304,5 @@ def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetCo
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:
     """The parts of a pipeline folder whose weights are random, made from a seed."""
-    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    names = [path.name for path in visible(folder) if (path / "config.json").exists()]
     return tuple(name for name in names if is_untrained(folder / name))

@@ -76,6 +76,8 @@ def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> 
     mask = np.zeros((len(prompts), max_length), bool)
     for i, prompt in enumerate(prompts):
         ids = tokenizer.encode(prompt)
+        if unknown := tokenizer.unknown_words(prompt):
+            log.warning("words that the model does not know, and that change nothing: %s", ", ".join(unknown))
         if len(ids) > max_length:
             log.warning("prompt cut from %d to %d tokens: %.60s...", len(ids), max_length, prompt)
             ids = [*ids[: max_length - 1], ids[-1]]
