@@ -25,4 +25,5 @@ def blamed_on(file: object) -> Iterator[None]:
             raise
         raise UserError(f"{file}: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({type(error).__name__}: {error})") from error
+        told = " ".join(str(error).split())
+        raise UserError(f"{file}: cannot be read ({type(error).__name__}: {told})") from error

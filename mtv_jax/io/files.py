@@ -72,7 +72,7 @@ def _copy_tree(source: Path, target: Path, copy: Callable[[str, str], object]) -
     for path in visible(source):
         real = _resolved(path)
         if real.is_dir():
-            if path.absolute().is_relative_to(real):
+            if source.resolve().is_relative_to(real):
                 raise UserError(f"{path}: a link to a folder that it lies in")
             _copy_tree(path, target / path.name, copy)
         else:
