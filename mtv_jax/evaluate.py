@@ -35,9 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         "a video made for a scene of the theatre follows its speech, effects and music; or, with --suite theatre, "
         "how well a pipeline follows each track of its sound and its text.",
     )
-    top.add_argument(
-        "files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of them"
-    )
+    top.add_argument("files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of them")
     top.add_argument(
         "--out", type=Path, required=True, help="folder for results.json, and of a suite the report"
     )
@@ -189,7 +187,9 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
 
 def _check(pipe: Any, options: argparse.Namespace) -> None:
     from mtv_jax.sampling.batch import check_hears
+    from mtv_jax.sampling.generate import GenerateConfig
 
+    GenerateConfig(guidance_scale=options.guidance_scale)  # its mistakes are told now
     check_hears(pipe)
     if options.videos < 0:
         raise UserError(f"--videos {options.videos}: must not be negative")

@@ -47,10 +47,9 @@ def track_features(
 
     Raises UserError, naming the track, if its sound or what is made of it is not finite.
     """
-    features = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = {name: encoder(samples, num_frames, fps) for name, samples in tracks.items()}
     for name, samples in tracks.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            features[name] = encoder(samples, num_frames, fps)
         if not (np.isfinite(samples).all() and np.isfinite(features[name]).all()):
             raise UserError(f"{name}: its sound has samples that are not finite, or too large to be a sound")
     return features

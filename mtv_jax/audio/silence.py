@@ -16,7 +16,10 @@ def is_silent(samples: np.ndarray) -> bool:
     return float(np.abs(samples).max(initial=0)) < _PEAK
 
 
-def note_silence(name: str, file: str | os.PathLike, samples: np.ndarray) -> None:
-    """Logs a warning that names a track and its file if it is silent."""
+def note_silence(name: str, file: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
+    """Logs a warning that names a track and its file if what is heard of it, `samples`, is silent."""
     if is_silent(samples):
-        log.warning("%s: the track in %s is silent", name, os.fspath(file))
+        seconds = len(samples) / sample_rate
+        log.warning(
+            "%s: the track in %s is silent (the %.2f s that are heard)", name, os.fspath(file), seconds
+        )

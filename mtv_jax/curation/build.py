@@ -145,7 +145,7 @@ def _encoded(file: Path, work: Path, stamp: str, encoders: Encoders | None, conf
     if not part.exists():
         records = [encode_record(record) for record in clips_of(file, encoders, config)]
         if not config.frames_only:
-            note_silence("audio", file, read_audio(file, SAMPLE_RATE))
+            note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
         with atomic_path(part) as temporary:
             temporary.write_bytes(msgpack.packb(records) or b"")
     return part

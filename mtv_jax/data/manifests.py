@@ -112,7 +112,9 @@ def _check_files(manifest: dict[str, Any], field: str, form: Callable[[dict[str,
     for entry in entries:
         name = entry["name"]
         if not _is_file_name(name) or not re.fullmatch(form(entry), name):
-            raise UserError(f"{field}: name {name!r}: must be the name of a file beside it, of the form {form(entry)}")
+            raise UserError(
+                f"{field}: name {name!r}: must be the name of a file beside it, of the form {form(entry)}"
+            )
         if name in names:
             raise UserError(f"{field}: {name} is there twice")
         names.add(name)

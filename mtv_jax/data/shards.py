@@ -131,9 +131,10 @@ class ShardSet:
         source = grain.sources.ArrayRecordDataSource(
             [str(self.directory / shard["name"]) for shard in self.manifest["shards"]]
         )
-        if len(source) != len(self):
+        found = len(source)  # pyright: ignore[reportArgumentType] - its base class has the method
+        if found != len(self):
             raise UserError(
-                f"{self.directory}: its shards hold {len(source)} records, {MANIFEST} says {len(self)}; build them again"
+                f"{self.directory}: its shards hold {found} records, {MANIFEST} says {len(self)}; build them again"
             )
         return source
 

@@ -156,7 +156,9 @@ def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:
         for name, digest in files.items() if isinstance(files, dict) else ():
             path = folder / part / name
             if Path(name).name != name or Path(part).name != part:
-                raise UserError(f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is no name of a file")
+                raise UserError(
+                    f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is no name of a file"
+                )
             existing_file(path)
             entry = {"name": f"encoders/{part}/{name}", "sha256": digest}
             if not memory.knows(shards.directory, entry):

@@ -51,7 +51,11 @@ def _needed(value: Any, hint: Any, most: int) -> str | None:
     options = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         needed = [_needed(value, option, most) for option in options if option is not type(None)]
-        return None if None in needed or (value is None and type(None) in options) else " or ".join(map(str, needed))
+        return (
+            None
+            if None in needed or (value is None and type(None) in options)
+            else " or ".join(map(str, needed))
+        )
     if get_origin(hint) is Literal:
         return None if value in options else f"one of {', '.join(map(str, options))}"
     if get_origin(hint) is tuple and options[:1] == (int,):

@@ -117,7 +117,7 @@ def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
     """As `read_json`, of a file that must hold an object."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise UserError(f"{path}: holds {kind_of(value)}; an object is needed, such as {{\"key\": 1}}")
+        raise UserError(f'{path}: holds {kind_of(value)}; an object is needed, such as {{"key": 1}}')
     return value
 
 

@@ -56,7 +56,9 @@ def parse_json(data: bytes, origin: object) -> Any:
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{origin}: not valid JSON (half of a surrogate pair, which is no character)") from error
+        raise UserError(
+            f"{origin}: not valid JSON (half of a surrogate pair, which is no character)"
+        ) from error
     except RecursionError as error:
         raise UserError(f"{origin}: not valid JSON ({_TOO_DEEP})") from error
     except ValueError as error:

@@ -6,10 +6,11 @@ from pathlib import Path
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import visible
 
-VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpe .mpeg .mpg "
-    ".mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m".split()
+_ENDINGS = (
+    "3g2 3gp asf avi divx dv f4v flv m1v m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg mpv mts mxf nut ogm ogv "
+    "qt rm rmvb ts vob webm wmv y4m"
 )
+VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 """Of the containers and streams of video that PyAV (FFmpeg) opens; a file's content decides what it is."""
 
 

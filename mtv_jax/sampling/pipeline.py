@@ -16,6 +16,7 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.silence import note_silence
+from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
@@ -217,7 +218,8 @@ class Pipeline:
                 pad=not whole,
             )
             for name, file in files.items():
-                note_silence(name, file, tracks.mix if name == "audio" else dict(tracks.items())[name])
+                heard = tracks.mix if name == "audio" else dict(tracks.items())[name]
+                note_silence(name, file, heard, TRACK_RATE)
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
         text = {"text": jnp.asarray(self.text_encoder([prompt]))}
         return text | {name: jnp.asarray(x)[None] for name, x in features.items()}

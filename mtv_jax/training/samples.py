@@ -19,8 +19,8 @@ from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
-from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.ops.seeds import seed_key
+from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig

@@ -112,10 +112,12 @@ class PipelineDefaults(ClipSize):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
-        """The inverse of `to_json`; what is missing keeps its default. Raises UserError, naming a field that is wrong."""
+        """The inverse of `to_json`; what is missing keeps its default. Raises UserError, naming the field."""
         known = {known.name for known in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise UserError(f"_defaults: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise UserError(
+                f"_defaults: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
         values = dict(values)
         if "fps" in values:
             values["fps"] = rate_of(values["fps"], "fps")

@@ -103,7 +103,8 @@ def check_archive(path: Path) -> None:
     for entry in entries:
         if entry.filename.endswith(".pkl") and entry.file_size > MOST_PICKLE:
             raise UserError(
-                f"{path}: refused: {entry.filename[:80]} has {entry.file_size:,} bytes, at most {MOST_PICKLE:,} are read"
+                f"{path}: refused: {entry.filename[:80]} has {entry.file_size:,} bytes; at most {MOST_PICKLE:,} "
+                "are read"
             )
 
 

@@ -48,7 +48,9 @@ def shards(videos, pipeline_folder, tmp_path_factory):
 
 
 def run(videos, out, encoders, *options):
-    return curate.main(["run", "--videos", str(videos), "--out", str(out), "--encoders", str(encoders), *options])
+    return curate.main(
+        ["run", "--videos", str(videos), "--out", str(out), "--encoders", str(encoders), *options]
+    )
 
 
 def test_clips_are_cut_and_encoded(shards):

@@ -233,7 +233,11 @@ def test_text_is_utf_8_with_or_without_a_mark(tmp_path):
     """QzoneExporter#32, for any text that is read."""
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa bell\n")
     assert read_text(tmp_path / "a.txt") == "a bell\n"
-    for data, told in ((b"\xfe\xff\0a", "UTF-16"), (b"\xff\xfe\0\0a\0\0\0", "UTF-32"), (b"a \xe9", "not UTF-8")):
+    for data, told in (
+        (b"\xfe\xff\0a", "UTF-16"),
+        (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
+        (b"a \xe9", "not UTF-8"),
+    ):
         (tmp_path / "a.txt").write_bytes(data)
         with pytest.raises(UserError, match=rf"a\.txt: its text is {told}"):
             read_text(tmp_path / "a.txt")

@@ -91,7 +91,9 @@ def test_torch_files_have_variants_too(tmp_path):
         choose_weights(tmp_path, "bin")
 
 
-@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "a\\b.safetensors", "", ".x", 5, None])
+@pytest.mark.parametrize(
+    "name", ["../model.safetensors", "/etc/passwd", "a\\b.safetensors", "", ".x", 5, None]
+)
 def test_an_index_names_files_beside_it(tmp_path, name):
     """Found by attack: `weight_map` led out of the folder."""
     index(tmp_path, INDEX, x=name)
@@ -108,7 +110,9 @@ def test_weights_that_are_not_finite_are_named(tmp_path, dtype, value):
     save_file({"a.weight": array, "b.weight": np.zeros(2, dtype)}, tmp_path / "model.safetensors")
     tensors = read_tensors(tmp_path)
     np.asarray(tensors["b.weight"])
-    with pytest.raises(UserError, match=r"model\.safetensors: a\.weight: 1 of 12 numbers are NaN or infinite"):
+    with pytest.raises(
+        UserError, match=r"model\.safetensors: a\.weight: 1 of 12 numbers are NaN or infinite"
+    ):
         np.asarray(tensors["a.weight"])
 
 
@@ -185,7 +189,8 @@ def test_a_pickle_too_large_to_be_read_whole_is_refused(tmp_path, monkeypatch):
         b"12345678",
         struct.pack("<Q", 2**62) + b"{}",
         struct.pack("<Q", 400_000) + b"[" * 400_000,
-        struct.pack("<Q", 80) + b'{"x":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}  ',
+        struct.pack("<Q", 80)
+        + b'{"x":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}  ',
         struct.pack("<Q", 64) + b'{"x":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}      x',
     ],
 )

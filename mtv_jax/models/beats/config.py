@@ -26,14 +26,18 @@ class FbankConfig:
 
     def __post_init__(self):
         check_network(self)
-        if not (0 < self.frame_shift <= 1000 and 0 < self.frame_length <= 1000 and self.window and self.shift):
+        if not (
+            0 < self.frame_shift <= 1000 and 0 < self.frame_length <= 1000 and self.window and self.shift
+        ):
             raise UserError(
                 f"frame_length {self.frame_length}, frame_shift {self.frame_shift}: must be above 0 and at most 1000 ms"
             )
         half = self.sample_frequency / 2
         high = self.high_freq if self.high_freq > 0 else self.high_freq + half
         if not 0 <= self.low_freq < high <= half:
-            raise UserError(f"low_freq {self.low_freq}, high_freq {self.high_freq}: must rise, up to {half:g} Hz")
+            raise UserError(
+                f"low_freq {self.low_freq}, high_freq {self.high_freq}: must rise, up to {half:g} Hz"
+            )
         if not self.std > 0:
             raise UserError(f"std {self.std}: must be above 0")
 

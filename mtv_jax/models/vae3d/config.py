@@ -35,7 +35,9 @@ class VAE3DConfig:
     def __post_init__(self) -> None:
         check_network(self)
         if len(self.block_out_channels) > _MOST_LEVELS:
-            raise UserError(f"block_out_channels: {len(self.block_out_channels)} levels, at most {_MOST_LEVELS}")
+            raise UserError(
+                f"block_out_channels: {len(self.block_out_channels)} levels, at most {_MOST_LEVELS}"
+            )
         if not self.scaling_factor > 0:
             raise UserError(f"scaling_factor {self.scaling_factor}: must be above 0")
         ratio = self.temporal_compression_ratio
