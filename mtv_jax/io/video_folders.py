@@ -21,7 +21,7 @@ def videos_in(directory: str | os.PathLike) -> tuple[list[Path], dict[str, str]]
     left out of both. Raises UserError if there is no video.
     """
     entries = visible(directory)
-    files = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
+    files = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and _is_file(path)]
     if not files:
         others = f"; it has {', '.join(path.name for path in entries[:5])}" if entries else ""
         raise UserError(f"{directory}: no video in it ({', '.join(sorted(VIDEO_SUFFIXES))}){others}")
@@ -30,7 +30,14 @@ def videos_in(directory: str | os.PathLike) -> tuple[list[Path], dict[str, str]]
     return files, {path.name: _reason(path) for path in others}
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link to nothing, which is told of as a bad video; no pipe, which is read for ever."""
+    return path.is_file() or not path.exists()
+
+
 def _reason(path: Path) -> str:
     if path.is_dir():
         return "a folder"
+    if not _is_file(path):
+        return "not a file"
     return "no video of that name" if path.suffix.lower() == ".json" else "not a video"

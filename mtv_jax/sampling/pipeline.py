@@ -80,6 +80,8 @@ class Pipeline:
         defaults = read_defaults(folder)
         denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
         vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
+        text_encoder = TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh)
+        _check_parts(folder, denoiser, vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
         audio_encoder = None
         if isinstance(denoiser, MTV):
             audio_encoder = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
@@ -89,7 +91,7 @@ class Pipeline:
             denoiser_params=denoiser_params,
             vae=vae,
             vae_params=vae_params,
-            text_encoder=TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh),
+            text_encoder=text_encoder,
             audio_encoder=audio_encoder,
             schedule=load_schedule(folder / "scheduler"),
             defaults=defaults,
@@ -293,6 +295,27 @@ class Pipeline:
 
     def _latent_frames(self, size: PipelineDefaults) -> int:
         return (size.num_frames - 1) // self._vae.temporal_compression_ratio + 1
+
+
+def _check_parts(folder: Path, denoiser: nn.Module, vae: VAE3DConfig, text: TextEncoder) -> None:
+    """Raises UserError, naming the folders, if what one network gives is not what another takes."""
+    config: Any = denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+    dit: DiTConfig = config.dit if isinstance(denoiser, MTV) else config
+    channels, width = vae.latent_channels, text.model.config.d_model
+    if dit.out_channels != channels or dit.in_channels < channels:
+        raise UserError(
+            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {dit.in_channels} and gives "
+            f"{dit.out_channels}"
+        )
+    if dit.text_embed_dim != width:
+        raise UserError(
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {dit.text_embed_dim}"
+        )
+    if dit.positions == "rope_learned" and text.text_length > dit.max_text_seq_length:
+        raise UserError(
+            f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
+            f"{dit.max_text_seq_length}"
+        )
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ from mtv_jax.evaluation.scene import read_scene
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, read_text
 from mtv_jax.io.json_text import parse_json
+from mtv_jax.models.dit import DiT
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.text.tokenizer import load_tokenizer
+from mtv_jax.models.t5 import T5Encoder
+from mtv_jax.sampling.pipeline import _check_parts
+from mtv_jax.text.pretrained import TextEncoder
+from mtv_jax.text.tokenizer import ByteTokenizer, load_tokenizer
 from mtv_jax.weights import pretrained
 from mtv_jax.weights.folder import pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import load_config, load_model
@@ -205,6 +210,27 @@ def test_schedules_and_defaults_are_held_against_their_types(preset, name, value
             READERS[name](preset)
     finally:
         (preset / name).write_text(kept)
+
+
+def test_networks_that_do_not_fit_together_are_named(preset):
+    """Found by attack: each config was right by itself, and sampling ended in a traceback of shapes."""
+    folder, (dit, text) = Path("x"), (load_config(preset / name) for name in ("transformer", "text_encoder"))
+    vae = load_config(preset / "vae")
+
+    def check(dit=dit, vae=vae, text=text, length=40):
+        _check_parts(
+            folder, DiT(dit), vae, TextEncoder(ByteTokenizer(), T5Encoder(text), {}, length, "zeros")
+        )
+
+    check()
+    for wrong, told in (
+        ({"vae": replace(vae, latent_channels=4)}, "vae/ has latents of 4"),
+        ({"dit": replace(dit, in_channels=4)}, "takes 4 and gives 8"),
+        ({"text": replace(text, d_model=32)}, "embeddings of 32 numbers"),
+        ({"length": 41}, "text_length of 41"),
+    ):
+        with pytest.raises(UserError, match=told):
+            check(**wrong)
 
 
 def test_random_weights_beyond_the_memory_are_not_made(tmp_path, monkeypatch):
