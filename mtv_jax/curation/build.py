@@ -6,16 +6,16 @@ be used is left out, and the manifest says why.
 """
 
 import dataclasses
-import errno
 import hashlib
 import io
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,6 @@ MTV_SKIP = 3
 
 _BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
 """What a damaged or strange video may raise."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Of the disk that is written to, not of a video."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,12 @@ class BadVideosError(Exception):
     """No video of a folder could be used, or (`strict`) one could not.
 
     Attributes:
-      left_out: name of each file that could not be used, and why.
+      left_out: name of each file that could not be used, and why, if there was none that could.
     """
 
-    def __init__(self, message: str, left_out: Mapping[str, str]):
+    def __init__(self, message: str, left_out: Mapping[str, str] | None = None):
         super().__init__(message)
-        self.left_out = dict(left_out)
+        self.left_out = dict(left_out or {})
 
 
 def build_shards(
@@ -96,33 +94,20 @@ def build_shards(
 
     Raises:
       UserError: a folder without videos, or only with such as are shorter than a clip.
-      BadVideosError: no video could be used; with `strict`, the first that cannot, unless it is only too short.
+      BadVideosError: no video could be used; with `strict`, the first that cannot, unless it is only too short, or a
+        copy.
     """
     files, ignored = videos_in(videos)
     for name, reason in ignored.items():
         print(f"ignored: {name} ({reason})", file=sys.stderr)
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
-    stamp = config_stamp(config, identity)
-    parts: dict[Path, str] = {}
-    left_out: dict[str, str] = {}
-    for file in progress(files, "encoding videos"):
-        try:
-            part = _encoded(file, work, stamp, encoders, config)
-            if part in parts:
-                raise UserError(f"{file}: the same video as {parts[part]}")
-        except _BAD as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise
-            left_out[file.name] = _reason(file, error)
-            if strict:
-                raise BadVideosError(f"{file}: {left_out[file.name]}", left_out) from error
-            continue
-        parts[part] = file.name
-    if not parts:
-        raise BadVideosError(f"{videos}: none of its {len(files)} videos could be used", left_out)
+    name = f"{{}}-{config_stamp(config, identity)}.msgpack"
+    parts, left_out = _finished(
+        files, work, name, partial(_encoded, encoders=encoders, config=config), strict
+    )
     short = {name: f"shorter than {_needed(config)}" for part, name in parts.items() if not _count(part)}
-    if len(short) == len(parts) and left_out:
+    if left_out and len(short) == len(parts):
         raise BadVideosError(f"{videos}: none of its {len(files)} videos could be used", left_out | short)
     info = {
         "encoders": identity,
@@ -139,16 +124,40 @@ def build_shards(
     return manifest
 
 
-def _encoded(file: Path, work: Path, stamp: str, encoders: Encoders | None, config: BuildConfig) -> Path:
-    """The finished work of a video, made unless it is there."""
-    part = work / f"{sha256(file)}-{stamp}.msgpack"
-    if not part.exists():
-        records = [encode_record(record) for record in clips_of(file, encoders, config)]
-        if not config.frames_only:
-            note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
-        with atomic_path(part) as temporary:
-            temporary.write_bytes(msgpack.packb(records) or b"")
-    return part
+def _finished(
+    files: list[Path], work: Path, name: str, encode: Callable[[Path], bytes], strict: bool
+) -> tuple[dict[Path, str], dict[str, str]]:
+    """The finished work of each video (and its name), made unless it is there; and which are left out, and why.
+
+    `name` is that of finished work, of a video's hash.
+    """
+    parts: dict[Path, str] = {}
+    left_out: dict[str, str] = {}
+    for file in progress(files, "encoding videos"):
+        try:
+            part = work / name.format(sha256(file))
+            data = None if part.exists() else encode(file)
+        except _BAD as error:
+            left_out[file.name] = _reason(file, error)
+            if strict:
+                raise BadVideosError(f"{file}: {left_out[file.name]}") from error
+            continue
+        if data is not None:
+            with atomic_path(part) as temporary:
+                temporary.write_bytes(data)
+        if part in parts:
+            left_out[file.name] = f"the same video as {parts[part]}"
+        else:
+            parts[part] = file.name
+    return parts, left_out
+
+
+def _encoded(file: Path, encoders: Encoders | None, config: BuildConfig) -> bytes:
+    """The records of a video's clips. Whether its sound is silent is told."""
+    records = [encode_record(record) for record in clips_of(file, encoders, config)]
+    if not config.frames_only:
+        note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
+    return msgpack.packb(records) or b""
 
 
 def _count(part: Path) -> int:
