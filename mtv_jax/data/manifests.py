@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy
 import numpy as np
 
-from mtv_jax.data.records import SCHEMA
+from mtv_jax.data.records import SCHEMA, ClipRecord
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object
@@ -57,6 +57,27 @@ def read_subset(path: Path, name: str, count: int, total: int) -> tuple[int, ...
     if len(set(numbers)) < len(numbers):
         raise UserError(f"{path}: records: a record is named twice")
     return tuple(numbers)
+
+
+def check_record(record: ClipRecord, manifest: dict[str, Any], origin: str) -> None:
+    """Raises UserError, naming the field, for a record that is another than the manifest says."""
+    for name in ("num_frames", "height", "width"):
+        if getattr(record, name) != manifest[name]:
+            raise UserError(f"{origin}: {name} {getattr(record, name)}, the manifest says {manifest[name]}")
+    if manifest["fps"] is not None and list(record.fps) != manifest["fps"]:
+        raise UserError(f"{origin}: fps {list(record.fps)}, the manifest says {manifest['fps']}")
+    told = manifest["arrays"]
+    if set(record.arrays) != set(told):
+        raise UserError(f"{origin}: arrays {sorted(record.arrays)}, the manifest says {sorted(told)}")
+    for key, array in record.arrays.items():
+        shape, dtype = told[key]["shape"], told[key]["dtype"]
+        fits = len(shape) == array.ndim and all(
+            n in (None, m) for n, m in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.name != dtype:
+            raise UserError(
+                f"{origin}: {key} is {array.dtype.name} {list(array.shape)}, the manifest says {dtype} {shape}"
+            )
 
 
 def _check(manifest: dict[str, Any]) -> None:
@@ -126,4 +147,4 @@ def _check_files(manifest: dict[str, Any], field: str, form: Callable[[dict[str,
 
 def _is_file_name(name: Any) -> bool:
     """Whether a name leads to no other folder, on any system, and is none of hidden files."""
-    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", name) is not None

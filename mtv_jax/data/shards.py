@@ -16,7 +16,7 @@ from typing import Any
 import grain
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from mtv_jax.data.manifests import KINDS, SHARD_SUFFIX, read_manifest, read_subset
+from mtv_jax.data.manifests import KINDS, SHARD_SUFFIX, check_record, read_manifest, read_subset
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file, sha256, write_json
@@ -147,8 +147,10 @@ class ShardSet:
         return dataclasses.replace(size, fps=Fraction(*rate))
 
     def read(self, number: int) -> ClipRecord:
-        """Record `number`."""
-        return decode_record(self.source[number])
+        """Record `number`. Raises UserError for one that is damaged, or another than the manifest says."""
+        record = decode_record(self.source[number])
+        check_record(record, self.manifest, f"{self.directory}: record {number}")
+        return record
 
     @property
     def subset_names(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from array_record.python.array_record_module import ArrayRecordReader
 
-from mtv_jax.data.records import ClipRecord, decode_record
+from mtv_jax.data.manifests import check_record
+from mtv_jax.data.records import decode_record
 from mtv_jax.data.shards import MANIFEST, VERIFIED, ShardSet, check_hash, open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, read_json, write_json
@@ -114,33 +115,12 @@ def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -
             )
         for number in range(found):
             record = decode_record(reader.read([number])[0])
-            _check_record(record, shards.manifest, f"{path}: record {number}")
+            check_record(record, shards.manifest, f"{path}: record {number}")
             if record.id in ids:
                 raise UserError(f"{path}: clip {record.id[:16]} is in {ids[record.id]} too; build it again")
             ids[record.id] = path.name
     finally:
         reader.close()
-
-
-def _check_record(record: ClipRecord, manifest: dict[str, Any], origin: str) -> None:
-    """Raises UserError, naming the field, for a record that is another than the manifest says."""
-    for name in ("num_frames", "height", "width"):
-        if getattr(record, name) != manifest[name]:
-            raise UserError(f"{origin}: {name} {getattr(record, name)}, the manifest says {manifest[name]}")
-    if manifest["fps"] is not None and list(record.fps) != manifest["fps"]:
-        raise UserError(f"{origin}: fps {list(record.fps)}, the manifest says {manifest['fps']}")
-    told = manifest["arrays"]
-    if set(record.arrays) != set(told):
-        raise UserError(f"{origin}: arrays {sorted(record.arrays)}, the manifest says {sorted(told)}")
-    for key, array in record.arrays.items():
-        shape, dtype = told[key]["shape"], told[key]["dtype"]
-        fits = len(shape) == array.ndim and all(
-            n in (None, m) for n, m in zip(shape, array.shape, strict=True)
-        )
-        if not fits or array.dtype.name != dtype:
-            raise UserError(
-                f"{origin}: {key} is {array.dtype.name} {list(array.shape)}, the manifest says {dtype} {shape}"
-            )
 
 
 def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:

@@ -52,7 +52,7 @@ def weight_map(index: Path) -> dict[str, str]:
     if not isinstance(listed, dict):
         raise UserError(f"{index}: no weight_map in it")
     for key, name in listed.items():
-        if not isinstance(name, str) or not name or re.search(r"[/\\\0]", name) or name.startswith("."):
+        if not isinstance(name, str) or not re.fullmatch(r"[^./\\\0][^/\\\0]{0,199}", name):
             raise UserError(f"{index}: weight_map of {key[:80]}: {name!r} is no name of a file beside it")
     return listed
 

@@ -43,7 +43,17 @@ def change(folder, at: str, value) -> None:
     path.write_text(json.dumps(manifest))
 
 
-NAMES = ["../clips-00000-of-00002.array_record", "/etc/passwd", "a\\b.array_record", "", ".", "x\0y", 5, None]
+NAMES = [
+    "x" * 300 + ".array_record",
+    "../clips-00000-of-00002.array_record",
+    "/etc/passwd",
+    "a\\b.array_record",
+    "",
+    ".",
+    "x\0y",
+    5,
+    None,
+]
 CASES = [
     *((f"shards.0.{'name'}", name) for name in NAMES),
     *(("subsets.0.name", name) for name in (*NAMES, "clips-00000-of-00002.array_record", "manifest.json")),
@@ -145,6 +155,8 @@ def test_records_are_what_the_manifest_says(folder, at, value, told):
     change(folder, at, value)
     with pytest.raises(UserError, match=rf"clips-00000-of-00002\.array_record: record 0: .*{told}"):
         verify_shards(folder)
+    with pytest.raises(UserError, match=rf"record 0: .*{told}"):
+        open_shards(folder).read(0)  # as every training does first
 
 
 def test_a_shard_that_is_there_twice_under_two_names_is_told(folder):

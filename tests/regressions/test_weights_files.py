@@ -92,7 +92,7 @@ def test_torch_files_have_variants_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../model.safetensors", "/etc/passwd", "a\\b.safetensors", "", ".x", 5, None]
+    "name", ["../model.safetensors", "/etc/passwd", "a\\b.safetensors", "", ".x", "x" * 300, 5, None]
 )
 def test_an_index_names_files_beside_it(tmp_path, name):
     """Found by attack: `weight_map` led out of the folder."""
