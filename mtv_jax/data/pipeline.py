@@ -18,6 +18,7 @@ from absl import flags
 
 from mtv_jax.data.records import decode_record
 from mtv_jax.data.shards import ShardSet
+from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 
 _MAX_BLOCK = 10_000
@@ -86,6 +87,7 @@ def make_dataset(
     count = jax.process_count() if process_count is None else process_count
     if config.batch_size < 1 or config.batch_size % count:
         raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
+    check_whole("seed", config.seed, least=0, most=_GRAIN_SEEDS - 1)
     if first_batch and not config.repeat:
         raise ValueError("first_batch: one pass begins at its beginning")
     keys = _checked_keys(shards, config)

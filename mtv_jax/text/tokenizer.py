@@ -13,12 +13,14 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import (
     copy_tree,
     existing_directory,
+    read_json,
     read_json_object,
     read_text,
     visible,
     write_text,
 )
 
+_OBJECTS = ("tokenizer.json", "tokenizer_config.json")
 _PUNCTUATION = ".,;:!?()[]{}\"'"
 
 TokenizerKind = Literal["bytes", "folder"]
@@ -124,8 +126,9 @@ def _plain_json(path: Path) -> Iterator[Path]:
 
 
 def _check_json(folder: Path, file: Path) -> None:
+    read = read_json_object if file.name in _OBJECTS else read_json
     try:
-        read_json_object(file)
+        read(file)
     except UserError as error:
         raise UserError(f"{folder}: not a tokenizer that transformers can read ({error})") from error
 

@@ -124,7 +124,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
 
 def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, np.ndarray]:
     """Arrays [1 ...] of the first clip that the config reads."""
-    data = replace(config.data, batch_size=1).pipeline(task.keys, config.seed)
+    data = replace(config.data, batch_size=1).pipeline(task.keys, config.data_seed)
     data = replace(data, shuffle=False, repeat=False)
     return next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
 

@@ -85,6 +85,9 @@ def test_the_last_seed_of_the_data_mixes_subsets(tmp_path):
     config = DataConfig(batch_size=2, seed=2**32 - 1, mixture={"one": 1, "two": 1})
     batch = next(iter(make_dataset(open_shards(tmp_path), config)))
     assert batch["latents_mean"].shape == (2, 1, 1)
+    for seed in (-1, 2**32):
+        with pytest.raises(UserError, match=f"seed {seed}: must be at"):
+            make_dataset(open_shards(tmp_path), DataConfig(batch_size=1, seed=seed))
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
