@@ -42,7 +42,7 @@ def choose_weights(directory: Path, suffix: str) -> list[Path]:
         raise UserError(f"{directory}: which of {names}? Keep one of them, or shards of one checkpoint")
     for found in chosen:
         if len(found.files) != found.count:
-            raise UserError(f"{directory}: {len(found.files)} of {found.count} {suffix} files are there")
+            raise UserError(f"{directory}: {len(found.files)} of {found.count:05} {suffix} files are there")
     return list(chosen[0].files) if chosen else []
 
 
