@@ -1,6 +1,7 @@
 """`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -53,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
     )
+    build.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first video that cannot be used, with exit code 1 (default: leave it out and say so; exit "
+        "code 1 if none can be used)",
+    )
     theatre = commands.add_parser(
         "theatre",
         help="make shards of synthetic clips",
@@ -87,14 +94,14 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace shards that are there")
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command."""
+def main(argv: list[str]) -> int | None:
+    """Runs the command; 1 if no video of a folder could be used, or with --strict one could not."""
     args = _parser().parse_args(argv)
-    {"run": _build, "theatre": _theatre, "verify": _verify}[args.command](args)
+    return {"run": _build, "theatre": _theatre, "verify": _verify}[args.command](args)
 
 
-def _build(args: argparse.Namespace) -> None:
-    from mtv_jax.curation.build import MTV_SKIP, BuildConfig, build_shards
+def _build(args: argparse.Namespace) -> int:
+    from mtv_jax.curation.build import MTV_SKIP, BadVideosError, BuildConfig, build_shards
 
     size = _size(args)
     stride = size.num_frames if args.stride is None else args.stride
@@ -102,7 +109,23 @@ def _build(args: argparse.Namespace) -> None:
     if skip is None:
         skip = MTV_SKIP if size.native_rate else 0
     config = BuildConfig(size, stride, skip, frames_only=args.frames_only, demixer=args.demixer)
-    _report(args, build_shards(args.videos, args.out, _encoders(args), config))
+    try:
+        manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
+    except BadVideosError as error:
+        _tell_left_out(error.left_out)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _report(args, manifest)
+    _tell_left_out(manifest["info"]["left_out"])
+    return 0
+
+
+def _tell_left_out(left_out: dict[str, str]) -> None:
+    """A line for each video that no clip is of."""
+    if left_out:
+        print(f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:", file=sys.stderr)
+    for name, reason in left_out.items():
+        print(f"  {name}: {reason}", file=sys.stderr)
 
 
 def _theatre(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, read_json, sha256, write_json
+from mtv_jax.io.video_folders import videos_in
 
 _THEATRE = {
     "preset": None,
@@ -34,9 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         "a video made for a scene of the theatre follows its speech, effects and music; or, with --suite theatre, "
         "how well a pipeline follows each track of its sound and its text.",
     )
-    top.add_argument(
-        "files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of mp4 files"
-    )
+    top.add_argument("files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of them")
     top.add_argument(
         "--out", type=Path, required=True, help="folder for results.json, and of a suite the report"
     )
@@ -189,7 +188,9 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
 
 def _check(pipe: Any, options: argparse.Namespace) -> None:
     from mtv_jax.sampling.batch import check_hears
+    from mtv_jax.sampling.generate import GenerateConfig
 
+    GenerateConfig(guidance_scale=options.guidance_scale)  # its mistakes are told now
     check_hears(pipe)
     if options.videos < 0:
         raise UserError(f"--videos {options.videos}: must not be negative")
@@ -262,10 +263,7 @@ def _count(text: str) -> int:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [existing_file(path)]
-    files = sorted(path.glob("*.mp4"))
-    if not files:
-        raise UserError(f"{path}: no mp4 file in it")
-    return files
+    return videos_in(path)[0]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from mtv_jax.evaluation.theatre_readers import Readers, match_events, mood_of
 from mtv_jax.evaluation.theatre_suite import LAGS, best_lag
 from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.typing import TRACKS
 
@@ -102,7 +102,7 @@ def write_scene(
 def read_scene(folder: str | os.PathLike) -> Scene:
     """Reads a scene. Raises UserError for what is missing or cannot be read."""
     folder = Path(folder)
-    told = read_json(folder / FILE)
+    told = read_json_object(folder / FILE)
     try:
         config = TheatreConfig(num_frames=told["num_frames"], fps=Fraction(told["fps"]))
         plan = plan_clip(told["theatre"]["seed"], told["theatre"]["index"], config)

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.json_text import MOST_BYTES, decode_text, kind_of, parse_json
 
 
 @contextlib.contextmanager
@@ -53,9 +54,37 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
 def link_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Copies a folder; files are linked instead where that can be, so large ones take no room twice.
 
-    What is written here is replaced by renaming, never changed in place, so a link stays what it was.
+    As `copy_tree`. What is written here is replaced by renaming, never changed in place, so a link stays what it was.
     """
-    shutil.copytree(source, target, copy_function=_link)
+    _copy_tree(Path(source), Path(target), _link)
+
+
+def copy_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copies a folder, which may be one of links (a snapshot in a Hugging Face cache), as real files and folders.
+
+    Hidden ones are left out. Raises UserError for a link to nothing, or to a folder that it lies in.
+    """
+    _copy_tree(Path(source), Path(target), shutil.copy2)
+
+
+def _copy_tree(source: Path, target: Path, copy: Callable[[str, str], object]) -> None:
+    target.mkdir(parents=True)
+    for path in visible(source):
+        real = _resolved(path)
+        if real.is_dir():
+            if source.resolve().is_relative_to(real):
+                raise UserError(f"{path}: a link to a folder that it lies in")
+            _copy_tree(path, target / path.name, copy)
+        else:
+            # What it is, not the link: a relative one would lead nowhere from another folder (cpython#81793).
+            copy(os.fspath(real), os.fspath(target / path.name))
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise UserError(f"{path}: a link to what is not there ({os.path.realpath(path)})") from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -69,13 +98,41 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file. Raises UserError if it is missing or is not JSON."""
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a file in UTF-8, without a byte order mark. Raises UserError if it is missing or in no such text."""
     path = existing_file(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from error
+    return decode_text(path.read_bytes(), path)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Reads a JSON file. Raises UserError if it is missing, or not JSON as `mtv_jax.io.json_text` has it."""
+    path = existing_file(path)
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise UserError(f"{path}: {size:,} bytes: at most {MOST_BYTES:,} are read as JSON")
+    return parse_json(path.read_bytes(), path)
+
+
+def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
+    """As `read_json`, of a file that must hold an object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f'{path}: holds {kind_of(value)}; an object is needed, such as {{"key": 1}}')
+    return value
+
+
+def visible(directory: str | os.PathLike) -> list[Path]:
+    """What is in a folder, by name, but for hidden files and folders.
+
+    Those are notes of other programs, often under the names of what we look for: macOS writes `._clip.mp4` beside
+    `clip.mp4` and `._model.safetensors` beside the weights, downloads leave `.cache/`.
+    """
+    return sorted(path for path in existing_directory(directory).iterdir() if not is_hidden(path))
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is hidden, by its name (`__MACOSX` is where zip files of macOS keep such files)."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
 
 
 def existing_file(path: str | os.PathLike) -> Path:

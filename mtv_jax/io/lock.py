@@ -173,7 +173,7 @@ def _read(path: Path) -> dict[str, Any]:
     """What a lock says; nothing if it is gone, was cut short, or is no lock of ours."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and found.keys() >= _owner("").keys() else {}
 

@@ -1,5 +1,6 @@
 """The sampling loop: a jitted step of denoiser, guidance and sampler, driven from the host."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
@@ -56,6 +58,12 @@ class GenerateConfig:
     guidance: GuidanceKind = "constant"
     guidance_scale: float = 3.5
     track_scales: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        for name, scale in (("guidance_scale", self.guidance_scale), *self.track_scales):
+            if not (math.isfinite(scale) and scale >= 0):
+                where = name if name == "guidance_scale" else f"guidance_scale of {name}"
+                raise UserError(f"{where} {scale}: must be a finite number of 0 or more")
 
     def groups(self, conditions: Iterable[str]) -> tuple[list[list[str]], list[float]]:
         """Groups of conditions that share a scale, and the scales."""
@@ -159,6 +167,15 @@ def decode_latents(
         return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
     pieces = decode_stream(vae, vae_params, latents)
     return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
+
+
+def check_latents(latents: Float[Array, "b f h w c"]) -> None:
+    """Raises FloatingPointError unless sampled latents are finite: a picture of NaN would be black."""
+    wrong = int((~jnp.isfinite(latents)).sum())
+    if wrong:
+        raise FloatingPointError(
+            f"latents: {wrong} of {latents.size} numbers are NaN or infinite after sampling; nothing is written"
+        )
 
 
 @jax.jit

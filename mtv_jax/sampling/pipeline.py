@@ -15,17 +15,21 @@ from jax.sharding import Mesh
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.audio.silence import note_silence
+from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import visible
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
-from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
+from mtv_jax.ops.seeds import check_seed, seed_key
+from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
@@ -76,6 +80,8 @@ class Pipeline:
         defaults = read_defaults(folder)
         denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
         vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
+        text_encoder = TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh)
+        _check_parts(folder, denoiser, vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
         audio_encoder = None
         if isinstance(denoiser, MTV):
             audio_encoder = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
@@ -85,7 +91,7 @@ class Pipeline:
             denoiser_params=denoiser_params,
             vae=vae,
             vae_params=vae_params,
-            text_encoder=TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh),
+            text_encoder=text_encoder,
             audio_encoder=audio_encoder,
             schedule=load_schedule(folder / "scheduler"),
             defaults=defaults,
@@ -138,7 +144,7 @@ class Pipeline:
             for each that differs.
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
-          seed: the same seed and inputs give the same video.
+          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video, and others another.
           vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
           progress: show it, on stderr.
 
@@ -150,6 +156,7 @@ class Pipeline:
           UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without, a
             negative prompt without guidance.
         """
+        check_seed(seed)
         size = self.defaults.replace(
             num_frames=num_frames,
             fps=fps,
@@ -212,6 +219,9 @@ class Pipeline:
                 duration=None if whole else float(size.num_frames / size.fps),
                 pad=not whole,
             )
+            for name, file in files.items():
+                heard = tracks.mix if name == "audio" else dict(tracks.items())[name]
+                note_silence(name, file, heard, TRACK_RATE)
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
         text = {"text": jnp.asarray(self.text_encoder([prompt]))}
         return text | {name: jnp.asarray(x)[None] for name, x in features.items()}
@@ -262,7 +272,7 @@ class Pipeline:
         progress: bool,
     ) -> Array:
         """Latents [1 f h w c], as the denoiser's training scaled them."""
-        noise_key, step_key = jax.random.split(jax.random.key(seed))
+        noise_key, step_key = jax.random.split(seed_key(seed))
         latents = generate(
             self.denoiser,
             self.denoiser_params,
@@ -274,6 +284,7 @@ class Pipeline:
             given=given,
             progress=show_progress if progress else None,
         )
+        check_latents(latents)
         return latents[:, self.padding(size) :]
 
     def noise(self, key: Key[Array, ""], size: PipelineDefaults) -> Array:
@@ -284,6 +295,27 @@ class Pipeline:
 
     def _latent_frames(self, size: PipelineDefaults) -> int:
         return (size.num_frames - 1) // self._vae.temporal_compression_ratio + 1
+
+
+def _check_parts(folder: Path, denoiser: nn.Module, vae: VAE3DConfig, text: TextEncoder) -> None:
+    """Raises UserError, naming the folders, if what one network gives is not what another takes."""
+    config: Any = denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+    dit: DiTConfig = config.dit if isinstance(denoiser, MTV) else config
+    channels, width = vae.latent_channels, text.model.config.d_model
+    if dit.out_channels != channels or dit.in_channels < channels:
+        raise UserError(
+            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {dit.in_channels} and gives "
+            f"{dit.out_channels}"
+        )
+    if dit.text_embed_dim != width:
+        raise UserError(
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {dit.text_embed_dim}"
+        )
+    if dit.positions == "rope_learned" and text.text_length > dit.max_text_seq_length:
+        raise UserError(
+            f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
+            f"{dit.max_text_seq_length}"
+        )
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
@@ -297,5 +329,5 @@ def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetCo
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:
     """The parts of a pipeline folder whose weights are random, made from a seed."""
-    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    names = [path.name for path in visible(folder) if (path / "config.json").exists()]
     return tuple(name for name in names if is_untrained(folder / name))

@@ -10,6 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from mtv_jax.models.shapes import init_key
+from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sharding.mesh import batch_sharding, replicated
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import optim
@@ -89,7 +90,7 @@ def make_step(
 
 def _stream_key(seed: int, stream: int) -> Key[Array, ""]:
     """The key of all steps of a run; stream 0 is the seed's own."""
-    key = jax.random.key(seed)
+    key = seed_key(seed)
     return jax.random.fold_in(key, _STREAMS + stream) if stream else key
 
 
