@@ -1,26 +1,70 @@
-"""`python -m mtv_jax.sample`: a video from a prompt and sound."""
+"""`python -m mtv_jax.sample`: a video, or several, from a prompt and sound."""
 
 import argparse
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import frame_rate, parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, tell_error
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import check_outputs, existing_file
+from mtv_jax.io.limits import check_bound, check_clip
+
+if TYPE_CHECKING:
+    from mtv_jax.sampling.pipeline import Pipeline
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
+_SUFFIXES = (".mp4", ".gif")
+_SOUNDS = ("speech", "speech2", "effects", "music", "audio")
+_MOST_VIDEOS = 10_000
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One of the videos to be made."""
+
+    prompt: str
+    seed: int
+    out: Path
 
 
 def _parser() -> argparse.ArgumentParser:
     top = parser("sample", "Make a video of a prompt that follows its sound.")
     source = top.add_mutually_exclusive_group(required=True)
-    source.add_argument("--preset", help="a bundled pipeline: tiny")
-    source.add_argument("--checkpoint", help="a pipeline folder, or a training directory")
-    top.add_argument("--prompt", required=True, help="what is to be seen")
+    source.add_argument(
+        "--preset",
+        metavar="NAME_OR_FOLDER",
+        help="a bundled pipeline (tiny), a pipeline folder, or a training directory",
+    )
+    source.add_argument("--checkpoint", dest="former_preset", help=argparse.SUPPRESS)
+    prompts = top.add_mutually_exclusive_group(required=True)
+    prompts.add_argument("--prompt", help="what is to be seen")
+    prompts.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="a text file with a prompt in each line: a video of each (see --out)",
+    )
     top.add_argument(
         "--negative-prompt", help="what guidance leads away from; needs some (default: the model's)"
     )
-    top.add_argument("--out", type=Path, required=True, help="file to write: .mp4, or .gif without sound")
+    top.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="file to write: .mp4, or .gif without sound. With --seeds or --prompts each video has a number in its "
+        "name: x.mp4 gives x_seed0.mp4, x_prompt0.mp4 or x_prompt0_seed0.mp4, and a folder out_seed0.mp4 ... in it",
+    )
+    add_overwrite(top)
+    top.add_argument(
+        "--tracks",
+        metavar="DIR",
+        help="folder of tracks by name (speech.wav, effects.flac, ...), such as mtv_jax.demix writes; a track given "
+        "by a flag of its own goes before that of the folder",
+    )
     top.add_argument("--speech", help="sound file that moves lips")
     top.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
     top.add_argument("--effects", help="sound file that times events")
@@ -36,7 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FRAME=FILE",
         help="a picture the video has at a frame; may be repeated",
     )
-    top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    seeds = top.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    seeds.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="A:B|A,B,...",
+        help="a video of each: 0:4 is 0 to 3, 0,3,7 are three (see --out); networks are loaded and compiled once",
+    )
     top.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")
     top.add_argument(
         "--guidance",
@@ -52,7 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--sampler", choices=SAMPLERS, help="how to step (default: the model's; most dpm++, tiny ddim)"
     )
-    top.add_argument("--num-frames", type=int, help="1 + 4k; for tiny any (default: the model's)")
+    top.add_argument(
+        "--num-frames",
+        type=_num_frames,
+        metavar="N|auto",
+        help="1 + 4k; for tiny any. auto: as many as the sound fills, where the model is known to keep in step for "
+        "so long (tiny: up to 241), else and without sound the model's (default: auto)",
+    )
     top.add_argument(
         "--height", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
     )
@@ -64,48 +121,160 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
+    add_force(top)
     return top
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command."""
+def main(argv: list[str]) -> int:
+    """Runs the command; of several videos those that fail are told, and the exit status is the first one's."""
     args = _parser().parse_args(argv)
-    if args.out.suffix.lower() not in (".mp4", ".gif"):
-        raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
+    if args.former_preset is not None:
+        print("note: --checkpoint is called --preset now", file=sys.stderr)
+        args.preset = args.former_preset
+    wanted = _wanted(args)
+    check_outputs([video.out for video in wanted], overwrite=args.overwrite)
+    options = _options(args)
+    _check(args, wanted, options)
     from mtv_jax.sampling.pipeline import Pipeline
 
     started = time.monotonic()
-    pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
+    pipe = Pipeline.from_pretrained(args.preset, dtype=args.dtype)
     if pipe.untrained:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
-    video = pipe(
-        args.prompt,
-        negative_prompt=args.negative_prompt,
-        speech=args.speech,
-        speech2=args.speech2,
-        effects=args.effects,
-        music=args.music,
-        audio=args.audio,
-        demixer=args.demixer,
-        keyframes=_keyframes(args.keyframe),
-        num_frames=args.num_frames,
+    if len(wanted) == 1:
+        _make(pipe, wanted[0], options, started)
+        return 0
+    return _make_all(pipe, wanted, options)
+
+
+def _wanted(args: argparse.Namespace) -> list[_Wanted]:
+    """The videos to be made, and where each goes."""
+    several = args.seeds is not None or args.prompts is not None
+    named = args.out.suffix.lower() in _SUFFIXES
+    if not several and not named:
+        raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
+    prompts = [args.prompt] if args.prompts is None else _lines(args.prompts)
+    seeds = [range(args.seed, args.seed + 1)] if args.seeds is None else args.seeds
+    count = len(prompts) * sum(part.stop - part.start for part in seeds)
+    check_bound("videos", count, _MOST_VIDEOS, force=args.force)
+    stem = args.out.with_suffix("") if named else args.out / "out"
+    suffix = args.out.suffix if named else _SUFFIXES[0]
+    videos = []
+    for number, prompt in enumerate(prompts):
+        for seed in (seed for part in seeds for seed in part):
+            mark = "" if args.prompts is None else f"_prompt{number}"
+            mark += "" if args.seeds is None else f"_seed{seed}"
+            videos.append(_Wanted(prompt, seed, stem.with_name(f"{stem.name}{mark}{suffix}")))
+    return videos
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `Pipeline.__call__` is told for every video."""
+    from mtv_jax.sampling.request import sound_files, track_folder
+
+    tracks = track_folder(args.tracks) if args.tracks is not None else None
+    return {
+        "negative_prompt": args.negative_prompt,
+        "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
+        "demixer": args.demixer,
+        "keyframes": _keyframes(args.keyframe),
+        "num_frames": args.num_frames,
+        "fps": args.fps,
+        "height": args.height,
+        "width": args.width,
+        "num_inference_steps": args.steps,
+        "guidance_scale": args.guidance,
+        "guidance": args.guidance_schedule,
+        "sampler": args.sampler,
+        "vae_tiling": args.vae_tiling,
+        "force": args.force,
+    }
+
+
+def _check(args: argparse.Namespace, wanted: list[_Wanted], options: dict[str, Any]) -> None:
+    """Raises UserError for what can be known to be wrong before the networks are there."""
+    from mtv_jax.sampling.request import check_guidance, check_prompt
+    from mtv_jax.weights.folder import pipeline_folder, read_defaults
+
+    for video in wanted:
+        check_prompt(video.prompt)
+    if args.guidance is not None:
+        check_guidance(args.guidance)
+    for file in (*options["tracks"].values(), *options["keyframes"].values()):
+        existing_file(file)
+    size = read_defaults(pipeline_folder(args.preset)).replace(
+        num_frames=None if args.num_frames == "auto" else args.num_frames,
         fps=args.fps,
         height=args.height,
         width=args.width,
         num_inference_steps=args.steps,
-        guidance_scale=args.guidance,
-        guidance=args.guidance_schedule,
-        sampler=args.sampler,
-        seed=args.seed,
-        vae_tiling=args.vae_tiling,
     )
-    video.save(args.out)
+    check_clip(
+        size.num_frames, size.fps, size.height, size.width, steps=size.num_inference_steps, force=args.force
+    )
+
+
+def _make_all(pipe: "Pipeline", wanted: list[_Wanted], options: dict[str, Any]) -> int:
+    """Makes every video, whatever becomes of the others; returns the exit status of the first that failed."""
+    codes = []
+    for number, video in enumerate(wanted, 1):
+        print(f"video {number} of {len(wanted)}: {video.out}", file=sys.stderr)
+        try:
+            _make(pipe, video, options, time.monotonic())
+        except Exception as error:
+            codes.append(tell_error(error))
+    if codes:
+        print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
+    return codes[0] if codes else 0
+
+
+def _make(pipe: "Pipeline", wanted: _Wanted, options: dict[str, Any], started: float) -> None:
+    """Makes and writes a video, and prints what it is; `started` is when the clock was."""
+    video = pipe(wanted.prompt, seed=wanted.seed, **options)
+    video.save(wanted.out)
     count, height, width, _ = video.frames.shape
-    sound = "silent" if video.audio is None or args.out.suffix.lower() == ".gif" else "with sound"
+    sound = "silent" if video.audio is None or wanted.out.suffix.lower() == ".gif" else "with sound"
     print(
-        f"{args.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
-        f"{sound}, made in {time.monotonic() - started:.1f} s"
+        f"{wanted.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
+        f"{sound}, made in {time.monotonic() - started:.1f} s",
+        flush=True,
     )
+
+
+def _lines(file: Path) -> list[str]:
+    """The prompts in a text file, one a line."""
+    try:
+        lines = [line.strip() for line in existing_file(file).read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is not UTF-8 at byte {error.start}") from error
+    prompts = [line for line in lines if line]
+    if not prompts:
+        raise UserError(f"{file}: no prompt in it; write one in each line")
+    return prompts
+
+
+def _seeds(text: str) -> list[range]:
+    """`0:4`, `0,3,7`, or both together."""
+    parts = []
+    for part in text.split(","):
+        first, separator, end = part.strip().partition(":")
+        if not all(number.isascii() and number.isdecimal() for number in (first, end or first)):
+            raise argparse.ArgumentTypeError(f"{text!r}: seeds are such as 0:4 or 0,3,7")
+        if separator and not end:
+            raise argparse.ArgumentTypeError(f"{text!r}: {part!r} has no end; 0:4 is 0 to 3")
+        parts.append(range(int(first), int(end) if end else int(first) + 1))
+        if not parts[-1]:
+            raise argparse.ArgumentTypeError(f"{text!r}: no seed is in {part!r}")
+    return parts
+
+
+def _num_frames(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames, nor auto") from error
 
 
 def _keyframes(options: list[str]) -> dict[int, str]:

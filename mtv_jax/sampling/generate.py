@@ -29,6 +29,7 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
@@ -129,11 +130,25 @@ def generate(
     """
     steps, state = sampler_steps(schedule, config.sampler), start(noise, key, config.sampler)
     count = config.sampler.num_steps
+    if progress and _is_new((model, config), (params, conditions, given, state)):
+        say("compiling the sampling step for videos of this size: the first step takes longer")
     for i in progress(count, "sampling") if progress else range(count):
         state = _step(model, config, params, conditions, given, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)
     return state.x
+
+
+_compiled: set[Any] = set()
+
+
+def _is_new(static: tuple[Any, ...], arrays: Any) -> bool:
+    """Whether `_step` has not met such arguments before in this process, and so will be compiled for them."""
+    leaves, structure = jax.tree.flatten(arrays)
+    met = (*static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+    new = met not in _compiled
+    _compiled.add(met)
+    return new
 
 
 @partial(jax.jit, static_argnums=(0, 1))
