@@ -132,8 +132,10 @@ def main(argv: list[str]) -> int:
         print("note: --checkpoint is called --preset now", file=sys.stderr)
         args.preset = args.former_preset
     wanted = _wanted(args)
-    check_outputs([video.out for video in wanted], overwrite=args.overwrite)
     options = _options(args)
+    check_outputs(
+        [video.out for video in wanted], overwrite=args.overwrite, inputs=options["tracks"].values()
+    )
     _check(args, wanted, options)
     from mtv_jax.sampling.pipeline import Pipeline
 
@@ -165,6 +167,8 @@ def _wanted(args: argparse.Namespace) -> list[_Wanted]:
             mark = "" if args.prompts is None else f"_prompt{number}"
             mark += "" if args.seeds is None else f"_seed{seed}"
             videos.append(_Wanted(prompt, seed, stem.with_name(f"{stem.name}{mark}{suffix}")))
+    if len({video.out for video in videos}) < len(videos):
+        raise UserError("--seeds: a seed is in it twice")
     return videos
 
 

@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file
+from mtv_jax.io.files import atomic_path, existing_file, told_of
 from mtv_jax.io.video import probe
 
 _SOUNDFILE_SUFFIXES = frozenset(
@@ -142,7 +142,8 @@ def readable_in_parts(path: str | os.PathLike, folder: str | os.PathLike) -> Ite
         return
     with tempfile.TemporaryDirectory(dir=folder, prefix=".decoded-") as temporary:
         copy = Path(temporary) / "sound.w64"  # wav ends at 4 GB
-        _decode_to(copy, path)
+        with told_of(folder, copy):
+            _decode_to(copy, path)
         yield copy
 
 

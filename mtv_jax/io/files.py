@@ -7,12 +7,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mtv_jax.io.errors import UserError
-
 
 _TEMPORARY = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -26,6 +25,7 @@ def check_output(
     folder: bool = False,
     overwrite: bool = True,
     marks: Sequence[str] = (),
+    inputs: Iterable[str | os.PathLike] = (),
 ) -> Path:
     """`path`, if a file (or a folder) can be written there; to be called before any work is done for it.
 
@@ -35,22 +35,29 @@ def check_output(
       overwrite: whether what is there may be replaced.
       marks: names in a folder; one that is there says that the folder holds a result, which is what `overwrite` is
         about. Other files in it do not matter.
+      inputs: files and folders that are read, and so must not be replaced.
 
     Raises UserError: a folder where a file is wanted or the reverse, a name that is too long, a parent that is a file,
-    a place that cannot be written (read-only, full), something there that may not be replaced.
+    a place that cannot be written (read-only, full), something there that may not be replaced, one of the inputs.
     """
     path = Path(path)
     with _told_as(path):
         _check_kind(path, folder=folder)
         for result in [path / mark for mark in marks] if folder else [path]:
             _check_absent(result, overwrite=overwrite)
+            if any(result.exists() and Path(read).exists() and result.samefile(read) for read in inputs):
+                raise UserError(
+                    f"{result}: is read here, so it cannot be what is written; give another --out"
+                )
         _check_writable(path if path.is_dir() else path.parent)
     return path
 
 
-def check_outputs(paths: Sequence[Path], *, overwrite: bool) -> None:
+def check_outputs(
+    paths: Sequence[Path], *, overwrite: bool, inputs: Iterable[str | os.PathLike] = ()
+) -> None:
     """`check_output` of several files of one folder, in which is written but once."""
-    check_output(paths[0], overwrite=overwrite)
+    check_output(paths[0], overwrite=overwrite, inputs=inputs)
     for path in paths[1:]:
         with _told_as(path):
             _check_kind(path, folder=False)
@@ -67,7 +74,7 @@ def _told_as(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DiskError(path, error.strerror or str(error)) from error
     except ValueError as error:
         raise UserError(f"{str(path)!r}: not a name for a file ({error})") from error
 
@@ -104,9 +111,7 @@ def _check_writable(folder: Path) -> None:
     while not folder.is_dir():
         folder = folder.parent
     with tempfile.TemporaryFile(dir=folder, prefix=_TEMPORARY) as file:
-        file.write(_PROBE)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_probe(file)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -118,21 +123,32 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+class DiskError(UserError):
+    """The disk did not take what was written to `path`; it is full, for example."""
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(f"{os.fspath(path)}: cannot be written ({reason})")
+        self.reason = reason
+
+
 @contextlib.contextmanager
 def told_of(path: str | os.PathLike, temporary: Path) -> Iterator[None]:
     """Errors of the disk in the block name `path`, not the `temporary` file or folder that is written to.
 
-    Libraries tell of a full disk in as many ways as there are; so after a failure the disk itself is asked.
+    Libraries tell of a full disk in as many ways as there are; so after a failure the disk itself is asked. The
+    outermost of several such blocks has the last word. Raises DiskError, and other errors as they are.
     """
     try:
         yield
+    except DiskError as error:
+        raise DiskError(path, error.reason) from error
     except UserError:
         raise
     except Exception as error:
         reason = _reason(error, temporary)
         if reason is None:
             raise
-        raise UserError(f"{path}: cannot be written ({reason})") from error
+        raise DiskError(path, reason) from error
 
 
 def _reason(error: Exception, temporary: Path) -> str | None:
@@ -141,15 +157,24 @@ def _reason(error: Exception, temporary: Path) -> str | None:
         named = str(error.filename or "").startswith(str(temporary))
         if named or (error.filename is None and error.errno in _FULL):
             return os.strerror(error.errno)
+    told = [os.strerror(number) for number in _FULL if os.strerror(number) in str(error)]
+    if told:
+        return told[0]
     try:
-        target = temporary / f"{_TEMPORARY}probe" if temporary.is_dir() else temporary
-        with open(target, "ab") as file:
-            file.write(_PROBE)
-            file.flush()
-            os.fsync(file.fileno())
+        if temporary.is_dir():
+            _check_writable(temporary)
+        else:
+            with open(temporary, "ab") as file:
+                _write_probe(file)
     except OSError as refused:
         return refused.strerror
     return None
+
+
+def _write_probe(file: IO[bytes]) -> None:
+    file.write(_PROBE)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -157,7 +182,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path` that is flushed and renamed to it if the block succeeds.
 
     The temporary name keeps the suffix, since encoders choose a format by it, and no more of the name, which may be
-    as long as a name can be. Raises UserError, naming `path`, if the disk is full or cannot be written.
+    as long as a name can be. Raises DiskError, naming `path`, if the disk is full or cannot be written.
     """
     path = Path(path)
     with told_of(path, path):

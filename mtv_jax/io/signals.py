@@ -3,6 +3,7 @@
 Imports nothing that takes time: `mtv_jax/__init__.py` calls `handle` before anything else of a command is imported.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -27,8 +28,8 @@ _received: list[int] = []
 
 def is_command() -> bool:
     """Whether this process was started as `python -m mtv_jax.<command>`, rather than using the package."""
-    words = sys.orig_argv
-    return any(a == "-m" and b.startswith("mtv_jax.") for a, b in zip(words, words[1:], strict=False))
+    pairs = itertools.pairwise(sys.orig_argv)
+    return any(flag == "-m" and module.startswith("mtv_jax.") for flag, module in pairs)
 
 
 def handle() -> dict[int, Any]:

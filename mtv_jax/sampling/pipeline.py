@@ -27,7 +27,15 @@ from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
-from mtv_jax.sampling.request import AUTO, NumFrames, check_guidance, check_prompt, sound_files, tell, video_size
+from mtv_jax.sampling.request import (
+    AUTO,
+    NumFrames,
+    check_guidance,
+    check_prompt,
+    sound_files,
+    tell,
+    video_size,
+)
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Key, Params, control_tracks

@@ -65,7 +65,9 @@ def track_folder(folder: _Path) -> dict[str, _Path]:
             found[name] = files[0]
     if not found:
         names = ", ".join(f"{name}.wav" for name in control_tracks(1))
-        raise UserError(f"{folder}: no tracks in it, such as python -m mtv_jax.demix writes ({names}, or .flac)")
+        raise UserError(
+            f"{folder}: no tracks in it, such as python -m mtv_jax.demix writes ({names}, or .flac)"
+        )
     return found
 
 
