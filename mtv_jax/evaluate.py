@@ -10,6 +10,7 @@ from typing import Any
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound
 
 _RESULTS = "results.json"
@@ -107,7 +108,8 @@ def main(argv: list[str]) -> int:
     options = argparse.Namespace(**(_THEATRE | given))
     check_output(args.out, folder=True)
     _check_bounds(options, force=args.force)
-    return _theatre(options, args.out, overwrite=args.overwrite)
+    with FolderLock(args.out, "--out"):
+        return _theatre(options, args.out, overwrite=args.overwrite)
 
 
 def _check_bounds(options: argparse.Namespace, *, force: bool) -> None:
