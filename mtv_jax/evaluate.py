@@ -10,8 +10,8 @@ from typing import Any
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
-from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound
+from mtv_jax.io.lock import FolderLock
 
 _RESULTS = "results.json"
 _THEATRE = {

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from mtv_jax.io import signals
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import MAX_RATE, MIN_RATE
 
 _USERS = (
     errno.EACCES,
@@ -44,8 +45,8 @@ def frame_rate(text: str) -> Fraction:
     """A frame rate: 24, 23.976 or 24000/1001."""
     try:
         rate = Fraction(text)
-        if not 0 < rate <= 1000:
-            raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is above 0 and at most 1000")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is from {MIN_RATE} to {MAX_RATE}")
         return rate
     except (ValueError, ZeroDivisionError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error

@@ -17,6 +17,8 @@ _TEMPORARY = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """How a disk refuses what is written to it."""
 _PROBE = bytes(1 << 16)
+_BLOCK = 4096
+"""Bytes that a disk gives to a file at once, on nearly all of them."""
 
 
 def check_output(
@@ -171,6 +173,16 @@ def _reason(error: Exception, temporary: Path) -> str | None:
     return None
 
 
+def _flush(path: Path) -> None:
+    """Brings a file to the disk. Raises OSError if that is full: what did not fit libsndfile drops without a word."""
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.write(bytes(2 * _BLOCK))  # more than what may be left of the last block
+        file.flush()
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
 def _write_probe(file: IO[bytes]) -> None:
     file.write(_PROBE)
     file.flush()
@@ -194,8 +206,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     try:
         with told_of(path, temporary):
             yield temporary
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            _flush(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     finally:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mtv_jax.io.errors import UserError
 
+MIN_RATE, MAX_RATE = Fraction(1, 1000), 1000
+"""Frames a second; --force does not go past these."""
 MAX_FRAMES = 10_000
 MAX_SECONDS = 1_000
 MAX_SIDE = 8192

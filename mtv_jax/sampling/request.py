@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mtv_jax.io.audio import audio_info
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
-from mtv_jax.io.limits import MAX_GUIDANCE, check_clip
+from mtv_jax.io.limits import MAX_GUIDANCE, MAX_RATE, MIN_RATE, check_clip
 from mtv_jax.typing import control_tracks
 from mtv_jax.weights.folder import PipelineDefaults
 
@@ -130,8 +130,8 @@ def video_size(
 
 
 def _check_rate(fps: float | Fraction | None) -> None:
-    if fps is not None and not (math.isfinite(fps) and Fraction(1, 1000) <= fps <= 1000):
-        raise UserError(f"fps {fps}: must be from 1/1000 to 1000")
+    if fps is not None and not (math.isfinite(fps) and MIN_RATE <= fps <= MAX_RATE):
+        raise UserError(f"fps {fps}: must be from {MIN_RATE} to {MAX_RATE}")
 
 
 def _filled(size: PipelineDefaults, files: Iterable[_Path], step: int) -> int:
