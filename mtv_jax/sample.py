@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +10,14 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, tell_error
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
-from mtv_jax.io.limits import check_bound, check_clip
+from mtv_jax.io.limits import check_clip
+from mtv_jax.sampling.several import Several, Wanted, parse_seeds
 
 if TYPE_CHECKING:
     from mtv_jax.sampling.pipeline import Pipeline
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
-_SUFFIXES = (".mp4", ".gif")
 _SOUNDS = ("speech", "speech2", "effects", "music", "audio")
-_MOST_VIDEOS = 10_000
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """One of the videos to be made."""
-
-    prompt: str
-    seed: int
-    out: Path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     seeds.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
     seeds.add_argument(
         "--seeds",
-        type=_seeds,
+        type=parse_seeds,
         metavar="A:B|A,B,...",
         help="a video of each: 0:4 is 0 to 3, 0,3,7 are three (see --out); networks are loaded and compiled once",
     )
@@ -131,7 +120,8 @@ def main(argv: list[str]) -> int:
     if args.former_preset is not None:
         print("note: --checkpoint is called --preset now", file=sys.stderr)
         args.preset = args.former_preset
-    wanted = _wanted(args)
+    several = Several(args.prompts, args.seeds)
+    wanted = several.videos(args.out, args.prompt, args.seed, force=args.force)
     options = _options(args)
     check_outputs(
         [video.out for video in wanted], overwrite=args.overwrite, inputs=options["tracks"].values()
@@ -147,29 +137,6 @@ def main(argv: list[str]) -> int:
         _make(pipe, wanted[0], options, started)
         return 0
     return _make_all(pipe, wanted, options)
-
-
-def _wanted(args: argparse.Namespace) -> list[_Wanted]:
-    """The videos to be made, and where each goes."""
-    several = args.seeds is not None or args.prompts is not None
-    named = args.out.suffix.lower() in _SUFFIXES
-    if not several and not named:
-        raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
-    prompts = [args.prompt] if args.prompts is None else _lines(args.prompts)
-    seeds = [range(args.seed, args.seed + 1)] if args.seeds is None else args.seeds
-    count = len(prompts) * sum(part.stop - part.start for part in seeds)
-    check_bound("videos", count, _MOST_VIDEOS, force=args.force)
-    stem = args.out.with_suffix("") if named else args.out / "out"
-    suffix = args.out.suffix if named else _SUFFIXES[0]
-    videos = []
-    for number, prompt in enumerate(prompts):
-        for seed in (seed for part in seeds for seed in part):
-            mark = "" if args.prompts is None else f"_prompt{number}"
-            mark += "" if args.seeds is None else f"_seed{seed}"
-            videos.append(_Wanted(prompt, seed, stem.with_name(f"{stem.name}{mark}{suffix}")))
-    if len({video.out for video in videos}) < len(videos):
-        raise UserError("--seeds: a seed is in it twice")
-    return videos
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
@@ -195,7 +162,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check(args: argparse.Namespace, wanted: list[_Wanted], options: dict[str, Any]) -> None:
+def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, Any]) -> None:
     """Raises UserError for what can be known to be wrong before the networks are there."""
     from mtv_jax.sampling.request import check_guidance, check_prompt
     from mtv_jax.weights.folder import pipeline_folder, read_defaults
@@ -218,7 +185,7 @@ def _check(args: argparse.Namespace, wanted: list[_Wanted], options: dict[str, A
     )
 
 
-def _make_all(pipe: "Pipeline", wanted: list[_Wanted], options: dict[str, Any]) -> int:
+def _make_all(pipe: "Pipeline", wanted: list[Wanted], options: dict[str, Any]) -> int:
     """Makes every video, whatever becomes of the others; returns the exit status of the first that failed."""
     codes = []
     for number, video in enumerate(wanted, 1):
@@ -232,7 +199,7 @@ def _make_all(pipe: "Pipeline", wanted: list[_Wanted], options: dict[str, Any]) 
     return codes[0] if codes else 0
 
 
-def _make(pipe: "Pipeline", wanted: _Wanted, options: dict[str, Any], started: float) -> None:
+def _make(pipe: "Pipeline", wanted: Wanted, options: dict[str, Any], started: float) -> None:
     """Makes and writes a video, and prints what it is; `started` is when the clock was."""
     video = pipe(wanted.prompt, seed=wanted.seed, **options)
     video.save(wanted.out)
@@ -243,33 +210,6 @@ def _make(pipe: "Pipeline", wanted: _Wanted, options: dict[str, Any], started: f
         f"{sound}, made in {time.monotonic() - started:.1f} s",
         flush=True,
     )
-
-
-def _lines(file: Path) -> list[str]:
-    """The prompts in a text file, one a line."""
-    try:
-        lines = [line.strip() for line in existing_file(file).read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: is not UTF-8 at byte {error.start}") from error
-    prompts = [line for line in lines if line]
-    if not prompts:
-        raise UserError(f"{file}: no prompt in it; write one in each line")
-    return prompts
-
-
-def _seeds(text: str) -> list[range]:
-    """`0:4`, `0,3,7`, or both together."""
-    parts = []
-    for part in text.split(","):
-        first, separator, end = part.strip().partition(":")
-        if not all(number.isascii() and number.isdecimal() for number in (first, end or first)):
-            raise argparse.ArgumentTypeError(f"{text!r}: seeds are such as 0:4 or 0,3,7")
-        if separator and not end:
-            raise argparse.ArgumentTypeError(f"{text!r}: {part!r} has no end; 0:4 is 0 to 3")
-        parts.append(range(int(first), int(end) if end else int(first) + 1))
-        if not parts[-1]:
-            raise argparse.ArgumentTypeError(f"{text!r}: no seed is in {part!r}")
-    return parts
 
 
 def _num_frames(text: str) -> int | str:

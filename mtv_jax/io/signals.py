@@ -54,7 +54,7 @@ def handle() -> dict[int, Any]:
         os.write(2, f"{_NAMES[signal.Signals(number)]}\n".encode())
         raise SignalExit(number)
 
-    before = {number: signal.getsignal(number) for number in _NAMES}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _NAMES}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, leave)
