@@ -182,11 +182,10 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
     shown = max(options.videos, SHEET_CLIPS)
     sounds = SoundLibrary.held_out() if options.real_sounds else None
     origin, kept, there = _origin(pipe, options, sounds), out / ".generated", out / RESULTS
-    if there.exists() and not overwrite:
-        if read_json(there).get("provenance") != origin:
-            check_output(out, folder=True, overwrite=False, marks=[there.name])
-        print(f"{there}: measured before, with all the same; --overwrite measures again")
+    if there.exists() and read_json(there).get("provenance") == origin:
+        print(f"{there}: measured before, with all the same; remove it to measure again")
         return 0
+    check_output(out, folder=True, overwrite=overwrite, marks=[there.name])
     show = partial(
         generated,
         pipe,

@@ -201,9 +201,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         suffix = path.suffix if len(path.suffix) < 16 else ""
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY, suffix=suffix)
-    os.close(handle)
     temporary = Path(name)
     try:
+        os.close(handle)
         with told_of(path, temporary):
             yield temporary
             _flush(temporary)

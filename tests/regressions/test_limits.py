@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from front_doors import exit_code, forbid_networks
 
-from mtv_jax import curate, demix, evaluate, sample
+from mtv_jax import Pipeline, curate, demix, evaluate, sample
 from mtv_jax.io import limits
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
@@ -84,3 +84,30 @@ def test_bounds_include_their_ends():
     with pytest.raises(UserError, match="num_inference_steps 1001"):
         limits.check_clip(25, Fraction(12), 64, 64, steps=1001)
     limits.check_clip(10**9, Fraction(1, 1000), 10**6, 10**6, steps=10**9, force=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"prompt": " "}, "prompt: is blank"),
+        ({"prompt": "caf\udce9"}, "is not UTF-8"),
+        ({"guidance_scale": -5}, "guidance_scale -5"),
+        ({"guidance_scale": {"speech": float("inf")}}, "guidance_scale of speech inf"),
+        ({"fps": 1 / 1000}, r"fps 0.001: 5 frames would last 5000 s"),
+        ({"fps": float("nan")}, "fps nan"),
+        ({"num_frames": 10**8 + 1}, "num_frames 100000001"),
+        ({"height": 10**6}, "height 1000000"),
+        ({"num_inference_steps": 10**9}, "num_inference_steps 1000000000"),
+        ({"tracks": {"voice": "a.wav"}}, "tracks: voice"),
+        ({"tracks": {"speech": "missing.wav"}}, r"missing\.wav: no such file"),
+        ({"tracks": {"speech": "missing.wav"}, "speech": "own.wav"}, r"own\.wav: no such file"),
+    ],
+)
+def test_the_library_refuses_them_as_the_command_does(options, told, pipe):
+    with pytest.raises(UserError, match=told):
+        pipe(**{"prompt": "a bell"} | options)
+
+
+@pytest.fixture(scope="module")
+def pipe(pipeline_folder):
+    return Pipeline.from_pretrained(pipeline_folder)
