@@ -77,11 +77,11 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
       argv: those arguments; default `sys.argv[1:]`.
     """
     _quiet()
-    before = signals.handle()
+    restore = signals.handle()
     try:
         sys.exit(_code_of(main, list(sys.argv[1:] if argv is None else argv)))
     finally:
-        signals.restore(before)
+        restore()
 
 
 def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:

@@ -9,11 +9,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 _NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _SAME_SECONDS = 2.0
 """A signal so soon after another asks for the same thing, and must not break off the clean-up."""
+
+
+_AGAIN_SECONDS = 0.05
 
 
 class SignalExit(SystemExit):
@@ -32,40 +36,52 @@ def is_command() -> bool:
     return any(flag == "-m" and module.startswith("mtv_jax.") for flag, module in pairs)
 
 
-def handle() -> dict[int, Any]:
-    """Turns both signals into `SignalExit` from now on; returns the handlers before, for `restore`.
+def handle() -> Callable[[], None]:
+    """Turns both signals into `SignalExit` from now on; call what it returns to have things as they were.
 
     One that the parent has told to ignore (Ctrl-C, for a job in the background) stays ignored.
     """
     _received.clear()
     if threading.current_thread() is not threading.main_thread():
-        return {}
+        return lambda: None
     process, last = os.getpid(), -_SAME_SECONDS
 
     def leave(number: int, _frame: object) -> None:
         nonlocal last
         if os.getpid() != process:  # a fork: to clean up is its parent's business
             os._exit(128 + number)
-        _received.append(number)
         before, last = last, time.monotonic()
         if last - before < _SAME_SECONDS:
             return
-        # Not `print`: its buffer may be in use just now.
-        os.write(2, f"{_NAMES[signal.Signals(number)]}\n".encode())
+        if not _received:
+            # Not `print`: its buffer may be in use just now.
+            os.write(2, f"{_NAMES[signal.Signals(number)]}\n".encode())
+        _received.append(number)
         raise SignalExit(number)
 
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in _NAMES}
-    for number, handler in before.items():
+    def ignored(unraisable: Any) -> None:
+        """Python drops what is raised in a finaliser or a callback of C code: once more, a little later."""
+        nonlocal last
+        if not isinstance(unraisable.exc_value, SignalExit):
+            return hook(unraisable)
+        last = -_SAME_SECONDS
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, (process, _received[0]))
+        again.daemon = True
+        again.start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, ignored
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in _NAMES}
+    for number, handler in handlers.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, leave)
-    return before
 
+    def restore() -> None:
+        sys.unraisablehook = hook
+        for number, handler in handlers.items():
+            if handler is not None:  # None: not Python's, so that it cannot be put back
+                signal.signal(number, handler)
 
-def restore(before: dict[int, Any]) -> None:
-    """Puts back the handlers that `handle` replaced."""
-    for number, handler in before.items():
-        if handler is not None:  # None: not Python's, so that it cannot be put back
-            signal.signal(number, handler)
+    return restore
 
 
 def exit_code() -> int | None:

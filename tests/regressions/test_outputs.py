@@ -288,6 +288,22 @@ def test_a_signal_whose_exception_a_library_replaces_gives_its_exit_code_all_the
     assert exit_code(main) == 143
 
 
+def test_a_signal_in_a_finaliser_is_not_lost(capfd):
+    """Python drops what is raised there, and the command went on to its end."""
+
+    class Finalised:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    def main(_argv):
+        Finalised()
+        time.sleep(10)
+
+    assert exit_code(main) == 143
+    assert capfd.readouterr().err == "terminated\n"
+
+
 def test_sigterm_while_a_command_is_still_importing(tmp_path):
     """It died of the signal (exit status -15), since the handler was not there yet."""
     (tmp_path / "soxr.py").write_text(
