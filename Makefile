@@ -54,8 +54,8 @@ demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, 
 	$(RUN) mtv_jax.sample --preset tiny --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("$(SCENE)/scene.json"))["prompt"])')" \
 	  --speech $(SCENE)/speech.flac --effects $(SCENE)/effects.flac --music $(SCENE)/music.flac \
-	  --out $(DEMO)/demo.mp4
-	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO)
+	  --out $(DEMO)/demo.mp4 --overwrite
+	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
 train-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (4 minutes)
@@ -64,7 +64,7 @@ train-demo: setup  ## a real clip to shards, tiny networks trained on it, a vide
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(TRAIN_DEMO)/vae --config.data.dir=$(TRAIN_DEMO)/frames
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/shards --encoders tiny --vae $(TRAIN_DEMO)/vae --stride 3
 	$(RUN) mtv_jax.train --config configs/tiny/denoiser.py --workdir $(TRAIN_DEMO)/train --config.data.dir=$(TRAIN_DEMO)/shards
-	$(RUN) mtv_jax.sample --checkpoint $(TRAIN_DEMO)/train --prompt "$$($(BIN)/python -c \
+	$(RUN) mtv_jax.sample --preset $(TRAIN_DEMO)/train --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(TRAIN_DEMO)/demo.mp4
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
@@ -87,7 +87,8 @@ tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; sto
 	  --out runs/tiny/training.json
 	rm -rf runs/tiny/preset
 	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16
-	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
+	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report --overwrite
+	@echo "its max_num_frames is noted in model_index.json by hand, after benchmarks/lengths.py"
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
 # The same in a few minutes: a few steps of everything show that one follows another, no more.

@@ -1,19 +1,26 @@
 """`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import frame_rate, parser, run
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run
+from mtv_jax.io.files import check_output, remove_leftovers, told_of
+from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
+from mtv_jax.io.lock import FolderLock
 
 if TYPE_CHECKING:
+    from mtv_jax.curation.build import BuildConfig
     from mtv_jax.curation.encoders import Encoders
     from mtv_jax.weights.folder import ClipSize
+
+_MANIFEST = "manifest.json"
 
 NATIVE = "native"
 """`--fps` for clips that keep the rate of their video."""
@@ -91,7 +98,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: see above)")
     command.add_argument("--height", type=int, help="pixels (default: see above)")
     command.add_argument("--width", type=int, help="pixels (default: see above)")
-    command.add_argument("--overwrite", action="store_true", help="replace shards that are there")
+    add_overwrite(command)
+    add_force(command)
 
 
 def main(argv: list[str]) -> int | None:
@@ -101,14 +109,24 @@ def main(argv: list[str]) -> int | None:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from mtv_jax.curation.build import MTV_SKIP, BadVideosError, BuildConfig, build_shards
+    from mtv_jax.curation.build import MTV_SKIP, BuildConfig
 
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
     size = _size(args)
     stride = size.num_frames if args.stride is None else args.stride
+    check_bound("stride", stride, MAX_FRAMES, force=args.force)
     skip = args.skip_frames
     if skip is None:
         skip = MTV_SKIP if size.native_rate else 0
     config = BuildConfig(size, stride, skip, frames_only=args.frames_only, demixer=args.demixer)
+    with _owned(args.out):
+        return _build_told(args, config)
+
+
+def _build_told(args: argparse.Namespace, config: "BuildConfig") -> int:
+    """Makes the shards, tells what is in them and which videos are not, and returns the exit status."""
+    from mtv_jax.curation.build import BadVideosError, build_shards
+
     try:
         manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
     except BadVideosError as error:
@@ -131,24 +149,37 @@ def _tell_left_out(left_out: dict[str, str]) -> None:
 def _theatre(args: argparse.Namespace) -> None:
     from mtv_jax.curation.theatre import TheatreBuild, build_theatre
 
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
     size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
+    check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
     config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
-    _report(args, build_theatre(args.out, _encoders(args), config))
+    if args.frames_only:
+        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
+        check_room(args.out, needed, force=args.force)
+    with _owned(args.out):
+        _report(args, build_theatre(args.out, _encoders(args), config))
+
+
+@contextlib.contextmanager
+def _owned(out: Path) -> Iterator[None]:
+    """The folder of the shards, for this process alone. Raises UserError if another is at work in it."""
+    with FolderLock(out, "--out"), told_of(out, out):
+        remove_leftovers(out)
+        yield
 
 
 def _size(args: argparse.Namespace) -> "ClipSize":
-    """Of the clips to make. Raises UserError if there are shards that may not be replaced."""
+    """Of the clips to make. Raises UserError if it is out of bounds."""
     from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 
-    if (args.out / "manifest.json").exists() and not args.overwrite:
-        raise UserError(f"{args.out}: has shards already; give --overwrite to replace them")
     size = default_clip_size(pipeline_folder(args.encoders))
     size = size.replace(num_frames=args.num_frames, height=args.height, width=args.width)
-    if args.fps is None:
-        return size
     if args.fps == NATIVE:
-        return replace(size, native_rate=True)
-    return size.replace(fps=args.fps, native_rate=False)
+        size = replace(size, native_rate=True)
+    elif args.fps is not None:
+        size = size.replace(fps=args.fps, native_rate=False)
+    check_clip(size.num_frames, size.fps, size.height, size.width, force=args.force)
+    return size
 
 
 def _own_or_rate(text: str) -> Fraction | str:

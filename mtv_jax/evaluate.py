@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, read_json, sha256, write_json
+from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
+from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.video_folders import videos_in
 
+_RESULTS = "results.json"
 _THEATRE = {
     "preset": None,
     "clips": 200,
@@ -39,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--out", type=Path, required=True, help="folder for results.json, and of a suite the report"
     )
+    add_overwrite(top)
+    add_force(top)
     top.add_argument(
         "--suite", choices=("theatre",), help="what to measure a pipeline by, instead of giving videos"
     )
@@ -89,6 +94,7 @@ def main(argv: list[str]) -> int:
             raise UserError(f"{flags}: only with --suite theatre")
         if not args.files:
             raise UserError("no videos: name some, or measure a pipeline by --suite theatre --preset NAME")
+        check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_RESULTS])
         if args.scene is not None:
             return _scene(args.files, args.scene, args.out)
         return _alignment(args.files, args.out)
@@ -98,7 +104,19 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--scene {args.scene}: is for a video, not with --suite {args.suite}")
     if not given.get("preset"):
         raise UserError("--suite theatre: --preset NAME, the pipeline to measure, is missing")
-    return _theatre(argparse.Namespace(**(_THEATRE | given)), args.out)
+    options = argparse.Namespace(**(_THEATRE | given))
+    check_output(args.out, folder=True)
+    _check_bounds(options, force=args.force)
+    with FolderLock(args.out, "--out"):
+        return _theatre(options, args.out, overwrite=args.overwrite)
+
+
+def _check_bounds(options: argparse.Namespace, *, force: bool) -> None:
+
+    for name in ("clips", "seeds", "videos", "batch_size"):
+        check_bound(name, getattr(options, name), MAX_CLIPS, force=force)
+    check_bound("steps", options.steps, MAX_STEPS, force=force)
+    check_guidance(options.guidance_scale)
 
 
 def _alignment(paths: Sequence[Path], out: Path) -> int:
@@ -108,7 +126,7 @@ def _alignment(paths: Sequence[Path], out: Path) -> int:
 
     optical_flow()  # told once if it is missing, not once a video
     report = alignment_report(files)
-    write_json(out / "results.json", report)
+    write_json(out / _RESULTS, report)
     summary = report["summary"]
     for row in report["rows"]:
         print(f"{row['video']}: {row['error'] if 'error' in row else format(row['score'], '.3f')}")
@@ -135,15 +153,18 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
     readings = scene_readings(scene, fit_readers(), frames)
     write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
     told = {"suite": "scene", "scene": str(folder), "video": file.name, "sha256": sha256(file)}
-    write_json(out / "results.json", told | {"figures": [vars(reading) for reading in readings]})
+    write_json(out / _RESULTS, told | {"figures": [vars(reading) for reading in readings]})
     for reading in readings:
         print(reading)
     print(f"frames over the waves: {out / SHEET}")
     return 0
 
 
-def _theatre(options: argparse.Namespace, out: Path) -> int:
-    """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped."""
+def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
+    """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped.
+
+    Results of the very same are left as they are; those of another measurement are replaced with `overwrite` only.
+    """
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.data.theatre import SoundLibrary, TheatreConfig
     from mtv_jax.evaluation.resume import resumable
@@ -163,6 +184,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     if there.exists() and read_json(there).get("provenance") == origin:
         print(f"{there}: measured before, with all the same; remove it to measure again")
         return 0
+    check_output(out, folder=True, overwrite=overwrite, marks=[there.name])
     show = partial(
         generated,
         pipe,

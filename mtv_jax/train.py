@@ -19,7 +19,7 @@ from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory
+from mtv_jax.io.files import check_output, existing_directory
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
 from mtv_jax.planning.chips import peak_flops
@@ -56,6 +56,7 @@ def main(argv: list[str]) -> int:
     join_processes()
     values = load_train_config(args.config, overrides)
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
+    check_output(workdir, folder=True)
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
     with locked(workdir):

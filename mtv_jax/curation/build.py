@@ -31,7 +31,7 @@ from mtv_jax.data.shards import write_shards
 from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, read_json, sha256
+from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.io.video_folders import videos_in
@@ -137,6 +137,8 @@ def _finished(
         try:
             part = work / name.format(sha256(file))
             data = None if part.exists() else encode(file)
+        except DiskError:
+            raise  # of a temporary file: that the disk is full says nothing of the video
         except _BAD as error:
             left_out[file.name] = _reason(file, error)
             if strict:

@@ -84,8 +84,10 @@ def write_shards(
             "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
         }
     finally:
-        writer.close()
-        _remove(directory, ".clips-*.tmp")
+        try:
+            writer.close()
+        finally:
+            _remove(directory, ".clips-*.tmp")
     write_json(directory / MANIFEST, manifest)
     return manifest
 
@@ -189,8 +191,9 @@ class _ShardWriter:
     def close(self) -> list[int]:
         """Ends the last shard; the number of records in each."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            # Once only, even if it fails.
+            writer, self._writer = self._writer, None
+            writer.close()
             with open(self.paths[-1], "rb") as file:
                 os.fsync(file.fileno())
         return self._counts

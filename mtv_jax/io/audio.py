@@ -14,7 +14,7 @@ import soxr
 
 from mtv_jax.io.channels import to_mono, to_stereo
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file
+from mtv_jax.io.files import atomic_path, existing_file, told_of
 from mtv_jax.io.notes import note
 from mtv_jax.io.sound import Piece, Sound, open_sound
 
@@ -119,7 +119,7 @@ def readable_in_parts(path: str | os.PathLike, folder: str | os.PathLike) -> Ite
     path = existing_file(path)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".decoded-") as temporary:
         copy = Path(temporary) / "sound.w64"  # wav ends at 4 GB
-        with open_sound(path) as sound:
+        with open_sound(path) as sound, told_of(folder, copy):
             if not _copy(sound, copy):
                 raise UserError(f"{path}: no sound (zero length)")
         yield copy

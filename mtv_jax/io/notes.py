@@ -1,6 +1,8 @@
 """Notes: what a user should know of an input, and goes on without."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 _told: set[str] | None = None
 
@@ -14,7 +16,12 @@ def note(message: str) -> None:
     print(f"note: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
-def once_each() -> None:
-    """From here on, this process prints a note once only: a command reads some of its files more than once."""
+@contextlib.contextmanager
+def once_each() -> Iterator[None]:
+    """In the block a note is printed once only: a command reads some of its files more than once."""
     global _told
     _told = set()
+    try:
+        yield
+    finally:
+        _told = None

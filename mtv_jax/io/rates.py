@@ -38,6 +38,6 @@ def _of_decimals(fps: float) -> Fraction:
     television = round(fps * 1.001) * _NTSC
     two_digits = abs(fps * 100 - round(fps * 100)) < 1e-9 and abs(fps * 10 - round(fps * 10)) > 1e-9
     close = _CLOSE_OF_TWO_DIGITS if two_digits else _CLOSE
-    if fps != round(fps) and abs(float(television) - fps) < close:
+    if television and fps != round(fps) and abs(float(television) - fps) < close:
         return television
     return Fraction(fps).limit_denominator(1001)

@@ -1,6 +1,5 @@
 """The sampling loop: a jitted step of denoiser, guidance and sampler, driven from the host."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +29,8 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import check_guidance
+from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
@@ -60,10 +60,8 @@ class GenerateConfig:
     track_scales: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
-        for name, scale in (("guidance_scale", self.guidance_scale), *self.track_scales):
-            if not (math.isfinite(scale) and scale >= 0):
-                where = name if name == "guidance_scale" else f"guidance_scale of {name}"
-                raise UserError(f"{where} {scale}: must be a finite number of 0 or more")
+        check_guidance(self.guidance_scale)
+        check_guidance(dict(self.track_scales))
 
     def groups(self, conditions: Iterable[str]) -> tuple[list[list[str]], list[float]]:
         """Groups of conditions that share a scale, and the scales."""
@@ -137,11 +135,25 @@ def generate(
     """
     steps, state = sampler_steps(schedule, config.sampler), start(noise, key, config.sampler)
     count = config.sampler.num_steps
+    if progress and _is_new((model, config), (params, conditions, given, state)):
+        say("compiling the sampling step for videos of this size: the first step takes longer")
     for i in progress(count, "sampling") if progress else range(count):
         state = _step(model, config, params, conditions, given, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)
     return state.x
+
+
+_compiled: set[Any] = set()
+
+
+def _is_new(static: tuple[Any, ...], arrays: Any) -> bool:
+    """Whether `_step` has not met such arguments before in this process, and so will be compiled for them."""
+    leaves, structure = jax.tree.flatten(arrays)
+    met = (*static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+    new = met not in _compiled
+    _compiled.add(met)
+    return new
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -31,6 +31,14 @@ from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.ops.seeds import check_seed, seed_key
 from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
+from mtv_jax.sampling.request import (
+    AUTO,
+    NumFrames,
+    check_prompt,
+    sound_files,
+    tell,
+    video_size,
+)
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Key, Params, control_tracks
@@ -103,6 +111,7 @@ class Pipeline:
         prompt: str,
         *,
         negative_prompt: str | None = None,
+        tracks: Mapping[str, _Path] | None = None,
         speech: _Path | None = None,
         effects: _Path | None = None,
         music: _Path | None = None,
@@ -110,7 +119,7 @@ class Pipeline:
         audio: _Path | None = None,
         demixer: str = DEFAULT_DEMIXER,
         keyframes: Mapping[int, Picture] | None = None,
-        num_frames: int | None = None,
+        num_frames: NumFrames = AUTO,
         fps: float | Fraction | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -120,22 +129,25 @@ class Pipeline:
         sampler: SamplerName | None = None,
         seed: int = 0,
         vae_tiling: bool = False,
+        force: bool = False,
         progress: bool = True,
     ) -> Video:
         """Makes a video.
 
         Args:
-          prompt: what is to be seen.
+          prompt: what is to be seen; not blank.
           negative_prompt: what guidance leads away from, if there is any; default as the model was trained (no text
             at all), or an empty prompt for a CogVideoX of diffusers.
-          speech, effects, music: a sound file for each track; one that is missing is silence.
-          speech2: the second speaker's, for a model of two speakers.
+          tracks: a sound file for each track by its name, `speech`, `effects` and `music` (`speech2` for a model of
+            two speakers); one that is missing is silence.
+          speech, effects, music, speech2: the same, one by one; they go before `tracks`.
           audio: one mixed file instead, separated by `demixer` first.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
             0, and takes no other.
-          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any); default what the model was
-            trained at, as for the next three.
-          fps: frames a second.
+          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any), or "auto": as many as the
+            longest sound fills, up to what the model is known to manage in one call (`tiny`: 241). Without sound,
+            and for a model of which that is not known, it is the length of its training.
+          fps: frames a second; default what the model was trained at, as for the next two.
           height, width: pixels, divisible by 16 (`tiny`: by 32).
           num_inference_steps: steps of the sampler; default the model's, as for guidance_scale and sampler (50, 3.5
             and `dpm++`; `tiny`: 8, 1 and `ddim`).
@@ -146,33 +158,36 @@ class Pipeline:
           sampler: `dpm++`, `ddim` or `ddpm`.
           seed: from 0 to 2**64 - 1; the same seed and inputs give the same video, and others another.
           vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
+          force: go past the bounds on length, size and steps (`mtv_jax.io.limits`).
           progress: show it, on stderr.
 
         Returns:
-          The video with the mixed sound (full rate, cut or padded to the video's length), silent if no sound
-          was given.
+          The video with the mixed sound (full rate, cut or padded to the video's length, which is logged), silent if
+          no sound was given. A size that the model was never trained at is logged as a warning.
 
         Raises:
-          UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without, a
-            negative prompt without guidance.
+          UserError: sizes that do not fit the model or are out of bounds, sound that cannot be read, sound for a model
+            without, a blank prompt, a guidance scale below 0 or above 100, a negative prompt without guidance.
         """
         check_seed(seed)
-        size = self.defaults.replace(
+        check_prompt(prompt)
+        named = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
+        files = sound_files(tracks, named)
+        if files and self.audio_encoder is None:
+            raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
+        size = video_size(
+            self.defaults,
+            files,
             num_frames=num_frames,
+            frames=self._vae.temporal_compression_ratio,
+            pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
+            force=force,
             fps=fps,
             height=height,
             width=width,
             num_inference_steps=num_inference_steps,
             sampler=sampler,
         )
-        size.check(
-            frames=self._vae.temporal_compression_ratio,
-            pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
-        )
-        files = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
-        files = {name: path for name, path in files.items() if path is not None}
-        if files and self.audio_encoder is None:
-            raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
         steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
         scale = size.guidance_scale if guidance_scale is None else guidance_scale
         if negative_prompt is not None and set(scale.values() if isinstance(scale, Mapping) else [scale]) == {
@@ -180,6 +195,7 @@ class Pipeline:
         }:
             raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
         config = self._config(steps, scale, guidance)
+        tell(size, self.defaults, files)
         conditions = self._conditions(prompt, files, demixer, size)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)

@@ -88,6 +88,8 @@ class PipelineDefaults(ClipSize):
     """Of a model: the clips it was trained on, and how its networks are spoken to and sampled. By default as MTV's.
 
     Attributes:
+      max_num_frames: how long videos can be made in one call and keep in step with their sound, as was measured
+        (`benchmarks/lengths.py`); None: it is not known of other lengths than `num_frames`.
       sampler, num_inference_steps, guidance_scale: what it samples by unless told otherwise
         (`mtv_jax.sampling.Pipeline`).
       text_length: tokens of a prompt.
@@ -102,6 +104,7 @@ class PipelineDefaults(ClipSize):
     text_padding: Literal["encoded", "zeros"] = "encoded"
     no_text: Literal["zeros", "empty_prompt"] = "zeros"
     image_channels: bool = False
+    max_num_frames: int | None = None
     sampler: SamplerName = "dpm++"
     num_inference_steps: int = 50
     guidance_scale: float = 3.5

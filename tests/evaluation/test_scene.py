@@ -127,7 +127,7 @@ def test_a_sampled_video_is_measured_with_a_contact_sheet(
     video, scene = tmp_path / "demo.mp4", read_json(BELL / "scene.json")
     sounds = [text for name in TRACKS for text in (f"--{name}", str(BELL / f"{name}.flac"))]
     size = ["--num-frames", "25", "--fps", "12", "--steps", "1"]
-    source = ["--checkpoint", str(pipeline_folder), "--prompt", scene["prompt"]]
+    source = ["--preset", str(pipeline_folder), "--prompt", scene["prompt"]]
     sample.main([*source, *sounds, *size, "--out", str(video)])
     assert evaluate.main([str(video), "--scene", str(BELL), "--out", str(tmp_path / "out")]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -244,7 +244,7 @@ def test_a_negative_prompt_without_guidance_is_an_error(pipe, scale):
 
 def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
     out = tmp_path / "new" / "clip.mp4"
-    argv = ["--checkpoint", pipeline_folder, "--prompt", "a rabbit", "--music", sounds["music"], "--out", out]
+    argv = ["--preset", pipeline_folder, "--prompt", "a rabbit", "--music", sounds["music"], "--out", out]
     command.main([str(a) for a in argv] + ["--steps", "2", "--sampler", "ddim", "--guidance", "1"])
     assert probe(out).num_frames in (None, 5)
     assert "5 frames of 32 x 32" in capsys.readouterr().out
@@ -260,7 +260,7 @@ def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
 )
 def test_command_refuses_bad_options(pipeline_folder, argv, message):
     with pytest.raises(UserError, match=message):
-        command.main(["--checkpoint", str(pipeline_folder), "--prompt", "x", *argv])
+        command.main(["--preset", str(pipeline_folder), "--prompt", "x", *argv])
 
 
 def test_unknown_folder_names_the_presets():
