@@ -7,6 +7,7 @@ from pathlib import Path
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import frame_rate, parser, run
 from mtv_jax.io.errors import UserError
+from mtv_jax.weights.folder import PRESETS
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
 
@@ -64,17 +65,55 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
+    top.add_argument(
+        "--describe", action="store_true", help="say what the preset or pipeline folder knows, and make nothing"
+    )
+    top.add_argument(
+        "--force", action="store_true", help="sample though the estimate says that memory does not hold it"
+    )
     return top
+
+
+def _told(argv: list[str]) -> bool:
+    """Says what a preset knows, for --describe, and behind the usage for --help; whether that was asked for."""
+    wants_help = bool({"-h", "--help"} & set(argv))
+    if not wants_help and "--describe" not in argv:
+        return False
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset")
+    finder.add_argument("--checkpoint")
+    found = finder.parse_known_args(argv)[0]
+    pipeline = found.preset or found.checkpoint
+    if wants_help:
+        print(_parser().format_help())
+    elif pipeline is None:
+        raise UserError("--describe: of what? give --preset NAME_OR_FOLDER too")
+    from mtv_jax.sampling.describe import describe_pipeline
+
+    print(describe_pipeline(pipeline or PRESETS[0]))
+    return True
 
 
 def main(argv: list[str]) -> None:
     """Runs the command."""
+    if _told(argv):
+        return
     args = _parser().parse_args(argv)
     if args.out.suffix.lower() not in (".mp4", ".gif"):
         raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
+    from mtv_jax.planning.memory import Sample, check_sample
     from mtv_jax.sampling.pipeline import Pipeline
 
     started = time.monotonic()
+    sizes = {name: getattr(args, name) for name in ("num_frames", "fps", "height", "width")}
+    wanted = Sample.of(
+        args.preset or args.checkpoint,
+        sizes,
+        guidance_scale=args.guidance,
+        dtype=args.dtype,
+        tiled=args.vae_tiling,
+    )
+    check_sample(wanted, force=args.force)
     pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
     if pipe.untrained:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
