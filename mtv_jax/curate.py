@@ -94,8 +94,8 @@ def _add_scene(commands: Any) -> None:
     scene = commands.add_parser(
         "scene",
         help="make a scene folder, which `evaluate --scene` measures a video by",
-        description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length and "
-        "what is to be seen when. By default it is a clip of the theatre that no training can reach; with --prompt, a "
+        description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
+        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with --prompt, a "
         "scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -147,10 +147,14 @@ def _scene(args: argparse.Namespace) -> None:
         write_scene(args.out, EVALUATION_SEEDS + args.seed, args.index, recordings, config)
     else:
         if not sounds:
-            raise UserError(f"--prompt: a scene needs sound; give some of {', '.join(f'--{t}' for t in TRACKS)}")
+            raise UserError(
+                f"--prompt: a scene needs sound; give some of {', '.join(f'--{t}' for t in TRACKS)}"
+            )
         onsets = write_own_scene(args.out, args.prompt, sounds, args.fps, args.num_frames, args.onsets)
         print(f"struck at, seconds: {', '.join(f'{onset:g}' for onset in onsets) or 'never'}")
-    print(f"{args.out}: a scene; `python -m mtv_jax.evaluate VIDEO --scene {args.out} --out DIR` measures by it")
+    print(
+        f"{args.out}: a scene; `python -m mtv_jax.evaluate VIDEO --scene {args.out} --out DIR` measures by it"
+    )
 
 
 def _whole(text: str) -> int:

@@ -139,6 +139,8 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
             f"{float(own.fps):g}: it is measured as long as the video"
         )
     readings = scene_readings(scene, fit_readers(), frames)
+    if not readings:
+        raise UserError(f"{file}: nothing of the scene {folder} can be read from {len(frames)} frames")
     write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
     told = {"suite": "scene", "scene": str(folder), "video": file.name, "sha256": sha256(file)}
     write_json(out / "results.json", told | {"figures": [vars(reading) for reading in readings]})

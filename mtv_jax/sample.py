@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
     top.add_argument(
-        "--describe", action="store_true", help="say what the preset or pipeline folder knows, and make nothing"
+        "--describe",
+        action="store_true",
+        help="say what the preset or pipeline folder knows, and make nothing",
     )
     top.add_argument(
         "--force", action="store_true", help="sample though the estimate says that memory does not hold it"

@@ -7,9 +7,10 @@ A scene is a folder with the sound files `speech.flac`, `effects.flac`, `music.f
     num_frames   of the video, a whole number
     fps          frames a second: a number, or a text such as "12" or "30000/1001"
     onsets       seconds at which the prop is struck, a list of numbers from the second frame on; [] if never
-    mood         of the music: {"valence": 0 to 1, from sad to glad, "energy": 0 to 1, from calm to wild}; null: not told
-    theatre      {"seed", "index"}: the clip of the theatre whose heads, prop and decor it has; left out, the prompt says
-                 them, and has to be of the theatre's form (`mtv_jax.sampling.theatre_language`)
+    mood         of the music: {"valence": 0 to 1, from sad to glad, "energy": 0 to 1, from calm to wild}; null: nobody
+                 knows
+    theatre      {"seed", "index"}: the clip of the theatre whose heads, prop and decor it has; left out, the prompt
+                 says them, and has to be of the theatre's form (`mtv_jax.sampling.theatre_language`)
 
 Whose mouth follows the speech, and how far it opens, is told by the plan and by the track itself. `python -m
 mtv_jax.curate scene` makes such a folder, of a clip of the theatre or of a prompt and sounds of your own.
@@ -245,10 +246,11 @@ class _Fields:
                 raise UserError(f"{self._file}: no {name!r}, and {error}") from error
         kind = '{"seed": N, "index": N} with whole numbers'
         value = self.get(name, kind, dict)
-        numbers = [value.get(key) for key in ("seed", "index")]
-        if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
-            raise self._wrong(name, value, kind)
-        return plan_clip(*numbers, config)
+        seed, index = value.get("seed"), value.get("index")
+        for number in (seed, index):
+            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+                raise self._wrong(name, value, kind)
+        return plan_clip(seed, index, config)
 
     def _wrong(self, name: str, value: Any, kind: str) -> UserError:
         return UserError(f"{self._file}: no scene: {name!r} is {kind}, not {str(value)[:80]!r}")

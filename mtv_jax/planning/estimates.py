@@ -76,9 +76,7 @@ def denoise_step(model: Any, params: Params, inputs: tuple[Any, ...], mesh: AnyM
     return round(activations + _gathered(params, mesh, model.dtype, lambda path: False))
 
 
-def decoder(
-    decode: Callable[..., Any], params: Params, latents: Any, factor: float = DECODER_FACTOR
-) -> int:
+def decoder(decode: Callable[..., Any], params: Params, latents: Any, factor: float = DECODER_FACTOR) -> int:
     """Of a decoder's call on some latents, with what it returns; each device does all of it."""
     return round(factor * peak_bytes(_trace(decode, _unplaced(params), _unplaced(latents)).jaxpr))
 

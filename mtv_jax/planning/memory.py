@@ -7,7 +7,7 @@ sizes alone says that there is room many times over, or for less than what is su
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,10 @@ def sample_need(sample: Sample, *, advise: bool = True) -> Need:
     step = _denoise_activations(denoiser, latents, 2 if sample.guided else 1)
     need = Need(
         _name(sample),
-        {"weights": weights, "activations (estimated)": max(step, _decode_activations(vae, latents, sample.tiled))},
+        {
+            "weights": weights,
+            "activations (estimated)": max(step, _decode_activations(vae, latents, sample.tiled)),
+        },
         _host_bytes(sample),
     )
     return Need(need.what, need.device, need.host, _advice(sample, need.total)) if advise else need
@@ -168,7 +171,11 @@ def sample_bounds(sample: Sample) -> tuple[int, int] | None:
     tokens = _tokens(dit, sample.latents(vae))
     hidden = 4 * (2 if sample.guided else 1) * tokens * dit.width
     logits = 4 * 2 * dit.num_attention_heads * tokens * min(tokens, 2048)
-    pixels = min(sample.size.num_frames, 3 * vae.temporal_compression_ratio) * sample.size.height * sample.size.width
+    pixels = (
+        min(sample.size.num_frames, 3 * vae.temporal_compression_ratio)
+        * sample.size.height
+        * sample.size.width
+    )
     decoded = 4 * pixels * vae.block_out_channels[0]
     least = max(2 * hidden, decoded if not sample.tiled else 0) + _host_bytes(sample)
     # Weights may be kept in half of what they are here, or be made from a seed.
@@ -247,8 +254,10 @@ def row_bound(model: Any, shards: ShardSet) -> int:
 def _advice(sample: Sample, total: int) -> tuple[str, ...]:
     """What would help, with what it would take then."""
     found = ["make it smaller or shorter (--height, --width, --num-frames)"]
-    for flag, changes in (("--vae-tiling", {"tiled": True}), ("--dtype bfloat16", {"dtype": "bfloat16"})):
-        other = Sample(**(vars(sample) | changes))
+    for flag, other in (
+        ("--vae-tiling", replace(sample, tiled=True)),
+        ("--dtype bfloat16", replace(sample, dtype="bfloat16")),
+    ):
         less = total if other == sample else sample_need(other, advise=False).total
         if less < 0.9 * total:
             found.append(f"give {flag} ({_amount(less)})")
@@ -294,7 +303,11 @@ def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
     frames = -(-size.latent_frames // dit.frames_per_token) * dit.frames_per_token
     struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
     latents = struct((rows, frames, size.latent_height, size.latent_width, dit.in_channels))
-    inputs = [latents, struct((rows,)), struct((rows, dit.max_text_seq_length, dit.text_embed_dim))]
+    inputs: list[Any] = [
+        latents,
+        struct((rows,)),
+        struct((rows, dit.max_text_seq_length, dit.text_embed_dim)),
+    ]
     if isinstance(model, MTV):
         control = model.config.controlnet
         shape = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)

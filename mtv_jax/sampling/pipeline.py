@@ -102,7 +102,9 @@ class Pipeline:
         Raises UserError if it was not loaded from a folder.
         """
         if self.folder is None:
-            raise UserError("describe: this pipeline was not loaded from a folder, which would say what it knows")
+            raise UserError(
+                "describe: this pipeline was not loaded from a folder, which would say what it knows"
+            )
         return describe_pipeline(self.folder)
 
     def __call__(

@@ -216,7 +216,7 @@ def _looks(rng: np.random.Generator, count: int) -> list[Look]:
 
 
 def head_places(count: int, prop: Prop | None) -> list[Place]:
-    """Where so many heads are. Heads as large as fit: at 64 pixels mouths are 22 wide for one head, 20 beside a prop, 17 for two."""
+    """Where heads are, as large as fit: at 64 pixels mouths are 22 wide for one, 20 beside a prop, 17 for two."""
     if count == 2:
         return [Place(x, 29.5, 14.5, 18.5) for x in (16.5, 47.5)]
     if count and prop:
