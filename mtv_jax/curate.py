@@ -95,8 +95,8 @@ def _add_scene(commands: Any) -> None:
         "scene",
         help="make a scene folder, which `evaluate --scene` measures a video by",
         description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
-        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with --prompt, a "
-        "scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
+        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with "
+        "--prompt, a scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene.add_argument("--out", type=Path, required=True, help="folder to make")

@@ -241,10 +241,19 @@ def training_need(
 
 
 def row_bound(model: Any, shards: ShardSet) -> int:
-    """Bytes that the activations of a clip of `shards` surely do not exceed in a train step, nothing recomputed."""
+    """Bytes that the activations of a clip of `shards` surely do not exceed in a train step, nothing recomputed.
+
+    0 if they are not of the kind that it trains on, which the loop tells.
+    """
     clip, config = shards.read(0).arrays, model.config
     if isinstance(config, VAE3DConfig):
-        return 400 * math.prod(clip["video"].shape[:3]) * max(config.block_out_channels)
+        return (
+            400 * math.prod(clip["video"].shape[:3]) * max(config.block_out_channels)
+            if "video" in clip
+            else 0
+        )
+    if "latents_mean" not in clip:
+        return 0
     dit: DiTConfig = config.dit if isinstance(model, MTV) else config
     tokens = _tokens(dit, LatentSize(*clip["latents_mean"].shape[:3]))
     layer = 80 * tokens * dit.width + 8 * dit.num_attention_heads * tokens * min(tokens, 2048)

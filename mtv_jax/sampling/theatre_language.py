@@ -80,7 +80,7 @@ def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
             f"prompt {prompt!r}: not as the theatre's are; one is: {examples()[1]!r} "
             "(`python -m mtv_jax.sample --preset tiny --describe` has all words)"
         )
-    prop = _prop(prompt, told, count)
+    prop = _prop(prompt, told["prop"], told["place"], count)
     return ClipPlan(
         seed=EVALUATION_SEEDS,
         index=0,
@@ -94,15 +94,15 @@ def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
     )
 
 
-def _prop(prompt: str, told: dict[str, str], count: int) -> Prop | None:
-    if told["prop"] is None:
+def _prop(prompt: str, name: str | None, place: str | None, count: int) -> Prop | None:
+    if name is None or place is None:
         return None
-    side, places = told["place"].lower().split()[-1], prop_places(count)
+    side, places = place.lower().split()[-1], prop_places(count)
     if side not in places:
         raise UserError(
-            f"prompt {prompt!r}: with {count} person(s) the {told['prop']} is {' or '.join(places)}, not {side}"
+            f"prompt {prompt!r}: with {count} person(s) the {name} is {' or '.join(places)}, not {side}"
         )
-    return Prop(told["prop"].lower(), places[side], side, ())
+    return Prop(name.lower(), places[side], side, ())
 
 
 def _look(words: tuple[str, ...]) -> Look:
