@@ -103,19 +103,19 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     if args.out.suffix.lower() not in (".mp4", ".gif"):
         raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
-    from mtv_jax.planning.memory import Sample, check_sample
+    from mtv_jax.planning.memory import check_memory
     from mtv_jax.sampling.pipeline import Pipeline
 
     started = time.monotonic()
     sizes = {name: getattr(args, name) for name in ("num_frames", "fps", "height", "width")}
-    wanted = Sample.of(
+    check_memory(
         args.preset or args.checkpoint,
         sizes,
         guidance_scale=args.guidance,
         dtype=args.dtype,
         tiled=args.vae_tiling,
+        force=args.force,
     )
-    check_sample(wanted, force=args.force)
     pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
     if pipe.untrained:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")

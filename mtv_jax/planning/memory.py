@@ -109,22 +109,32 @@ class Sample:
         return LatentSize(frames, max(self.size.height // cell, 1), max(self.size.width // cell, 1))
 
 
-def check_sample(sample: Sample, *, force: bool = False) -> None:
-    """Raises UserError if the memory that is free does not hold a video, unless it is forced."""
+def check_memory(
+    pipeline: str | Path,
+    sizes: Mapping[str, Any],
+    *,
+    guidance_scale: float | None = None,
+    dtype: str = "float32",
+    tiled: bool = False,
+    force: bool = False,
+) -> None:
+    """Raises UserError if the memory that is free does not hold a video of a pipeline, unless it is forced.
+
+    `sizes` (num_frames, fps, height, width) that are None, and `guidance_scale`, are the model's; `tiled`: it is
+    decoded in parts.
+    """
     room = device_room()
     if force or room is None:
         return
+    sample = Sample.of(pipeline, sizes, guidance_scale=guidance_scale, dtype=dtype, tiled=tiled)
     bounds = sample_bounds(sample)
     if bounds is None or bounds[1] * _AMPLE < room.free:
         return
-    need = bounds_need(sample, bounds[0]) if bounds[0] > room.free else sample_need(sample)
-    check_memory(need, room)
+    refuse(bounds_need(sample, bounds[0]) if bounds[0] > room.free else sample_need(sample), room)
 
 
-def check_memory(need: Need, room: Room, *, force: bool = False) -> None:
+def refuse(need: Need, room: Room) -> None:
     """Raises UserError, one line with what to do, if `need` is more than the device, or the machine, has free."""
-    if force:
-        return
     wanted, free, name = need.total, room.free, room.name
     if room.name == "cpu":
         wanted += need.host
@@ -199,12 +209,12 @@ def training_check(
 
     def check(state: TrainState, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh) -> None:
         def decide() -> str:
-            room = device_room()
+            room = device_room(devices=jax.local_device_count())
             if force or room is None:
                 return ""
             rows = estimates.rows_of(batch) / config.accumulate
             if (3 * estimates.placed_bytes(state) + rows * bound) * _AMPLE > room.free:
-                check_memory(training_need(config, task, state, batch, mesh, dtype), room)
+                refuse(training_need(config, task, state, batch, mesh, dtype), room)
             return ""
 
         from_first("memory", decide)
@@ -237,7 +247,7 @@ def training_need(
     )
     if config.model.dtype == "float32":
         advice += ("compute in --config.model.dtype=bfloat16",)
-    return Need("a train step", device, _PROGRAM, advice)
+    return Need("a train step", device, advice=advice)
 
 
 def row_bound(model: Any, shards: ShardSet) -> int:

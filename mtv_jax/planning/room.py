@@ -19,16 +19,16 @@ class Room:
     free: int
 
 
-def device_room(device: Any = None) -> Room | None:
+def device_room(device: Any = None, *, devices: int = 1) -> Room | None:
     """The memory that is free on a device (default: the first one of this process); None if nobody says.
 
-    A GPU's or TPU's is what JAX may allocate there, less what it has allocated. On CPU devices share what the process
-    may use (`host_free`).
+    A GPU's or TPU's is what JAX may allocate there, less what it has allocated. On CPU `devices` that work at once
+    share what the process may use (`host_free`).
     """
     device = jax.local_devices()[0] if device is None else device
     if device.platform == "cpu":
         free = host_free()
-        return None if free is None else Room("cpu", free // len(jax.local_devices(backend="cpu")))
+        return None if free is None else Room("cpu", free // devices)
     stats = device.memory_stats() or {}
     if "bytes_limit" not in stats:
         return None

@@ -10,7 +10,7 @@ import pytest
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import streaming
 from mtv_jax.planning import memory, plans, programs
-from mtv_jax.planning.memory import Need, Room, Sample, check_memory, sample_bounds, sample_need
+from mtv_jax.planning.memory import Need, Room, Sample, refuse, sample_bounds, sample_need
 from mtv_jax.planning.room import device_room, host_free
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.training.build import make_task
@@ -62,8 +62,8 @@ def test_what_is_free_is_the_least_of_machine_and_control_groups(machine, argume
 
 def test_devices_of_a_cpu_share_its_memory(monkeypatch):
     monkeypatch.setattr("mtv_jax.planning.room.host_free", lambda: 8 * GIB)
-    room = device_room()
-    assert room == Room("cpu", 8 * GIB // len(jax.local_devices()))
+    assert device_room() == Room("cpu", 8 * GIB)
+    assert device_room(devices=8) == Room("cpu", GIB)
 
 
 def test_of_an_accelerator_free_is_what_jax_may_still_allocate():
@@ -81,17 +81,16 @@ def test_too_much_is_one_line_that_says_what_helps(monkeypatch):
         "a video", {"weights": 30 * GIB, "activations": 11 * GIB}, GIB, ("make it smaller", "give --x")
     )
     with pytest.raises(UserError) as error:
-        check_memory(need, Room("NVIDIA H100", 40 * GIB))
+        refuse(need, Room("NVIDIA H100", 40 * GIB))
     told = "a video needs about 41 GiB of memory, NVIDIA H100 has 40 GiB free: make it smaller, or give --x; --force"
     assert str(error.value).startswith(told)
-    check_memory(need, Room("NVIDIA H100", 40 * GIB), force=True)
-    check_memory(need, Room("NVIDIA H100", 42 * GIB))
+    refuse(need, Room("NVIDIA H100", 42 * GIB))
     # On a CPU the machine's memory is the device's.
     with pytest.raises(UserError, match="needs about 42 GiB"):
-        check_memory(need, Room("cpu", 41 * GIB))
+        refuse(need, Room("cpu", 41 * GIB))
     monkeypatch.setattr(memory, "host_free", lambda: GIB // 2)
     with pytest.raises(UserError, match="needs about 1 GiB of memory, the machine has 0.5"):
-        check_memory(need, Room("NVIDIA H100", 42 * GIB))
+        refuse(need, Room("NVIDIA H100", 42 * GIB))
 
 
 def test_weights_are_exact_and_what_is_known_from_sizes_alone_holds():

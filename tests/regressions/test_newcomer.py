@@ -117,7 +117,7 @@ def test_a_video_that_does_not_fit_is_refused_before_work(sizes, tmp_path, monke
         raise _LoadedError
 
     monkeypatch.setattr(Pipeline, "from_pretrained", load)
-    monkeypatch.setattr(memory, "device_room", lambda: Room("cpu", 16 * 2**30))
+    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 16 * 2**30))
     command = ["--preset", "tiny", "--prompt", ALONE, "--out", str(tmp_path / "x.mp4"), *sizes]
     with pytest.raises(UserError, match=r"needs about .* GiB of memory, cpu has 16 GiB free: .*; --force"):
         sample.main(command)
@@ -137,14 +137,14 @@ def test_a_training_that_does_not_fit_is_refused_before_it_begins(frames, tmp_pa
         raise _LoadedError
 
     monkeypatch.setattr(steps, "compile_init", begin)
-    monkeypatch.setattr(memory, "device_room", lambda: Room("cpu", 2**20))
+    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**20))
     with monkeypatch.context() as patch:  # what it is made of: tests/planning/test_memory.py
         patch.setattr(memory, "training_need", lambda *_: memory.Need("a train step", {"all": 2**30}))
         with pytest.raises(UserError, match="a train step needs about 1.* GiB of memory, cpu has .*--force"):
             train.main(command)
     with pytest.raises(_LoadedError):
         train.main([*command, "--force"])
-    monkeypatch.setattr(memory, "device_room", lambda: Room("cpu", 2**34))
+    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**34))
     monkeypatch.setattr(memory, "training_need", None)  # far within: not looked at more closely
     with pytest.raises(_LoadedError):
         train.main(command)
