@@ -1,6 +1,7 @@
 """`mtv-jax doctor`: what it looks at, what it calls broken, and its exit code; and the one script for all commands."""
 
 import importlib.metadata
+import importlib.util
 import json
 import sys
 import tomllib

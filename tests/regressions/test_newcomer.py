@@ -249,6 +249,7 @@ def test_a_scene_measures_a_video_of_any_length(own, readers, num_frames, fps, t
     """Found by a newcomer: a scene of 24 frames was refused, and a video of another length than its scene's."""
     monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
     scene = read_scene(own).seen_as(np.zeros((num_frames, 64, 64, 3), np.uint8), fps)
+    assert (scene.plan.config.num_frames, scene.plan.config.fps) == (num_frames, fps)
     write_video(tmp_path / "x.mp4", render_frames(scene.plan, scene.performance), fps)
     assert evaluate.main([str(tmp_path / "x.mp4"), "--scene", str(own), "--out", str(tmp_path / "out")]) == 0
     assert "F1 within a frame: 1.00" in capsys.readouterr().out
