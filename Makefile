@@ -107,6 +107,7 @@ tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; sto
 	  --out runs/tiny/training.json
 	rm -rf runs/tiny/preset
 	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16
+	cp mtv_jax/assets/tiny/about.json runs/tiny/preset
 	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 

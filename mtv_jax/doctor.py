@@ -2,8 +2,11 @@
 
 import argparse
 import json
+from collections.abc import Callable
 
 from mtv_jax.io.cli import parser, run
+
+_MARKS = {"ok": ("ok    ", "green"), "note": ("note  ", "yellow"), "broken": ("BROKEN", "bold red")}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,16 +45,31 @@ def main(argv: list[str]) -> int:
 
 
 def _show(found: list) -> None:
-    """A line each, by sections."""
-    width = max(len(finding.name) for finding in found)
-    section = None
+    """A line each, by sections; on a terminal, marks have colours."""
+    write, width, section = _writer(), max(len(finding.name) for finding in found), None
     for finding in found:
         if finding.section != section:
             section = finding.section
-            print(f"{section}")
-        mark = {"ok": "ok    ", "note": "note  ", "broken": "BROKEN"}[finding.state]
+            write("", section, "bold")
         fix = f"  ->  {finding.fix}" if finding.fix else ""
-        print(f"  {mark} {finding.name:<{width}}  {finding.told}{fix}")
+        mark, style = _MARKS[finding.state]
+        write(f"  {mark} ", f"{finding.name:<{width}}  {finding.told}{fix}", style)
+
+
+def _writer() -> Callable[[str, str, str], None]:
+    """What prints a mark in a style and the rest of its line; plainly where rich is not there."""
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        return lambda mark, rest, style: print(mark + rest)
+    console = Console(highlight=False)
+
+    def write(mark: str, rest: str, style: str) -> None:
+        line = Text.assemble((mark, style), rest) if mark else Text(rest, style)
+        console.print(line, soft_wrap=True)
+
+    return write
 
 
 if __name__ == "__main__":

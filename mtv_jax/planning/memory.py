@@ -149,8 +149,15 @@ def refuse(need: Need, room: Room) -> None:
 
 
 def sample_need(sample: Sample, *, advise: bool = True) -> Need:
-    """What making a video takes: all weights, and the larger of a denoising step and the decoder."""
-    vae_config = load_config(sample.folder / "vae")
+    """What making a video takes: all weights, and the larger of a denoising step and the decoder.
+
+    Raises UserError for sizes that do not fit the model.
+    """
+    vae_config, dit = load_config(sample.folder / "vae"), load_config(sample.folder / "transformer")
+    sample.size.check(
+        frames=vae_config.temporal_compression_ratio,
+        pixels=vae_config.spatial_compression_ratio * dit.patch_size,
+    )
     latents, dtype = sample.latents(vae_config), DTYPES[sample.dtype]
     denoiser = _denoiser(sample.folder, dtype)
     vae = make_model("vae3d", vae_config, dtype=dtype)

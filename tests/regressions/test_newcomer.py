@@ -7,6 +7,8 @@ import subprocess
 import venv
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +186,13 @@ def test_sample_says_what_the_preset_knows(flags, capsys):
     vocabulary = read_json(pipeline_folder("tiny") / "tokenizer" / "tokenizer.json")["model"]["vocab"]
     assert all(word in shown for word in vocabulary if word.isalnum())
     assert all(prompt in shown for prompt in examples())
+
+
+def test_a_pipeline_describes_itself():
+    pipe: Any = SimpleNamespace(folder=pipeline_folder("tiny"))
+    assert Pipeline.describe(pipe) == describe_pipeline(pipeline_folder("tiny"))
+    with pytest.raises(UserError, match="not loaded from a folder"):
+        Pipeline.describe(SimpleNamespace(folder=None))
 
 
 def test_describe_needs_a_pipeline(tmp_path):
