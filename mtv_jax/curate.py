@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, remove_leftovers, told_of
 from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
 from mtv_jax.io.lock import FolderLock
+from mtv_jax.typing import TRACKS
 
 if TYPE_CHECKING:
     from mtv_jax.curation.build import BuildConfig
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
+    _add_scene(commands)
     verify = commands.add_parser(
         "verify",
         help="read every shard once and check hash and records",
@@ -102,10 +105,85 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     add_force(command)
 
 
+def _add_scene(commands: Any) -> None:
+    """The command that makes a folder for `evaluate --scene`."""
+    scene = commands.add_parser(
+        "scene",
+        help="make a scene folder, which `evaluate --scene` measures a video by",
+        description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
+        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with "
+        "--prompt, a scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    scene.add_argument("--out", type=Path, required=True, help="folder to make")
+    scene.add_argument("--seed", type=_whole, default=0, help="of the theatre")
+    scene.add_argument("--index", type=_whole, default=0, help="of the clip in it")
+    scene.add_argument(
+        "--real-sounds", action="store_true", help="speech and effects of the clip are held-out recordings"
+    )
+    scene.add_argument(
+        "--prompt",
+        help="of a scene of your own, in the sentences that `python -m mtv_jax.sample --preset tiny --describe` shows",
+    )
+    for track in TRACKS:
+        scene.add_argument(
+            f"--{track}", help="sound file, with --prompt; a track that is not given is silence"
+        )
+    scene.add_argument(
+        "--onsets",
+        type=_seconds,
+        help="seconds at which the prop is struck, such as 0.3,0.9, with --prompt (default: where it is heard)",
+    )
+    scene.add_argument(
+        "--num-frames", type=_whole, help="of the video (default: 25, or as long as the longest sound)"
+    )
+    scene.add_argument("--fps", type=frame_rate, default=Fraction(12), help="frames a second")
+    add_overwrite(scene)
+
+
 def main(argv: list[str]) -> int | None:
     """Runs the command; 1 if no video of a folder could be used, or with --strict one could not."""
     args = _parser().parse_args(argv)
-    return {"run": _build, "theatre": _theatre, "verify": _verify}[args.command](args)
+    return {"run": _build, "theatre": _theatre, "scene": _scene, "verify": _verify}[args.command](args)
+
+
+def _scene(args: argparse.Namespace) -> None:
+    from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
+    from mtv_jax.evaluation.scene import FILE, write_own_scene, write_scene
+
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[FILE])
+    sounds = {track: getattr(args, track) for track in TRACKS if getattr(args, track) is not None}
+    if args.prompt is None:
+        if sounds or args.onsets is not None:
+            raise UserError("sounds and onsets of your own need --prompt, which says what is to be seen")
+        config = TheatreConfig(num_frames=args.num_frames or 25, fps=args.fps)
+        recordings = SoundLibrary.held_out() if args.real_sounds else None
+        write_scene(args.out, EVALUATION_SEEDS + args.seed, args.index, recordings, config)
+    else:
+        if not sounds:
+            raise UserError(
+                f"--prompt: a scene needs sound; give some of {', '.join(f'--{t}' for t in TRACKS)}"
+            )
+        onsets = write_own_scene(args.out, args.prompt, sounds, args.fps, args.num_frames, args.onsets)
+        print(f"struck at, seconds: {', '.join(f'{onset:g}' for onset in onsets) or 'never'}")
+    print(
+        f"{args.out}: a scene; `python -m mtv_jax.evaluate VIDEO --scene {args.out} --out DIR` measures by it"
+    )
+
+
+def _whole(text: str) -> int:
+    """A whole number that is not negative."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def _seconds(text: str) -> list[float]:
+    """Seconds parted by commas; an empty text for none."""
+    try:
+        return [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} are not seconds such as 0.3,0.9") from error
 
 
 def _build(args: argparse.Namespace) -> int:

@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         "--scene",
         type=Path,
         help="folder of the sounds and the plan that the one video was made for, such as "
-        "mtv_jax/assets/scenes/bell; writes a contact sheet too",
+        "mtv_jax/assets/scenes/bell, or one that `python -m mtv_jax.curate scene` makes of sounds of yours; writes a "
+        "contact sheet too",
     )
     group = top.add_argument_group("with --suite theatre")
 
@@ -149,8 +150,15 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
         raise UserError(f"{files[1]}: --scene takes one video")
     file, scene = existing_file(files[0]), read_scene(folder)
     frames, fps = read_video(file)
-    scene.check(frames, fps)
+    own, scene = scene.plan.config, scene.seen_as(frames, fps)
+    if len(frames) != own.num_frames or abs(float(fps) - float(own.fps)) > 1e-3:
+        print(
+            f"note: {file} has {len(frames)} frames at {float(fps):g} fps, the scene {own.num_frames} at "
+            f"{float(own.fps):g}: it is measured as long as the video"
+        )
     readings = scene_readings(scene, fit_readers(), frames)
+    if not readings:
+        raise UserError(f"{file}: nothing of the scene {folder} can be read from {len(frames)} frames")
     write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
     told = {"suite": "scene", "scene": str(folder), "video": file.name, "sha256": sha256(file)}
     write_json(out / _RESULTS, told | {"figures": [vars(reading) for reading in readings]})

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, tell_error
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
-from mtv_jax.io.limits import check_clip, check_guidance
+from mtv_jax.io.limits import check_guidance
 from mtv_jax.sampling.several import Several, Wanted, parse_seeds
 
 if TYPE_CHECKING:
     from mtv_jax.sampling.pipeline import Pipeline
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
+_SIZES = ("fps", "height", "width")
 _SOUNDS = ("speech", "speech2", "effects", "music", "audio")
 
 
@@ -110,12 +112,38 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
+    top.add_argument(
+        "--describe",
+        action="store_true",
+        help="say what the preset or pipeline folder knows, and make nothing",
+    )
     add_force(top)
     return top
 
 
+def _told(argv: list[str]) -> bool:
+    """Says what a preset knows, for --describe, and behind the usage for --help; whether that was asked for."""
+    wants_help = bool({"-h", "--help"} & set(argv))
+    if not wants_help and "--describe" not in argv:
+        return False
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", "--checkpoint")
+    pipeline = finder.parse_known_args(argv)[0].preset
+    if wants_help:
+        print(_parser().format_help())
+    elif pipeline is None:
+        raise UserError("--describe: of what? give --preset NAME_OR_FOLDER too")
+    from mtv_jax.sampling.describe import describe_pipeline
+    from mtv_jax.weights.folder import PRESETS
+
+    print(describe_pipeline(pipeline or PRESETS[0]))
+    return True
+
+
 def main(argv: list[str]) -> int:
     """Runs the command; of several videos those that fail are told, and the exit status is the first one's."""
+    if _told(argv):
+        return 0
     args = _parser().parse_args(argv)
     if args.former_preset is not None:
         print("note: --checkpoint is called --preset now", file=sys.stderr)
@@ -166,7 +194,6 @@ def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, An
     """Raises UserError for what can be known to be wrong before the networks are there."""
     from mtv_jax.ops.seeds import check_seed
     from mtv_jax.sampling.request import check_prompt
-    from mtv_jax.weights.folder import pipeline_folder, read_defaults
 
     for video in wanted:
         check_prompt(video.prompt)
@@ -175,15 +202,35 @@ def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, An
         check_guidance(args.guidance)
     for file in (*options["tracks"].values(), *options["keyframes"].values()):
         existing_file(file)
-    size = read_defaults(pipeline_folder(args.preset)).replace(
-        num_frames=None if args.num_frames == "auto" else args.num_frames,
-        fps=args.fps,
-        height=args.height,
-        width=args.width,
+    _check_size(args, options["tracks"])
+
+
+def _check_size(args: argparse.Namespace, tracks: Mapping[str, str | Path]) -> None:
+    """Raises UserError for a video that the model cannot make, or for which there is no memory."""
+    from mtv_jax.planning.memory import check_memory
+    from mtv_jax.sampling.request import video_size
+    from mtv_jax.weights.folder import pipeline_folder, read_defaults
+    from mtv_jax.weights.pretrained import load_config
+
+    folder = pipeline_folder(args.preset)
+    vae: Any = load_config(folder / "vae")
+    size = video_size(
+        read_defaults(folder),
+        tracks,
+        num_frames=args.num_frames,
+        frames=vae.temporal_compression_ratio,
+        pixels=vae.spatial_compression_ratio * load_config(folder / "transformer").patch_size,
+        force=args.force,
         num_inference_steps=args.steps,
+        **{name: getattr(args, name) for name in _SIZES},
     )
-    check_clip(
-        size.num_frames, size.fps, size.height, size.width, steps=size.num_inference_steps, force=args.force
+    check_memory(
+        folder,
+        {name: getattr(size, name) for name in ("num_frames", *_SIZES)},
+        guidance_scale=args.guidance,
+        dtype=args.dtype,
+        tiled=args.vae_tiling,
+        force=args.force,
     )
 
 

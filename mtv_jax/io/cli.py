@@ -61,11 +61,9 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_force(command: argparse.ArgumentParser) -> None:
-    """The flag that lifts the bounds of `mtv_jax.io.limits`."""
-    command.add_argument(
-        "--force", action="store_true", help="go past the bounds on length, size, steps and memory"
-    )
+def add_force(command: argparse.ArgumentParser, of: str = "length, size, steps and memory") -> None:
+    """The flag that lifts the bounds of `mtv_jax.io.limits` and of `mtv_jax.planning.memory`."""
+    command.add_argument("--force", action="store_true", help=f"go past the bounds on {of}")
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:

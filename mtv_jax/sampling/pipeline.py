@@ -29,6 +29,7 @@ from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.ops.seeds import check_seed, seed_key
+from mtv_jax.sampling.describe import describe_pipeline
 from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.request import (
@@ -64,6 +65,7 @@ class Pipeline:
       schedule: the noise schedule.
       defaults: size, length and frame rate the denoiser was trained at, and how it is sampled.
       untrained: names of the parts whose weights are random, from a seed.
+      folder: that it was loaded from; None if it was put together otherwise.
     """
 
     denoiser: nn.Module
@@ -75,6 +77,7 @@ class Pipeline:
     schedule: Schedule
     defaults: PipelineDefaults
     untrained: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @classmethod
     def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
@@ -104,7 +107,19 @@ class Pipeline:
             schedule=load_schedule(folder / "scheduler"),
             defaults=defaults,
             untrained=untrained_parts(folder),
+            folder=folder,
         )
+
+    def describe(self) -> str:
+        """What it knows: sizes, rates, lengths, words, the form of its prompts, tracks, sampler, licence.
+
+        Raises UserError if it was not loaded from a folder.
+        """
+        if self.folder is None:
+            raise UserError(
+                "describe: this pipeline was not loaded from a folder, which would say what it knows"
+            )
+        return describe_pipeline(self.folder)
 
     def __call__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, Sharding
 
 from mtv_jax.models.shapes import init_key
 from mtv_jax.ops.seeds import seed_key
@@ -129,6 +129,13 @@ def state_shardings(init: InitFunction, mesh: Mesh) -> tuple[TrainState, TrainSt
     """The state's shapes and its shardings on `mesh`; nothing is computed."""
     shapes = jax.eval_shape(init)
     return shapes, tree_shardings(shapes, mesh)
+
+
+def placed(shapes: Any, shardings: Any) -> Any:
+    """Shapes with their shardings: a tree of them, or one for all."""
+    if isinstance(shardings, Sharding):
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings), shapes)
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
 
 def compile_init(init: InitFunction, shardings: TrainState, given: Params | None = None) -> TrainState:
