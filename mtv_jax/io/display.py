@@ -1,4 +1,4 @@
-"""From decoded frames to what a viewer sees: fields woven, square pixels, sRGB, no transparency, upright.
+"""From decoded frames to what a viewer sees: deinterlaced, square pixels, sRGB, no transparency, upright.
 
 Every reading of a video goes through here. FFmpeg's own tools do this in filters that its programs insert; PyAV
 gives the stored frames.
@@ -190,22 +190,22 @@ def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     Which frames are, and whose field is the first, the decoder says of each. One frame more is held: the filter
     looks at those around.
     """
-    weaver: _Weaver | None = None
+    deinterlacer: _Deinterlacer | None = None
     for frame in frames:
-        if weaver is not None and not weaver.takes(frame):
-            yield from weaver.rest()
-            weaver = None
-        if weaver is None and frame.interlaced_frame:
-            weaver = _Weaver(frame)
-        if weaver is None:
+        if deinterlacer is not None and not deinterlacer.takes(frame):
+            yield from deinterlacer.rest()
+            deinterlacer = None
+        if deinterlacer is None and frame.interlaced_frame:
+            deinterlacer = _Deinterlacer(frame)
+        if deinterlacer is None:
             yield frame
         else:
-            yield from weaver.put(frame)
-    if weaver is not None:
-        yield from weaver.rest()
+            yield from deinterlacer.put(frame)
+    if deinterlacer is not None:
+        yield from deinterlacer.rest()
 
 
-class _Weaver:
+class _Deinterlacer:
     """FFmpeg's deinterlacer for frames of one kind: as many come out as went in."""
 
     def __init__(self, first: av.VideoFrame):
@@ -239,15 +239,15 @@ class _Weaver:
     def _ready(self) -> Iterator[av.VideoFrame]:
         while True:
             try:
-                woven = self._graph.pull()
+                frame = self._graph.pull()
             except (BlockingIOError, EOFError):
                 return
-            assert isinstance(woven, av.VideoFrame)
+            assert isinstance(frame, av.VideoFrame)
             stored = self._waiting.popleft()
-            woven.pts, woven.dts, woven.duration = stored.pts, stored.dts, stored.duration
-            woven.colorspace, woven.color_range = stored.colorspace, stored.color_range
-            woven.color_trc, woven.color_primaries = stored.color_trc, stored.color_primaries
-            yield woven
+            frame.pts, frame.dts, frame.duration = stored.pts, stored.dts, stored.duration
+            frame.colorspace, frame.color_range = stored.colorspace, stored.color_range
+            frame.color_trc, frame.color_primaries = stored.color_trc, stored.color_primaries
+            yield frame
 
 
 def over_background(colours: UInt8[np.ndarray, "H W 3"], opacity: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
