@@ -5,6 +5,9 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
+# An environment may serve several checkouts; each notes in it what it has installed there.
+CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.$(CHECKOUT)-installed
 DEMO ?= runs/demo
 TRAIN_DEMO ?= runs/train_demo
 SCENE ?= mtv_jax/assets/scenes/bell
@@ -17,8 +20,8 @@ WORKERS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.installed-test  ## make the virtual environment
-setup-dev: $(VENV)/.installed-dev  ## the same with the tools for development
+setup: $(STAMP)-test  ## make the virtual environment
+setup-dev: $(STAMP)-dev  ## the same with the tools for development
 
 # A command may be there and not run (a shim without a version behind it), so each is tried. Versions that
 # pyenv holds count too. Newer Pythons have a newer jax, which is faster on CPU.
@@ -40,22 +43,39 @@ $(BIN)/python:
 	fi; \
 	echo "making $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
 
-$(VENV)/.installed-%: $(BIN)/python pyproject.toml
-	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]'
-	@touch $@
+# This checkout's code runs, in child processes and scripts too, whatever checkout the environment has installed.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-$(VENV)/.installed-lowest: $(BIN)/python pyproject.toml
-	$(RUN) pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --resolution lowest-direct --editable '.[test]'
-	@touch $@
+# The checkout that the environment has installed, if that is another one and still there.
+OTHER_CHECKOUT = $(BIN)/python -I -c 'import importlib.util, os; \
+  spec = importlib.util.find_spec("mtv_jax"); \
+  root = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""; \
+  there = root and os.path.exists(os.path.join(root, "pyproject.toml")); \
+  print(root if there and not os.path.samefile(root, ".") else "")'
+
+# Called with what installs this checkout; it is done unless that would take the environment from another one.
+define INSTALL
+@other="$$($(OTHER_CHECKOUT))" || exit; \
+if [ -n "$$other" ]; then \
+  echo "$(VENV) has $$other installed and is left as it is: this checkout runs by PYTHONPATH, with the packages that" \
+    "are there ($(BIN)/python -m mtv_jax.doctor says what it lacks; make VENV=.venv ... makes it one of its own)" >&2; \
+else unset PYTHONPATH; $(1) && touch $@; fi
+endef
+
+$(STAMP)-%: $(BIN)/python pyproject.toml
+	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]')
+
+$(STAMP)-lowest: $(BIN)/python pyproject.toml
+	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet \
+	  --python $(BIN)/python --resolution lowest-direct --editable '.[test]')
 
 # Its speech and effects are real recordings that no training hears.
 demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, and how well it keeps in step (half a minute)
 	$(RUN) mtv_jax.sample --preset tiny --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("$(SCENE)/scene.json"))["prompt"])')" \
 	  --speech $(SCENE)/speech.flac --effects $(SCENE)/effects.flac --music $(SCENE)/music.flac \
-	  --out $(DEMO)/demo.mp4
-	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO)
+	  --out $(DEMO)/demo.mp4 --overwrite
+	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
 train-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (4 minutes)
@@ -64,7 +84,7 @@ train-demo: setup  ## a real clip to shards, tiny networks trained on it, a vide
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(TRAIN_DEMO)/vae --config.data.dir=$(TRAIN_DEMO)/frames
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/shards --encoders tiny --vae $(TRAIN_DEMO)/vae --stride 3
 	$(RUN) mtv_jax.train --config configs/tiny/denoiser.py --workdir $(TRAIN_DEMO)/train --config.data.dir=$(TRAIN_DEMO)/shards
-	$(RUN) mtv_jax.sample --checkpoint $(TRAIN_DEMO)/train --prompt "$$($(BIN)/python -c \
+	$(RUN) mtv_jax.sample --preset $(TRAIN_DEMO)/train --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(TRAIN_DEMO)/demo.mp4
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
@@ -87,7 +107,9 @@ tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; sto
 	  --out runs/tiny/training.json
 	rm -rf runs/tiny/preset
 	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16
-	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report
+	cp mtv_jax/assets/tiny/about.json runs/tiny/preset
+	$(RUN) mtv_jax.evaluate --suite theatre --preset runs/tiny/preset --out runs/tiny/report --overwrite
+	@echo "its max_num_frames is noted in model_index.json by hand, after benchmarks/lengths.py"
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
 # The same in a few minutes: a few steps of everything show that one follows another, no more.
@@ -115,7 +137,7 @@ test: setup  ## the tests
 mutants: setup  ## does some test fail for each mistake of tests/mutants.toml? (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(VENV)/.installed-test $(VENV)/.installed-parity  ## all tests, the slow ones and the comparisons with torch originals too
+test-all: $(STAMP)-test $(STAMP)-parity  ## all tests, the slow ones and the comparisons with torch originals too
 	$(PYTEST) -m ''
 
 # Each in an environment of its own with the oldest Python: the newer ones need not have these versions. Called with
@@ -126,14 +148,14 @@ OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
 parity:  ## the comparisons with torch originals (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-parity run-parity; fi
-run-parity: $(VENV)/.installed-test $(VENV)/.installed-parity
+run-parity: $(STAMP)-test $(STAMP)-parity
 	$(PYTEST) -m parity tests/parity
 
-test-lowest:  ## tests of io and data with the lowest versions that pyproject.toml allows (Python 3.11)
+test-lowest:  ## tests of io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "test-lowest: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-lowest run-lowest; fi
-run-lowest: $(VENV)/.installed-lowest
-	$(PYTEST) tests/io tests/data
+run-lowest: $(STAMP)-lowest
+	$(PYTEST) tests/io tests/data $(foreach kind,video picture sound,tests/regressions/test_$(kind)_files.py)
 
 find-python:
 	@$(FIND_PYTHON)

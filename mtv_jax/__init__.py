@@ -7,6 +7,11 @@ commands which need no network start at once.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mtv_jax.io import signals
+
+if signals.is_command():
+    signals.handle()
+
 if TYPE_CHECKING:
     from mtv_jax.sampling.pipeline import Pipeline
     from mtv_jax.sampling.video import Video

@@ -4,11 +4,13 @@ import argparse
 from collections import deque
 from pathlib import Path
 
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, existing_directory
+from mtv_jax.io.files import atomic_directory, check_output, existing_directory
 from mtv_jax.io.progress import progress
 
+_MARKS = ("model_index.json", "config.json", "vae", "*.safetensors")
+"""What a folder that was written here has one of."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -30,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="folder or file; an MTV checkpoint may be several files",
     )
-    top.add_argument("--out", type=Path, required=True, help="folder to write; must not exist")
+    top.add_argument("--out", type=Path, required=True, help="folder to write")
+    add_overwrite(top)
     top.add_argument(
         "--to",
         choices=("folder", "mtv-sat"),
@@ -46,8 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Runs the command."""
     args = _parser().parse_args(argv)
-    if args.out.exists():
-        raise UserError(f"{args.out}: exists already; give another --out")
+    _check_out(args.out, args.input, overwrite=args.overwrite)
     if len(args.input) > 1 and args.source != "mtv-sat":
         raise UserError(f"--in {args.input[1]}: only --from mtv-sat takes more than one")
     if args.source == "train":
@@ -55,6 +57,19 @@ def main(argv: list[str]) -> None:
     else:
         _convert(args)
     print(f"{args.out}: written")
+
+
+def _check_out(out: Path, inputs: list[Path], *, overwrite: bool) -> None:
+    """Raises UserError unless `out` can be written, and holds nothing but what a conversion before it wrote."""
+    check_output(out, folder=True)
+    if not out.exists():
+        return
+    if not overwrite:
+        raise UserError(f"{out}: exists already; give --overwrite to replace it, or another --out")
+    if any(path.resolve().is_relative_to(out.resolve()) for path in inputs):
+        raise UserError(f"{out}: --in lies in it, so it cannot be replaced; give another --out")
+    if any(out.iterdir()) and not any(next(out.glob(mark), None) for mark in _MARKS):
+        raise UserError(f"{out}: is no folder of weights, so --overwrite leaves it alone; give another --out")
 
 
 def _export(args: argparse.Namespace) -> None:

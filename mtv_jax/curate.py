@@ -1,18 +1,28 @@
 """`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import frame_rate, parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import check_output, remove_leftovers, told_of
+from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
+from mtv_jax.io.lock import FolderLock
+from mtv_jax.typing import TRACKS
 
 if TYPE_CHECKING:
+    from mtv_jax.curation.build import BuildConfig
     from mtv_jax.curation.encoders import Encoders
     from mtv_jax.weights.folder import ClipSize
+
+_MANIFEST = "manifest.json"
 
 NATIVE = "native"
 """`--fps` for clips that keep the rate of their video."""
@@ -53,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
     )
+    build.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first video that cannot be used, with exit code 1 (default: leave it out and say so; exit "
+        "code 1 if none can be used)",
+    )
     theatre = commands.add_parser(
         "theatre",
         help="make shards of synthetic clips",
@@ -64,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
+    _add_scene(commands)
     verify = commands.add_parser(
         "verify",
         help="read every shard once and check hash and records",
@@ -84,48 +101,163 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: see above)")
     command.add_argument("--height", type=int, help="pixels (default: see above)")
     command.add_argument("--width", type=int, help="pixels (default: see above)")
-    command.add_argument("--overwrite", action="store_true", help="replace shards that are there")
+    add_overwrite(command)
+    add_force(command)
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command."""
+def _add_scene(commands: Any) -> None:
+    """The command that makes a folder for `evaluate --scene`."""
+    scene = commands.add_parser(
+        "scene",
+        help="make a scene folder, which `evaluate --scene` measures a video by",
+        description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
+        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with "
+        "--prompt, a scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    scene.add_argument("--out", type=Path, required=True, help="folder to make")
+    scene.add_argument("--seed", type=_whole, default=0, help="of the theatre")
+    scene.add_argument("--index", type=_whole, default=0, help="of the clip in it")
+    scene.add_argument(
+        "--real-sounds", action="store_true", help="speech and effects of the clip are held-out recordings"
+    )
+    scene.add_argument(
+        "--prompt",
+        help="of a scene of your own, in the sentences that `python -m mtv_jax.sample --preset tiny --describe` shows",
+    )
+    for track in TRACKS:
+        scene.add_argument(
+            f"--{track}", help="sound file, with --prompt; a track that is not given is silence"
+        )
+    scene.add_argument(
+        "--onsets",
+        type=_seconds,
+        help="seconds at which the prop is struck, such as 0.3,0.9, with --prompt (default: where it is heard)",
+    )
+    scene.add_argument(
+        "--num-frames", type=_whole, help="of the video (default: 25, or as long as the longest sound)"
+    )
+    scene.add_argument("--fps", type=frame_rate, default=Fraction(12), help="frames a second")
+    add_overwrite(scene)
+
+
+def main(argv: list[str]) -> int | None:
+    """Runs the command; 1 if no video of a folder could be used, or with --strict one could not."""
     args = _parser().parse_args(argv)
-    {"run": _build, "theatre": _theatre, "verify": _verify}[args.command](args)
+    return {"run": _build, "theatre": _theatre, "scene": _scene, "verify": _verify}[args.command](args)
 
 
-def _build(args: argparse.Namespace) -> None:
-    from mtv_jax.curation.build import MTV_SKIP, BuildConfig, build_shards
+def _scene(args: argparse.Namespace) -> None:
+    from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
+    from mtv_jax.evaluation.scene import FILE, write_own_scene, write_scene
 
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[FILE])
+    sounds = {track: getattr(args, track) for track in TRACKS if getattr(args, track) is not None}
+    if args.prompt is None:
+        if sounds or args.onsets is not None:
+            raise UserError("sounds and onsets of your own need --prompt, which says what is to be seen")
+        config = TheatreConfig(num_frames=args.num_frames or 25, fps=args.fps)
+        recordings = SoundLibrary.held_out() if args.real_sounds else None
+        write_scene(args.out, EVALUATION_SEEDS + args.seed, args.index, recordings, config)
+    else:
+        if not sounds:
+            raise UserError(
+                f"--prompt: a scene needs sound; give some of {', '.join(f'--{t}' for t in TRACKS)}"
+            )
+        onsets = write_own_scene(args.out, args.prompt, sounds, args.fps, args.num_frames, args.onsets)
+        print(f"struck at, seconds: {', '.join(f'{onset:g}' for onset in onsets) or 'never'}")
+    print(
+        f"{args.out}: a scene; `python -m mtv_jax.evaluate VIDEO --scene {args.out} --out DIR` measures by it"
+    )
+
+
+def _whole(text: str) -> int:
+    """A whole number that is not negative."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def _seconds(text: str) -> list[float]:
+    """Seconds parted by commas; an empty text for none."""
+    try:
+        return [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} are not seconds such as 0.3,0.9") from error
+
+
+def _build(args: argparse.Namespace) -> int:
+    from mtv_jax.curation.build import MTV_SKIP, BuildConfig
+
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
     size = _size(args)
     stride = size.num_frames if args.stride is None else args.stride
+    check_bound("stride", stride, MAX_FRAMES, force=args.force)
     skip = args.skip_frames
     if skip is None:
         skip = MTV_SKIP if size.native_rate else 0
     config = BuildConfig(size, stride, skip, frames_only=args.frames_only, demixer=args.demixer)
-    _report(args, build_shards(args.videos, args.out, _encoders(args), config))
+    with _owned(args.out):
+        return _build_told(args, config)
+
+
+def _build_told(args: argparse.Namespace, config: "BuildConfig") -> int:
+    """Makes the shards, tells what is in them and which videos are not, and returns the exit status."""
+    from mtv_jax.curation.build import BadVideosError, build_shards
+
+    try:
+        manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
+    except BadVideosError as error:
+        _tell_left_out(error.left_out)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _report(args, manifest)
+    _tell_left_out(manifest["info"]["left_out"])
+    return 0
+
+
+def _tell_left_out(left_out: dict[str, str]) -> None:
+    """A line for each video that no clip is of."""
+    if left_out:
+        print(f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:", file=sys.stderr)
+    for name, reason in left_out.items():
+        print(f"  {name}: {reason}", file=sys.stderr)
 
 
 def _theatre(args: argparse.Namespace) -> None:
     from mtv_jax.curation.theatre import TheatreBuild, build_theatre
 
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
     size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
+    check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
     config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
-    _report(args, build_theatre(args.out, _encoders(args), config))
+    if args.frames_only:
+        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
+        check_room(args.out, needed, force=args.force)
+    with _owned(args.out):
+        _report(args, build_theatre(args.out, _encoders(args), config))
+
+
+@contextlib.contextmanager
+def _owned(out: Path) -> Iterator[None]:
+    """The folder of the shards, for this process alone. Raises UserError if another is at work in it."""
+    with FolderLock(out, "--out"), told_of(out, out):
+        remove_leftovers(out)
+        yield
 
 
 def _size(args: argparse.Namespace) -> "ClipSize":
-    """Of the clips to make. Raises UserError if there are shards that may not be replaced."""
+    """Of the clips to make. Raises UserError if it is out of bounds."""
     from mtv_jax.weights.folder import default_clip_size, pipeline_folder
 
-    if (args.out / "manifest.json").exists() and not args.overwrite:
-        raise UserError(f"{args.out}: has shards already; give --overwrite to replace them")
     size = default_clip_size(pipeline_folder(args.encoders))
     size = size.replace(num_frames=args.num_frames, height=args.height, width=args.width)
-    if args.fps is None:
-        return size
     if args.fps == NATIVE:
-        return replace(size, native_rate=True)
-    return size.replace(fps=args.fps, native_rate=False)
+        size = replace(size, native_rate=True)
+    elif args.fps is not None:
+        size = size.replace(fps=args.fps, native_rate=False)
+    check_clip(size.num_frames, size.fps, size.height, size.width, force=args.force)
+    return size
 
 
 def _own_or_rate(text: str) -> Fraction | str:

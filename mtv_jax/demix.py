@@ -1,5 +1,6 @@
 """`python -m mtv_jax.demix mix.wav --out dir/`: one mixed file becomes speech, effects and music."""
 
+import argparse
 import contextlib
 import dataclasses
 import math
@@ -20,12 +21,17 @@ from mtv_jax.audio.demix import (
     find_demixer,
 )
 from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_parts
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file, sha256, write_json
+from mtv_jax.io.files import atomic_path, check_output, existing_file, remove_leftovers, sha256, write_json
+from mtv_jax.io.limits import check_room
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.progress import progress
 
 _SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
+_BYTES = {"wav": 4, "flac": 3}
+"""Of a sample, at most."""
+_REPORT = "demix.json"
 _FLOOR_DBFS = -120.0
 
 
@@ -59,21 +65,32 @@ def main(argv: list[str]) -> None:
     arguments.add_argument("--sample-rate", type=int, help="of the tracks, Hz (default: the mix's own)")
     arguments.add_argument("--format", choices=sorted(_SUBTYPES), default="wav", help="float32 or 24 bit")
     arguments.add_argument("--demixer", choices=sorted(DEMIXERS), default=DEFAULT_DEMIXER, help="by name")
+    add_overwrite(arguments)
+    add_force(arguments)
     options = arguments.parse_args(argv)
     if options.sample_rate is not None and not 8000 <= options.sample_rate <= 192000:
         raise UserError(f"--sample-rate {options.sample_rate}: must be 8000 to 192000")
 
-    mix, out, info = existing_file(options.mix), Path(options.out), audio_info(options.mix)
-    models = find_demixer(options.demixer).models()
+    mix, info = existing_file(options.mix), audio_info(options.mix)
+    # Of every format: two files of one track would leave it open which is meant.
+    results = [f"{name}.{kind}" for name in TRACKS for kind in _SUBTYPES] + [_REPORT]
+    out = check_output(options.out, folder=True, overwrite=options.overwrite, marks=results, inputs=[mix])
     rate = options.sample_rate or info.sample_rate
+    needed = len(TRACKS) * info.duration * rate * info.channels * _BYTES[options.format]
+    check_room(out, needed, force=options.force)
+    with FolderLock(out, "--out"):
+        remove_leftovers(out)
+        _demix(mix, info, out, options, rate)
+
+
+def _demix(mix: Path, info: AudioInfo, out: Path, options: argparse.Namespace, rate: int) -> None:
+    """Writes the tracks and the report, and prints a line a track."""
+    models = find_demixer(options.demixer).models()
     files = {name: out / f"{name}.{options.format}" for name in TRACKS}
-    for path in (*files.values(), out / "demix.json"):
-        if path.exists():
-            raise UserError(f"{path}: exists already; give another --out")
     writers = _separate(mix, info, options.demixer, files, rate)
     reports = {name: _report(files[name], writers[name], models[name]) for name in TRACKS}
     write_json(
-        out / "demix.json",
+        out / _REPORT,
         {
             "mix": {"file": mix.name, "sha256": sha256(mix), "sample_rate": info.sample_rate},
             "demixer": options.demixer,
@@ -83,6 +100,8 @@ def main(argv: list[str]) -> None:
             "tracks": reports,
         },
     )
+    for former in (out / f"{name}.{kind}" for name in TRACKS for kind in _SUBTYPES if kind != options.format):
+        former.unlink(missing_ok=True)
     for name, report in reports.items():
         print(_line(name, files[name], report, options.format))
 
@@ -93,9 +112,7 @@ def _separate(
     """Separates section by section into files that appear only once all are whole."""
 
     with contextlib.ExitStack() as stack:
-        folder = files[TRACKS[0]].parent
-        folder.mkdir(parents=True, exist_ok=True)
-        source = stack.enter_context(readable_in_parts(mix, folder))
+        source = stack.enter_context(readable_in_parts(mix, files[TRACKS[0]].parent))
 
         def read(first: int, last: int) -> np.ndarray:
             span = {"start": first / info.sample_rate, "duration": (last - first) / info.sample_rate}

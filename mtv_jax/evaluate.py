@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, read_json, sha256, write_json
+from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
+from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
+from mtv_jax.io.lock import FolderLock
+from mtv_jax.io.video_folders import videos_in
 
+_RESULTS = "results.json"
 _THEATRE = {
     "preset": None,
     "clips": 200,
@@ -34,12 +38,12 @@ def _parser() -> argparse.ArgumentParser:
         "a video made for a scene of the theatre follows its speech, effects and music; or, with --suite theatre, "
         "how well a pipeline follows each track of its sound and its text.",
     )
-    top.add_argument(
-        "files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of mp4 files"
-    )
+    top.add_argument("files", metavar="VIDEO", type=Path, nargs="*", help="video files, or folders of them")
     top.add_argument(
         "--out", type=Path, required=True, help="folder for results.json, and of a suite the report"
     )
+    add_overwrite(top)
+    add_force(top)
     top.add_argument(
         "--suite", choices=("theatre",), help="what to measure a pipeline by, instead of giving videos"
     )
@@ -47,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         "--scene",
         type=Path,
         help="folder of the sounds and the plan that the one video was made for, such as "
-        "mtv_jax/assets/scenes/bell; writes a contact sheet too",
+        "mtv_jax/assets/scenes/bell, or one that `python -m mtv_jax.curate scene` makes of sounds of yours; writes a "
+        "contact sheet too",
     )
     group = top.add_argument_group("with --suite theatre")
 
@@ -90,6 +95,7 @@ def main(argv: list[str]) -> int:
             raise UserError(f"{flags}: only with --suite theatre")
         if not args.files:
             raise UserError("no videos: name some, or measure a pipeline by --suite theatre --preset NAME")
+        check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_RESULTS])
         if args.scene is not None:
             return _scene(args.files, args.scene, args.out)
         return _alignment(args.files, args.out)
@@ -99,7 +105,19 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--scene {args.scene}: is for a video, not with --suite {args.suite}")
     if not given.get("preset"):
         raise UserError("--suite theatre: --preset NAME, the pipeline to measure, is missing")
-    return _theatre(argparse.Namespace(**(_THEATRE | given)), args.out)
+    options = argparse.Namespace(**(_THEATRE | given))
+    check_output(args.out, folder=True)
+    _check_bounds(options, force=args.force)
+    with FolderLock(args.out, "--out"):
+        return _theatre(options, args.out, overwrite=args.overwrite)
+
+
+def _check_bounds(options: argparse.Namespace, *, force: bool) -> None:
+
+    for name in ("clips", "seeds", "videos", "batch_size"):
+        check_bound(name, getattr(options, name), MAX_CLIPS, force=force)
+    check_bound("steps", options.steps, MAX_STEPS, force=force)
+    check_guidance(options.guidance_scale)
 
 
 def _alignment(paths: Sequence[Path], out: Path) -> int:
@@ -109,7 +127,7 @@ def _alignment(paths: Sequence[Path], out: Path) -> int:
 
     optical_flow()  # told once if it is missing, not once a video
     report = alignment_report(files)
-    write_json(out / "results.json", report)
+    write_json(out / _RESULTS, report)
     summary = report["summary"]
     for row in report["rows"]:
         print(f"{row['video']}: {row['error'] if 'error' in row else format(row['score'], '.3f')}")
@@ -125,25 +143,36 @@ def _scene(files: Sequence[Path], folder: Path, out: Path) -> int:
     from mtv_jax.evaluation.scene import read_scene, scene_readings
     from mtv_jax.evaluation.theatre_page import SHEET
     from mtv_jax.evaluation.theatre_readers import fit_readers
-    from mtv_jax.io.video import read_video, write_image
+    from mtv_jax.io.pictures import write_image
+    from mtv_jax.io.video import read_video
 
     if len(files) > 1:
         raise UserError(f"{files[1]}: --scene takes one video")
     file, scene = existing_file(files[0]), read_scene(folder)
     frames, fps = read_video(file)
-    scene.check(frames, fps)
+    own, scene = scene.plan.config, scene.seen_as(frames, fps)
+    if len(frames) != own.num_frames or abs(float(fps) - float(own.fps)) > 1e-3:
+        print(
+            f"note: {file} has {len(frames)} frames at {float(fps):g} fps, the scene {own.num_frames} at "
+            f"{float(own.fps):g}: it is measured as long as the video"
+        )
     readings = scene_readings(scene, fit_readers(), frames)
+    if not readings:
+        raise UserError(f"{file}: nothing of the scene {folder} can be read from {len(frames)} frames")
     write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
     told = {"suite": "scene", "scene": str(folder), "video": file.name, "sha256": sha256(file)}
-    write_json(out / "results.json", told | {"figures": [vars(reading) for reading in readings]})
+    write_json(out / _RESULTS, told | {"figures": [vars(reading) for reading in readings]})
     for reading in readings:
         print(reading)
     print(f"frames over the waves: {out / SHEET}")
     return 0
 
 
-def _theatre(options: argparse.Namespace, out: Path) -> int:
-    """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped."""
+def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
+    """Measures a pipeline; 0 whether or not it meets the targets. Goes on where it was stopped.
+
+    Results of the very same are left as they are; those of another measurement are replaced with `overwrite` only.
+    """
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.data.theatre import SoundLibrary, TheatreConfig
     from mtv_jax.evaluation.resume import resumable
@@ -163,6 +192,7 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
     if there.exists() and read_json(there).get("provenance") == origin:
         print(f"{there}: measured before, with all the same; remove it to measure again")
         return 0
+    check_output(out, folder=True, overwrite=overwrite, marks=[there.name])
     show = partial(
         generated,
         pipe,
@@ -188,7 +218,9 @@ def _theatre(options: argparse.Namespace, out: Path) -> int:
 
 def _check(pipe: Any, options: argparse.Namespace) -> None:
     from mtv_jax.sampling.batch import check_hears
+    from mtv_jax.sampling.generate import GenerateConfig
 
+    GenerateConfig(guidance_scale=options.guidance_scale)  # its mistakes are told now
     check_hears(pipe)
     if options.videos < 0:
         raise UserError(f"--videos {options.videos}: must not be negative")
@@ -261,10 +293,7 @@ def _count(text: str) -> int:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [existing_file(path)]
-    files = sorted(path.glob("*.mp4"))
-    if not files:
-        raise UserError(f"{path}: no mp4 file in it")
-    return files
+    return videos_in(path)[0]
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from mtv_jax.io.cli import parser, run
+from mtv_jax.io.cli import add_overwrite, parser, run
 from mtv_jax.io.config import split_overrides
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import write_json, write_text
+from mtv_jax.io.files import check_output, write_json, write_text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--report", type=Path, default=None, metavar="FILE.json|html", help="write the plan there too"
     )
+    add_overwrite(top)
     top.epilog = "--config.KEY=VALUE replaces a value of the config."
     return top
 
@@ -46,6 +47,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(rest)
     if args.report is not None and args.report.suffix not in (".json", ".html"):
         raise UserError(f"--report {args.report}: must end in .json or .html")
+    if args.report is not None:
+        check_output(args.report, overwrite=args.overwrite)
     if args.steps < 1:
         raise UserError(f"--steps {args.steps}: must be at least 1")
     # Planning allocates nothing, and this machine's own accelerators are not asked.

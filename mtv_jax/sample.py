@@ -1,26 +1,61 @@
-"""`python -m mtv_jax.sample`: a video from a prompt and sound."""
+"""`python -m mtv_jax.sample`: a video, or several, from a prompt and sound."""
 
 import argparse
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import frame_rate, parser, run
+from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, tell_error
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import check_outputs, existing_file
+from mtv_jax.io.limits import check_guidance
+from mtv_jax.sampling.several import Several, Wanted, parse_seeds
+
+if TYPE_CHECKING:
+    from mtv_jax.sampling.pipeline import Pipeline
 
 SAMPLERS = ("dpm++", "ddim", "ddpm")
+_SIZES = ("fps", "height", "width")
+_SOUNDS = ("speech", "speech2", "effects", "music", "audio")
 
 
 def _parser() -> argparse.ArgumentParser:
     top = parser("sample", "Make a video of a prompt that follows its sound.")
     source = top.add_mutually_exclusive_group(required=True)
-    source.add_argument("--preset", help="a bundled pipeline: tiny")
-    source.add_argument("--checkpoint", help="a pipeline folder, or a training directory")
-    top.add_argument("--prompt", required=True, help="what is to be seen")
+    source.add_argument(
+        "--preset",
+        metavar="NAME_OR_FOLDER",
+        help="a bundled pipeline (tiny), a pipeline folder, or a training directory",
+    )
+    source.add_argument("--checkpoint", dest="former_preset", help=argparse.SUPPRESS)
+    prompts = top.add_mutually_exclusive_group(required=True)
+    prompts.add_argument("--prompt", help="what is to be seen")
+    prompts.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="a text file with a prompt in each line: a video of each (see --out)",
+    )
     top.add_argument(
         "--negative-prompt", help="what guidance leads away from; needs some (default: the model's)"
     )
-    top.add_argument("--out", type=Path, required=True, help="file to write: .mp4, or .gif without sound")
+    top.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="file to write: .mp4, or .gif without sound. With --seeds or --prompts each video has a number in its "
+        "name: x.mp4 gives x_seed0.mp4, x_prompt0.mp4 or x_prompt0_seed0.mp4, and a folder out_seed0.mp4 ... in it",
+    )
+    add_overwrite(top)
+    top.add_argument(
+        "--tracks",
+        metavar="DIR",
+        help="folder of tracks by name (speech.wav, effects.flac, ...), such as mtv_jax.demix writes; a track given "
+        "by a flag of its own goes before that of the folder",
+    )
     top.add_argument("--speech", help="sound file that moves lips")
     top.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
     top.add_argument("--effects", help="sound file that times events")
@@ -34,9 +69,16 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FRAME=FILE",
-        help="a picture the video has at a frame; may be repeated",
+        help="a picture the video has at a frame (transparent parts are white); may be repeated",
     )
-    top.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    seeds = top.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    seeds.add_argument(
+        "--seeds",
+        type=parse_seeds,
+        metavar="A:B|A,B,...",
+        help="a video of each: 0:4 is 0 to 3, 0,3,7 are three (see --out); networks are loaded and compiled once",
+    )
     top.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")
     top.add_argument(
         "--guidance",
@@ -52,7 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--sampler", choices=SAMPLERS, help="how to step (default: the model's; most dpm++, tiny ddim)"
     )
-    top.add_argument("--num-frames", type=int, help="1 + 4k; for tiny any (default: the model's)")
+    top.add_argument(
+        "--num-frames",
+        type=_num_frames,
+        metavar="N|auto",
+        help="1 + 4k; for tiny any. auto: as many as the sound fills, where the model is known to keep in step for "
+        "so long (tiny: up to 241), else and without sound the model's (default: auto)",
+    )
     top.add_argument(
         "--height", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
     )
@@ -64,48 +112,162 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
     )
+    top.add_argument(
+        "--describe",
+        action="store_true",
+        help="say what the preset or pipeline folder knows, and make nothing",
+    )
+    add_force(top)
     return top
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command."""
+def _told(argv: list[str]) -> bool:
+    """Says what a preset knows, for --describe, and behind the usage for --help; whether that was asked for."""
+    wants_help = bool({"-h", "--help"} & set(argv))
+    if not wants_help and "--describe" not in argv:
+        return False
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", "--checkpoint")
+    pipeline = finder.parse_known_args(argv)[0].preset
+    if wants_help:
+        print(_parser().format_help())
+    elif pipeline is None:
+        raise UserError("--describe: of what? give --preset NAME_OR_FOLDER too")
+    from mtv_jax.sampling.describe import describe_pipeline
+    from mtv_jax.weights.folder import PRESETS
+
+    print(describe_pipeline(pipeline or PRESETS[0]))
+    return True
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command; of several videos those that fail are told, and the exit status is the first one's."""
+    if _told(argv):
+        return 0
     args = _parser().parse_args(argv)
-    if args.out.suffix.lower() not in (".mp4", ".gif"):
-        raise UserError(f"--out {args.out}: the name must end in .mp4 or .gif")
+    if args.former_preset is not None:
+        print("note: --checkpoint is called --preset now", file=sys.stderr)
+        args.preset = args.former_preset
+    several = Several(args.prompts, args.seeds)
+    wanted = several.videos(args.out, args.prompt, args.seed, force=args.force)
+    options = _options(args)
+    check_outputs(
+        [video.out for video in wanted], overwrite=args.overwrite, inputs=options["tracks"].values()
+    )
+    _check(args, wanted, options)
     from mtv_jax.sampling.pipeline import Pipeline
 
     started = time.monotonic()
-    pipe = Pipeline.from_pretrained(args.preset or args.checkpoint, dtype=args.dtype)
+    pipe = Pipeline.from_pretrained(args.preset, dtype=args.dtype)
     if pipe.untrained:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
-    video = pipe(
-        args.prompt,
-        negative_prompt=args.negative_prompt,
-        speech=args.speech,
-        speech2=args.speech2,
-        effects=args.effects,
-        music=args.music,
-        audio=args.audio,
-        demixer=args.demixer,
-        keyframes=_keyframes(args.keyframe),
+    if len(wanted) == 1:
+        _make(pipe, wanted[0], options, started)
+        return 0
+    return _make_all(pipe, wanted, options)
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `Pipeline.__call__` is told for every video."""
+    from mtv_jax.sampling.request import sound_files, track_folder
+
+    tracks = track_folder(args.tracks) if args.tracks is not None else None
+    return {
+        "negative_prompt": args.negative_prompt,
+        "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
+        "demixer": args.demixer,
+        "keyframes": _keyframes(args.keyframe),
+        "num_frames": args.num_frames,
+        "fps": args.fps,
+        "height": args.height,
+        "width": args.width,
+        "num_inference_steps": args.steps,
+        "guidance_scale": args.guidance,
+        "guidance": args.guidance_schedule,
+        "sampler": args.sampler,
+        "vae_tiling": args.vae_tiling,
+        "force": args.force,
+    }
+
+
+def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, Any]) -> None:
+    """Raises UserError for what can be known to be wrong before the networks are there."""
+    from mtv_jax.ops.seeds import check_seed
+    from mtv_jax.sampling.request import check_prompt
+
+    for video in wanted:
+        check_prompt(video.prompt)
+        check_seed(video.seed)
+    if args.guidance is not None:
+        check_guidance(args.guidance)
+    for file in (*options["tracks"].values(), *options["keyframes"].values()):
+        existing_file(file)
+    _check_size(args, options["tracks"])
+
+
+def _check_size(args: argparse.Namespace, tracks: Mapping[str, str | Path]) -> None:
+    """Raises UserError for a video that the model cannot make, or for which there is no memory."""
+    from mtv_jax.planning.memory import check_memory
+    from mtv_jax.sampling.request import video_size
+    from mtv_jax.weights.folder import pipeline_folder, read_defaults
+    from mtv_jax.weights.pretrained import load_config
+
+    folder = pipeline_folder(args.preset)
+    vae: Any = load_config(folder / "vae")
+    size = video_size(
+        read_defaults(folder),
+        tracks,
         num_frames=args.num_frames,
-        fps=args.fps,
-        height=args.height,
-        width=args.width,
+        frames=vae.temporal_compression_ratio,
+        pixels=vae.spatial_compression_ratio * load_config(folder / "transformer").patch_size,
+        force=args.force,
         num_inference_steps=args.steps,
+        **{name: getattr(args, name) for name in _SIZES},
+    )
+    check_memory(
+        folder,
+        {name: getattr(size, name) for name in ("num_frames", *_SIZES)},
         guidance_scale=args.guidance,
-        guidance=args.guidance_schedule,
-        sampler=args.sampler,
-        seed=args.seed,
-        vae_tiling=args.vae_tiling,
+        dtype=args.dtype,
+        tiled=args.vae_tiling,
+        force=args.force,
     )
-    video.save(args.out)
+
+
+def _make_all(pipe: "Pipeline", wanted: list[Wanted], options: dict[str, Any]) -> int:
+    """Makes every video, whatever becomes of the others; returns the exit status of the first that failed."""
+    codes = []
+    for number, video in enumerate(wanted, 1):
+        print(f"video {number} of {len(wanted)}: {video.out}", file=sys.stderr)
+        try:
+            _make(pipe, video, options, time.monotonic())
+        except Exception as error:
+            codes.append(tell_error(error))
+    if codes:
+        print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
+    return codes[0] if codes else 0
+
+
+def _make(pipe: "Pipeline", wanted: Wanted, options: dict[str, Any], started: float) -> None:
+    """Makes and writes a video, and prints what it is; `started` is when the clock was."""
+    video = pipe(wanted.prompt, seed=wanted.seed, **options)
+    video.save(wanted.out)
     count, height, width, _ = video.frames.shape
-    sound = "silent" if video.audio is None or args.out.suffix.lower() == ".gif" else "with sound"
+    sound = "silent" if video.audio is None or wanted.out.suffix.lower() == ".gif" else "with sound"
     print(
-        f"{args.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
-        f"{sound}, made in {time.monotonic() - started:.1f} s"
+        f"{wanted.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
+        f"{sound}, made in {time.monotonic() - started:.1f} s",
+        flush=True,
     )
+
+
+def _num_frames(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames, nor auto") from error
 
 
 def _keyframes(options: list[str]) -> dict[int, str]:

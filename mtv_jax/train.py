@@ -19,11 +19,12 @@ from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory
+from mtv_jax.io.files import check_output, existing_directory
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import LatentSize, num_tokens
+from mtv_jax.planning.memory import row_bound, training_check
 from mtv_jax.planning.plans import training_work
 from mtv_jax.sharding.distributed import from_first, join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
@@ -56,10 +57,11 @@ def main(argv: list[str]) -> int:
     join_processes()
     values = load_train_config(args.config, overrides)
     workdir = Path(args.workdir or Path("runs") / _run_name(args.config))
+    check_output(workdir, folder=True)
     config = train_config(values.to_dict())
     enable_compilation_cache(config.compilation_cache)
     with locked(workdir):
-        job = replace(make_job(config, values, workdir), skip=skip)
+        job = replace(make_job(config, values, workdir, force=args.force), skip=skip)
         try:
             state = fit(job)
         except NonFiniteError as error:
@@ -98,8 +100,11 @@ def _export(workdir: Path) -> None:
     print(f"pipeline folder: {workdir / 'pipeline'}")
 
 
-def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
-    """What `config` says to train: model and loss, batches, samples. `values` is what it was made from."""
+def make_job(config: TrainConfig, values: ConfigDict, workdir: Path, *, force: bool = False) -> Job:
+    """What `config` says to train: model and loss, batches, samples. `values` is what it was made from.
+
+    It is refused where it would not fit into memory, unless `force`.
+    """
     check_batch_size(make_mesh(config.mesh), config.data.batch_size, config.accumulate)
     # Mistakes in the model are told before any data is made or read.
     section = config.model
@@ -124,6 +129,7 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path) -> Job:
         make_sample_fn(config, model, task, shards),
         initial,
         throughput_of(config, model, shards),
+        check=training_check(config, task, model.dtype, row_bound(model, shards), force=force),
     )
 
 
@@ -196,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out the batches A to B - 1 (numbered from 0; a step that is not finite names its own), their data "
         "and their noise; the workdir remembers it, so once is enough; may be given several times",
     )
+    cli.add_force(parser, "memory")
     parser.epilog = (
         "--config.KEY=VALUE replaces a value of the config; --config FILE.py --help lists the keys. "
         "On SIGTERM, and on Ctrl-C, it finishes the step, saves, and exits with 143 or 130; a second Ctrl-C aborts at "

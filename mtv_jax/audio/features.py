@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from mtv_jax.audio.tracks import Tracks
+from mtv_jax.io.errors import UserError
 from mtv_jax.models.mel import MelConfig, log_mel_features
 
 
@@ -42,8 +43,16 @@ class AudioEncoder(Protocol):
 def track_features(
     encoder: AudioEncoder, tracks: Tracks, num_frames: int, fps: float | Fraction
 ) -> dict[str, np.ndarray]:
-    """Features [F, L, C] of every track by its name, frame i being heard at i / fps seconds."""
-    return {name: encoder(samples, num_frames, fps) for name, samples in tracks.items()}
+    """Features [F, L, C] of every track by its name, frame i being heard at i / fps seconds.
+
+    Raises UserError, naming the track, if its sound or what is made of it is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = {name: encoder(samples, num_frames, fps) for name, samples in tracks.items()}
+    for name, samples in tracks.items():
+        if not (np.isfinite(samples).all() and np.isfinite(features[name]).all()):
+            raise UserError(f"{name}: its sound has samples that are not finite, or too large to be a sound")
+    return features
 
 
 def mel_encoder(config: MelConfig) -> AudioEncoder:

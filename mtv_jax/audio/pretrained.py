@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from mtv_jax.audio.beats import BEATsEncoder
 from mtv_jax.audio.features import AudioEncoder, mel_encoder
 from mtv_jax.audio.wav2vec2 import Wav2Vec2Encoder
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import read_json_object
 from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.mel import MelConfig
 from mtv_jax.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
@@ -40,20 +40,22 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
     `LogMel` (ours, no weights), `Wav2Vec2Model` as transformers saves it, or `BEATs` (its checkpoint's options
     and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for what we do not know.
     """
-    values = read_json(folder / "config.json")
+    values = read_json_object(folder / "config.json")
     if values.get("_class_name") == "LogMel":
-        return _log_mel(values)
+        with blamed_on(folder / "config.json"):
+            return _log_mel(values)
     if not isinstance(config := load_config(folder), (Wav2Vec2Config, BEATsConfig)):
         kind = type(config).__name__.removesuffix("Config")
         raise UserError(f"{folder}: {kind} is no audio encoder; LogMel, Wav2Vec2Model and BEATs are")
     model, params = load_model(folder, dtype=dtype)
     path = folder / _PREPROCESSOR
-    preprocessor = read_json(path) if path.exists() else {}
-    if isinstance(model, BEATs):
-        return BEATsEncoder(model, params, fbank_config_from_json(preprocessor))
-    assert isinstance(model, Wav2Vec2)
-    options = read_fields(preprocessor, _OURS, fixed=_FIXED, harmless=_HARMLESS, origin=str(path))
-    return Wav2Vec2Encoder(model, params, **options)
+    preprocessor = read_json_object(path) if path.exists() else {}
+    with blamed_on(path):
+        if isinstance(model, BEATs):
+            return BEATsEncoder(model, params, fbank_config_from_json(preprocessor))
+        assert isinstance(model, Wav2Vec2)
+        options = read_fields(preprocessor, _OURS, fixed=_FIXED, harmless=_HARMLESS, origin=str(path))
+        return Wav2Vec2Encoder(model, params, **options)
 
 
 def _log_mel(values: Mapping[str, Any]) -> AudioEncoder:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
-from mtv_jax.io.audio import audio_info, fit_length, read_audio, resample, to_stereo
+from mtv_jax.io.audio import audio_info, fit_length, read_audio, read_stereo, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import control_tracks
 
@@ -121,10 +121,7 @@ def read_mix(
     given = _given(speech, effects, music, speech2, audio)
     if not given and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
-    sounds = [
-        to_stereo(read_audio(path, sample_rate, mono=False, start=start, duration=duration))
-        for path in given.values()
-    ]
+    sounds = [read_stereo(path, sample_rate, start=start, duration=duration) for path in given.values()]
     longest = max((len(sound) for sound in sounds), default=0)
     length = longest if duration is None else round(duration * sample_rate)
     mix = sum((fit_length(sound, length) for sound in sounds), start=np.zeros((length, 2), np.float32))

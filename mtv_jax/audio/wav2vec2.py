@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from mtv_jax.io.audio import fit_length
+from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2 import Wav2Vec2, normalise_waveform, num_video_frames, pad_as_released
 from mtv_jax.models.wav2vec2.preprocess import SAMPLE_RATE
@@ -40,8 +41,8 @@ class Wav2Vec2Encoder:
     def __post_init__(self) -> None:
         if self.alignment not in ("exact", "released"):
             raise UserError(f"alignment {self.alignment!r}: must be exact or released")
-        if self.clip_length is not None and self.clip_length < 2:
-            raise UserError(f"clip_length {self.clip_length}: must be at least 2 frames, or null")
+        if self.clip_length is not None:
+            check_whole("clip_length", self.clip_length, least=2, most=2**17)
 
     @property
     def num_layers(self) -> int:

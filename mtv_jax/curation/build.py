@@ -1,36 +1,48 @@
 """A folder of videos becomes shards: decode, cut into clips, resize, encode pictures, prompt and sound.
 
 Beside a video lies what is known of it, under the same name with `.json`: `{"prompt": ..., "licence": ...}`.
-Every finished video is kept in `<out>/.work`, so that a run that was stopped goes on where it was.
+Every finished video is kept in `<out>/.work`, so that a run that was stopped goes on where it was. A video that cannot
+be used is left out, and the manifest says why.
 """
 
 import dataclasses
 import hashlib
+import io
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgpack
+from av.error import FFmpegError
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks, load_tracks
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
 from mtv_jax.data.transforms import resize_crop
+from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_directory, read_json, sha256
+from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
+from mtv_jax.io.video_folders import videos_in
 from mtv_jax.weights.folder import ClipSize
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
+
+
+_BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
+"""What a damaged or strange video may raise."""
 
 
 @dataclass(frozen=True)
@@ -60,43 +72,105 @@ class BuildConfig:
             raise UserError(f"skip {self.skip}: must be 0 frames or more")
 
 
-def build_shards(videos: Path, out: Path, encoders: Encoders | None, config: BuildConfig) -> dict[str, Any]:
+class BadVideosError(Exception):
+    """No video of a folder could be used, or (`strict`) one could not.
+
+    Attributes:
+      left_out: name of each file that could not be used, and why, if there was none that could.
+    """
+
+    def __init__(self, message: str, left_out: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.left_out = dict(left_out or {})
+
+
+def build_shards(
+    videos: Path, out: Path, encoders: Encoders | None, config: BuildConfig, *, strict: bool = False
+) -> dict[str, Any]:
     """Writes shards of all clips of the videos in a folder, and returns their manifest.
 
-    `encoders` may be None with `frames_only`. Raises UserError for a folder without videos, a video without
-    description, frames or sound, and if no video is as long as a clip.
+    `encoders` may be None with `frames_only`. A video that cannot be used (damaged, without description or sound, a
+    copy of another, shorter than a clip) is left out: `manifest["info"]["left_out"]` has its name and the reason.
+
+    Raises:
+      UserError: a folder without videos, or only with such as are shorter than a clip.
+      BadVideosError: no video could be used; with `strict`, the first that cannot, unless it is only too short, or a
+        copy.
     """
-    files = find_videos(videos)
+    files, ignored = videos_in(videos)
+    for name, reason in ignored.items():
+        print(f"ignored: {name} ({reason})", file=sys.stderr)
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
-    stamp = config_stamp(config, identity)
-    for file in progress(files, "encoding videos"):
-        part = work / f"{sha256(file)}-{stamp}.msgpack"
-        if not part.exists():
-            records = [encode_record(record) for record in clips_of(file, encoders, config)]
-            with atomic_path(part) as temporary:
-                temporary.write_bytes(msgpack.packb(records) or b"")
-    parts = [work / f"{sha256(file)}-{stamp}.msgpack" for file in files]
-    kind = "frames" if config.frames_only else "latents"
+    name = f"{{}}-{config_stamp(config, identity)}.msgpack"
+    parts, left_out = _finished(
+        files, work, name, partial(_encoded, encoders=encoders, config=config), strict
+    )
+    short = {name: f"shorter than {_needed(config)}" for part, name in parts.items() if not _count(part)}
+    if left_out and len(short) == len(parts):
+        raise BadVideosError(f"{videos}: none of its {len(files)} videos could be used", left_out | short)
     info = {
         "encoders": identity,
         "demixer": config.demixer,
         "stride": config.stride,
         "skip": config.skip,
+        "left_out": dict(sorted((left_out | short).items())),
     }
-    manifest = write_shards(out, _records(parts, config), kind=kind, info=info)
+    kind = "frames" if config.frames_only else "latents"
+    manifest = write_shards(out, _records(list(parts), config), kind=kind, info=info)
     if encoders is not None and not config.frames_only:
         encoders.save(out / "encoders", config.size)
     shutil.rmtree(work)
     return manifest
 
 
-def find_videos(directory: Path) -> list[Path]:
-    """The video files in a folder, by name. Raises UserError if there is none."""
-    files = sorted(p for p in existing_directory(directory).iterdir() if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise UserError(f"{directory}: no video in it ({', '.join(SUFFIXES)})")
-    return files
+def _finished(
+    files: list[Path], work: Path, name: str, encode: Callable[[Path], bytes], strict: bool
+) -> tuple[dict[Path, str], dict[str, str]]:
+    """The finished work of each video (and its name), made unless it is there; and which are left out, and why.
+
+    `name` is that of finished work, of a video's hash.
+    """
+    parts: dict[Path, str] = {}
+    left_out: dict[str, str] = {}
+    for file in progress(files, "encoding videos"):
+        try:
+            part = work / name.format(sha256(file))
+            data = None if part.exists() else encode(file)
+        except DiskError:
+            raise  # of a temporary file: that the disk is full says nothing of the video
+        except _BAD as error:
+            left_out[file.name] = _reason(file, error)
+            if strict:
+                raise BadVideosError(f"{file}: {left_out[file.name]}") from error
+            continue
+        if data is not None:
+            with atomic_path(part) as temporary:
+                temporary.write_bytes(data)
+        if part in parts:
+            left_out[file.name] = f"the same video as {parts[part]}"
+        else:
+            parts[part] = file.name
+    return parts, left_out
+
+
+def _encoded(file: Path, encoders: Encoders | None, config: BuildConfig) -> bytes:
+    """The records of a video's clips. Whether its sound is silent is told."""
+    records = [encode_record(record) for record in clips_of(file, encoders, config)]
+    if not config.frames_only:
+        note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
+    return msgpack.packb(records) or b""
+
+
+def _count(part: Path) -> int:
+    """How many clips a finished video has."""
+    return msgpack.Unpacker(io.BytesIO(part.read_bytes()[:16])).read_array_header()
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """What an error says of a video, without its folder and its name."""
+    text = " ".join(str(error).split()).removeprefix(f"{file}: ").replace(f"{file.parent}{os.sep}", "")
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iterator[ClipRecord]:
@@ -158,6 +232,8 @@ def describe(file: Path) -> dict[str, str]:
     about = read_json(path)
     if not isinstance(about, dict) or not isinstance(about.get("prompt"), str) or not about["prompt"].strip():
         raise UserError(f'{path}: must hold {{"prompt": "what is seen"}}')
+    if not isinstance(about.get("licence", ""), str):
+        raise UserError(f"{path}: licence must be a text")
     return about
 
 

@@ -15,7 +15,7 @@ from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.tracks import Tracks
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, link_tree, sha256, write_json
+from mtv_jax.io.files import atomic_directory, link_tree, sha256, visible, write_json
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Params, UInt8
 from mtv_jax.weights.folder import ClipSize, encoders_json, pipeline_folder
@@ -69,12 +69,8 @@ class Encoders:
         """
         mean, logvar = _posterior(self.vae, self.vae_params, to_unit(frames)[None])
         features = track_features(self.audio, tracks, size.num_frames, size.fps)
-        return {
-            "latents_mean": np.asarray(mean[0], np.float16),
-            "latents_logvar": np.asarray(logvar[0], np.float16),
-            "text": np.asarray(text, np.float16),
-            **{name: np.asarray(x, np.float16) for name, x in features.items()},
-        }
+        arrays = {"latents_mean": mean[0], "latents_logvar": logvar[0], "text": text, **features}
+        return {name: _stored(name, array) for name, array in arrays.items()}
 
     def save(self, out: Path, size: ClipSize) -> None:
         """Writes a pipeline folder without denoiser, for clips of `size`.
@@ -88,10 +84,19 @@ class Encoders:
             write_json(temporary / "model_index.json", note)
 
 
+def _stored(name: str, array: Any) -> np.ndarray:
+    """As records have it, float16. Raises UserError for NaN, infinity, and what float16 has no room for."""
+    with np.errstate(over="ignore"):
+        stored = np.asarray(array, np.float16)
+    if not np.isfinite(stored).all():
+        raise UserError(f"{name}: not finite, or beyond float16")
+    return stored
+
+
 @partial(jax.jit, static_argnums=0)
 def _posterior(vae: Any, params: Any, video: Any) -> Any:
     return vae.apply(params, video, method="encode")
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: sha256(path) for path in visible(folder) if path.is_file()}

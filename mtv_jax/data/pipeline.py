@@ -18,10 +18,15 @@ from absl import flags
 
 from mtv_jax.data.records import decode_record
 from mtv_jax.data.shards import ShardSet
+from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 
 _MAX_BLOCK = 10_000
 """Rows of a mixture's block at most: its permutation is drawn anew for each row (0.1 ms at this size)."""
+
+
+_GRAIN_SEEDS = 2**32
+"""Grain takes no larger ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class DataConfig:
 
     Attributes:
       batch_size: rows of the global batch, over all processes.
-      seed: of the order.
+      seed: of the order, below 2**32.
       shuffle: another order each epoch.
       repeat: endless, batches always full. False: one pass, no row lost, the last batch may be shorter.
       keys: arrays to give; None: all the shards have.
@@ -82,6 +87,7 @@ def make_dataset(
     count = jax.process_count() if process_count is None else process_count
     if config.batch_size < 1 or config.batch_size % count:
         raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
+    check_whole("seed", config.seed, least=0, most=_GRAIN_SEEDS - 1)
     if first_batch and not config.repeat:
         raise ValueError("first_batch: one pass begins at its beginning")
     keys = _checked_keys(shards, config)
@@ -213,7 +219,7 @@ def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDatase
     for number, source in enumerate(sources):
         parent = grain.MapDataset.source(source)
         if config.shuffle:
-            parent = parent.seed(config.seed + number).shuffle()
+            parent = parent.seed((config.seed + number) % _GRAIN_SEEDS).shuffle()
         parents.append(parent.repeat() if config.repeat else parent)
     return parents, counts
 

@@ -16,14 +16,14 @@ from typing import Any
 import grain
 from array_record.python.array_record_module import ArrayRecordWriter
 
+from mtv_jax.data.manifests import KINDS, SHARD_SUFFIX, check_record, read_manifest, read_subset
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory, existing_file, read_json, sha256, write_json
+from mtv_jax.io.files import existing_directory, existing_file, sha256, write_json
 from mtv_jax.weights.folder import ClipSize
 
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
-_KINDS = ("latents", "frames")
 # One record a group: a random read unpacks that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _COMMON = ("num_frames", "height", "width")
@@ -60,8 +60,8 @@ def write_shards(
       UserError: no records, a clip twice, clips that differ in shape, or a subset that is empty or names
         clips that are not there.
     """
-    if kind not in _KINDS:
-        raise UserError(f"kind {kind!r}: shards hold {' or '.join(_KINDS)}")
+    if kind not in KINDS:
+        raise UserError(f"kind {kind!r}: shards hold {' or '.join(KINDS)}")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _remove(directory, ".clips-*.tmp")
@@ -84,8 +84,10 @@ def write_shards(
             "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
         }
     finally:
-        writer.close()
-        _remove(directory, ".clips-*.tmp")
+        try:
+            writer.close()
+        finally:
+            _remove(directory, ".clips-*.tmp")
     write_json(directory / MANIFEST, manifest)
     return manifest
 
@@ -104,28 +106,14 @@ def open_shards(directory: str | os.PathLike) -> "ShardSet":
         raise UserError(
             f"{directory}: no {MANIFEST} in it: not a folder of shards, or its build did not finish"
         )
-    manifest = read_json(directory / MANIFEST)
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA:
-        raise UserError(
-            f"{directory / MANIFEST}: schema version {schema}, this program reads {SCHEMA}; build it again"
-        )
-    try:
-        for entry in manifest["shards"]:
-            check_size(directory / entry["name"], entry["bytes"])
-            _ = entry["sha256"]  # of what it holds, checked by `mtv_jax.data.verify`
-        for entry in manifest["subsets"]:
-            check_size(directory / entry["name"], entry["bytes"])
-            check_hash(directory / entry["name"], entry["sha256"])
-        total = sum(entry["count"] for entry in manifest["shards"])
-        if total != manifest["num_records"]:
-            raise UserError(
-                f"{directory / MANIFEST}: says {manifest['num_records']} records, its shards have {total}"
-            )
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{directory / MANIFEST}: damaged manifest ({error!r}); build the shards again"
-        ) from error
+    manifest = read_manifest(directory / MANIFEST)
+    for entry in manifest["shards"]:
+        check_size(directory / entry["name"], entry["bytes"])
+    for entry in manifest["subsets"]:
+        path = directory / entry["name"]
+        check_size(path, entry["bytes"])
+        check_hash(path, entry["sha256"])
+        read_subset(path, entry["subset"], entry["count"], manifest["num_records"])
     return ShardSet(directory, manifest)
 
 
@@ -142,9 +130,15 @@ class ShardSet:
     @functools.cached_property
     def source(self) -> grain.sources.ArrayRecordDataSource:
         """Random access to the records' bytes."""
-        return grain.sources.ArrayRecordDataSource(
+        source = grain.sources.ArrayRecordDataSource(
             [str(self.directory / shard["name"]) for shard in self.manifest["shards"]]
         )
+        found = len(source)  # pyright: ignore[reportArgumentType] - its base class has the method
+        if found != len(self):
+            raise UserError(
+                f"{self.directory}: its shards hold {found} records, {MANIFEST} says {len(self)}; build them again"
+            )
+        return source
 
     @property
     def clip_size(self) -> ClipSize:
@@ -155,8 +149,10 @@ class ShardSet:
         return dataclasses.replace(size, fps=Fraction(*rate))
 
     def read(self, number: int) -> ClipRecord:
-        """Record `number`."""
-        return decode_record(self.source[number])
+        """Record `number`. Raises UserError for one that is damaged, or another than the manifest says."""
+        record = decode_record(self.source[number])
+        check_record(record, self.manifest, f"{self.directory}: record {number}")
+        return record
 
     @property
     def subset_names(self) -> tuple[str, ...]:
@@ -167,11 +163,7 @@ class ShardSet:
         """Record numbers of a subset. Raises UserError if there is no such subset or it is empty."""
         for entry in self.manifest["subsets"]:
             if entry["subset"] == name:
-                path = self.directory / entry["name"]
-                numbers = read_json(path)["records"]
-                if not numbers or min(numbers) < 0 or max(numbers) >= len(self):
-                    raise UserError(f"{path}: empty, or names records that are not there")
-                return tuple(numbers)
+                return read_subset(self.directory / entry["name"], name, entry["count"], len(self))
         known = ", ".join(self.subset_names) or "none"
         raise UserError(f"subset {name!r}: not in {self.directory}; its subsets: {known}")
 
@@ -199,8 +191,9 @@ class _ShardWriter:
     def close(self) -> list[int]:
         """Ends the last shard; the number of records in each."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            # Once only, even if it fails.
+            writer, self._writer = self._writer, None
+            writer.close()
             with open(self.paths[-1], "rb") as file:
                 os.fsync(file.fileno())
         return self._counts
@@ -264,7 +257,7 @@ class _Summary:
 
 
 def _publish(temporary: Path, index: int, counts: list[int]) -> dict[str, Any]:
-    final = temporary.with_name(f"clips-{index:05d}-of-{len(counts):05d}.array_record")
+    final = temporary.with_name(f"clips-{index:05d}-of-{len(counts):05d}{SHARD_SUFFIX}")
     os.replace(temporary, final)
     return {
         "name": final.name,

@@ -12,10 +12,11 @@ from typing import Any
 
 from array_record.python.array_record_module import ArrayRecordReader
 
+from mtv_jax.data.manifests import check_record
 from mtv_jax.data.records import decode_record
-from mtv_jax.data.shards import VERIFIED, ShardSet, check_hash, open_shards
+from mtv_jax.data.shards import MANIFEST, VERIFIED, ShardSet, check_hash, open_shards
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.files import existing_file, read_json, write_json
 from mtv_jax.io.progress import progress
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -39,12 +40,14 @@ def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple
     """
     shards = open_shards(directory)
     memory = _Memory(shards.directory / VERIFIED, forget=again)
+    _check_encoders(shards, memory)
+    ids: dict[str, str] = {}
     unknown = [entry for entry in shards.manifest["shards"] if not memory.knows(shards.directory, entry)]
     try:
         for entry in progress(unknown, "verifying shards"):
             # Taken before the shard is read: of one that changes meanwhile nothing is known.
             state = _state(shards.directory, entry)
-            _check_shard(shards.directory / entry["name"], entry)
+            _check_shard(shards, entry, ids)
             memory.add(entry["name"], state)
     finally:
         memory.write()
@@ -96,9 +99,14 @@ def _state(directory: Path, entry: dict[str, Any]) -> dict[str, Any]:
     return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": entry["sha256"]}
 
 
-def _check_shard(path: Path, entry: dict[str, Any]) -> None:
+def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -> None:
+    """Raises UserError for a shard that is altered, or holds what the manifest does not say. `ids` are those met."""
+    path = shards.directory / entry["name"]
     check_hash(path, entry["sha256"])
-    reader = ArrayRecordReader(str(path))
+    try:
+        reader = ArrayRecordReader(str(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: not a file of records ({error}); build it again") from error
     try:
         found = reader.num_records()
         if found != entry["count"]:
@@ -106,6 +114,34 @@ def _check_shard(path: Path, entry: dict[str, Any]) -> None:
                 f"{path}: the manifest says {entry['count']} records, it has {found}; build it again"
             )
         for number in range(found):
-            decode_record(reader.read([number])[0])
+            record = decode_record(reader.read([number])[0])
+            check_record(record, shards.manifest, f"{path}: record {number}")
+            if record.id in ids:
+                raise UserError(f"{path}: clip {record.id[:16]} is in {ids[record.id]} too; build it again")
+            ids[record.id] = path.name
     finally:
         reader.close()
+
+
+def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:
+    """Raises UserError if a file of `encoders/` cannot be opened or is not what made the shards.
+
+    A folder without `encoders/` is good for training, not for samples.
+    """
+    told = shards.manifest["info"].get("encoders")
+    folder = shards.directory / "encoders"
+    if not folder.is_dir() or not isinstance(told, dict):
+        return
+    for part, files in told.items():
+        for name, digest in files.items() if isinstance(files, dict) else ():
+            path = folder / part / name
+            if Path(name).name != name or Path(part).name != part:
+                raise UserError(
+                    f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is no name of a file"
+                )
+            existing_file(path)
+            entry = {"name": f"encoders/{part}/{name}", "sha256": digest}
+            if not memory.knows(shards.directory, entry):
+                state = _state(shards.directory, entry)
+                check_hash(path, digest)
+                memory.add(entry["name"], state)

@@ -6,14 +6,18 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.files import sha256
+from mtv_jax.io.files import is_hidden, sha256
 
 _PACKAGES = ("mtv_jax", "jax", "flax", "numpy")
 
 
 def provenance(folder: Path) -> dict[str, Any]:
     """SHA-256 of a pipeline folder's files, by relative path, and of our code; versions of Python and packages."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(map(is_hidden, (path, *path.relative_to(folder).parents)))
+    )
     return {
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
         "code": _code(),

@@ -9,13 +9,20 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NoReturn
 
+from mtv_jax.io import signals
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import MAX_RATE, MIN_RATE
+from mtv_jax.io.notes import once_each
+from mtv_jax.io.rates import exact_fps
 
 _USERS = (
     errno.EACCES,
     errno.EDQUOT,
     errno.EEXIST,
+    errno.EFBIG,
     errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,
@@ -37,44 +44,72 @@ def parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def frame_rate(text: str) -> Fraction:
-    """A frame rate: 24, 23.976 or 24000/1001."""
+    """A frame rate: 24, 23.976 or 24000/1001 (`mtv_jax.io.rates.exact_fps`)."""
     try:
-        rate = Fraction(text)
-        if not 0 < rate <= 1000:
-            raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is above 0 and at most 1000")
-        return rate
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate such as 24 or 24000/1001") from error
+        rate = exact_fps(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r}: a frame rate is from {MIN_RATE} to {MAX_RATE}")
+    return rate
+
+
+def add_overwrite(command: argparse.ArgumentParser) -> None:
+    """The flag without which nothing that is there is replaced (`mtv_jax.io.files.check_output`)."""
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace what is there, once the new is finished"
+    )
+
+
+def add_force(command: argparse.ArgumentParser, of: str = "length, size, steps and memory") -> None:
+    """The flag that lifts the bounds of `mtv_jax.io.limits` and of `mtv_jax.planning.memory`."""
+    command.add_argument("--force", action="store_true", help=f"go past the bounds on {of}")
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command and exits: 0 or what `main` returns, 1 failed, 2 bad input, 130 interrupted.
+    """Runs a command and exits: 0 or what `main` returns, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 
-    An error is one line on stderr; its traceback is shown only if MTV_JAX_DEBUG is set.
+    An error is one line on stderr; its traceback is shown only if MTV_JAX_DEBUG is set. SIGTERM and Ctrl-C raise
+    `mtv_jax.io.signals.SignalExit`, so that files half written are removed.
 
     Args:
       main: takes the arguments after the command's name.
       argv: those arguments; default `sys.argv[1:]`.
     """
     _quiet()
+    restore = signals.handle()
     try:
-        code = main(list(sys.argv[1:] if argv is None else argv)) or 0
+        with once_each():
+            sys.exit(_code_of(main, list(sys.argv[1:] if argv is None else argv)))
+    finally:
+        restore()
+
+
+def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:
+    """Calls `main`, tells its failure, and returns the exit status."""
+    try:
+        code = main(argv) or 0
         sys.stdout.flush()
-    except UserError as error:
-        code = _fail(f"error: {error}", 2)
+        return code
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        return _fail("interrupted", 130)
     except BrokenPipeError:
         # The reader left (`| head`): not an error; give the exit's own flush somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except OSError as error:
-        code = _fail(
-            f"error: {error.filename or 'file'}: {error.strerror}", 2 if error.errno in _USERS else 1
-        )
+        return 0
     except Exception as error:
-        code = _fail(f"error: {type(error).__name__}: {error}", 1)
-    sys.exit(code)
+        # A library may have made an error of its own of the signal's exception.
+        return signals.exit_code() or tell_error(error)
+
+
+def tell_error(error: Exception) -> int:
+    """Prints an error as one line on stderr; returns the exit status that it stands for."""
+    if isinstance(error, UserError):
+        return _fail(f"error: {error}", 2)
+    if isinstance(error, OSError):
+        code = 2 if error.errno in _USERS else 1
+        return _fail(f"error: {error.filename or 'file'}: {error.strerror or error}", code)
+    return _fail(f"error: {type(error).__name__}: {error}", 1)
 
 
 def _fail(message: str, code: int) -> int:
@@ -82,7 +117,9 @@ def _fail(message: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(" ".join(message.split()), file=sys.stderr)
+    # What is not UTF-8 in a name or a prompt is shown as escapes; it is no error of its own.
+    line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode("utf-8")
+    print(line, file=sys.stderr)
     return code
 
 

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import importlib
 import importlib.util
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,8 +83,10 @@ def parse(text: str, kind: type) -> Any:
         return text
     if kind is bool:
         return {"true": True, "false": False, "1": True, "0": False}[_known_bool(text)]
-    if kind in (int, float):
-        return kind(text)
+    if kind is int:
+        return int(text)
+    if kind is float:
+        return _finite(float(text))
     if kind in (tuple, list):
         value = _literal(text)
         return kind(value) if isinstance(value, (tuple, list)) else kind([value])
@@ -96,7 +99,7 @@ _KINDS = {
     ConfigDict: "a dict such as \"{'a': {'b': 1}}\"",
     bool: "true or false",
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
     tuple: "a tuple such as \"('a', 'b')\"",
     list: "a list such as \"['a', 'b']\"",
 }
@@ -109,6 +112,18 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def check_finite(values: Any, name: str = "config") -> None:
+    """Raises UserError, naming the key, for a number in nested dicts and lists that is NaN or infinite."""
+    if isinstance(values, (ConfigDict, dict)):
+        for key, value in values.items():
+            check_finite(value, f"{name}.{key}")
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            check_finite(value, name)
+    elif isinstance(values, float) and not math.isfinite(values):
+        raise UserError(f"{name} {values}: must be a finite number")
 
 
 def describe(config: ConfigDict) -> str:
@@ -173,6 +188,12 @@ def _likeness(key: str, name: str) -> float:
     whole = difflib.SequenceMatcher(None, key, name).ratio()
     last = difflib.SequenceMatcher(None, key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]).ratio()
     return max(whole, last)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return value
 
 
 def _known_bool(text: str) -> str:

@@ -1,7 +1,7 @@
 """What went wrong because of something the user gave or must change."""
 
-from dataclasses import fields
-from typing import Any
+import contextlib
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -11,9 +11,19 @@ class UserError(Exception):
     """
 
 
-def check_sizes(config: Any) -> None:
-    """Raises UserError, naming the field, unless all whole numbers of a dataclass are at least 1."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise UserError(f"{field.name} {value}: must be at least 1")
+@contextlib.contextmanager
+def blamed_on(file: object) -> Iterator[None]:
+    """What is wrong with what `file` says is told as a UserError that names the file.
+
+    For code that turns the content of a file into ours: what is of another type than it expects shows as any of
+    these errors.
+    """
+    try:
+        yield
+    except UserError as error:
+        if str(file) in str(error):
+            raise
+        raise UserError(f"{file}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise UserError(f"{file}: cannot be read ({type(error).__name__}: {told})") from error

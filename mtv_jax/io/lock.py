@@ -36,14 +36,15 @@ _SETTLE_SECONDS = 0.3
 class FolderLock:
     """The lock of `folder`, held from `with` on; it is released at the end of the block, however that ends.
 
-    A folder that is not there is made, and removed again if nothing was put into it.
+    A folder that is not there is made, and removed again if nothing was put into it. `flag` is what names the folder
+    on the command line.
 
     Raises UserError if another process holds it. An owner that another machine took for dead, since it stood still
     for long, ends with status 2 as soon as it sees that: two must not write.
     """
 
-    def __init__(self, folder: str | os.PathLike):
-        self._path = Path(folder) / LOCK_FILE
+    def __init__(self, folder: str | os.PathLike, flag: str = "--workdir"):
+        self._path, self._flag = Path(folder) / LOCK_FILE, flag
         self._token = uuid.uuid4().hex
         self._released = threading.Event()
         self._made: list[Path] = []
@@ -52,8 +53,12 @@ class FolderLock:
         folder = self._path.parent
         self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        if not self._create():
-            self._take_over()
+        try:
+            if not self._create():
+                self._take_over()
+        except BaseException:
+            self._remove_made()
+            raise
         self._beat = threading.Thread(target=self._keep_beating, name="lock", daemon=True)
         self._beat.start()
         return self
@@ -63,6 +68,10 @@ class FolderLock:
         self._beat.join()
         if self._is_ours():
             self._path.unlink(missing_ok=True)
+        self._remove_made()
+
+    def _remove_made(self) -> None:
+        """Takes the folders away again that this lock made, if they are empty."""
         with contextlib.suppress(OSError):
             for path in self._made:
                 path.rmdir()
@@ -81,7 +90,7 @@ class FolderLock:
         owner = _read(self._path)
         if _lives(owner, self._path):
             raise UserError(
-                f"{self._path.parent}: in use {_told(owner)}; wait for it, stop it, or use another --workdir"
+                f"{self._path.parent}: in use {_told(owner)}; wait for it, stop it, or use another {self._flag}"
             )
         print(f"{self._path.parent}: the process that used it is gone; takes over its lock", file=sys.stderr)
         write_json(self._path, _owner(self._token))
@@ -173,7 +182,7 @@ def _read(path: Path) -> dict[str, Any]:
     """What a lock says; nothing if it is gone, was cut short, or is no lock of ours."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and found.keys() >= _owner("").keys() else {}
 

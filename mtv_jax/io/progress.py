@@ -28,6 +28,11 @@ def progress(items: Any, description: str, total: int | None = None) -> Iterator
     return show(counted, description, total)
 
 
+def say(line: str) -> None:
+    """Says on stderr what takes its time now."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
     from rich import progress as bars
     from rich.console import Console

@@ -1,10 +1,10 @@
-"""Video files and pictures: frames read at a constant rate by their time stamps, mp4 with sound, gif.
+"""Video files: frames read as shown, at a constant rate by their time stamps; mp4 with sound and gif written.
 
 Memory stays bounded: `iter_frames` holds a few decoded frames, and `write_video` takes an iterable.
 """
 
-import contextlib
 import dataclasses
+import importlib.metadata
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
+from mtv_jax.io.film import Film, Timed, open_film
+from mtv_jax.io.pictures import read_image as read_image
+from mtv_jax.io.pictures import write_image as write_image
+from mtv_jax.io.rates import Number, exact_fps
 from mtv_jax.typing import Float, UInt8
-
-Number = int | float | Fraction
-"""A rate or a time; a Fraction is taken exactly."""
 
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -31,16 +31,14 @@ _BT709 = 1
 _LIMITED_RANGE = 1
 _ROUNDING = Fraction(1, 1000)
 """Seconds that a time stamp may be off: Matroska keeps milliseconds, and its copies in mp4 have them too."""
-_TRUNCATED_SECONDS = 0.5
-"""A file is called truncated if its frames end this much before its header says."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
     """What a video file says of itself.
 
-    `width` and `height` are as shown (after rotation), pixels as stored (sample aspect ratio is ignored).
-    `fps` is the average rate. `duration` (seconds) and `num_frames` are the header's, None where it has none.
+    `width` and `height` are as shown: upright and of square pixels. `rotation` is that of the display matrix,
+    degrees. `fps` is the average rate. `duration` (seconds) and `num_frames` are the header's, None where it has none.
     Time stamps are `pts * time_base` seconds; `start_pts` is the first frame's.
     """
 
@@ -57,26 +55,21 @@ class VideoInfo:
 
 def probe(path: str | os.PathLike) -> VideoInfo:
     """Opens a video and decodes its first frame. Raises UserError as `iter_frames` does."""
-    path = existing_file(path)
-    with _open_video(path) as (container, stream):
-        frame = next(_decode(path, container, stream), None)
-        if frame is None:
-            raise UserError(f"{path}: the video has no frames")
-        turned = frame.rotation % 180 != 0
-        time_base = _fraction(stream.time_base)
-        duration = stream.duration * time_base if stream.duration else None
-        if duration is None and container.duration:
-            duration = Fraction(container.duration, av.time_base)
+    with open_film(existing_file(path)) as film:
+        height, width = film.display.size
+        duration = film.declared
+        if duration is None and film.container.duration:
+            duration = Fraction(film.container.duration, av.time_base)
         return VideoInfo(
-            width=frame.height if turned else frame.width,
-            height=frame.width if turned else frame.height,
-            fps=_stream_rate(stream),
+            width=width,
+            height=height,
+            fps=film.rate,
             duration=None if duration is None else float(duration),
-            num_frames=stream.frames or None,
-            rotation=frame.rotation,
-            has_audio=bool(container.streams.audio),
-            time_base=time_base,
-            start_pts=_start_pts(frame, stream),
+            num_frames=film.stream.frames or None,
+            rotation=film.first.rotation,
+            has_audio=bool(film.container.streams.audio),
+            time_base=film.time_base,
+            start_pts=film.start_pts,
         )
 
 
@@ -91,7 +84,9 @@ def iter_frames(
     """Yields RGB frames at a constant rate: frame i is what is on screen at `start + i / fps`.
 
     Time 0 is the first frame. Frames are chosen by time stamps, so a variable frame rate keeps its timing;
-    the last frame stays for its own duration. The display rotation of phones is applied.
+    the last frame stays for its own duration. They are as a viewer sees them (`mtv_jax.io.display`): upright by
+    the display matrix, of square pixels, deinterlaced, PQ and HLG tone-mapped to sRGB, what is transparent on white,
+    all in the size of the first.
 
     Args:
       fps: frames a second to give; None: the file's average rate.
@@ -100,20 +95,20 @@ def iter_frames(
       num_frames: frames to give at most; None: as many as `duration` or the file holds.
 
     Raises:
-      UserError: no such file, not a video, no video stream, no frames, damaged or truncated, or `start`
-        beyond the end; when the file has that, not at the call but while frames are drawn.
+      UserError: no such file, not a video, no video stream, no frames, damaged or truncated, `start` beyond the
+        end, colours that are not known, or a picture that changes its shape midway; when the file has that, not
+        at the call but while frames are drawn.
     """
     path = existing_file(path)
-    with _open_video(path) as (container, stream):
-        rate = exact_fps(fps) if fps is not None else _stream_rate(stream)
+    with open_film(path) as film:
+        rate = exact_fps(fps) if fps is not None else film.rate
         begin = Fraction(start).limit_denominator(1_000_000)
         limit = num_frames
         if duration is not None:
             fits = round(Fraction(duration).limit_denominator(1_000_000) * rate)
             limit = fits if limit is None else min(limit, fits)
-        frames = _timed_frames(path, container, stream, begin)
-        slack = min(max(_fraction(stream.time_base), _ROUNDING), 1 / (8 * max(rate, _stream_rate(stream))))
-        yield from itertools.islice(_resample(path, frames, rate, begin, slack), limit)
+        slack = min(max(film.time_base, _ROUNDING), 1 / (8 * max(rate, film.rate)))
+        yield from itertools.islice(_resample(film, rate, begin, slack), limit)
 
 
 def read_video(
@@ -142,21 +137,6 @@ def read_video(
     return np.stack(frames), float(rate)
 
 
-def exact_fps(fps: Number) -> Fraction:
-    """The rate as a fraction: 23.976, 29.97 and 59.94 become n * 1000/1001. Raises UserError unless > 0."""
-    if isinstance(fps, Fraction):
-        exact = fps
-    elif not np.isfinite(fps) or fps <= 0:
-        raise UserError(f"fps {fps}: a frame rate is a number above 0")
-    else:
-        ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
-        is_ntsc = fps != round(fps) and abs(float(ntsc) - fps) < 2e-3
-        exact = ntsc if is_ntsc else Fraction(fps).limit_denominator(1001)
-    if exact <= 0:
-        raise UserError(f"fps {fps}: a frame rate is a number above 0")
-    return exact
-
-
 def write_video(
     path: str | os.PathLike,
     frames: UInt8[np.ndarray, "F H W 3"] | Iterable[UInt8[np.ndarray, "H W 3"]],
@@ -168,6 +148,8 @@ def write_video(
     preset: str = "medium",
 ) -> None:
     """Writes an mp4 (h264, yuv420p, BT.709, index in front) that is whole or not there.
+
+    Its container's `comment` says that it was generated (`made_by`), as a gif's does.
 
     Sound is AAC, cut or padded with silence to exactly F / fps seconds, its sample 0 at frame 0. A rate AAC
     does not know is resampled to 48 kHz.
@@ -199,6 +181,7 @@ def write_video(
         with atomic_path(path) as temporary:
             options = {"movflags": "+faststart"}
             with av.open(str(temporary), "w", format="mp4", options=options) as container:
+                container.metadata["comment"] = made_by()
                 _encode(
                     container,
                     itertools.chain([first], frames),
@@ -223,130 +206,50 @@ def write_gif(
     durations = [max(2, int(ticks)) * 10 for ticks in np.diff(ticks)]  # viewers slow down below 20 ms
     with atomic_path(path) as temporary:
         images[0].save(
-            temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            comment=made_by(),
         )
 
 
-def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
-    """Reads a picture as RGB, turned as its EXIF says. Raises UserError if it is missing or not a picture."""
-    path = existing_file(path)
+def made_by() -> str:
+    """What files written here say of themselves, as their comment: made by a model, and by which program.
+
+    The last word is IPTC's for media that a trained model made (cv.iptc.org/newscodes/digitalsourcetype).
+    """
     try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a picture that can be read") from error
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: damaged picture ({error})") from error
+        version = importlib.metadata.version("mtv_jax")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
+        version = "of unknown version"
+    return f"Generated by mtv_jax {version}; digital source type: trainedAlgorithmicMedia"
 
 
-def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes a picture (png, jpg, webp by suffix), atomically. Raises UserError for an unknown suffix."""
-    if Path(path).suffix.lower() not in Image.registered_extensions():
-        raise UserError(f"{path}: not a kind of picture that can be written; end the name in .png or .jpg")
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary)
-
-
-@contextlib.contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    try:
-        container = av.open(str(path))
-    except (FFmpegError, OSError) as error:
-        size = path.stat().st_size
-        reason = "the file is empty" if size == 0 else getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{path}: not a video that can be read, or truncated ({reason})") from error
-    with container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            raise UserError(f"{path}: no video stream in it (only sound, or truncated)")
-        if streams[0].codec_context is None:
-            raise UserError(f"{path}: truncated, or of a codec that cannot be read")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def _decode(path: Path, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    try:
-        yield from container.decode(stream)
-    except FFmpegError as error:
-        raise UserError(f"{path}: damaged or truncated video ({error.strerror})") from error
-
-
-def _timed_frames(
-    path: Path, container: InputContainer, stream: av.VideoStream, start: Fraction
-) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
-    """Decoded frames with begin and end (seconds from the first frame), from a key frame before `start`."""
-    decoded = _decode(path, container, stream)
-    first = next(decoded, None)
-    if first is None:
-        raise UserError(f"{path}: the video has no frames")
-    time_base, origin = _fraction(stream.time_base), _start_pts(first, stream)
-    usual = 1 / _stream_rate(stream)
-    frames = itertools.chain([first], decoded)
-    if start > 2:
-        frames = _sought(path, container, stream, origin, start) or frames
-    begin = end = Fraction(-1)
-    for frame in frames:
-        begin = end if frame.pts is None else (frame.pts - origin) * time_base
-        length = frame.duration * time_base if frame.duration else usual
-        end = begin + length
-        yield begin, end, frame
-    declared = (stream.duration or 0) * time_base
-    if declared - end > max(_TRUNCATED_SECONDS, 2 * usual):
-        raise UserError(
-            f"{path}: truncated or damaged: its frames end at {float(end):.2f} s, "
-            f"its header says {float(declared):.2f} s"
-        )
-
-
-def _sought(
-    path: Path, container: InputContainer, stream: av.VideoStream, origin: int, start: Fraction
-) -> Iterator[av.VideoFrame] | None:
-    """Frames from a key frame at or before `start`; None if the file cannot seek."""
-    time_base = _fraction(stream.time_base)
-    # A second of margin: with B frames and edit lists a key frame's time differs a little from the index's.
-    for target in (origin + int((start - 1) / time_base), origin):
-        try:
-            container.seek(target, stream=stream, backward=True)
-        except FFmpegError:
-            return None
-        decoded = _decode(path, container, stream)
-        first = next(decoded, None)
-        if first is not None and first.pts is not None and (first.pts - origin) * time_base <= start:
-            return itertools.chain([first], decoded)
-    raise UserError(f"{path}: cannot be read from {float(start):g} s (damaged index)")
-
-
-def _resample(
-    path: Path,
-    frames: Iterator[tuple[Fraction, Fraction, av.VideoFrame]],
-    rate: Fraction,
-    start: Fraction,
-    slack: Fraction,
-) -> Iterator[np.ndarray]:
+def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> Iterator[np.ndarray]:
     """Holds each frame until the next one's time. A frame up to `slack` seconds late counts as in time."""
-    count = 0
-    shown: av.VideoFrame | None = None
-    pixels: np.ndarray | None = None
-    last = Fraction(0)
-    for begin, end, frame in frames:
-        while shown is not None and start + count / rate + slack < begin:
-            pixels = _to_rgb(shown) if pixels is None else pixels
+    count, until = 0, Fraction(0)
+    for frame, begin, until in _intervals(film.timed(start)):
+        pixels: np.ndarray | None = None
+        while start + count / rate + slack < until:
+            pixels = film.display.show(frame, float(begin)) if pixels is None else pixels
             yield pixels
             count += 1
-        shown, pixels, last = frame, None, end
-    while shown is not None and start + count / rate + slack < last:
-        pixels = _to_rgb(shown) if pixels is None else pixels
-        yield pixels
-        count += 1
     if count == 0:
-        raise UserError(f"{path}: nothing at {float(start):g} s, the video ends at {float(last):.2f} s")
+        raise UserError(f"{film.path}: nothing at {float(start):g} s, the video ends at {float(until):.2f} s")
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    pixels = frame.to_ndarray(format="rgb24")
-    quarters = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+def _intervals(frames: Iterator[Timed]) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:
+    """Each frame, when it appears and when the next one does (the last: when it ends), in seconds."""
+    before: Timed | None = None
+    for timed in frames:
+        if before is not None:
+            yield before[2], before[0], timed[0]
+        before = timed
+    if before is not None:
+        yield before[2], before[0], before[1]
 
 
 def _encode(
@@ -410,17 +313,3 @@ def _checked_sound(path: Path, audio: np.ndarray, sample_rate: int | None) -> tu
     if not np.isfinite(samples).all():
         raise UserError(f"{path}: the sound holds samples that are not finite")
     return np.clip(samples, -1.0, 1.0), int(sample_rate)
-
-
-def _stream_rate(stream: av.VideoStream) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate
-    return _fraction(rate) if rate else Fraction(25)
-
-
-def _start_pts(frame: av.VideoFrame, stream: av.VideoStream) -> int:
-    return frame.pts if frame.pts is not None else stream.start_time or 0
-
-
-def _fraction(value) -> Fraction:
-    """PyAV's own rational (19 and up) or a Fraction, as a Fraction."""
-    return Fraction(value.numerator, value.denominator)

@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.mtv import MTV
+from mtv_jax.ops.seeds import seed_key
 from mtv_jax.typing import Array, Key, Params, control_tracks
 
 _OPENED = ("blocks", "controlnet", "transformer", "transformer/blocks", "transformer/blocks/injection")
@@ -45,7 +46,7 @@ def init_key(seed: int) -> Key[Array, ""]:
     Its generator is one instruction. The default one is written out for each of a hundred parameters, which took
     XLA a minute to compile for CPUs where this takes seconds.
     """
-    return jax.random.key(seed, impl="unsafe_rbg")
+    return seed_key(seed, impl="unsafe_rbg")
 
 
 def init_params(model: nn.Module, key: Key[Array, ""]) -> Params:

@@ -59,7 +59,7 @@ def train_step(
     def trace(rows: int) -> ClosedJaxpr:
         return _trace(step, shapes, _with_rows(batch, rows))
 
-    rows = _rows(batch) / accumulate
+    rows = rows_of(batch) / accumulate
     gradients = placed_bytes(state.params) * (2 if accumulate > 1 else 1)
     weights = _gathered(state.all_params(), mesh, dtype, is_trainable(optimizer))
     return round(rows * _bytes_a_row(trace) / mesh.shape["context"] + gradients + weights)
@@ -72,13 +72,13 @@ def denoise_step(model: Any, params: Params, inputs: tuple[Any, ...], mesh: AnyM
     def trace(rows: int) -> ClosedJaxpr:
         return _trace(model.apply, shapes, *_with_rows(inputs, rows))
 
-    activations = _rows(inputs) * _bytes_a_row(trace) / mesh.shape["context"]
+    activations = rows_of(inputs) * _bytes_a_row(trace) / mesh.shape["context"]
     return round(activations + _gathered(params, mesh, model.dtype, lambda path: False))
 
 
-def decoder(decode: Callable[..., Any], params: Params, latents: Any) -> int:
+def decoder(decode: Callable[..., Any], params: Params, latents: Any, factor: float = DECODER_FACTOR) -> int:
     """Of a decoder's call on some latents, with what it returns; each device does all of it."""
-    return round(DECODER_FACTOR * peak_bytes(_trace(decode, _unplaced(params), _unplaced(latents)).jaxpr))
+    return round(factor * peak_bytes(_trace(decode, _unplaced(params), _unplaced(latents)).jaxpr))
 
 
 def peak_bytes(jaxpr: Jaxpr) -> int:
@@ -175,7 +175,7 @@ def _with_rows(tree: Any, rows: int) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype), tree)
 
 
-def _rows(batch: Any) -> int:
+def rows_of(batch: Any) -> int:
     """Rows of a placed batch on one device."""
     leaf = jax.tree.leaves(batch)[0]
     return leaf.sharding.shard_shape(leaf.shape)[0]

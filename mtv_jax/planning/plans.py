@@ -17,11 +17,12 @@ from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
 from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import programs
 from mtv_jax.planning.chips import Topology
+from mtv_jax.planning.estimates import placed_bytes
 from mtv_jax.planning.flops import LatentSize, forward_flops
 from mtv_jax.planning.report import Plan, Work
-from mtv_jax.sharding.mesh import AnyMesh, check_batch_size, replicated
+from mtv_jax.sharding.mesh import AnyMesh, abstract_mesh, check_batch_size, replicated
 from mtv_jax.training.build import DTYPES, make_task
-from mtv_jax.training.configs import TrainConfig
+from mtv_jax.training.configs import TrainConfig, load_train_config, train_config
 from mtv_jax.training.optim import is_trainable
 from mtv_jax.training.samples import decodes_in_tiles
 from mtv_jax.training.tasks import DenoiserLossConfig
@@ -43,6 +44,26 @@ def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
     work = training_work(config, model, size)
     plans = [Plan("train step", topology, dict(mesh.shape), step, work, config.num_steps)]
     return plans + (_sample_plans(config, model, topology, training) if config.sample.every else [])
+
+
+def training_state_bytes(spec: str) -> int:
+    """Bytes of the state of a config's training on each of the devices there are; of its batch nothing.
+
+    `spec` is as `--config` takes it. Raises UserError for a mesh that they do not make.
+    """
+    values = load_train_config(spec).to_dict()
+    # No data are read, so none need be named.
+    values["data"]["dir"] = values["data"].get("dir") or "none"
+    config = train_config(values)
+    if isinstance(config.loss, DenoiserLossConfig):
+        config = _with_scale(config)
+    model, task = make_task(config)
+    if isinstance(config.loss, DenoiserLossConfig):
+        batch = _batch(model, latent_size(model), 1)
+    else:
+        batch = {"video": _rows(1, (5, 16, 16, model.config.in_channels))}
+    mesh = abstract_mesh(config.mesh, jax.device_count())
+    return placed_bytes(programs.Training.of(task, config.optimizer, batch, mesh).state)
 
 
 def _sample_plans(

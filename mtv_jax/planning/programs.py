@@ -76,9 +76,8 @@ class Training:
         """The first state of a task, placed by the rules, and a batch of these shapes, split over data and fsdp."""
         init = steps.make_init(task, optimizer, 2, 0, batch)
         shapes = jax.eval_shape(init)
-        state = _placed(shapes, tree_shardings(shapes, mesh))
-        placed = {key: _struct(x, batch_sharding(mesh)) for key, x in batch.items()}
-        return cls(task, optimizer, state, placed, mesh)
+        state = steps.placed(shapes, tree_shardings(shapes, mesh))
+        return cls(task, optimizer, state, steps.placed(batch, batch_sharding(mesh)), mesh)
 
     @property
     def resident(self) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
 def parameters(model: nn.Module, mesh: AnyMesh, dtype: Any) -> Params:
     """Shapes of a network's parameters in `dtype`, placed by the rules."""
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), parameter_shapes(model))
-    return _placed(shapes, tree_shardings(shapes, mesh))
+    return steps.placed(shapes, tree_shardings(shapes, mesh))
 
 
 def denoise_step(
@@ -201,14 +200,6 @@ def _compile(lower: Any, mesh: Mesh, kinds: dict[str, Any], *, donated: bool = F
     memory |= {"outputs": max(new, 0), "temporary": found.temp_size_in_bytes}
     memory["program"] = found.generated_code_size_in_bytes
     return Program(memory, collectives(compiled.as_text()), seconds)
-
-
-def _placed(shapes: Any, shardings: Any) -> Any:
-    return jax.tree.map(_struct, shapes, shardings)
-
-
-def _struct(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
 
 def _input(shape: tuple[int, ...], mesh: AnyMesh) -> jax.ShapeDtypeStruct:

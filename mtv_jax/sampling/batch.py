@@ -19,7 +19,8 @@ from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import encode_stream
-from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
+from mtv_jax.ops.seeds import seed_key
+from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.pipeline import Pipeline
 from mtv_jax.typing import Array, Float, UInt8, control_tracks
 
@@ -85,7 +86,7 @@ def check_hears(pipe: Pipeline) -> None:
 
 def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> Float[Array, "b f h w c"]:
     size, conditions = pipe.defaults, _conditions(pipe, batch)
-    noise = [pipe.noise(jax.random.fold_in(jax.random.key(r.seed), r.row), size) for r in batch]
+    noise = [pipe.noise(jax.random.fold_in(seed_key(r.seed), r.row), size) for r in batch]
     no_text = None
     if size.no_text == "empty_prompt":
         no_text = jnp.repeat(jnp.asarray(pipe.text_encoder([""])), len(batch), axis=0)
@@ -99,6 +100,7 @@ def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> Flo
         config,
         given=Given(no_text=no_text),
     )
+    check_latents(latents)
     return latents[:, pipe.padding(size) :]
 
 

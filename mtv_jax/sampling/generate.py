@@ -29,6 +29,8 @@ from mtv_jax.diffusion.samplers import (
     step_at,
 )
 from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.io.limits import check_guidance
+from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
 
@@ -56,6 +58,10 @@ class GenerateConfig:
     guidance: GuidanceKind = "constant"
     guidance_scale: float = 3.5
     track_scales: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        check_guidance(self.guidance_scale)
+        check_guidance(dict(self.track_scales))
 
     def groups(self, conditions: Iterable[str]) -> tuple[list[list[str]], list[float]]:
         """Groups of conditions that share a scale, and the scales."""
@@ -129,11 +135,25 @@ def generate(
     """
     steps, state = sampler_steps(schedule, config.sampler), start(noise, key, config.sampler)
     count = config.sampler.num_steps
+    if progress and _is_new((model, config), (params, conditions, given, state)):
+        say("compiling the sampling step for videos of this size: the first step takes longer")
     for i in progress(count, "sampling") if progress else range(count):
         state = _step(model, config, params, conditions, given, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)
     return state.x
+
+
+_compiled: set[Any] = set()
+
+
+def _is_new(static: tuple[Any, ...], arrays: Any) -> bool:
+    """Whether `_step` has not met such arguments before in this process, and so will be compiled for them."""
+    leaves, structure = jax.tree.flatten(arrays)
+    met = (*static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+    new = met not in _compiled
+    _compiled.add(met)
+    return new
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -159,6 +179,15 @@ def decode_latents(
         return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
     pieces = decode_stream(vae, vae_params, latents)
     return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
+
+
+def check_latents(latents: Float[Array, "b f h w c"]) -> None:
+    """Raises FloatingPointError unless sampled latents are finite: a picture of NaN would be black."""
+    wrong = int((~jnp.isfinite(latents)).sum())
+    if wrong:
+        raise FloatingPointError(
+            f"latents: {wrong} of {latents.size} numbers are NaN or infinite after sampling; nothing is written"
+        )
 
 
 @jax.jit

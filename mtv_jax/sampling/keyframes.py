@@ -11,7 +11,7 @@ import numpy as np
 
 from mtv_jax.data.transforms import resize_crop, to_unit
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.video import read_image
+from mtv_jax.io.pictures import read_image
 from mtv_jax.typing import Array, Params
 
 Picture = str | os.PathLike | np.ndarray
@@ -23,8 +23,8 @@ def keyframe_latents(
     """Clean latents [1 f h w c] (scaled) and their mask [1 f], for pictures at pixel frames.
 
     A latent frame after the first stands for as many pixel frames as the autoencoder joins in time (four), so a
-    picture there holds for all of them. Raises UserError for a frame outside the video and for two pictures in one
-    latent frame.
+    picture there holds for all of them. Raises UserError for a frame outside the video, for two pictures in one
+    latent frame, and for what is not a picture.
     """
     ratio = vae.config.temporal_compression_ratio
     frames = (num_frames - 1) // ratio + 1
@@ -35,8 +35,7 @@ def keyframe_latents(
         index = -(-frame // ratio)
         if index in cells:
             raise UserError(f"keyframe {frame}: another keyframe is within the same {ratio} frames")
-        pixels = read_image(picture) if isinstance(picture, (str, os.PathLike)) else picture
-        still = to_unit(resize_crop(np.asarray(pixels)[None], height, width))
+        still = to_unit(resize_crop(_pixels(frame, picture)[None], height, width))
         # Frame 0 has a latent of its own; elsewhere the second latent of a still.
         clip = np.repeat(still, 1 if index == 0 else 1 + ratio, axis=0)
         cells[index] = _encode(vae, params, clip[None])[0, -1]
@@ -44,6 +43,18 @@ def keyframe_latents(
     values = jnp.stack([cells.get(i, jnp.zeros(shape)) for i in range(frames)])
     mask = jnp.array([i in cells for i in range(frames)])
     return values[None], mask[None]
+
+
+def _pixels(frame: int, picture: Picture) -> np.ndarray:
+    """uint8 [H W 3] of a file (`mtv_jax.io.pictures`) or of an array."""
+    if isinstance(picture, (str, os.PathLike)):
+        return read_image(picture)
+    pixels = np.asarray(picture)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise UserError(
+            f"keyframe {frame}: is {pixels.dtype} of the shape {pixels.shape}; an array must be uint8 [H, W, 3]"
+        )
+    return pixels
 
 
 @partial(jax.jit, static_argnums=0)

@@ -15,18 +15,31 @@ from jax.sharding import Mesh
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.audio.silence import note_silence
+from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import visible
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
-from mtv_jax.sampling.generate import GenerateConfig, Given, decode_latents, generate
+from mtv_jax.ops.seeds import check_seed, seed_key
+from mtv_jax.sampling.describe import describe_pipeline
+from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
+from mtv_jax.sampling.request import (
+    AUTO,
+    NumFrames,
+    check_prompt,
+    sound_files,
+    tell,
+    video_size,
+)
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Key, Params, control_tracks
@@ -52,6 +65,7 @@ class Pipeline:
       schedule: the noise schedule.
       defaults: size, length and frame rate the denoiser was trained at, and how it is sampled.
       untrained: names of the parts whose weights are random, from a seed.
+      folder: that it was loaded from; None if it was put together otherwise.
     """
 
     denoiser: nn.Module
@@ -63,6 +77,7 @@ class Pipeline:
     schedule: Schedule
     defaults: PipelineDefaults
     untrained: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @classmethod
     def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
@@ -76,6 +91,8 @@ class Pipeline:
         defaults = read_defaults(folder)
         denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
         vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
+        text_encoder = TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh)
+        _check_parts(folder, denoiser, vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
         audio_encoder = None
         if isinstance(denoiser, MTV):
             audio_encoder = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
@@ -85,18 +102,31 @@ class Pipeline:
             denoiser_params=denoiser_params,
             vae=vae,
             vae_params=vae_params,
-            text_encoder=TextEncoder.from_pretrained(folder, dtype=dtype, mesh=mesh),
+            text_encoder=text_encoder,
             audio_encoder=audio_encoder,
             schedule=load_schedule(folder / "scheduler"),
             defaults=defaults,
             untrained=untrained_parts(folder),
+            folder=folder,
         )
+
+    def describe(self) -> str:
+        """What it knows: sizes, rates, lengths, words, the form of its prompts, tracks, sampler, licence.
+
+        Raises UserError if it was not loaded from a folder.
+        """
+        if self.folder is None:
+            raise UserError(
+                "describe: this pipeline was not loaded from a folder, which would say what it knows"
+            )
+        return describe_pipeline(self.folder)
 
     def __call__(
         self,
         prompt: str,
         *,
         negative_prompt: str | None = None,
+        tracks: Mapping[str, _Path] | None = None,
         speech: _Path | None = None,
         effects: _Path | None = None,
         music: _Path | None = None,
@@ -104,7 +134,7 @@ class Pipeline:
         audio: _Path | None = None,
         demixer: str = DEFAULT_DEMIXER,
         keyframes: Mapping[int, Picture] | None = None,
-        num_frames: int | None = None,
+        num_frames: NumFrames = AUTO,
         fps: float | Fraction | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -114,22 +144,25 @@ class Pipeline:
         sampler: SamplerName | None = None,
         seed: int = 0,
         vae_tiling: bool = False,
+        force: bool = False,
         progress: bool = True,
     ) -> Video:
         """Makes a video.
 
         Args:
-          prompt: what is to be seen.
+          prompt: what is to be seen; not blank.
           negative_prompt: what guidance leads away from, if there is any; default as the model was trained (no text
             at all), or an empty prompt for a CogVideoX of diffusers.
-          speech, effects, music: a sound file for each track; one that is missing is silence.
-          speech2: the second speaker's, for a model of two speakers.
+          tracks: a sound file for each track by its name, `speech`, `effects` and `music` (`speech2` for a model of
+            two speakers); one that is missing is silence.
+          speech, effects, music, speech2: the same, one by one; they go before `tracks`.
           audio: one mixed file instead, separated by `demixer` first.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
             0, and takes no other.
-          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any); default what the model was
-            trained at, as for the next three.
-          fps: frames a second.
+          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any), or "auto": as many as the
+            longest sound fills, up to what the model is known to manage in one call (`tiny`: 241). Without sound,
+            and for a model of which that is not known, it is the length of its training.
+          fps: frames a second; default what the model was trained at, as for the next two.
           height, width: pixels, divisible by 16 (`tiny`: by 32).
           num_inference_steps: steps of the sampler; default the model's, as for guidance_scale and sampler (50, 3.5
             and `dpm++`; `tiny`: 8, 1 and `ddim`).
@@ -138,34 +171,38 @@ class Pipeline:
             for each that differs.
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
-          seed: the same seed and inputs give the same video.
+          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video, and others another.
           vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
+          force: go past the bounds on length, size and steps (`mtv_jax.io.limits`).
           progress: show it, on stderr.
 
         Returns:
-          The video with the mixed sound (full rate, cut or padded to the video's length), silent if no sound
-          was given.
+          The video with the mixed sound (full rate, cut or padded to the video's length, which is logged), silent if
+          no sound was given. A size that the model was never trained at is logged as a warning.
 
         Raises:
-          UserError: sizes that do not fit the model, sound that cannot be read, sound for a model without, a
-            negative prompt without guidance.
+          UserError: sizes that do not fit the model or are out of bounds, sound that cannot be read, sound for a model
+            without, a blank prompt, a guidance scale below 0 or above 100, a negative prompt without guidance.
         """
-        size = self.defaults.replace(
+        check_seed(seed)
+        check_prompt(prompt)
+        named = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
+        files = sound_files(tracks, named)
+        if files and self.audio_encoder is None:
+            raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
+        size = video_size(
+            self.defaults,
+            files,
             num_frames=num_frames,
+            frames=self._vae.temporal_compression_ratio,
+            pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
+            force=force,
             fps=fps,
             height=height,
             width=width,
             num_inference_steps=num_inference_steps,
             sampler=sampler,
         )
-        size.check(
-            frames=self._vae.temporal_compression_ratio,
-            pixels=self._vae.spatial_compression_ratio * self._dit.patch_size,
-        )
-        files = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, "audio": audio}
-        files = {name: path for name, path in files.items() if path is not None}
-        if files and self.audio_encoder is None:
-            raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
         steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
         scale = size.guidance_scale if guidance_scale is None else guidance_scale
         if negative_prompt is not None and set(scale.values() if isinstance(scale, Mapping) else [scale]) == {
@@ -173,6 +210,7 @@ class Pipeline:
         }:
             raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
         config = self._config(steps, scale, guidance)
+        tell(size, self.defaults, files)
         conditions = self._conditions(prompt, files, demixer, size)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)
@@ -212,6 +250,9 @@ class Pipeline:
                 duration=None if whole else float(size.num_frames / size.fps),
                 pad=not whole,
             )
+            for name, file in files.items():
+                heard = tracks.mix if name == "audio" else dict(tracks.items())[name]
+                note_silence(name, file, heard, TRACK_RATE)
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
         text = {"text": jnp.asarray(self.text_encoder([prompt]))}
         return text | {name: jnp.asarray(x)[None] for name, x in features.items()}
@@ -262,7 +303,7 @@ class Pipeline:
         progress: bool,
     ) -> Array:
         """Latents [1 f h w c], as the denoiser's training scaled them."""
-        noise_key, step_key = jax.random.split(jax.random.key(seed))
+        noise_key, step_key = jax.random.split(seed_key(seed))
         latents = generate(
             self.denoiser,
             self.denoiser_params,
@@ -274,6 +315,7 @@ class Pipeline:
             given=given,
             progress=show_progress if progress else None,
         )
+        check_latents(latents)
         return latents[:, self.padding(size) :]
 
     def noise(self, key: Key[Array, ""], size: PipelineDefaults) -> Array:
@@ -284,6 +326,27 @@ class Pipeline:
 
     def _latent_frames(self, size: PipelineDefaults) -> int:
         return (size.num_frames - 1) // self._vae.temporal_compression_ratio + 1
+
+
+def _check_parts(folder: Path, denoiser: nn.Module, vae: VAE3DConfig, text: TextEncoder) -> None:
+    """Raises UserError, naming the folders, if what one network gives is not what another takes."""
+    config: Any = denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+    dit: DiTConfig = config.dit if isinstance(denoiser, MTV) else config
+    channels, width = vae.latent_channels, text.model.config.d_model
+    if dit.out_channels != channels or dit.in_channels < channels:
+        raise UserError(
+            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {dit.in_channels} and gives "
+            f"{dit.out_channels}"
+        )
+    if dit.text_embed_dim != width:
+        raise UserError(
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {dit.text_embed_dim}"
+        )
+    if dit.positions == "rope_learned" and text.text_length > dit.max_text_seq_length:
+        raise UserError(
+            f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
+            f"{dit.max_text_seq_length}"
+        )
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
@@ -297,5 +360,5 @@ def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetCo
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:
     """The parts of a pipeline folder whose weights are random, made from a seed."""
-    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    names = [path.name for path in visible(folder) if (path / "config.json").exists()]
     return tuple(name for name in names if is_untrained(folder / name))

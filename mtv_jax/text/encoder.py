@@ -75,13 +75,26 @@ def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> 
     tokens = np.full((len(prompts), max_length), tokenizer.pad_id, np.int32)
     mask = np.zeros((len(prompts), max_length), bool)
     for i, prompt in enumerate(prompts):
+        if not _is_text(prompt):
+            raise UserError(f"prompt {prompt!a:.80}: it is not UTF-8")
         ids = tokenizer.encode(prompt)
+        if unknown := tokenizer.unknown_words(prompt):
+            log.warning("words that the model does not know, and that change nothing: %s", ", ".join(unknown))
         if len(ids) > max_length:
             log.warning("prompt cut from %d to %d tokens: %.60s...", len(ids), max_length, prompt)
             ids = [*ids[: max_length - 1], ids[-1]]
         tokens[i, : len(ids)] = ids
         mask[i, : len(ids)] = True
     return tokens, mask
+
+
+def _is_text(prompt: str) -> bool:
+    """Whether it has no bytes that were not UTF-8 on the command line (lone surrogates in Python)."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fill(array: np.ndarray, size: int) -> np.ndarray:

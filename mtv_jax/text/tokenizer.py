@@ -1,12 +1,27 @@
 """Tokenizers: transformers' from a folder, or bytes, which need no file."""
 
+import codecs
+import contextlib
 import importlib.util
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory
+from mtv_jax.io.files import (
+    copy_tree,
+    existing_directory,
+    read_json,
+    read_json_object,
+    read_text,
+    visible,
+    write_text,
+)
+
+_OBJECTS = ("tokenizer.json", "tokenizer_config.json")
+_PUNCTUATION = ".,;:!?()[]{}\"'"
 
 TokenizerKind = Literal["bytes", "folder"]
 
@@ -21,6 +36,10 @@ class Tokenizer(Protocol):
         """Token ids of the whole prompt, the end-of-sequence token included; not padded."""
         ...
 
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of the prompt that change nothing, since the vocabulary does not have them, each once."""
+        ...
+
 
 class ByteTokenizer:
     """ByT5's vocabulary: 0 pad, 1 end, 2 unknown, then the 256 bytes of UTF-8."""
@@ -33,6 +52,10 @@ class ByteTokenizer:
         """Ids of the prompt's bytes, then the end token."""
         return [self._first_byte_id + byte for byte in prompt.encode("utf-8")] + [self._end_id]
 
+    def unknown_words(self, prompt: str) -> list[str]:
+        """None: every text is bytes."""
+        return []
+
 
 class FolderTokenizer:
     """A tokenizer as transformers saves it."""
@@ -44,6 +67,14 @@ class FolderTokenizer:
     def encode(self, prompt: str) -> list[int]:
         """Ids of the prompt, then the end token."""
         return self._tokenizer(prompt, add_special_tokens=True, verbose=False).input_ids
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words with a part that becomes the token for what is unknown, without the punctuation around them."""
+        unknown = self._tokenizer.unk_token_id
+        if unknown is None or unknown not in self.encode(prompt):
+            return []
+        words = dict.fromkeys(word.strip(_PUNCTUATION) for word in prompt.split())
+        return [word for word in words if word and unknown in self.encode(word)]
 
 
 def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "folder") -> Tokenizer:
@@ -62,12 +93,44 @@ def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "f
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import AutoTokenizer  # here, since it takes seconds to import
 
+    with _plain_json(path) as readable:
+        try:
+            return FolderTokenizer(AutoTokenizer.from_pretrained(str(readable), local_files_only=True))
+        except Exception as error:  # what is wrong inside a tokenizer shows as anything
+            raise UserError(
+                f"{path}: not a tokenizer that transformers can read ({_first_line(error)})"
+            ) from error
+
+
+@contextlib.contextmanager
+def _plain_json(path: Path) -> Iterator[Path]:
+    """The folder, or a copy of it whose JSON has no byte order mark, which transformers refuses.
+
+    Raises UserError for a file that is no JSON: transformers' readers would say so in many words.
+    """
+    marked = []
+    for file in visible(path):
+        if file.suffix == ".json":
+            _check_json(path, file)
+            if file.read_bytes().startswith(codecs.BOM_UTF8):
+                marked.append(file.name)
+    if not marked:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "tokenizer"
+        copy_tree(path, copy)
+        for name in marked:
+            write_text(copy / name, read_text(path / name))
+        yield copy
+
+
+def _check_json(folder: Path, file: Path) -> None:
+    read = read_json_object if file.name in _OBJECTS else read_json
     try:
-        return FolderTokenizer(AutoTokenizer.from_pretrained(str(path), local_files_only=True))
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a tokenizer that transformers can read ({_first_line(error)})"
-        ) from error
+        read(file)
+    except UserError as error:
+        raise UserError(f"{folder}: not a tokenizer that transformers can read ({error})") from error
 
 
 def _obstacle(path: Path) -> str | None:

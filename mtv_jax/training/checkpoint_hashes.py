@@ -41,7 +41,7 @@ def is_hashed(folder: Path) -> bool:
     try:
         totals = {json.loads(path.read_text(encoding="utf-8", errors="replace"))["of"] for _, path in found}
         hashed = _read_hashes(folder)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
     # Where processes saw different files, the sum of their shares is another than each one's total.
     return counts == {len(found)} and totals == {len(hashed)}
@@ -104,7 +104,7 @@ def _parse(path: Path) -> dict[str, list[Any]]:
         # Not the parsed digest alone: what JSON skips, such as a name given twice, has changed too.
         if text == _json(content) and content["sha256"] == _digest(content["files"]):
             return content["files"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path.name}: damaged") from error
     raise ValueError(f"{path.name}: damaged")
 

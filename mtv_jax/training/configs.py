@@ -10,9 +10,11 @@ from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import DataConfig
 from mtv_jax.diffusion.samplers import SamplerName
-from mtv_jax.io.config import load_config, override, to_plain
+from mtv_jax.io.checks import check_whole
+from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import make_config
+from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
 from mtv_jax.training.optim import OptimizerConfig
@@ -145,13 +147,13 @@ class TrainConfig:
             raise UserError("config.checkpoint.every and config.checkpoint.keep: must be at least 1")
         if self.sample.every < 0:
             raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
-        if self.seed < 0 or self.stream < 0:
-            raise UserError(f"config.seed {self.seed}, config.stream {self.stream}: neither must be negative")
+        check_seed(self.seed, "config.seed")
+        check_whole("config.stream", self.stream, least=0, most=2**31 - 1)  # it is folded in with 32 bits
 
     @property
     def data_seed(self) -> int:
         """The seed of the order of the data: of `seed` and `stream`."""
-        if not self.stream:
+        if not self.stream and self.seed < 2**32:
             return self.seed
         # 31 bits: Grain takes 32, and the subsets of a mixture count on from it.
         return int(np.random.SeedSequence((self.seed, self.stream)).generate_state(1)[0] >> 1)
@@ -201,6 +203,7 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
 
     Raises UserError naming the key for one that is unknown, missing or out of range.
     """
+    check_finite(values)
     task = values.get("task")
     if task not in TASKS:
         raise UserError(f"config.task {task!r}: must be one of {', '.join(TASKS)}")

@@ -10,7 +10,7 @@ import numpy as np
 from mtv_jax.data.shards import open_shards
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, link_tree, read_json, write_json
+from mtv_jax.io.files import atomic_directory, link_tree, read_json_object, visible, write_json
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, saved_train_config
@@ -72,7 +72,7 @@ def _defaults(config: TrainConfig) -> PipelineDefaults:
 
 def _set_scale(vae: Path, scale: float | None) -> None:
     """Notes the scale of the latents that a denoiser was trained on, None: the autoencoder's, in its config."""
-    values = read_json(vae / "config.json")
+    values = read_json_object(vae / "config.json")
     if scale is not None and values.get("scaling_factor") != scale:
         write_json(vae / "config.json", {**values, "scaling_factor": scale})
 
@@ -92,7 +92,7 @@ def encoders_folder(config: TrainConfig) -> Path:
 
 def link_encoders(source: Path, target: Path) -> None:
     """Puts every part of a pipeline folder into another, which exists."""
-    for path in sorted(source.iterdir()):
+    for path in visible(source):
         if path.is_dir():
             link_tree(path, target / path.name)
         else:

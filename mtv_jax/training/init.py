@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 from jax.sharding import Mesh
 
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import parameter_shapes
@@ -140,7 +140,9 @@ def _folder(folder: Path, model: nn.Module) -> Start:
         return Start(str(part), parameter_shapes(make_model(name, load_config(part))), partial(_load, part))
     dit = load_config(folder / "transformer")
     if (folder / "controlnet").is_dir():
-        own = controlnet.config_from_json(read_config(folder / "controlnet")[0])
+        values, _ = read_config(folder / "controlnet")
+        with blamed_on(folder / "controlnet" / "config.json"):
+            own = controlnet.config_from_json(values)
         shapes = parameter_shapes(MTV(MTVConfig(dit, own)))
         return Start(str(folder), shapes, partial(_load, folder))
     shapes = _under_mtv(parameter_shapes(make_model("dit", dit)))

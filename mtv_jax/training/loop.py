@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.sharding.distributed import check_same, from_first, meet
-from mtv_jax.sharding.mesh import check_batch_size, make_mesh, put_batch
+from mtv_jax.sharding.mesh import batch_sharding, check_batch_size, make_mesh, put_batch
 from mtv_jax.training import optim, skipping, steps
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.training.configs import TrainConfig, differences
@@ -60,6 +60,8 @@ class Job:
       throughput: what a step gets done, for its speed in the log; None leaves it out.
       skip: ranges `(first, end)` of numbers of batches to leave out, beside those that the run has on record
         (`mtv_jax.training.skipping`).
+      check: is called with the shapes of state and global batch, placed on the mesh, and the mesh, before any of them
+        is made; it may refuse them by a UserError.
     """
 
     config: TrainConfig
@@ -71,6 +73,7 @@ class Job:
     initial_params: Callable[[Mesh], Params] | None = None
     throughput: Throughput | None = None
     skip: tuple[tuple[int, int], ...] = ()
+    check: Callable[[TrainState, Any, Mesh], None] | None = None
 
 
 def fit(job: Job) -> TrainState:
@@ -127,6 +130,8 @@ def _prepare(
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
+    if job.check is not None:
+        job.check(steps.placed(shapes, shardings), steps.placed(batch, batch_sharding(mesh)), mesh)
     checkpoints.check_space(shapes)
     start, state = _restore(checkpoints, shapes, shardings)
     skipped = _skipped(job, checkpoints, start)

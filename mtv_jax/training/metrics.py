@@ -129,5 +129,5 @@ def read_metrics(workdir: str | Path) -> list[dict[str, float]]:
 def _step_of(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except (json.JSONDecodeError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return math.inf

@@ -19,6 +19,7 @@ from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
+from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
@@ -109,7 +110,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     # Arrays of all processes can be made by a program of all only.
     @partial(jax.jit, out_shardings=replicated(mesh))
     def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
-        noise_key, key = jax.random.split(jax.random.key(config.seed))
+        noise_key, key = jax.random.split(seed_key(config.seed))
         return conditions, jax.random.normal(noise_key, latents.shape), key
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
@@ -123,7 +124,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
 
 def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, np.ndarray]:
     """Arrays [1 ...] of the first clip that the config reads."""
-    data = replace(config.data, batch_size=1).pipeline(task.keys, config.seed)
+    data = replace(config.data, batch_size=1).pipeline(task.keys, config.data_seed)
     data = replace(data, shuffle=False, repeat=False)
     return next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
 

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, Sharding
 
 from mtv_jax.models.shapes import init_key
+from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sharding.mesh import batch_sharding, replicated
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import optim
@@ -89,7 +90,7 @@ def make_step(
 
 def _stream_key(seed: int, stream: int) -> Key[Array, ""]:
     """The key of all steps of a run; stream 0 is the seed's own."""
-    key = jax.random.key(seed)
+    key = seed_key(seed)
     return jax.random.fold_in(key, _STREAMS + stream) if stream else key
 
 
@@ -128,6 +129,13 @@ def state_shardings(init: InitFunction, mesh: Mesh) -> tuple[TrainState, TrainSt
     """The state's shapes and its shardings on `mesh`; nothing is computed."""
     shapes = jax.eval_shape(init)
     return shapes, tree_shardings(shapes, mesh)
+
+
+def placed(shapes: Any, shardings: Any) -> Any:
+    """Shapes with their shardings: a tree of them, or one for all."""
+    if isinstance(shardings, Sharding):
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings), shapes)
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
 
 def compile_init(init: InitFunction, shardings: TrainState, given: Params | None = None) -> TrainState:

@@ -6,21 +6,36 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory, read_json, write_json
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import (
+    copy_tree,
+    existing_directory,
+    is_hidden,
+    read_json_object,
+    visible,
+    write_json,
+)
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.folder import PipelineDefaults, index_json
-from mtv_jax.weights.pretrained import fill, identify, open_denoiser, read_config, writing_model
+from mtv_jax.weights.pretrained import (
+    fill,
+    identify,
+    network_config,
+    open_denoiser,
+    read_config,
+    writing_model,
+)
 from mtv_jax.weights.rules import Leaf, to_params, to_tensors
 from mtv_jax.weights.scheduler import save_schedule
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 from mtv_jax.weights.torch_files import read_torch
+from mtv_jax.weights.variants import choose_weights
 
 _TWO_SPEAKERS = f"{mtv_sat.PREFIX}transformer.audio_vocal_embedding"
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[str]:
@@ -51,7 +66,9 @@ def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[s
 def _mtv_config(source: Path, speakers: int) -> MTVConfig:
     path = (source if source.is_dir() else source.parent) / "config.json"
     if path.exists():
-        return mtv_sat.config_from_json(read_json(path), speakers)
+        values = read_json_object(path)
+        with blamed_on(path):
+            return mtv_sat.config_from_json(values, speakers)
     return replace_fields(MTVConfig.mtv_5b(), {"controlnet": {"num_speakers": speakers}})
 
 
@@ -75,11 +92,11 @@ def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[s
     if (existing_directory(folder) / "config.json").exists():
         yield from _convert_network(folder, out, dtype)
         return
-    networks = {path.name for path in folder.iterdir() if path.is_dir() and _has_weights(path)}
+    networks = {path.name for path in visible(folder) if path.is_dir() and _has_weights(path)}
     if not networks:
         raise UserError(f"{folder}: no weights in it or in a folder of it: neither network nor pipeline")
     out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.iterdir()):
+    for path in visible(folder):
         if path.name not in networks:
             _copy(path, out / path.name)
     if "controlnet" in networks:
@@ -94,33 +111,39 @@ def _convert_network(folder: Path, out: Path, dtype: Any) -> Iterator[str]:
     if seed is not None:
         raise UserError(f"{folder}: has no weights, only a seed to make them from")
     name, tables = identify(folder, values)
-    model = make_model(name, tables.config_from_json(values))
+    model = make_model(name, network_config(folder, values))
     params = fill(_read_weights(folder), tables, model, _leave, folder)
     yield from writing_model(out, model, params, dtype=dtype)
 
 
 def _has_weights(folder: Path) -> bool:
-    return any(path.name.endswith(_WEIGHTS) for path in folder.iterdir())
+    return any(path.name.endswith(_WEIGHTS) for path in visible(folder))
 
 
 def _read_weights(path: Path) -> Mapping[str, Any]:
     """The tensors of a file, or of the weights in a folder: safetensors where there are any, else torch's."""
     if path.is_file():
-        return read_tensors(path) if path.suffix == ".safetensors" else read_torch(path)
-    if any(existing_directory(path).glob("*.safetensors")):
+        return read_tensors(path) if path.suffix == ".safetensors" else read_torch([path])
+    if choose_weights(path, "safetensors"):
         return read_tensors(path)
-    indices = sorted(path.glob("*.bin.index.json"))
-    files = indices or sorted(file for kind in ("*.bin", "**/*.pt", "*.pth") for file in path.glob(kind))
-    if not files:
+    files, others = choose_weights(path, "bin"), _other_weights(path)
+    if not files and not others:
         raise UserError(f"{path}: no weights in it (.safetensors, .bin, .pt)")
-    if len(files) > 1:
-        raise UserError(f"{path}: which of {', '.join(file.name for file in files)}? Give the file itself")
-    return read_torch(files[0])
+    if len(others) + bool(files) > 1:
+        names = ", ".join(file.name for file in (*files, *others))
+        raise UserError(f"{path}: which of {names}? Give the file itself")
+    return read_torch(files or others)
+
+
+def _other_weights(folder: Path) -> list[Path]:
+    """Of training programs; DeepSpeed's `.pt` lie in folders of their own."""
+    found = sorted(file for kind in ("**/*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind))
+    return [file for file in found if not any(map(is_hidden, (file, *file.relative_to(folder).parents)))]
 
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target)
+        copy_tree(source, target)
     elif not source.name.endswith((*_WEIGHTS, ".index.json")):
         shutil.copy2(source, target)
 

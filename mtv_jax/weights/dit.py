@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.config import DiTConfig
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
@@ -107,11 +108,14 @@ def config_from_json(values: Mapping[str, Any]) -> DiTConfig:
     # diffusers reads `patch_bias` in 1.0 only; the files of 1.5 say false and have a bias.
     if not values.get("patch_bias", True) and fields.get("patch_size_t") is None:
         raise UserError(f"{_ORIGIN}: patch_bias = False is not supported")
-    ratio = values.get("temporal_compression_ratio", 4)
+    frames, ratio = (
+        check_whole(key, values.get(key, default), most=2**17)
+        for key, default in (("sample_frames", 49), ("temporal_compression_ratio", 4))
+    )
     return DiTConfig(
         **_built_in(fields.get("patch_size_t"), fields.get("norm_eps", 1e-5)) | fields,
         positions="rope_learned" if learned else "rope" if rotary else "sincos",
-        sample_frames=(values.get("sample_frames", 49) - 1) // ratio + 1,
+        sample_frames=(frames - 1) // ratio + 1,
     )
 
 

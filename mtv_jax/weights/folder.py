@@ -2,19 +2,25 @@
 
 import dataclasses
 import importlib.resources
+import math
 import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json
+from mtv_jax.diffusion.samplers import SamplerName
+from mtv_jax.io.checks import check_fields, check_whole
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import read_json_object
+from mtv_jax.io.rates import exact_fps
 
 PRESETS = ("tiny",)
 """Pipelines that come with the package."""
 
 _INDEX = "model_index.json"
+_MOST_SIZE = 2**20
+"""Of any count or length that a folder notes."""
 
 _OURS = "MTVPipeline"
 _TEXT_TO_VIDEO, _IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
@@ -46,7 +52,9 @@ class ClipSize:
         """A copy with those values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
         if "fps" in given:
-            given["fps"] = Fraction(given["fps"]).limit_denominator(1001)
+            if not math.isfinite(given["fps"]):
+                raise UserError(f"fps {given['fps']}: must be a finite number")
+            given["fps"] = exact_fps(given["fps"])
         return dataclasses.replace(self, **given)
 
     def check(self, *, frames: int = 4, pixels: int = 16) -> None:
@@ -80,6 +88,8 @@ class PipelineDefaults(ClipSize):
     """Of a model: the clips it was trained on, and how its networks are spoken to and sampled. By default as MTV's.
 
     Attributes:
+      max_num_frames: how long videos can be made in one call and keep in step with their sound, as was measured
+        (`benchmarks/lengths.py`); None: it is not known of other lengths than `num_frames`.
       sampler, num_inference_steps, guidance_scale: what it samples by unless told otherwise
         (`mtv_jax.sampling.Pipeline`).
       text_length: tokens of a prompt.
@@ -91,10 +101,11 @@ class PipelineDefaults(ClipSize):
     """
 
     text_length: int = 226
-    text_padding: str = "encoded"
-    no_text: str = "zeros"
+    text_padding: Literal["encoded", "zeros"] = "encoded"
+    no_text: Literal["zeros", "empty_prompt"] = "zeros"
     image_channels: bool = False
-    sampler: str = "dpm++"
+    max_num_frames: int | None = None
+    sampler: SamplerName = "dpm++"
     num_inference_steps: int = 50
     guidance_scale: float = 3.5
 
@@ -105,11 +116,25 @@ class PipelineDefaults(ClipSize):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
-        """The inverse of `to_json`; what is missing keeps its default."""
+        """The inverse of `to_json`; what is missing keeps its default. Raises UserError, naming the field."""
+        known = {known.name for known in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UserError(
+                f"_defaults: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
         values = dict(values)
         if "fps" in values:
-            values["fps"] = Fraction(*values["fps"])
-        return cls(**values)
+            values["fps"] = rate_of(values["fps"], "fps")
+        defaults = cls(**values)
+        check_fields(defaults, most=_MOST_SIZE)
+        return defaults
+
+
+def rate_of(pair: Any, name: str) -> Fraction:
+    """A rate as JSON holds it, [numerator, denominator]. Raises UserError, naming it, for anything else."""
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise UserError(f"{name} {pair!r}: must be a numerator and a denominator")
+    return Fraction(*(check_whole(name, number, most=2**31 - 1) for number in pair))
 
 
 def pipeline_folder(path: str | os.PathLike) -> Path:
@@ -140,7 +165,7 @@ def read_defaults(folder: Path) -> PipelineDefaults:
     """
     index = _read_index(folder)
     if "_defaults" in index:
-        return PipelineDefaults.from_json(index["_defaults"])
+        return _own_defaults(folder, index)
     if (folder / "controlnet").is_dir():
         return PipelineDefaults()
     return _cogvideox_defaults(folder, image_channels=index.get("_class_name") == _IMAGE_TO_VIDEO)
@@ -155,15 +180,20 @@ def default_clip_size(folder: Path) -> ClipSize:
     """
     index = _read_index(folder)
     if "_defaults" in index:
-        return PipelineDefaults.from_json(index["_defaults"]).clip
+        return _own_defaults(folder, index).clip
     return ClipSize(native_rate=True)
+
+
+def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
+    with blamed_on(folder / _INDEX):
+        return PipelineDefaults.from_json(index["_defaults"])
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / _INDEX
-    index = read_json(path) if path.exists() else {}
+    index = read_json_object(path) if path.exists() else {}
     name = index.get("_class_name", _TEXT_TO_VIDEO)
-    if name not in _CLASSES:
+    if not isinstance(name, str) or name not in _CLASSES:
         raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
     return index
 
@@ -171,14 +201,18 @@ def _read_index(folder: Path) -> dict[str, Any]:
 def _cogvideox_defaults(folder: Path, *, image_channels: bool) -> PipelineDefaults:
     """The sizes that a CogVideoX transformer was trained at, from its config."""
     path = folder / "transformer" / "config.json"
-    config = read_json(path) if path.exists() else {}
+    config = read_json_object(path) if path.exists() else {}
+    sizes = {"max_text_seq_length": 226, "sample_frames": 49, "sample_height": 60, "sample_width": 90}
+    with blamed_on(path):
+        for key, default in sizes.items():
+            sizes[key] = check_whole(key, config.get(key, default), most=_MOST_SIZE)
     same = {"no_text": "empty_prompt", "image_channels": image_channels}
-    same["text_length"] = config.get("max_text_seq_length", 226)
-    frames = config.get("sample_frames", 49)
+    same["text_length"] = sizes["max_text_seq_length"]
+    frames = sizes["sample_frames"]
     if config.get("patch_size_t") is not None:
         # 1.5: the config has the largest size there is; this is what its model card gives.
         return PipelineDefaults(num_frames=frames, fps=Fraction(16), height=768, width=1360, **same)
-    height, width = (8 * config.get(f"sample_{side}", n) for side, n in (("height", 60), ("width", 90)))
+    height, width = (8 * sizes[f"sample_{side}"] for side in ("height", "width"))
     return PipelineDefaults(num_frames=frames, fps=Fraction(8), height=height, width=width, **same)
 
 

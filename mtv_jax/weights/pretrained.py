@@ -1,6 +1,7 @@
 """Models on disk: a folder with `config.json` and safetensors, as diffusers and transformers write them."""
 
 import importlib
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_directory, existing_directory, read_json, write_json
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import atomic_directory, existing_directory, read_json_object, write_json
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.ops.seeds import check_seed
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
@@ -81,9 +83,9 @@ def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Modul
     """The network in a folder, `settle(path, leaf)` being what becomes of each parameter."""
     values, seed = read_config(directory)
     name, tables = identify(directory, values)
-    model = make_model(name, tables.config_from_json(values), **options)
+    model = make_model(name, network_config(directory, values), **options)
     if seed is not None:
-        return model, random_params(model, seed)
+        return model, _random(directory, model, seed)
     return model, fill(read_tensors(directory), tables, model, settle, directory)
 
 
@@ -100,7 +102,14 @@ def fill(
 def load_config(directory: str | os.PathLike) -> Any:
     """The config of the network in a folder, without its weights. Raises UserError as `load_model` does."""
     values, _ = read_config(Path(directory))
-    return identify(Path(directory), values)[1].config_from_json(values)
+    return network_config(Path(directory), values)
+
+
+def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
+    """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
+    tables = identify(directory, values)[1]
+    with blamed_on(directory / "config.json"):
+        return tables.config_from_json(values)
 
 
 def is_untrained(directory: Path) -> bool:
@@ -166,9 +175,11 @@ def open_denoiser(directory: Path, settle: Place, **options: Any) -> tuple[nn.Mo
         return dit, backbone
     values, seed = read_config(folder)
     config: Any = getattr(dit, "config")  # noqa: B009 - see above
-    model = make_model("mtv", MTVConfig(config, controlnet.config_from_json(values)), **options)
+    with blamed_on(folder / "config.json"):
+        both = MTVConfig(config, controlnet.config_from_json(values))
+    model = make_model("mtv", both, **options)
     if seed is not None:
-        return model, join_mtv(backbone, split_mtv(random_params(model, seed))[1])
+        return model, join_mtv(backbone, split_mtv(_random(folder, model, seed))[1])
     own = split_mtv(parameter_shapes(model))[1]
     tensors = read_tensors(folder)
     return model, join_mtv(
@@ -178,14 +189,38 @@ def open_denoiser(directory: Path, settle: Place, **options: Any) -> tuple[nn.Mo
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
     """A folder's config.json, and the seed of its weights if they are to be random."""
-    values = read_json(directory / "config.json")
-    return values, values.pop(_UNTRAINED, None)
+    path = directory / "config.json"
+    values = read_json_object(path)
+    seed = values.pop(_UNTRAINED, None)
+    if seed is not None:
+        with blamed_on(path):
+            check_seed(seed, _UNTRAINED)
+    return values, seed
+
+
+def _random(directory: Path, model: nn.Module, seed: int) -> Params:
+    """Random parameters. Raises UserError, naming the folder, for more than fit into memory, before any are made."""
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(model)))
+    needed, there = 4 * count, _memory()
+    if needed > there:
+        raise UserError(
+            f"{directory / 'config.json'}: {count:,} random weights need {needed / 2**30:,.0f} GiB, there are "
+            f"{there / 2**30:,.0f}"
+        )
+    return random_params(model, seed)
+
+
+def _memory() -> int:
+    """Bytes that the default device has, or this machine where the device does not say."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleType]:
     """The network that a folder's config.json names, and its tables (`RULES`, `config_from_json` ...)."""
-    name = values.get("_class_name") or next(iter(values.get("architectures") or ()), None)
-    if name not in _CLASSES:
+    theirs = values.get("architectures")
+    name = values.get("_class_name") or (theirs[0] if isinstance(theirs, list) and theirs else None)
+    if not isinstance(name, str) or name not in _CLASSES:
         known = ", ".join(sorted(_CLASSES))
         raise UserError(
             f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.checks import check_fields
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 
 _RENAMED = {
@@ -20,11 +21,14 @@ _HARMLESS = ("clip_sample_range", "sample_max_value", "prediction_type")
 _OURS = ("zero_snr_on", "step_to", "x0_level")
 _DEFAULTS = {"zero_terminal_snr": False, "spacing": "leading", "snr_shift_scale": 3.0, "step_to": "stride"}
 _FILE = "scheduler_config.json"
+_MOST_TIMESTEPS = 100_000
 
 
 def load_schedule(folder: Path) -> Schedule:
     """The schedule of a scheduler folder. Raises UserError for settings we do not have."""
-    return Schedule.create(config_from_json(read_json(folder / _FILE)))
+    path = folder / _FILE
+    with blamed_on(path):
+        return Schedule.create(config_from_json(read_json_object(path)))
 
 
 def save_schedule(folder: Path, config: ScheduleConfig) -> None:
@@ -47,7 +51,14 @@ def config_from_json(values: dict[str, Any]) -> ScheduleConfig:
         raise UserError(f"{_FILE}: prediction_type={prediction!r}: use one of {', '.join(_PREDICTIONS)}")
     # What a file of theirs leaves out has the default of their class, not of ours.
     chosen = _DEFAULTS | chosen
-    return ScheduleConfig(prediction=_PREDICTIONS[prediction], **chosen)  # pyright: ignore[reportArgumentType]
+    config = ScheduleConfig(prediction=_PREDICTIONS[prediction], **chosen)  # pyright: ignore[reportArgumentType]
+    check_fields(config, most=_MOST_TIMESTEPS)
+    if not (0 < config.beta_start <= config.beta_end < 1 and config.snr_shift_scale > 0):
+        raise UserError(
+            f"beta_start {config.beta_start}, beta_end {config.beta_end}, snr_shift_scale {config.snr_shift_scale}: "
+            "betas must rise between 0 and 1, and the scale be above 0"
+        )
+    return config
 
 
 def config_to_json(config: ScheduleConfig) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Safetensors on disk: one file or shards with an index, read and written a tensor at a time."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file, read_json, write_json
+from mtv_jax.io.files import atomic_path, existing_file, write_json
+from mtv_jax.weights.finite import check_finite
 from mtv_jax.weights.rules import listing
+from mtv_jax.weights.variants import choose_weights, weight_map
 
 SHARD_BYTES = 2 * 1024**3
 """Largest file written, unless one tensor is larger."""
@@ -27,7 +28,6 @@ _DTYPES = {
     "I32": np.dtype(np.int32),
     "BOOL": np.dtype(bool),
 }
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
 
 
 @dataclass(frozen=True)
@@ -43,27 +43,32 @@ class StoredTensor:
         # The file is mapped anew each time: the pages of tensors that were read before are let go.
         with safe_open(self.file, framework="np") as file:
             array = file.get_tensor(self.key)
+        check_finite(array, f"{self.file}: {self.key}")
         return array if dtype is None else array.astype(dtype)
 
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file, or of those in a folder: one, or shards with or without an index.
 
-    Raises UserError if there is none, one is damaged or missing, or files and index disagree.
+    Of several sets that differ in diffusers' variant (`model.fp16.safetensors`) the plain one is taken. Raises
+    UserError if there is none, one is damaged or missing, or files and index disagree; and, when a tensor is read,
+    for one that is not finite.
     """
     if path.is_file():
         return _read_file(path)
-    index = _only(sorted(path.glob("*.safetensors.index.json")), path)
-    if index is not None:
-        return _read_shards(path, index)
-    return _merge([_read_file(file) for file in _files(path)], path)
+    chosen = choose_weights(path, "safetensors")
+    if not chosen:
+        raise UserError(f"{path}: no .safetensors file in it")
+    if chosen[0].suffix == ".json":
+        return _read_shards(path, chosen[0])
+    return _merge([_read_file(file) for file in chosen], path)
 
 
 def _read_file(path: Path) -> dict[str, StoredTensor]:
     try:
         with safe_open(existing_file(path), framework="np") as file:
             return {key: _stored(path, key, file.get_slice(key)) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error})") from error
 
 
@@ -76,9 +81,7 @@ def _stored(path: Path, key: str, view: Any) -> StoredTensor:
 
 
 def _read_shards(directory: Path, index: Path) -> dict[str, StoredTensor]:
-    listed = read_json(index).get("weight_map")
-    if not isinstance(listed, dict):
-        raise UserError(f"{index}: no weight_map in it")
+    listed = weight_map(index)
     files = {name: _read_file(directory / name) for name in sorted(set(listed.values()))}
     lost = sorted(key for key, name in listed.items() if key not in files[name])
     if lost:
@@ -87,26 +90,6 @@ def _read_shards(directory: Path, index: Path) -> dict[str, StoredTensor]:
     if extra:
         raise UserError(f"{index}: tensors in the files that it does not list: {listing(extra)}")
     return {key: files[name][key] for key, name in listed.items()}
-
-
-def _files(directory: Path) -> list[Path]:
-    """A folder's file, or all its shards."""
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{directory}: no .safetensors file in it")
-    numbered = [match for file in files if (match := _SHARD.search(file.name))]
-    if len(numbered) < len(files):
-        return [_only(files, directory) or files[0]]
-    if len({match[2] for match in numbered}) > 1 or len(numbered) != int(numbered[0][2]):
-        raise UserError(f"{directory}: {len(numbered)} of {numbered[0][2]} safetensors files are there")
-    return files
-
-
-def _only(files: Sequence[Path], directory: Path) -> Path | None:
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files)
-        raise UserError(f"{directory}: which of {names}? Keep one of them, or shards of one checkpoint")
-    return files[0] if files else None
 
 
 def _merge(parts: list[dict[str, StoredTensor]], directory: Path) -> dict[str, StoredTensor]:
@@ -130,7 +113,8 @@ def write_tensors(
     """Writes tensors to `<stem>.safetensors`, or to shards with an index as transformers names them.
 
     Tensors are arrays or become one by `numpy.asarray`; those of one file are in memory together. Floats are
-    cast to `dtype` if one is given. Yields each key that is read: iterate to its end.
+    cast to `dtype` if one is given. Yields each key that is read: iterate to its end. Raises UserError, before its
+    file is there, for a tensor that is not finite or that `dtype` has no room for.
     """
     directory.mkdir(parents=True, exist_ok=True)
     dtypes = {key: _target(tensor.dtype, dtype) for key, tensor in tensors.items()}
@@ -141,7 +125,7 @@ def write_tensors(
     for name, keys in zip(names, shards, strict=True):
         arrays = {}
         for key in keys:
-            arrays[key] = np.asarray(np.asarray(tensors[key]), dtypes[key], order="C")
+            arrays[key] = _cast(key, np.asarray(tensors[key]), dtypes[key])
             yield key
         with atomic_path(directory / name) as temporary:
             save_file(arrays, temporary, metadata={"format": "pt"})
@@ -149,6 +133,15 @@ def write_tensors(
         where = {key: name for name, keys in zip(names, shards, strict=True) for key in keys}
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": where}
         write_json(directory / f"{stem}.safetensors.index.json", index)
+
+
+def _cast(key: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    check_finite(array, key)
+    with np.errstate(over="ignore"):
+        cast = np.asarray(array, dtype, order="C")
+    if dtype != array.dtype:
+        check_finite(cast, f"{key} as {dtype.name}")
+    return cast
 
 
 def _target(found: np.dtype, wanted: Any) -> np.dtype:

@@ -1,6 +1,7 @@
 """Torch's own files (`.pt`, `.bin`), read without running what a pickle could hold. Extra `convert`."""
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,14 @@ import ml_dtypes
 import numpy as np
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, read_json
+from mtv_jax.io.files import existing_file
+from mtv_jax.weights.finite import check_finite
+from mtv_jax.weights.variants import weight_map
+
+_DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+MOST_PICKLE = 256 * 2**20
+"""Bytes of a torch file's pickle, which names the tensors: some kB each at most."""
 
 _WRAPPERS = ("module", "state_dict")
 """Keys under which training programs keep the weights, beside counters of theirs."""
@@ -17,9 +25,10 @@ _WRAPPERS = ("module", "state_dict")
 
 @dataclass(frozen=True)
 class TorchTensor:
-    """A tensor of a mapped file; `numpy.asarray` reads it."""
+    """A tensor of a mapped file; `numpy.asarray` reads it. `name` is its file and key."""
 
     tensor: Any
+    name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,27 +49,63 @@ class TorchTensor:
             array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
         else:
             array = tensor.numpy()
+        check_finite(array, self.name)
         return array if dtype is None else array.astype(dtype)
 
 
-def read_torch(path: Path) -> dict[str, TorchTensor]:
-    """The tensors of a torch file, or of the shards that a `.bin.index.json` names; files are memory-mapped.
+def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
+    """The tensors of torch files, or of the shards that a `.bin.index.json` names; files are memory-mapped.
 
-    Raises UserError without torch, and for a pickle that holds anything but tensors (beside a wrapper `module` or
-    `state_dict` plain numbers and strings may stand): it could run code.
+    Raises UserError without torch, for a pickle that holds anything but tensors (beside a wrapper `module` or
+    `state_dict` plain numbers and strings may stand): it could run code; and for a zip file that unpacks to more than
+    it is.
     """
-    if path.name.endswith(".index.json"):
-        names = sorted(set(read_json(path).get("weight_map", {}).values()))
-        merged: dict[str, TorchTensor] = {}
-        for name in names:
-            merged |= read_torch(path.parent / name)
-        return merged
-    content = _load(existing_file(path))
+    merged: dict[str, TorchTensor] = {}
+    for path in paths:
+        if path.suffix == ".json":
+            names = sorted(set(weight_map(path).values()))
+            merged |= read_torch([path.parent / name for name in names])
+        else:
+            merged |= _read_file(existing_file(path))
+    return merged
+
+
+def _read_file(path: Path) -> dict[str, TorchTensor]:
+    check_archive(path)
+    content = _load(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             _check_plain(content, wrapper, path)
             content = content[wrapper]
     return _tensors(content, path)
+
+
+def check_archive(path: Path) -> None:
+    """Raises UserError for a zip file whose directory promises more than the file has, before any entry is read.
+
+    Torch packs nothing, so that it can map a file: what grows when it is unpacked is not torch's, and may fill the
+    memory. The pickle, which says what the tensors are, is read whole and is bounded by itself.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{path}: a damaged zip file ({error})") from error
+    there, promised = path.stat().st_size, sum(entry.file_size for entry in entries)
+    if promised > there:
+        largest = max(entries, key=lambda entry: entry.file_size)
+        raise UserError(
+            f"{path}: refused: {there:,} bytes that unpack to {promised:,} ({largest.filename[:80]}: "
+            f"{largest.file_size:,}); torch packs nothing"
+        )
+    for entry in entries:
+        if entry.filename.endswith(".pkl") and entry.file_size > MOST_PICKLE:
+            raise UserError(
+                f"{path}: refused: {entry.filename[:80]} has {entry.file_size:,} bytes; at most {MOST_PICKLE:,} "
+                "are read"
+            )
 
 
 def _load(path: Path) -> Any:
@@ -73,10 +118,8 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnpicklingError as error:
-        raise UserError(
-            f"{path}: refused, it holds more than tensors ({str(error).splitlines()[0][:120]})"
-        ) from error
-    except RuntimeError as error:
+        raise UserError(f"{path}: refused, it holds more than tensors ({_first_line(error)})") from error
+    except Exception as error:  # a damaged pickle can make the reader raise anything
         raise UserError(f"{path}: not a file of torch's that can be mapped ({_first_line(error)})") from error
 
 
@@ -95,7 +138,11 @@ def _tensors(content: Any, path: Path) -> dict[str, TorchTensor]:
     others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if others:
         raise UserError(f"{path}: refused, not tensors: {', '.join(others[:20])}")
-    return {str(key): TorchTensor(value) for key, value in content.items()}
+    for key, value in content.items():
+        kind = str(value.dtype).removeprefix("torch.")
+        if kind not in _DTYPES or value.layout != torch.strided or value.device.type != "cpu":
+            raise UserError(f"{path}: {key} is of type {kind} ({value.layout}), which we cannot read")
+    return {str(key): TorchTensor(value, f"{path}: {key}") for key, value in content.items()}
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mtv_jax.io.checks import check_number
 from mtv_jax.models.wav2vec2 import Wav2Vec2Config
 from mtv_jax.weights.json_config import TRANSFORMERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
@@ -121,7 +122,8 @@ def config_from_json(json: Mapping[str, Any]) -> Wav2Vec2Config:
     """The config of transformers' wav2vec2 config.json. Raises UserError on what we cannot run."""
     values = read_fields(json, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, origin="wav2vec2 config.json")
     # transformers has the embedding of masked frames exactly if training would mask.
-    masks = json.get("mask_time_prob", 0.05) > 0 or json.get("mask_feature_prob", 0.0) > 0
+    shares = {"mask_time_prob": 0.05, "mask_feature_prob": 0.0}
+    masks = any(check_number(key, json.get(key, default)) > 0 for key, default in shares.items())
     return Wav2Vec2Config(**values, mask_embedding=masks)
 
 

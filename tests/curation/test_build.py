@@ -1,6 +1,7 @@
 """A folder of videos becomes shards, the same each time, and a stopped run goes on."""
 
 import json
+import re
 import shutil
 from fractions import Fraction
 
@@ -47,7 +48,9 @@ def shards(videos, pipeline_folder, tmp_path_factory):
 
 
 def run(videos, out, encoders, *options):
-    curate.main(["run", "--videos", str(videos), "--out", str(out), "--encoders", str(encoders), *options])
+    return curate.main(
+        ["run", "--videos", str(videos), "--out", str(out), "--encoders", str(encoders), *options]
+    )
 
 
 def test_clips_are_cut_and_encoded(shards):
@@ -200,17 +203,32 @@ def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folde
     ("spoil", "message"),
     [
         (lambda folder: (folder / "a.json").unlink(), r"a\.mp4: no description.*a\.json"),
-        (lambda folder: (folder / "a.json").write_text("{}"), r"a\.json: must hold"),
-        (lambda folder: (folder / "a.json").write_text("{"), r"a\.json: not valid JSON"),
-        (lambda folder: [p.unlink() for p in folder.glob("*.mp4")], "no video in it"),
-        (lambda folder: (folder / "a.mp4").write_bytes(b"nothing"), r"a\.mp4"),
+        (lambda folder: (folder / "a.json").write_text("{}"), r"a\.mp4: a\.json: must hold"),
+        (lambda folder: (folder / "a.json").write_text("{"), r"a\.mp4: a\.json: not valid JSON"),
+        (lambda folder: (folder / "a.mp4").write_bytes(b"nothing"), r"a\.mp4: "),
+        (lambda folder: shutil.copy(folder / "a.mp4", folder / "b.mp4"), r"b\.mp4: the same video as a\.mp4"),
     ],
 )
-def test_bad_folders_say_what_is_wrong(videos, tmp_path, spoil, message):
+def test_a_bad_video_is_left_out_and_named_or_with_strict_ends_the_run(
+    videos, tmp_path, spoil, message, capsys
+):
     shutil.copytree(videos, tmp_path / "videos")
     spoil(tmp_path / "videos")
-    with pytest.raises(UserError, match=message):
-        run(tmp_path / "videos", tmp_path / "out", "tiny", "--frames-only", "--num-frames", "5")
+    options = ["--frames-only", "--num-frames", "5", "--height", "16", "--width", "16"]
+    assert not run(tmp_path / "videos", tmp_path / "out", "tiny", *options)
+    assert re.search(r"warning: 1 video left out:\n  " + message, capsys.readouterr().err)
+    (name,) = open_shards(tmp_path / "out").manifest["info"]["left_out"]
+    assert name in message.replace("\\", "")
+    copied = name == "b.mp4"
+    assert run(tmp_path / "videos", tmp_path / "strict", "tiny", "--strict", *options) == (0 if copied else 1)
+    assert copied or re.search(rf"error: .*{name}", capsys.readouterr().err)
+    assert (tmp_path / "strict" / "manifest.json").exists() == copied
+
+
+def test_a_folder_without_videos_is_an_error(videos, tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no video in it.*it has a\.json"):
+        run(tmp_path, tmp_path / "out", "tiny", "--frames-only", "--num-frames", "5")
 
 
 def test_videos_shorter_than_a_clip_are_an_error(videos, tmp_path):

@@ -15,7 +15,8 @@ from mtv_jax.evaluation.theatre_page import SHEET, write_results
 from mtv_jax.evaluation.theatre_run import Run, _sync, evaluation_clips, measure
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
-from mtv_jax.io.video import probe, read_image
+from mtv_jax.io.pictures import read_image
+from mtv_jax.io.video import probe
 
 STAGE = TheatreConfig(height=32, width=32, num_frames=13)
 

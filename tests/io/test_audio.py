@@ -11,7 +11,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from mtv_jax.io.audio import audio_info, read_audio, resample, to_stereo, write_audio
+from mtv_jax.io.audio import audio_info, read_audio, resample, write_audio
+from mtv_jax.io.channels import to_stereo
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 
@@ -137,6 +138,23 @@ def test_channels(tmp_path):
     surround = np.zeros((10, 6), np.float32)
     surround[:, 2] = 1  # the centre goes to both sides, 3 dB down
     np.testing.assert_allclose(to_stereo(surround), np.sqrt(0.5), rtol=1e-6)
+
+
+def test_wide_stereo_is_not_taken_for_opposite_sides(tmp_path, capsys):
+    wide = np.random.default_rng(0).normal(0, 0.1, (RATE, 2)).astype(np.float32)
+    write_audio(tmp_path / "s.wav", wide, RATE)
+    np.testing.assert_allclose(read_audio(tmp_path / "s.wav", None), wide.mean(axis=1), atol=1e-6)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_ogg_has_its_first_and_its_last_samples(tmp_path):
+    sound = np.zeros(RATE, np.float32)
+    sound[4000], sound[-60:-40] = 0.9, 0.9
+    write_audio(tmp_path / "s.ogg", sound, RATE)
+    read = read_audio(tmp_path / "s.ogg", None)
+    assert len(read) == RATE
+    assert abs(int(np.abs(read[:8000]).argmax()) - 4000) <= 2
+    assert np.abs(read[-70:]).max() > 0.4
 
 
 def test_resampling_keeps_length_and_level():

@@ -8,18 +8,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from media_files import quarter_names, quarters
+from PIL import Image
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.video import (
-    exact_fps,
-    iter_frames,
-    probe,
-    read_image,
-    read_video,
-    write_gif,
-    write_image,
-    write_video,
-)
+from mtv_jax.io.pictures import read_image, write_image
+from mtv_jax.io.rates import exact_fps
+from mtv_jax.io.video import iter_frames, probe, read_video, write_gif, write_video
 
 
 def grey_frames(levels, height=32, width=48):
@@ -284,8 +279,6 @@ def test_rates_of_television_are_exact():
 
 
 def test_gif_has_all_frames_and_the_length(tmp_path):
-    from PIL import Image
-
     write_gif(tmp_path / "a.gif", grey_frames(np.arange(12) * 20), 24)
     with Image.open(tmp_path / "a.gif") as opened:
         image: Any = opened
@@ -309,6 +302,17 @@ def test_images_round_trip_and_bad_ones_are_named(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(UserError, match="picture"):
         write_image(tmp_path / "a.xyz", image)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_pictures_are_turned_in_all_eight_ways(tmp_path, suffix):
+    seen = []
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(quarters()).save(tmp_path / f"p.{suffix}", exif=exif)
+        seen.append(quarter_names(read_image(tmp_path / f"p.{suffix}")))
+    assert seen == ["RGBW", "GRWB", "WBGR", "BWRG", "RBGW", "BRWG", "WGBR", "GWRB"]
 
 
 def test_the_bundled_clip_is_a_real_one_with_sound_and_credit():

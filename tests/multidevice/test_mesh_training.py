@@ -1,4 +1,4 @@
-"""Eight simulated devices train as one does."""
+"""Eight simulated devices train as one does, whichever way rows, weights and tokens are split."""
 
 import json
 import os
@@ -15,6 +15,7 @@ SCRIPT = """
     import json
     import jax, numpy as np
     from mtv_jax.models.registry import make_config, make_model
+    from mtv_jax.ops import attention
     from mtv_jax.sharding.mesh import MeshConfig, make_mesh, put_batch
     from mtv_jax.training import steps
     from mtv_jax.training.optim import OptimizerConfig
@@ -37,7 +38,7 @@ SCRIPT = """
     split = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     first = jax.device_get(steps.compile_init(init, steps.state_shardings(init, split)[1]))
 
-    def run(mesh):
+    def run(mesh, batches=batches):
         _, shardings = steps.state_shardings(init, mesh)
         state = jax.device_put(first, shardings)
         step = steps.compile_step(steps.make_step(task, optimizer, 3, 0), shardings, mesh)
@@ -49,10 +50,12 @@ SCRIPT = """
 
     one, _ = run(alone)
     eight, state = run(split)
+    attention._SPLIT_QUERIES = 10  # more than an interval has tokens of sound
+    context, _ = run(make_mesh(MeshConfig(data=1, fsdp=2, tensor=1, context=4)), batches[:1])
     kernel = state.params["params"]["transformer"]["blocks"]["attn1"]["to_q"]["kernel"]
     moment = state.opt_state[1].mu["params"]["transformer"]["blocks"]["ff"]["up"]["kernel"]
     shards = [[x.shape, x.addressable_shards[0].data.shape] for x in (kernel, moment)]
-    print(json.dumps({"one": one, "eight": eight, "shards": shards}))
+    print(json.dumps({"one": one, "eight": eight, "context": context, "shards": shards}))
 """
 
 
@@ -78,3 +81,7 @@ def test_2_data_2_fsdp_2_tensor_give_the_losses_of_one_device(runs):
 def test_weights_and_moments_are_split_over_fsdp_and_tensor(runs):
     for whole, part in runs["shards"]:
         assert [n // m for n, m in zip(whole, part, strict=True) if n != m] == [2, 2]
+
+
+def test_a_train_step_with_split_tokens_is_that_of_one_device(runs):
+    assert runs["context"][0] == pytest.approx(runs["one"][0], rel=1e-5)

@@ -14,7 +14,8 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
-from mtv_jax.io.video import probe, write_image
+from mtv_jax.io.pictures import write_image
+from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.sampling.generate import decode_latents, to_bytes
 from mtv_jax.sampling.keyframes import keyframe_latents
@@ -243,7 +244,7 @@ def test_a_negative_prompt_without_guidance_is_an_error(pipe, scale):
 
 def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
     out = tmp_path / "new" / "clip.mp4"
-    argv = ["--checkpoint", pipeline_folder, "--prompt", "a rabbit", "--music", sounds["music"], "--out", out]
+    argv = ["--preset", pipeline_folder, "--prompt", "a rabbit", "--music", sounds["music"], "--out", out]
     command.main([str(a) for a in argv] + ["--steps", "2", "--sampler", "ddim", "--guidance", "1"])
     assert probe(out).num_frames in (None, 5)
     assert "5 frames of 32 x 32" in capsys.readouterr().out
@@ -259,7 +260,7 @@ def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
 )
 def test_command_refuses_bad_options(pipeline_folder, argv, message):
     with pytest.raises(UserError, match=message):
-        command.main(["--checkpoint", str(pipeline_folder), "--prompt", "x", *argv])
+        command.main(["--preset", str(pipeline_folder), "--prompt", "x", *argv])
 
 
 def test_unknown_folder_names_the_presets():

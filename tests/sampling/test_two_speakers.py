@@ -90,7 +90,7 @@ def test_a_second_speaker_for_a_model_of_one_is_an_error(pipeline_folder, voices
 
 def test_command_takes_both_voices(folder, voices, tmp_path, capsys):
     argv = [
-        "--checkpoint",
+        "--preset",
         folder,
         "--prompt",
         "two people talk",

@@ -19,7 +19,8 @@ from mtv_jax import train as command
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.video import probe, write_image, write_video
+from mtv_jax.io.pictures import write_image
+from mtv_jax.io.video import probe, write_video
 from mtv_jax.weights.folder import PipelineDefaults
 from mtv_jax.weights.pretrained import load_config
 

@@ -83,7 +83,7 @@ def test_what_is_wrong_with_shards_is_named(tmp_path, spoil, message):
 
 
 def test_two_whole_checkpoints_in_a_folder_are_not_mixed(tmp_path):
-    for name in ("model.safetensors", "model.fp16.safetensors"):
+    for name in ("model.safetensors", "other.safetensors"):
         save_file({"x": np.zeros(2, np.float32)}, tmp_path / name)
-    with pytest.raises(UserError, match=r"which of model\.fp16\.safetensors, model\.safetensors"):
+    with pytest.raises(UserError, match=r"which of model\.safetensors, other\.safetensors"):
         read_tensors(tmp_path)

@@ -47,7 +47,7 @@ class TheatreConfig:
 
     Attributes:
       height, width: pixels, multiples of 16.
-      num_frames: 1 + 4k.
+      num_frames: at least 1.
       fps: frames a second.
       actors: chances of no, one and two actors.
       speech: chance that one of them speaks.
@@ -67,8 +67,8 @@ class TheatreConfig:
     music: float = 0.6
 
     def __post_init__(self):
-        if self.num_frames < 1 or self.num_frames % 4 != 1:
-            raise UserError(f"num_frames {self.num_frames}: must be 1 + 4k")
+        if self.num_frames < 1:
+            raise UserError(f"num_frames {self.num_frames}: must be at least 1")
         for name in ("height", "width"):
             if getattr(self, name) < 16 or getattr(self, name) % 16:
                 raise UserError(f"{name} {getattr(self, name)}: must be a multiple of 16")
@@ -185,7 +185,7 @@ def plan_clip(seed: int, index: int, config: TheatreConfig | None = None) -> Cli
     )
     prop = _prop(rng, count, bool(sounds), config) if has_prop or not count else None
     looks = _looks(rng, count)
-    places = _head_places(count, prop)
+    places = head_places(count, prop)
     valence, energy = rng.random(2)
     return ClipPlan(
         seed=seed,
@@ -215,8 +215,8 @@ def _looks(rng: np.random.Generator, count: int) -> list[Look]:
     return [Look(_pick(rng, SKINS), str(hairs[i]), _pick(rng, STYLES), str(shirts[i])) for i in range(count)]
 
 
-def _head_places(count: int, prop: Prop | None) -> list[Place]:
-    """Heads as large as fit: at 64 pixels mouths are 22 wide for one head, 20 beside a prop, 17 for two."""
+def head_places(count: int, prop: Prop | None) -> list[Place]:
+    """Where heads are, as large as fit: at 64 pixels mouths are 22 wide for one, 20 beside a prop, 17 for two."""
     if count == 2:
         return [Place(x, 29.5, 14.5, 18.5) for x in (16.5, 47.5)]
     if count and prop:

@@ -26,7 +26,7 @@ from mtv_jax.evaluation.syncsynth.model import (
     parameter_shapes,
 )
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json, write_json
+from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.typing import Array
 from mtv_jax.weights.rules import flat_paths, from_flat_paths
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
@@ -142,7 +142,7 @@ def save_syncsynth(directory: Path, instrument: SyncSynth) -> None:
 def load_syncsynth(directory: Path | None = None) -> SyncSynth:
     """The instrument in a folder; default: the bundled one. Raises UserError if files are missing or do not fit."""
     directory = directory or Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
-    stored = read_json(directory / "config.json")
+    stored = read_json_object(directory / "config.json")
     try:
         config = SyncSynthConfig(**{**stored["network"], "widths": tuple(stored["network"]["widths"])})
         fps, fit = Fraction(stored["fps"]), stored["fit"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,23 @@ class FbankConfig:
     preemphasis_coefficient: float = 0.97
     mean: float = 15.41663
     std: float = 6.55582
+
+    def __post_init__(self):
+        check_network(self)
+        if not (
+            0 < self.frame_shift <= 1000 and 0 < self.frame_length <= 1000 and self.window and self.shift
+        ):
+            raise UserError(
+                f"frame_length {self.frame_length}, frame_shift {self.frame_shift}: must be above 0 and at most 1000 ms"
+            )
+        half = self.sample_frequency / 2
+        high = self.high_freq if self.high_freq > 0 else self.high_freq + half
+        if not 0 <= self.low_freq < high <= half:
+            raise UserError(
+                f"low_freq {self.low_freq}, high_freq {self.high_freq}: must rise, up to {half:g} Hz"
+            )
+        if not self.std > 0:
+            raise UserError(f"std {self.std}: must be above 0")
 
     @property
     def window(self) -> int:
@@ -61,6 +79,17 @@ class BEATsConfig:
     num_classes: int | None = None
 
     def __post_init__(self):
+        check_network(self)
+        if self.encoder_embed_dim % self.conv_pos_groups:
+            raise UserError(
+                f"encoder_embed_dim {self.encoder_embed_dim}: must be divisible by conv_pos_groups "
+                f"{self.conv_pos_groups}"
+            )
+        if self.num_buckets < 4 or self.max_distance <= self.num_buckets // 4:
+            raise UserError(
+                f"num_buckets {self.num_buckets}, max_distance {self.max_distance}: there must be 4 buckets or more, "
+                "and the distance above a fourth of them"
+            )
         if self.encoder_embed_dim % self.encoder_attention_heads:
             raise UserError(
                 f"encoder_embed_dim {self.encoder_embed_dim}: must be divisible by "

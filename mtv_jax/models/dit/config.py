@@ -1,9 +1,11 @@
 """Sizes and options of the diffusion transformer."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
-from mtv_jax.io.errors import UserError, check_sizes
+from mtv_jax.io.checks import check_whole
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
 
 Positions = Literal["sincos", "rope", "rope_learned"]
 RopeGrid = Literal["resize", "slice"]
@@ -51,16 +53,13 @@ class DiTConfig:
     final_adaln_eps: float = 1e-5
 
     def __post_init__(self):
-        check_sizes(self)
+        check_network(self)
+        check_whole("num_attention_heads x attention_head_dim", self.width, most=2**17)
         if self.attention_head_dim % 16:
             raise UserError(
                 f"attention_head_dim {self.attention_head_dim}: must be a multiple of 16, so that time, rows "
                 "and columns each get an even number of rotary dimensions"
             )
-        if self.positions not in get_args(Positions):
-            raise UserError(f"positions {self.positions!r}: must be one of {', '.join(get_args(Positions))}")
-        if self.rope_grid not in get_args(RopeGrid):
-            raise UserError(f"rope_grid {self.rope_grid!r}: must be one of {', '.join(get_args(RopeGrid))}")
         if self.patch_size_t is not None and self.positions != "rope":
             raise UserError(
                 f"positions {self.positions!r} with patch_size_t: tables have an entry a latent frame; use 'rope'"

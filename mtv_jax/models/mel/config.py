@@ -2,6 +2,9 @@
 
 import dataclasses
 
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
+
 
 @dataclasses.dataclass(frozen=True)
 class MelConfig:
@@ -26,6 +29,17 @@ class MelConfig:
     min_hz: float = 20.0
     max_hz: float = 8000.0
     floor_db: float = -100.0
+
+    def __post_init__(self):
+        check_network(self)
+        if self.window > self.n_fft:
+            raise UserError(f"window {self.window}: must be at most n_fft, {self.n_fft}")
+        if not 0 <= self.min_hz < self.max_hz <= self.sample_rate / 2:
+            raise UserError(
+                f"min_hz {self.min_hz}, max_hz {self.max_hz}: must rise, up to {self.sample_rate / 2:g} Hz"
+            )
+        if not self.floor_db < 0:
+            raise UserError(f"floor_db {self.floor_db}: must be below 0")
 
     @classmethod
     def tiny(cls) -> "MelConfig":

@@ -1,9 +1,10 @@
 """Sizes and options of the MST-ControlNet."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
-from mtv_jax.io.errors import UserError, check_sizes
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
 from mtv_jax.typing import TRACKS
 
 TemporalConv = Literal["all", "music"]
@@ -73,14 +74,11 @@ class MSTControlNetConfig:
     zero_init_injection: bool = False
 
     def __post_init__(self):
-        check_sizes(self)
+        check_network(self)
         if self.width % self.interaction_heads:
             raise UserError(
                 f"interaction_heads {self.interaction_heads}: must divide the width of the blocks, {self.width}"
             )
-        if self.temporal_conv not in get_args(TemporalConv):
-            names = " or ".join(get_args(TemporalConv))
-            raise UserError(f"temporal_conv {self.temporal_conv!r}: must be {names}")
         ratio = self.temporal_compression_ratio
         if ratio & (ratio - 1):
             raise UserError(f"temporal_compression_ratio {ratio}: must be a power of 2")

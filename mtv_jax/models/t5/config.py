@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
+
 
 @dataclass(frozen=True)
 class T5Config:
@@ -21,6 +24,15 @@ class T5Config:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
     relative_bias_per_layer: bool = False
+
+    def __post_init__(self):
+        check_network(self)
+        buckets, distance = self.relative_attention_num_buckets, self.relative_attention_max_distance
+        if buckets < 4 or distance <= buckets // 4:
+            raise UserError(
+                f"relative_attention_num_buckets {buckets}, relative_attention_max_distance {distance}: there must be "
+                "4 buckets or more, and the distance above a fourth of them"
+            )
 
     @classmethod
     def tiny(cls) -> "T5Config":

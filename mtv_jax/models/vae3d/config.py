@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
+
+_MOST_LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,19 @@ class VAE3DConfig:
     """Image conditioning latents are divided by the scaling factor instead (applied by callers)."""
 
     def __post_init__(self) -> None:
+        check_network(self)
+        if len(self.block_out_channels) > _MOST_LEVELS:
+            raise UserError(
+                f"block_out_channels: {len(self.block_out_channels)} levels, at most {_MOST_LEVELS}"
+            )
+        if not self.scaling_factor > 0:
+            raise UserError(f"scaling_factor {self.scaling_factor}: must be above 0")
         ratio = self.temporal_compression_ratio
-        if ratio < 1 or ratio & (ratio - 1) or ratio > 2 ** (len(self.block_out_channels) - 1):
+        if ratio & (ratio - 1) or ratio > 2 ** (len(self.block_out_channels) - 1):
             raise UserError(
                 f"temporal_compression_ratio {ratio}: must be a power of 2, "
                 f"at most one halving between two of the {len(self.block_out_channels)} levels"
             )
-        if self.temporal_kernel_size < 1:
-            raise UserError(f"temporal_kernel_size {self.temporal_kernel_size}: must be at least 1")
         for channels in self.block_out_channels:
             if channels % self.norm_num_groups:
                 raise UserError(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.limits import check_network
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,12 @@ class Wav2Vec2Config:
     mask_embedding: bool = True
 
     def __post_init__(self):
+        check_network(self)
         lengths = len(self.conv_dim), len(self.conv_kernel), len(self.conv_stride)
         if len(set(lengths)) != 1:
             raise UserError(
                 f"conv_dim, conv_kernel, conv_stride have {lengths} entries: give as many of each"
             )
-        if self.feat_extract_norm not in ("group", "layer"):
-            raise UserError(f"feat_extract_norm {self.feat_extract_norm!r}: must be group or layer")
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
                 f"hidden_size {self.hidden_size}: must be divisible by {self.num_attention_heads} heads"

@@ -1,0 +1,150 @@
+"""The manifest of a folder of shards, held against its form before anything it names is opened."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy
+import numpy as np
+
+from mtv_jax.data.records import SCHEMA, ClipRecord
+from mtv_jax.io.checks import check_whole
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json_object
+from mtv_jax.io.json_text import kind_of
+from mtv_jax.weights.folder import rate_of
+
+_ARRAYS = {"latents": "latents_mean", "frames": "video"}
+"""What the records of each kind hold."""
+KINDS = tuple(_ARRAYS)
+SHARD_SUFFIX = ".array_record"
+_MOST_FRAMES = 2**20
+_MOST = 2**62
+_MOST_AXES = 8
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest in a file. Raises UserError, naming file and field, for one that no build wrote."""
+    manifest = read_json_object(path)
+    schema = manifest.get("schema")
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise UserError(f"{path}: schema version {schema!r}, this program reads {SCHEMA}; build it again")
+    try:
+        _check(manifest)
+    except KeyError as error:
+        raise UserError(f"{path}: damaged manifest (no {error} in it); build the shards again") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}; build the shards again") from error
+    return manifest
+
+
+def read_subset(path: Path, name: str, count: int, total: int) -> tuple[int, ...]:
+    """Record numbers of a subset: `count` different ones below `total`, of the file of the subset `name`.
+
+    Raises UserError, naming the file and the field, for anything else.
+    """
+    stored = read_json_object(path)
+    if stored.get("subset") != name:
+        raise UserError(f"{path}: subset {stored.get('subset')!r}: the manifest calls it {name!r}")
+    numbers = stored.get("records")
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise UserError(f"{path}: records: must be a list of record numbers")
+    if len(numbers) != count:
+        raise UserError(f"{path}: records: {len(numbers)} of them, the manifest says {count}")
+    if not numbers or min(numbers) < 0 or max(numbers) >= total:
+        raise UserError(f"{path}: records: empty, or names records that are not there")
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f"{path}: records: a record is named twice")
+    return tuple(numbers)
+
+
+def check_record(record: ClipRecord, manifest: dict[str, Any], origin: str) -> None:
+    """Raises UserError, naming the field, for a record that is another than the manifest says."""
+    for name in ("num_frames", "height", "width"):
+        if getattr(record, name) != manifest[name]:
+            raise UserError(f"{origin}: {name} {getattr(record, name)}, the manifest says {manifest[name]}")
+    if manifest["fps"] is not None and list(record.fps) != manifest["fps"]:
+        raise UserError(f"{origin}: fps {list(record.fps)}, the manifest says {manifest['fps']}")
+    told = manifest["arrays"]
+    if set(record.arrays) != set(told):
+        raise UserError(f"{origin}: arrays {sorted(record.arrays)}, the manifest says {sorted(told)}")
+    for key, array in record.arrays.items():
+        shape, dtype = told[key]["shape"], told[key]["dtype"]
+        fits = len(shape) == array.ndim and all(
+            n in (None, m) for n, m in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.name != dtype:
+            raise UserError(
+                f"{origin}: {key} is {array.dtype.name} {list(array.shape)}, the manifest says {dtype} {shape}"
+            )
+
+
+def _check(manifest: dict[str, Any]) -> None:
+    if manifest["kind"] not in KINDS:
+        raise UserError(f"kind {manifest['kind']!r}: must be {' or '.join(KINDS)}")
+    for name in ("num_records", "num_frames", "height", "width"):
+        check_whole(name, manifest[name], most=_MOST if name == "num_records" else _MOST_FRAMES)
+    if manifest["fps"] is not None:
+        rate_of(manifest["fps"], "fps")
+    if not isinstance(manifest["info"], dict):
+        raise UserError(f"info: {kind_of(manifest['info'])}; must be an object")
+    _check_arrays(manifest["arrays"])
+    if manifest["arrays"] and _ARRAYS[manifest["kind"]] not in manifest["arrays"]:
+        raise UserError(f"kind {manifest['kind']!r}: but there is no {_ARRAYS[manifest['kind']]} in arrays")
+    _check_files(manifest, "shards", lambda entry: rf"[A-Za-z0-9_-]+\{SHARD_SUFFIX}")
+    _check_files(manifest, "subsets", lambda entry: rf"subset-{re.escape(str(entry['subset']))}\.json")
+    total, found = manifest["num_records"], sum(entry["count"] for entry in manifest["shards"])
+    if total != found:
+        raise UserError(f"says {total} records, its shards have {found} (num_records)")
+    for entry in manifest["subsets"]:
+        if entry["count"] > total:
+            raise UserError(f"subsets: {entry['name']} has {entry['count']} of {total} records")
+
+
+def _check_arrays(arrays: Any) -> None:
+    if not isinstance(arrays, dict):
+        raise UserError(f"arrays: {kind_of(arrays)}; must be an object")
+    for key, told in arrays.items():
+        if not isinstance(told, dict):
+            raise UserError(f"arrays: {key}: {kind_of(told)}; must be an object")
+        shape, dtype = told["shape"], told["dtype"]
+        if not isinstance(shape, list) or len(shape) > _MOST_AXES:
+            raise UserError(f"arrays: shape of {key}: must be a list of lengths")
+        for length in shape:
+            if length is not None:
+                check_whole(f"arrays: shape of {key}: length", length, least=0, most=_MOST)
+        try:
+            known = isinstance(dtype, str) and np.dtype(dtype).hasobject is False
+        except TypeError:
+            known = False
+        if not known:
+            raise UserError(f"arrays: dtype of {key}: {dtype!r} is no type of number")
+
+
+def _check_files(manifest: dict[str, Any], field: str, form: Callable[[dict[str, Any]], str]) -> None:
+    """Raises UserError unless each entry of `field` names another file in the folder, its records, size and hash."""
+    entries = manifest[field]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{field}: must be a list of objects")
+    if field == "shards" and not entries:
+        raise UserError(f"{field}: there are none")
+    names = set()
+    for entry in entries:
+        name = entry["name"]
+        if not _is_file_name(name) or not re.fullmatch(form(entry), name):
+            raise UserError(
+                f"{field}: name {name!r}: must be the name of a file beside it, of the form {form(entry)}"
+            )
+        if name in names:
+            raise UserError(f"{field}: {name} is there twice")
+        names.add(name)
+        check_whole(f"{field}: count of {name}:", entry["count"], most=_MOST)
+        check_whole(f"{field}: bytes of {name}:", entry["bytes"], most=_MOST)
+        if not isinstance(entry["sha256"], str) or not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):
+            raise UserError(f"{field}: sha256 of {name}: must be 64 hexadecimal digits")
+
+
+def _is_file_name(name: Any) -> bool:
+    """Whether a name leads to no other folder, on any system, and is none of hidden files."""
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", name) is not None

@@ -1,0 +1,76 @@
+"""`python -m mtv_jax.doctor`: is this machine ready, and what to do where it is not."""
+
+import argparse
+import json
+from collections.abc import Callable
+
+from mtv_jax.io.cli import parser, run
+
+_MARKS = {"ok": ("ok    ", "green"), "note": ("note  ", "yellow"), "broken": ("BROKEN", "bold red")}
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = parser(
+        "doctor",
+        "Look at devices, Python, packages against the project's bounds, extras, FFmpeg, weights of each role, memory "
+        "against what sampling and training need, and the cache of compiled programs. Uses no network. Exits with 1 if "
+        "something that is needed is broken.",
+    )
+    top.add_argument(
+        "--preset", default="tiny", help="preset, pipeline folder or training directory to look at"
+    )
+    top.add_argument("--json", action="store_true", help="print the findings as JSON")
+    return top
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command: 0 if the machine is usable, 1 if something that is needed is broken."""
+    args = _parser().parse_args(argv)
+    try:
+        from mtv_jax.planning.health import examine
+        from mtv_jax.weights.folder import pipeline_folder
+    except ImportError as error:  # what the checks themselves need
+        print(f"broken: {error}; pip install -e . (or `make setup`) brings what is needed")
+        return 1
+    pipeline_folder(args.preset)  # one that is not there is the user's mistake, not the machine's
+    found = examine(args.preset)
+    broken = [finding for finding in found if finding.state == "broken"]
+    if args.json:
+        print(json.dumps({"usable": not broken, "findings": [vars(finding) for finding in found]}, indent=2))
+    else:
+        _show(found)
+        told = f"{len(broken)} broken: {', '.join(finding.name for finding in broken)}"
+        print(told if broken else "usable")
+    return 1 if broken else 0
+
+
+def _show(found: list) -> None:
+    """A line each, by sections; on a terminal, marks have colours."""
+    write, width, section = _writer(), max(len(finding.name) for finding in found), None
+    for finding in found:
+        if finding.section != section:
+            section = finding.section
+            write("", section, "bold")
+        fix = f"  ->  {finding.fix}" if finding.fix else ""
+        mark, style = _MARKS[finding.state]
+        write(f"  {mark} ", f"{finding.name:<{width}}  {finding.told}{fix}", style)
+
+
+def _writer() -> Callable[[str, str, str], None]:
+    """What prints a mark in a style and the rest of its line; plainly where rich is not there."""
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        return lambda mark, rest, style: print(mark + rest)
+    console = Console(highlight=False)
+
+    def write(mark: str, rest: str, style: str) -> None:
+        line = Text.assemble((mark, style), rest) if mark else Text(rest, style)
+        console.print(line, soft_wrap=True)
+
+    return write
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,142 @@
+"""An open video: its main stream, decoded, with the times of its frames."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+
+from mtv_jax.io.display import Display, deinterlaced
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, video_streams
+
+Timed = tuple[Fraction, Fraction, av.VideoFrame]
+"""Begin and end of a frame, in seconds from the first one, and the frame."""
+
+_MISSING_SECONDS = 0.2
+_EXACT = frozenset({"mov", "mp4", "matroska", "webm"})
+_MISSING_SECONDS_OTHERS = 0.5
+"""A file is called truncated if its frames end this much before its header says, which some kinds say exactly."""
+
+
+@contextlib.contextmanager
+def open_film(path: Path) -> Iterator["Film"]:
+    """Opens a video and decodes its first frame. Raises UserError, as all of `Film`, if that cannot be done."""
+    try:
+        container = av.open(str(path))
+    except (FFmpegError, OSError, ValueError) as error:
+        size = path.stat().st_size
+        reason = "the file is empty" if size == 0 else getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{path}: not a video that can be read, or truncated ({reason})") from error
+    with container:
+        stream = main_stream(video_streams(container))
+        if stream is None:
+            raise UserError(f"{path}: no video stream in it (only sound, or truncated)")
+        if stream.codec_context is None:
+            raise UserError(f"{path}: truncated, or of a codec that cannot be read")
+        stream.thread_type = "AUTO"
+        yield Film(path, container, stream)
+
+
+class Film:
+    """The frames of a video's main stream, once, from the beginning or from a time."""
+
+    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream):
+        self.path, self.container, self.stream = path, container, stream
+        self._decoder = _decoder(stream)
+        self._decoded = self._decode()
+        first = next(self._decoded, None)
+        if first is None:
+            raise UserError(f"{path}: the video has no frames")
+        self.first = first
+        self.display = Display(path, stream, first)
+        self.time_base = fraction(stream.time_base)
+        self._avi = container.format.name == "avi"
+        stamp = self._stamp(first)
+        self.start_pts = (stream.start_time or 0) if stamp is None else stamp
+        """Time stamp of the first frame, in time bases."""
+        zero = stream.start_time or 0 if self._avi else self.start_pts
+        self.zero = zero * self.time_base
+        """When the first frame is shown, in seconds of the container."""
+        rate = stream.average_rate or stream.guessed_rate
+        self.rate = fraction(rate) if rate else Fraction(25)
+        """Frames a second on average, by the header."""
+        self.declared = declared_seconds(path, container, stream)
+        """Seconds by the header; None if it says nothing."""
+
+    def timed(self, start: Fraction = Fraction(0)) -> Iterator[Timed]:
+        """Frames with their times, whole ones where they are interlaced, from a key frame before `start` (seconds)."""
+        frames = itertools.chain([self.first], self._decoded)
+        if start > 2:
+            frames = self._sought(start) or frames
+        usual, end = 1 / self.rate, Fraction(0)
+        line = TimeLine(self.container)
+        for frame in deinterlaced(frames):
+            stamp = self._stamp(frame)
+            begin = end if stamp is None else (stamp - self.start_pts) * self.time_base
+            begin += line.shift(float(begin), float(end))
+            end = begin + (frame.duration * self.time_base if frame.duration else usual)
+            yield begin, end, frame
+        exact = _EXACT & set(self.container.format.name.split(","))
+        missing = _MISSING_SECONDS if exact else _MISSING_SECONDS_OTHERS
+        if self.declared is not None and self.declared - end > max(missing, 2 * usual):
+            raise UserError(
+                f"{self.path}: truncated or damaged: its frames end at {float(end):.2f} s, "
+                f"its header says {float(self.declared):.2f} s"
+            )
+
+    def _stamp(self, frame: av.VideoFrame) -> int | None:
+        """When a frame is shown, in time bases. AVI stamps none; there, frames are shown in the order of decoding."""
+        return frame.dts if self._avi else frame.pts
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """All frames. What cannot be decoded before the first of them is left out: recordings begin anywhere."""
+        count, unread = 0, None
+        try:
+            for packet in self.container.demux(self.stream):
+                try:
+                    frames = self._decoder.decode(packet)
+                except InvalidDataError as error:
+                    if count:
+                        raise
+                    unread = error
+                    continue
+                for frame in frames:
+                    count += 1
+                    yield frame
+            if unread is not None and count == 0:
+                raise unread
+        except (FFmpegError, OSError) as error:
+            told = f"damaged or truncated video ({error.strerror}), after {count} frames"
+            raise UserError(f"{self.path}: {told}") from error
+
+    def _sought(self, start: Fraction) -> Iterator[av.VideoFrame] | None:
+        """Frames from a key frame at or before `start`; None if the file cannot seek."""
+        origin, base = self.start_pts, self.time_base
+        # A second of margin: with B frames and edit lists a key frame's time differs a little from the index's.
+        for target in (origin + int((start - 1) / base), origin):
+            try:
+                self.container.seek(target, stream=self.stream, backward=True)
+            except (FFmpegError, OSError):
+                return None
+            self._decoder.flush_buffers()
+            decoded = self._decode()
+            first = next(decoded, None)
+            stamp = None if first is None else self._stamp(first)
+            if first is not None and stamp is not None and (stamp - origin) * base <= start:
+                return itertools.chain([first], decoded)
+        raise UserError(f"{self.path}: cannot be read from {float(start):g} s (damaged index)")
+
+
+def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+    """The stream's own; for VP8 and VP9 with transparency libvpx's, since FFmpeg's leave it out."""
+    context = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and context.codec.name in ("vp8", "vp9"):
+        decoder = av.CodecContext.create(f"libvpx-{context.codec.name}".replace("libvpx-vp8", "libvpx"), "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        return decoder
+    return context

@@ -1,0 +1,81 @@
+"""Lengths that sound files say of themselves, where FFmpeg keeps an estimate or the rest of the file instead."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+
+def has_mp3_header(path: Path) -> bool:
+    """Whether the first frame of an mp3 is a Xing, Info or VBRI header, which alone tells of a length."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":  # its size is 4 x 7 bits
+            size = 0
+            for byte in head[6:10]:
+                size = size << 7 | byte & 0x7F
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        head = file.read(4096)
+    return any(name in head for name in (b"Xing", b"Info", b"VBRI"))
+
+
+def missing_bytes(path: Path) -> int:
+    """Bytes of samples that a wav, w64 or caf should hold by its header, and does not; 0 for other kinds."""
+    with open(path, "rb") as file:
+        kind = _KINDS.get(file.read(4))
+        if kind is None:
+            return 0
+        for name, begin, size in _chunks(file, kind):
+            if name == b"data":
+                return max(begin + size - path.stat().st_size, 0) if 0 < size < kind.endless else 0
+    return 0
+
+
+def lacks_ogg_end(path: Path) -> bool:
+    """Whether a file is Ogg, and its last page is not marked as the end of a stream (RFC 3533, section 6)."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"OggS":
+            return False
+        file.seek(max(path.stat().st_size - (1 << 17), 0))  # a page has at most 65307 bytes
+        tail = file.read()
+    last = tail.rfind(b"OggS")
+    flags = tail[last + 5 : last + 6]
+    return not flags or not flags[0] & 4
+
+
+class _Kind(NamedTuple):
+    """How a file is cut into chunks: bytes of the first header, of a name and of a size."""
+
+    head: int
+    name: int
+    size: int
+    order: Literal["little", "big"]
+    align: int
+    counts_header: bool
+    endless: int
+    """A size from which on the writer, to a pipe, did not know it."""
+
+
+_KINDS = {
+    b"RIFF": _Kind(12, 4, 4, "little", 2, False, 0x7FFFF000),
+    b"riff": _Kind(40, 16, 8, "little", 8, True, 1 << 62),  # Sony Wave64
+    b"caff": _Kind(8, 4, 8, "big", 1, False, 1 << 62),
+}
+
+
+def _chunks(file: BinaryIO, kind: _Kind) -> Iterator[tuple[bytes, int, int]]:
+    """Name (four letters), place and size of the content of each chunk, to the end of the file."""
+    place = kind.head
+    while True:
+        file.seek(place)
+        header = file.read(kind.name + kind.size)
+        if len(header) < kind.name + kind.size:
+            return
+        place += len(header)
+        size = int.from_bytes(header[kind.name :], kind.order)
+        size -= len(header) if kind.counts_header else 0
+        yield header[:4], place, size
+        if size < 0:
+            return
+        place += -(-size // kind.align) * kind.align

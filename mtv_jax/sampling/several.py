@@ -1,0 +1,87 @@
+"""Several videos by one call: their prompts and seeds, and the name of each file."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_text
+from mtv_jax.io.limits import check_bound
+
+SUFFIXES = (".mp4", ".gif")
+_MOST_VIDEOS = 10_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A video to be made, and the file for it."""
+
+    prompt: str
+    seed: int
+    out: Path
+
+
+@dataclass(frozen=True)
+class Several:
+    """What there are several of.
+
+    Attributes:
+      prompts: a text file with a prompt in each line; None: there is one prompt.
+      seeds: ranges of seeds; None: there is one seed.
+    """
+
+    prompts: Path | None = None
+    seeds: list[range] | None = None
+
+    def videos(self, out: Path, prompt: str | None, seed: int, *, force: bool = False) -> list[Wanted]:
+        """All videos, for each prompt one of each seed. `prompt` and `seed` are what there is one of.
+
+        `out` is the file of a single video. Of several, x.mp4 stands for x_seed0.mp4, x_prompt0.mp4 or
+        x_prompt0_seed0.mp4, and a folder for out_seed0.mp4 and so on in it. Raises UserError for another kind of file,
+        a seed that is there twice, and more videos than is sensible unless `force` is given.
+        """
+        named = out.suffix.lower() in SUFFIXES
+        if not named and self.prompts is None and self.seeds is None:
+            raise UserError(f"--out {out}: the name must end in {' or '.join(SUFFIXES)}")
+        prompts = [prompt or ""] if self.prompts is None else read_prompts(self.prompts)
+        seeds = [range(seed, seed + 1)] if self.seeds is None else self.seeds
+        count = len(prompts) * sum(part.stop - part.start for part in seeds)
+        check_bound("videos", count, _MOST_VIDEOS, force=force)
+        each = [seed for part in seeds for seed in part]
+        if len(set(each)) < len(each):
+            raise UserError("--seeds: a seed is in it twice")
+        base = out.with_suffix("") if named else out / "out"
+        suffix = out.suffix if named else SUFFIXES[0]
+        return [
+            Wanted(text, seed, base.with_name(f"{base.name}{self._mark(number, seed)}{suffix}"))
+            for number, text in enumerate(prompts)
+            for seed in each
+        ]
+
+    def _mark(self, number: int, seed: int) -> str:
+        """What tells a video's name from that of the others."""
+        prompt = "" if self.prompts is None else f"_prompt{number}"
+        return prompt if self.seeds is None else f"{prompt}_seed{seed}"
+
+
+def read_prompts(file: Path) -> list[str]:
+    """The prompts in a text file (UTF-8), one a line; blank lines are left out. Raises UserError if there is none."""
+    prompts = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if not prompts:
+        raise UserError(f"{file}: no prompt in it; write one in each line")
+    return prompts
+
+
+def parse_seeds(text: str) -> list[range]:
+    """The seeds of a flag: `0:4` (0 to 3), `0,3,7`, or both. Raises argparse's error for anything else."""
+    parts = []
+    for part in text.split(","):
+        first, separator, end = part.strip().partition(":")
+        if not all(
+            number.isascii() and number.isdecimal() for number in (first, end if separator else first)
+        ):
+            raise argparse.ArgumentTypeError(f"{text!r}: seeds are such as 0:4 or 0,3,7")
+        parts.append(range(int(first), int(end) if separator else int(first) + 1))
+        if not parts[-1]:
+            raise argparse.ArgumentTypeError(f"{text!r}: no seed is in {part!r}")
+    return parts
