@@ -110,10 +110,10 @@ def test_a_video_that_does_not_fit_is_refused_before_work(tmp_path, monkeypatch)
         raise _LoadedError
 
     monkeypatch.setattr(Pipeline, "from_pretrained", load)
-    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2 * 2**30))
+    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 8 * 2**30))
     command = ["--preset", "tiny", "--prompt", ALONE, "--out", str(tmp_path / "x.mp4")]
     command += ["--height", "8192", "--width", "4096"]
-    with pytest.raises(UserError, match=r"needs about .* GiB of memory, cpu has 2 GiB free: .*; --force"):
+    with pytest.raises(UserError, match=r"needs about .* GiB of memory, cpu has 8 GiB free: .*; --force"):
         sample.main(command)
     with pytest.raises(_LoadedError):
         sample.main([*command, "--force"])
