@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
@@ -26,6 +27,7 @@ _THEATRE = {
     "dtype": "float32",
     "videos": 8,
     "real_sounds": False,
+    "mixed": None,
     "allow_random_weights": False,
 }
 """Options of `--suite theatre`, and their defaults."""
@@ -78,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
     )
     add(
+        "mixed",
+        f"mix the tracks of each clip into one sound and separate it again, by {DEFAULT_DEMIXER} or the demixer named; "
+        "'raw': hear the mix on every track",
+        nargs="?",
+        const=DEFAULT_DEMIXER,
+        metavar="DEMIXER",
+    )
+    add(
         "allow-random-weights",
         "measure parts that were not trained, as an invalid result",
         action="store_true",
@@ -118,6 +128,10 @@ def _check_bounds(options: argparse.Namespace, *, force: bool) -> None:
         check_bound(name, getattr(options, name), MAX_CLIPS, force=force)
     check_bound("steps", options.steps, MAX_STEPS, force=force)
     check_guidance(options.guidance_scale)
+    if options.mixed is not None:
+        from mtv_jax.evaluation.mixed import check_mixed
+
+        check_mixed(options.mixed)
 
 
 def _alignment(paths: Sequence[Path], out: Path) -> int:
@@ -199,6 +213,7 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
         steps=options.steps,
         guidance_scale=options.guidance_scale,
         batch_size=options.batch_size,
+        mixed=options.mixed,
     )
     outcome = measure(
         Run(stage, options.clips, options.seeds, options.seed, shown, sounds),
@@ -232,16 +247,26 @@ def _check(pipe: Any, options: argparse.Namespace) -> None:
 
 
 def generated(
-    pipe: Any, cases: Sequence[Any], *, steps: int, guidance_scale: float, batch_size: int
+    pipe: Any,
+    cases: Sequence[Any],
+    *,
+    steps: int,
+    guidance_scale: float,
+    batch_size: int,
+    mixed: str | None = None,
 ) -> Iterator[Any]:
-    """Frames uint8 [F H W 3] that a `Pipeline` makes of each `Case` of the theatre suite, in order; shows progress."""
+    """Frames uint8 [F H W 3] that a `Pipeline` makes of each `Case` of the theatre suite, in order; shows progress.
+
+    `mixed` is as of `evaluation.mixed.mixed_tracks`.
+    """
     from mtv_jax.curation.theatre import theatre_prompt
+    from mtv_jax.evaluation.mixed import mixed_tracks
     from mtv_jax.io.progress import progress
     from mtv_jax.sampling.batch import Request, sample_many
 
     requests = (
         # The noise is the clip's, whatever is changed about it.
-        Request(theatre_prompt(case.text), case.tracks, case.seed, case.clip.plan.index)
+        Request(theatre_prompt(case.text), mixed_tracks(case.tracks, mixed), case.seed, case.clip.plan.index)
         for case in cases
     )
     frames = sample_many(
@@ -278,6 +303,7 @@ def _origin(pipe: Any, options: argparse.Namespace, sounds: Any) -> dict[str, An
         "dtype": options.dtype,
         "videos": options.videos,
         "recordings": sounds.identity if sounds else None,
+        "mixed": options.mixed,
         "theatre_version": VERSION,
         **provenance(pipeline_folder(options.preset)),
     }

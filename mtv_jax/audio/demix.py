@@ -145,7 +145,7 @@ def _separate_padded(
     before: int,
     behind: int,
 ) -> dict[str, np.ndarray]:
-    """Tracks of a mix [s, channels], heard behind so many samples of its beginning and before some of its mirror image."""
+    """Tracks of a mix [s, channels], heard behind samples of its beginning and before some of its mirror image."""
     if not len(mix):
         return separate(mix, sample_rate)
     lead = np.resize(mix, (before, mix.shape[1])) if len(mix) < before else mix[:before]
@@ -177,7 +177,9 @@ def _separate_dfn3_hpss(samples: np.ndarray, sample_rate: int) -> dict[str, np.n
 def _dfn3_hpss_models() -> dict[str, TrackModel]:
     speech = TrackModel("DeepFilterNet3", dfn3.version(), "real", "MIT OR Apache-2.0")
     version = importlib.metadata.version("librosa")
-    music = TrackModel("HPSS (what is neither speech nor percussive)", f"librosa {version}", "classical", "ISC")
+    music = TrackModel(
+        "HPSS (what is neither speech nor percussive)", f"librosa {version}", "classical", "ISC"
+    )
     effects = dataclasses.replace(music, name="HPSS (percussive part of what is not speech)")
     return {"speech": speech, "effects": effects, "music": music}
 

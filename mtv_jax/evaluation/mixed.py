@@ -1,0 +1,25 @@
+"""What a model hears of a sound that is one file: its tracks mixed, and separated again or not."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mtv_jax.audio.demix import demix, find_demixer
+from mtv_jax.audio.tracks import SAMPLE_RATE
+
+RAW = "raw"
+"""In place of a demixer's name: the mix as it is on every track, the least that a demixer must be better than."""
+
+
+def check_mixed(way: str) -> None:
+    """Raises UserError unless `way` is `RAW` or the name of a demixer."""
+    if way != RAW:
+        find_demixer(way)
+
+
+def mixed_tracks(tracks: Mapping[str, np.ndarray], way: str | None) -> dict[str, np.ndarray]:
+    """Tracks float32 [s] at 16 kHz after their sum has gone through a demixer; as they are without a `way`."""
+    if way is None:
+        return dict(tracks)
+    mix = np.sum(list(tracks.values()), axis=0, dtype=np.float32)
+    return dict.fromkeys(tracks, mix) if way == RAW else demix(mix, SAMPLE_RATE, way).tracks
