@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio")
     top.add_argument(
+        "--normalize-loudness",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="bring speech to the level of training before the model hears it",
+    )
+    top.add_argument(
         "--keyframe",
         action="append",
         default=[],
@@ -176,6 +182,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         "negative_prompt": args.negative_prompt,
         "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
         "demixer": args.demixer,
+        "normalize_loudness": args.normalize_loudness,
         "keyframes": _keyframes(args.keyframe),
         "num_frames": args.num_frames,
         "fps": args.fps,

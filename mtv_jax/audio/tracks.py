@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
+from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.io.audio import audio_info, fit_length, read_audio, read_stereo, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import control_tracks
@@ -57,6 +58,7 @@ def load_tracks(
     start: float = 0.0,
     duration: float | None = None,
     pad: bool = True,
+    normalize_loudness: bool = False,
 ) -> Tracks:
     """Reads tracks, or separates a mix. A track that is not given is silence.
 
@@ -68,6 +70,7 @@ def load_tracks(
       start: seconds to skip in every file.
       duration: seconds of the result, cut or padded with silence. None: the longest track's length.
       pad: whether shorter tracks are padded with silence; otherwise each has the length of its file.
+      normalize_loudness: whether speech is brought to one level (`mtv_jax.audio.loudness`).
 
     Returns:
       Tracks of one length, unless told otherwise.
@@ -82,6 +85,9 @@ def load_tracks(
         tracks = _separated(audio, demixer, start, duration)
     else:
         tracks = {k: read_audio(p, SAMPLE_RATE, start=start, duration=duration) for k, p in given.items()}
+    if normalize_loudness:
+        levelled = {k: normalize_speech(x, SAMPLE_RATE) for k, x in tracks.items() if k.startswith("speech")}
+        tracks = tracks | levelled
     if not tracks and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     longest = max((len(samples) for samples in tracks.values()), default=0)

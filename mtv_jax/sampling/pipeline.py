@@ -133,6 +133,7 @@ class Pipeline:
         speech2: _Path | None = None,
         audio: _Path | None = None,
         demixer: str = DEFAULT_DEMIXER,
+        normalize_loudness: bool = True,
         keyframes: Mapping[int, Picture] | None = None,
         num_frames: NumFrames = AUTO,
         fps: float | Fraction | None = None,
@@ -157,6 +158,8 @@ class Pipeline:
             two speakers); one that is missing is silence.
           speech, effects, music, speech2: the same, one by one; they go before `tracks`.
           audio: one mixed file instead, separated by `demixer` first.
+          normalize_loudness: bring speech to the level of training before the model hears it; silence stays silence,
+            and the sound of the video as it is. Quiet speech hardly opens a mouth otherwise.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
             0, and takes no other.
           num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any), or "auto": as many as the
@@ -211,7 +214,7 @@ class Pipeline:
             raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
         config = self._config(steps, scale, guidance)
         tell(size, self.defaults, files)
-        conditions = self._conditions(prompt, files, demixer, size)
+        conditions = self._conditions(prompt, files, demixer, size, normalize_loudness)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents, tiled=vae_tiling)[0]
@@ -237,7 +240,12 @@ class Pipeline:
         return GenerateConfig(sampler, guidance, 1.0, tuple(scale.items()))
 
     def _conditions(
-        self, prompt: str, files: Mapping[str, _Path], demixer: str, size: PipelineDefaults
+        self,
+        prompt: str,
+        files: Mapping[str, _Path],
+        demixer: str,
+        size: PipelineDefaults,
+        normalize_loudness: bool = True,
     ) -> dict[str, Array]:
         """Text [1 l d] and features [1 F L c] of the tracks."""
         features = {}
@@ -249,6 +257,7 @@ class Pipeline:
                 num_speakers=self.num_speakers,
                 duration=None if whole else float(size.num_frames / size.fps),
                 pad=not whole,
+                normalize_loudness=normalize_loudness,
             )
             for name, file in files.items():
                 heard = tracks.mix if name == "audio" else dict(tracks.items())[name]

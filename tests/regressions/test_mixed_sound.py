@@ -8,6 +8,7 @@ import pytest
 import mtv_jax
 from mtv_jax.audio import demix as module
 from mtv_jax.audio.demix import Demixer, demix
+from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.restore import restore_speech
 from mtv_jax.audio.tracks import SAMPLE_RATE, load_tracks
 from mtv_jax.evaluation.mixed import RAW, check_mixed, mixed_tracks
@@ -84,6 +85,24 @@ def test_only_what_is_wanted_of_a_long_file_is_separated(monkeypatch):
     tracks = demix(np.ones(4000, np.float32), 100, "listen", end=250).tracks
     assert len(heard) == 1
     assert tracks["speech"].shape == (250,)
+
+
+def test_speech_of_any_level_opens_the_mouth_as_wide(voice, tmp_path):
+    """Source: a newcomer's quiet recording; at a gain of .05 lips hardly moved."""
+    heard = []
+    for number, gain in enumerate((0.05, 1.0)):
+        write_audio(tmp_path / f"{number}.wav", voice * np.float32(gain), SAMPLE_RATE)
+        heard.append(load_tracks(speech=tmp_path / f"{number}.wav", normalize_loudness=True).speech)
+    np.testing.assert_allclose(heard[0], heard[1], atol=1e-4)
+    step = round(SAMPLE_RATE / 12)
+    levels = [rms(heard[1][first : first + step]) for first in range(0, len(voice) - step, step)]
+    assert np.quantile(levels, 0.95) == pytest.approx(0.1, rel=0.1)
+
+
+def test_silence_and_noise_are_not_raised():
+    noise = np.random.default_rng(0).normal(0, 1e-4, SAMPLE_RATE).astype(np.float32)
+    for samples in (noise, 0 * noise, noise[:5]):
+        np.testing.assert_array_equal(normalize_speech(samples, SAMPLE_RATE), samples)
 
 
 def test_the_suite_hears_mixes():
