@@ -86,8 +86,9 @@ def load_tracks(
     else:
         tracks = {k: read_audio(p, SAMPLE_RATE, start=start, duration=duration) for k, p in given.items()}
     if normalize_loudness:
-        levelled = {k: normalize_speech(x, SAMPLE_RATE) for k, x in tracks.items() if k.startswith("speech")}
-        tracks = tracks | levelled
+        mix = np.sum(list(tracks.values()), axis=0) if audio is not None else None
+        for name in tracks.keys() & {"speech", "speech2"}:
+            tracks[name] = normalize_speech(tracks[name], SAMPLE_RATE, mix)
     if not tracks and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     longest = max((len(samples) for samples in tracks.values()), default=0)
