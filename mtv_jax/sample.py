@@ -12,6 +12,7 @@ from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, te
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
 from mtv_jax.io.limits import check_guidance
+from mtv_jax.io.notes import note
 from mtv_jax.sampling.several import Several, Wanted, parse_seeds
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ _SOUNDS = ("speech", "speech2", "effects", "music", "audio")
 
 def _parser() -> argparse.ArgumentParser:
     top = parser("sample", "Make a video of a prompt that follows its sound.")
+    _add_model(top)
+    _add_prompt(top)
+    _add_output(top)
+    _add_sound(top.add_argument_group("sound"))
+    _add_sampling(top.add_argument_group("sampling"))
+    _add_size(top.add_argument_group("size"))
+    add_force(top)
+    return top
+
+
+def _add_model(top: argparse.ArgumentParser) -> None:
     source = top.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--preset",
@@ -31,6 +43,18 @@ def _parser() -> argparse.ArgumentParser:
         help="a bundled pipeline (tiny), a pipeline folder, or a training directory",
     )
     source.add_argument("--checkpoint", dest="former_preset", help=argparse.SUPPRESS)
+    top.add_argument(
+        "--describe",
+        action="store_true",
+        help="print what the preset or pipeline folder can do, and make no video",
+    )
+    top.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
+    )
+    top.add_argument("--vae-tiling", action="store_true", help="decode in overlapping parts, in less memory")
+
+
+def _add_prompt(top: argparse.ArgumentParser) -> None:
     prompts = top.add_mutually_exclusive_group(required=True)
     prompts.add_argument("--prompt", help="what is to be seen")
     prompts.add_argument(
@@ -43,6 +67,16 @@ def _parser() -> argparse.ArgumentParser:
         "--negative-prompt", help="what guidance leads away from; needs some (default: the model's)"
     )
     top.add_argument(
+        "--keyframe",
+        action="append",
+        default=[],
+        metavar="FRAME=FILE",
+        help="a picture the video has at a frame (transparent parts are white); may be repeated",
+    )
+
+
+def _add_output(top: argparse.ArgumentParser) -> None:
+    top.add_argument(
         "--out",
         type=Path,
         required=True,
@@ -50,34 +84,35 @@ def _parser() -> argparse.ArgumentParser:
         "name: x.mp4 gives x_seed0.mp4, x_prompt0.mp4 or x_prompt0_seed0.mp4, and a folder out_seed0.mp4 ... in it",
     )
     add_overwrite(top)
-    top.add_argument(
+
+
+def _add_sound(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--tracks",
         metavar="DIR",
         help="folder of tracks by name (speech.wav, effects.flac, ...), such as mtv_jax.demix writes; a track given "
-        "by a flag of its own goes before that of the folder",
+        "by its own flag replaces that of the folder",
     )
-    top.add_argument("--speech", help="sound file that moves lips")
-    top.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
-    top.add_argument("--effects", help="sound file that times events")
-    top.add_argument("--music", help="sound file that sets the mood")
-    top.add_argument(
+    group.add_argument("--speech", help="sound file that moves lips")
+    group.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
+    group.add_argument("--effects", help="sound file that times events")
+    group.add_argument("--music", help="sound file that sets the mood")
+    group.add_argument(
         "--audio", help="one mixed file (or a video's sound) instead of tracks; it is separated first"
     )
-    top.add_argument("--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio")
-    top.add_argument(
+    group.add_argument(
+        "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio"
+    )
+    group.add_argument(
         "--normalize-loudness",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="bring speech to the level of training before the model hears it",
     )
-    top.add_argument(
-        "--keyframe",
-        action="append",
-        default=[],
-        metavar="FRAME=FILE",
-        help="a picture the video has at a frame (transparent parts are white); may be repeated",
-    )
-    seeds = top.add_mutually_exclusive_group()
+
+
+def _add_sampling(group: argparse._ArgumentGroup) -> None:
+    seeds = group.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
     seeds.add_argument(
         "--seeds",
@@ -85,46 +120,38 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A:B|A,B,...",
         help="a video of each: 0:4 is 0 to 3, 0,3,7 are three (see --out); networks are loaded and compiled once",
     )
-    top.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")
-    top.add_argument(
+    group.add_argument("--steps", type=int, help="sampling steps (default: the model's; most 50, tiny 8)")
+    group.add_argument(
         "--guidance",
         type=float,
         help="pull of text and sound; 1 is none (default: the model's; most 3.5, tiny 1)",
     )
-    top.add_argument(
+    group.add_argument(
         "--guidance-schedule",
         choices=("constant", "dynamic", "dynamic_diffusers"),
         default="constant",
         help="how guidance goes over the steps",
     )
-    top.add_argument(
+    group.add_argument(
         "--sampler", choices=SAMPLERS, help="how to step (default: the model's; most dpm++, tiny ddim)"
     )
-    top.add_argument(
+
+
+def _add_size(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--num-frames",
         type=_num_frames,
         metavar="N|auto",
         help="1 + 4k; for tiny any. auto: as many as the sound fills, where the model is known to keep in step for "
         "so long (tiny: up to 241), else and without sound the model's (default: auto)",
     )
-    top.add_argument(
+    group.add_argument(
         "--height", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
     )
-    top.add_argument(
+    group.add_argument(
         "--width", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
     )
-    top.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
-    top.add_argument("--vae-tiling", action="store_true", help="decode in overlapping parts, in less memory")
-    top.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="what networks compute in"
-    )
-    top.add_argument(
-        "--describe",
-        action="store_true",
-        help="say what the preset or pipeline folder knows, and make nothing",
-    )
-    add_force(top)
-    return top
+    group.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
 
 
 def _told(argv: list[str]) -> bool:
@@ -152,7 +179,7 @@ def main(argv: list[str]) -> int:
         return 0
     args = _parser().parse_args(argv)
     if args.former_preset is not None:
-        print("note: --checkpoint is called --preset now", file=sys.stderr)
+        note("--checkpoint is called --preset now")
         args.preset = args.former_preset
     several = Several(args.prompts, args.seeds)
     wanted = several.videos(args.out, args.prompt, args.seed, force=args.force)

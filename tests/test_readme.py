@@ -70,11 +70,8 @@ def test_what_it_reads_is_bundled_or_made_by_a_command_before():
 def test_it_runs_as_it_stands(tmp_path):
     for name in ("mtv_jax", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    for words in commands():
-        _run(words[1:], tmp_path)
-    _run(["-c", blocks()[1].removeprefix("python")], tmp_path)
-
-
-def _run(words: list[str], folder: Path) -> None:
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=3600)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+    for words in [*(words[1:] for words in commands()), ["-c", blocks()[1].removeprefix("python")]]:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=3600
+        )
+        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
