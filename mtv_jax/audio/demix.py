@@ -1,8 +1,8 @@
 """Separates a mix into speech, effects and music.
 
 A demixer works on sections with some sound around them, so a long sound needs little memory beyond its own; the
-sections are cross-faded. Before the first section a demixer hears the sound's first second, so that it has settled where
-the sound begins. Whatever a demixer does, its tracks add up to the mix.
+sections are cross-faded. Before the first section a demixer hears the sound's first second, so that it has settled
+where the sound begins. Whatever a demixer does, its tracks add up to the mix.
 """
 
 import dataclasses

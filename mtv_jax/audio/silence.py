@@ -1,14 +1,13 @@
 """Whether a sound can be heard at all: a track that was given and is silent is most likely a mistake."""
 
-import logging
 import os
 
 import numpy as np
 
+from mtv_jax.io.notes import note
+
 _PEAK = 10 ** (-60 / 20)
 """Highest sample of silence, -60 dBFS: dither and the hiss of an open microphone stay below."""
-
-log = logging.getLogger(__name__)
 
 
 def is_silent(samples: np.ndarray) -> bool:
@@ -17,9 +16,7 @@ def is_silent(samples: np.ndarray) -> bool:
 
 
 def note_silence(name: str, file: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
-    """Logs a warning that names a track and its file if what is heard of it, `samples`, is silent."""
+    """Notes (`mtv_jax.io.notes`) a track and its file if what is heard of it, `samples`, is silent."""
     if is_silent(samples):
         seconds = len(samples) / sample_rate
-        log.warning(
-            "%s: the track in %s is silent (the %.2f s that are heard)", name, os.fspath(file), seconds
-        )
+        note(f"{name}: the track in {os.fspath(file)} is silent (the {seconds:.2f} s that are heard)")

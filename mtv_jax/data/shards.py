@@ -74,15 +74,9 @@ def write_shards(
         if not summary.ids:
             raise UserError(f"{directory}: there are no clips to write")
         members = _subset_members(directory, subsets or {}, summary.ids)
-        counts = writer.close()
-        # The former manifest goes first, so that no manifest ever stands beside other shards than its own.
-        _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
-        manifest = {
-            **summary.to_json(kind),
-            "info": dict(info or {}),
-            "subsets": [_write_subset(directory, name, rows) for name, rows in sorted(members.items())],
-            "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
-        }
+        manifest = (
+            summary.to_json(kind) | {"info": dict(info or {})} | _publish_all(directory, writer, members)
+        )
     finally:
         try:
             writer.close()
@@ -90,6 +84,21 @@ def write_shards(
             _remove(directory, ".clips-*.tmp")
     write_json(directory / MANIFEST, manifest)
     return manifest
+
+
+def _publish_all(
+    directory: Path, writer: "_ShardWriter", members: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Gives finished shards their names and writes the subsets' files; what the manifest says of both.
+
+    The former manifest goes first, so that no manifest ever stands beside other shards than its own.
+    """
+    counts = writer.close()
+    _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
+    return {
+        "subsets": [_write_subset(directory, name, rows) for name, rows in sorted(members.items())],
+        "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
+    }
 
 
 def open_shards(directory: str | os.PathLike) -> "ShardSet":

@@ -10,6 +10,7 @@ from typing import Any, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
@@ -35,6 +36,7 @@ from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.request import (
     AUTO,
     NumFrames,
+    check_negative_prompt,
     check_prompt,
     sound_files,
     tell,
@@ -42,7 +44,7 @@ from mtv_jax.sampling.request import (
 )
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import Array, Key, Params, control_tracks
+from mtv_jax.typing import Array, Float, Key, Params, control_tracks
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import is_untrained, load_model
 from mtv_jax.weights.scheduler import load_schedule
@@ -180,8 +182,8 @@ class Pipeline:
           progress: show it, on stderr.
 
         Returns:
-          The video with the mixed sound (full rate, cut or padded to the video's length, which is logged), silent if
-          no sound was given. A size that the model was never trained at is logged as a warning.
+          The video with the mixed sound (full rate, cut or padded to the video's length), silent if no sound was given.
+          What is cut or padded, and a size that the model was never trained at, are logged as warnings.
 
         Raises:
           UserError: sizes that do not fit the model or are out of bounds, sound that cannot be read, sound for a model
@@ -206,23 +208,16 @@ class Pipeline:
             num_inference_steps=num_inference_steps,
             sampler=sampler,
         )
-        steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
         scale = size.guidance_scale if guidance_scale is None else guidance_scale
-        if negative_prompt is not None and set(scale.values() if isinstance(scale, Mapping) else [scale]) == {
-            1
-        }:
-            raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
+        check_negative_prompt(negative_prompt, scale)
+        steps = SamplerConfig(cast(SamplerName, size.sampler), size.num_inference_steps)
         config = self._config(steps, scale, guidance)
         tell(size, self.defaults, files)
         conditions = self._conditions(prompt, files, demixer, size, normalize_loudness)
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents, tiled=vae_tiling)[0]
-        sound = None
-        if files:
-            seconds = float(size.num_frames / size.fps)
-            sound = read_mix(**files, sample_rate=SAMPLE_RATE, duration=seconds)  # pyright: ignore[reportArgumentType]
-        return Video(frames, size.fps, sound, SAMPLE_RATE)
+        return Video(frames, size.fps, _sound(files, size), SAMPLE_RATE)
 
     @property
     def num_speakers(self) -> int:
@@ -356,6 +351,14 @@ def _check_parts(folder: Path, denoiser: nn.Module, vae: VAE3DConfig, text: Text
             f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
             f"{dit.max_text_seq_length}"
         )
+
+
+def _sound(files: Mapping[str, _Path], size: PipelineDefaults) -> Float[np.ndarray, "s 2"] | None:
+    """What is heard beside the video, as long as that; None without files."""
+    if not files:
+        return None
+    duration = float(size.num_frames / size.fps)
+    return read_mix(**files, sample_rate=SAMPLE_RATE, duration=duration)  # pyright: ignore[reportArgumentType]
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:

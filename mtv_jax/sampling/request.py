@@ -3,7 +3,6 @@
 Looks at flags and at the headers of files; nothing here needs a network.
 """
 
-import logging
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from mtv_jax.io.audio import audio_info
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.io.limits import MAX_RATE, MIN_RATE, check_clip
+from mtv_jax.io.notes import note
 from mtv_jax.typing import control_tracks
 from mtv_jax.weights.folder import PipelineDefaults
 
@@ -32,8 +32,6 @@ _SHORTEST = 5
 _TOLD_SECONDS = 0.01
 _ROUNDING = Fraction(1, 20)
 """Of a frame, by which a sound may be too short for it: lengths in samples and in frames seldom agree exactly."""
-
-log = logging.getLogger(__name__)
 
 _Path = str | os.PathLike
 
@@ -80,6 +78,13 @@ def check_prompt(prompt: str, name: str = "prompt") -> None:
     except UnicodeEncodeError as error:
         shown = prompt.encode("utf-8", "backslashreplace").decode()
         raise UserError(f"{name} {shown[:60]!r}: is not UTF-8 at character {error.start}") from error
+
+
+def check_negative_prompt(prompt: str | None, guidance_scale: float | Mapping[str, float]) -> None:
+    """Raises UserError for a negative prompt that no guidance would lead away from."""
+    scales = guidance_scale.values() if isinstance(guidance_scale, Mapping) else [guidance_scale]
+    if prompt is not None and set(scales) == {1}:
+        raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
 
 
 def video_size(
@@ -136,26 +141,26 @@ def _filled(size: PipelineDefaults, files: Iterable[_Path], step: int) -> int:
 
 
 def tell(size: PipelineDefaults, defaults: PipelineDefaults, files: Mapping[str, _Path]) -> None:
-    """Logs warnings: which sound is cut or padded, and which of the sizes the model was never trained at."""
+    """Notes which sound is cut or padded, and which of the sizes the model was never trained at."""
     for name, path in files.items():
         _tell_length(name, path, float(size.num_frames / size.fps))
     if (size.height, size.width) != (defaults.height, defaults.width):
-        log.warning(
-            "size %d x %d: this model was trained at %d x %d alone; at others things may be doubled or deformed",
-            *(size.width, size.height, defaults.width, defaults.height),
+        note(
+            f"size {size.width} x {size.height}: this model was trained at {defaults.width} x {defaults.height} alone; "
+            "at others things may be doubled or deformed"
         )
     if size.fps != defaults.fps and not defaults.native_rate:
-        log.warning(
-            "fps %g: this model was trained at %g alone; at others movements may be too fast or too slow",
-            *(float(size.fps), float(defaults.fps)),
+        note(
+            f"fps {float(size.fps):g}: this model was trained at {float(defaults.fps):g} alone; at others movements "
+            "may be too fast or too slow"
         )
     longest = max(defaults.num_frames, defaults.max_num_frames or 0)
-    known = size.num_frames == defaults.num_frames if defaults.max_num_frames is None else True
+    known = defaults.max_num_frames is not None or size.num_frames == defaults.num_frames
     if not known or size.num_frames > longest:
-        log.warning(
-            "num_frames %d: this model was trained at %d%s; at others it may not keep in step with its sound",
-            *(size.num_frames, defaults.num_frames),
-            f" and is known to keep in step up to {longest}" if longest > defaults.num_frames else " alone",
+        also = f" and is known to keep in step up to {longest}" if longest > defaults.num_frames else " alone"
+        note(
+            f"num_frames {size.num_frames}: this model was trained at {defaults.num_frames}{also}; at others it may "
+            "not keep in step with its sound"
         )
 
 
@@ -164,4 +169,4 @@ def _tell_length(name: str, path: _Path, seconds: float) -> None:
     if abs(length - seconds) < _TOLD_SECONDS:
         return
     done = "cut" if length > seconds else "padded with silence"
-    log.warning("%s %s: sound of %.2f s: %s to %.2f s", name, Path(path), length, done, seconds)
+    note(f"{name} {Path(path)}: sound of {length:.2f} s: {done} to {seconds:.2f} s")

@@ -1,7 +1,6 @@
 """Prompts to text embeddings, as records store them and as the denoiser takes them."""
 
 import functools
-import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.notes import note
 from mtv_jax.models.t5 import T5Encoder
 from mtv_jax.text.tokenizer import Tokenizer
 from mtv_jax.typing import Array, Float, Params
-
-log = logging.getLogger(__name__)
 
 Padding = Literal["encoded", "zeros"]
 
@@ -79,9 +77,9 @@ def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> 
             raise UserError(f"prompt {prompt!a:.80}: it is not UTF-8")
         ids = tokenizer.encode(prompt)
         if unknown := tokenizer.unknown_words(prompt):
-            log.warning("words that the model does not know, and that change nothing: %s", ", ".join(unknown))
+            note(f"words that the model does not know, and that change nothing: {', '.join(unknown)}")
         if len(ids) > max_length:
-            log.warning("prompt cut from %d to %d tokens: %.60s...", len(ids), max_length, prompt)
+            note(f"prompt cut from {len(ids)} to {max_length} tokens: {prompt:.60}...")
             ids = [*ids[: max_length - 1], ids[-1]]
         tokens[i, : len(ids)] = ids
         mask[i, : len(ids)] = True
