@@ -2,8 +2,8 @@
 
     python benchmarks/gpu.py --out benchmarks/results/gpu/h100.json [--only attention,step]
 
-Each part runs in a process of its own, so that peaks of memory are its own, and within `--limit` seconds; the JSON is
-written anew after each, and a part that fails leaves its last line of error there and exit code 1. Weights and inputs
+Each part runs in its own process, so that its peak memory is measured alone, for at most `--limit` seconds. The JSON is
+rewritten after each part; of a part that fails it holds the last line of the error, and the exit code is 1. Weights and inputs
 are random, but for the preset `tiny` in the part `preset`. Times are medians of runs after the first.
 """
 

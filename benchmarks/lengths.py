@@ -2,8 +2,8 @@
 
     python benchmarks/lengths.py --out benchmarks/results/tiny/lengths.json
 
-Renders clips of the theatre of each length that no training hears, all with speech and strikes, lets the preset make
-a video of the sound of each, and reads it as `evaluate --scene` does. `max_num_frames` of the preset
+For each length it renders theatre clips that no training has seen, all with speech and strikes, samples a video for
+the sound of each with the preset, and measures it as `evaluate --scene` does. `max_num_frames` of the preset
 (`mtv_jax.weights.folder.PipelineDefaults`) is the longest that keeps in step. About ten minutes.
 """
 

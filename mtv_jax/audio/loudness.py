@@ -1,5 +1,4 @@
-"""Brings speech to the level that models hear in training: how loud it was recorded says little of how wide a mouth
-opens."""
+"""Brings speech to the level of training, so that a quiet recording opens mouths as wide as a loud one."""
 
 import numpy as np
 

@@ -18,7 +18,10 @@ def check_mixed(way: str) -> None:
 
 
 def mixed_tracks(tracks: Mapping[str, np.ndarray], way: str | None) -> dict[str, np.ndarray]:
-    """Tracks float32 [s] at 16 kHz after their sum has gone through a demixer; as they are without a `way`."""
+    """Tracks float32 [s] at 16 kHz after their sum went through a demixer; unchanged if `way` is None.
+
+    Unlike in sampling, the loudness of speech is not normalised.
+    """
     if way is None:
         return dict(tracks)
     mix = np.sum(list(tracks.values()), axis=0, dtype=np.float32)
