@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py --out benchmarks/results/gpu/h100.json [--only attention,step]
 
-Each part runs in its own process, so that its peak memory is measured alone, for at most `--limit` seconds. The JSON is
-rewritten after each part; of a part that fails it holds the last line of the error, and the exit code is 1. Weights and inputs
-are random, but for the preset `tiny` in the part `preset`. Times are medians of runs after the first.
+Each part runs in its own process, so that its peak memory is measured alone, for at most `--limit` seconds. The JSON
+is rewritten after each part; of a part that fails it holds the last line of the error, and the exit code is 1. Weights
+and inputs are random, but for the preset `tiny` in the part `preset`. Times are medians of runs after the first.
 """
 
 import argparse

@@ -153,7 +153,7 @@ def _given(
 
 
 def _separated(audio: _Path, demixer: str, start: float, duration: float | None) -> dict[str, np.ndarray]:
-    """Tracks of a part of a file, float32 [s] at 16 kHz. The whole file is separated, so that the part has its context."""
+    """Tracks of a part of a file, float32 [s] at 16 kHz; the whole file is separated, so that it has its context."""
     rate = audio_info(audio).sample_rate
     first = round(start * rate)
     last = None if duration is None else first + round(duration * rate)
