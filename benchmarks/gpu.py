@@ -244,10 +244,10 @@ def _config(layers: int) -> TrainConfig:
 
 def _step(layers: int) -> dict[str, Any]:
     config = _config(layers)
-    model, task = make_task(plans._with_scale(config))
+    model, task = make_task(plans.with_scale(config))
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
     size = plans.latent_size(model)
-    shapes = plans._batch(model, size, 1)
+    shapes = plans.training_batch(model, size, 1)
     init = steps.make_init(task, config.optimizer, 10, 0, shapes)
     _, shardings = steps.state_shardings(init, mesh)
     begun = time.perf_counter()
@@ -307,13 +307,12 @@ def denoise() -> dict[str, Any]:
 
 
 def _denoiser_inputs(model: MTV, rows: int) -> tuple[Any, ...]:
-    shapes = (*programs._denoiser_shapes(model, plans.latent_size(model), rows),)
-    keys = jax.random.split(jax.random.key(3), 4)
-    latents, _, text = (jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=False))
-    control = model.config.controlnet
-    frames = control.sound_frames(latents.shape[1])
-    sound = jax.random.normal(keys[3], (3, rows, frames, control.audio_layers, control.audio_channels))
-    return latents, jnp.full(rows, 500.0), text, dict(zip(TRACKS, sound, strict=True))
+    """Random latents, text and tracks, and the timesteps 500."""
+    shapes, tree = jax.tree.flatten(programs.denoiser_inputs(model, plans.latent_size(model), rows))
+    keys = jax.random.split(jax.random.key(3), len(shapes))
+    arrays = [jax.random.normal(key, x.shape) for key, x in zip(keys, shapes, strict=True)]
+    latents, _, text, tracks = jax.tree.unflatten(tree, arrays)
+    return latents, jnp.full(rows, 500.0), text, tracks
 
 
 def decode() -> dict[str, Any]:

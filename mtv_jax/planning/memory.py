@@ -8,7 +8,6 @@ sizes alone says that there is room many times over, or for less than what is su
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.planning import estimates
 from mtv_jax.planning.flops import LatentSize
+from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.room import Room, device_room, host_free
 from mtv_jax.sharding.distributed import from_first
 from mtv_jax.sharding.mesh import AnyMesh
@@ -33,7 +33,6 @@ from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.typing import control_tracks
 from mtv_jax.weights import controlnet
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import load_config, read_config
@@ -327,19 +326,9 @@ def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
     """Of a call of the denoiser on this platform, and the latents that the sampler keeps."""
     dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
     frames = -(-size.latent_frames // dit.frames_per_token) * dit.frames_per_token
-    struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
-    latents = struct((rows, frames, size.latent_height, size.latent_width, dit.in_channels))
-    inputs: list[Any] = [
-        latents,
-        struct((rows,)),
-        struct((rows, dit.max_text_seq_length, dit.text_embed_dim)),
-    ]
-    if isinstance(model, MTV):
-        control = model.config.controlnet
-        shape = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
-        inputs.append({track: struct(shape) for track in control_tracks(control.num_speakers)})
+    inputs = denoiser_inputs(model, replace(size, latent_frames=frames), rows)
     traced = jax.make_jaxpr(model.apply)(parameter_shapes(model), *inputs)
-    return estimates.peak_bytes(traced.jaxpr) + 4 * _bytes(latents)
+    return estimates.peak_bytes(traced.jaxpr) + 4 * _bytes(inputs[0])
 
 
 def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:

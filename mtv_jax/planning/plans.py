@@ -34,11 +34,11 @@ BRANCHES = 2
 
 def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
     """The train step of a config's global batch and, if it makes samples, what these take beside the state."""
-    model, task = make_task(_with_scale(config))
+    model, task = make_task(with_scale(config))
     mesh = topology.mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     size = latent_size(model)
-    batch = _batch(model, size, config.data.batch_size)
+    batch = training_batch(model, size, config.data.batch_size)
     training = programs.Training.of(task, config.optimizer, batch, mesh)
     step = programs.train_step(training, accumulate=config.accumulate, dtype=model.dtype)
     work = training_work(config, model, size)
@@ -56,10 +56,10 @@ def training_state_bytes(spec: str) -> int:
     values["data"]["dir"] = values["data"].get("dir") or "none"
     config = train_config(values)
     if isinstance(config.loss, DenoiserLossConfig):
-        config = _with_scale(config)
+        config = with_scale(config)
     model, task = make_task(config)
     if isinstance(config.loss, DenoiserLossConfig):
-        batch = _batch(model, latent_size(model), 1)
+        batch = training_batch(model, latent_size(model), 1)
     else:
         batch = {"video": _rows(1, (5, 16, 16, model.config.in_channels))}
     mesh = abstract_mesh(config.mesh, jax.device_count())
@@ -120,7 +120,7 @@ def training_work(config: TrainConfig, model: Any, size: LatentSize) -> Work:
 
 def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[Plan]:
     """A sampling step of one clip with guidance, in bfloat16, and the decoder."""
-    model, _ = make_task(_with_scale(config))
+    model, _ = make_task(with_scale(config))
     mesh = topology.mesh(config.mesh)
     size = latent_size(model)
     dtype = DTYPES["bfloat16"]
@@ -154,14 +154,14 @@ def _autoencoder(model: Any, dtype: Any) -> Any:
     return make_model("vae3d", tiny if same else make_config("vae3d", "cogvideox_5b"), dtype=dtype)
 
 
-def _with_scale(config: TrainConfig) -> TrainConfig:
+def with_scale(config: TrainConfig) -> TrainConfig:
     """The config with some scale of the latents: it changes no shape."""
     if not isinstance(config.loss, DenoiserLossConfig):
         raise UserError(f"config.task {config.task!r}: only the training of a denoiser can be planned")
     return replace(config, loss=replace(config.loss, scaling_factor=config.loss.scaling_factor or 1.0))
 
 
-def _batch(model: Any, size: LatentSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
+def training_batch(model: Any, size: LatentSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as the shards of full-size clips hold it."""
     struct = partial(_rows, rows)
     dit = _dit(model)

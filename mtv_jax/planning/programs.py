@@ -135,14 +135,7 @@ def denoise_step(
 
     `resident` is what is on the devices meanwhile, by kind, `params` among it; by default nothing else.
     """
-    inputs = tuple(_input(shape, mesh) for shape in _denoiser_shapes(model, size, branches))
-    audio = {}
-    if isinstance(model, MTV):
-        control = model.config.controlnet
-        frames = control.sound_frames(size.latent_frames)
-        shape = (branches, frames, control.audio_layers, control.audio_channels)
-        audio = {track: _input(shape, mesh) for track in control_tracks(control.num_speakers)}
-    given = (*inputs, audio or None)
+    given = jax.tree.map(lambda x: _input(x.shape, mesh), denoiser_inputs(model, size, branches))
     kinds = (resident or {"parameters": params}) | {"inputs": given}
     if isinstance(mesh, AbstractMesh):
         return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
@@ -174,14 +167,17 @@ def decode_chunk(
         return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
 
 
-def _denoiser_shapes(model: Any, size: LatentSize, rows: int) -> list[tuple[int, ...]]:
-    """Of latents, timesteps and text."""
+def denoiser_inputs(model: Any, size: LatentSize, rows: int) -> tuple[Any, ...]:
+    """Shapes of a denoiser's inputs for so many clips: latents, timesteps, text, and tracks by name or None."""
+    struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
     dit = model.config.dit if isinstance(model, MTV) else model.config
-    return [
-        (rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels),
-        (rows,),
-        (rows, dit.max_text_seq_length, dit.text_embed_dim),
-    ]
+    latents = (rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels)
+    inputs = struct(latents), struct((rows,)), struct((rows, dit.max_text_seq_length, dit.text_embed_dim))
+    if not isinstance(model, MTV):
+        return *inputs, None
+    control = model.config.controlnet
+    sound = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
+    return *inputs, dict.fromkeys(control_tracks(control.num_speakers), struct(sound))
 
 
 def _estimated(kinds: dict[str, Any], temporary: int) -> Program:

@@ -98,7 +98,7 @@ def bytes_a_row(monkeypatch):
 
 def test_train_steps_that_were_compiled_are_met_within_a_fifth(full_size, bytes_a_row):
     config, model, task = full_size
-    batch = plans._batch(model, plans.latent_size(model), 128)
+    batch = plans.training_batch(model, plans.latent_size(model), 128)
     for name in ("train_v5p_128", "train_tpu7x_64", "train_v6e_256"):
         report = json.loads((PLANS / f"{name}.json").read_text())[0]
         mesh = AbstractMesh(tuple(report["mesh"].values()), AXES)

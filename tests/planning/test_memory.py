@@ -149,9 +149,9 @@ def test_activations_are_near_what_the_compiler_plans():
 def test_a_train_step_takes_what_the_compiler_plans():
     values = load_train_config("configs/tiny/denoiser.py").to_dict()
     values["data"]["dir"] = "none"
-    config = plans._with_scale(train_config(values))
+    config = plans.with_scale(train_config(values))
     model, task = make_task(config)
-    batch = plans._batch(model, memory.LatentSize(25, 8, 8), config.data.batch_size)
+    batch = plans.training_batch(model, memory.LatentSize(25, 8, 8), config.data.batch_size)
     training = programs.Training.of(task, config.optimizer, batch, make_mesh(config.mesh))
     given = (training.state, training.batch, training.mesh, model.dtype)
     need = memory.training_need(config, task, *given)
