@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run
+from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, remove_leftovers, told_of
 from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
     )
+    add_normalize_loudness(build)
     build.add_argument(
         "--strict",
         action="store_true",
@@ -196,7 +197,14 @@ def _build(args: argparse.Namespace) -> int:
     skip = args.skip_frames
     if skip is None:
         skip = MTV_SKIP if size.native_rate else 0
-    config = BuildConfig(size, stride, skip, frames_only=args.frames_only, demixer=args.demixer)
+    config = BuildConfig(
+        size,
+        stride,
+        skip,
+        frames_only=args.frames_only,
+        demixer=args.demixer,
+        normalize_loudness=args.normalize_loudness,
+    )
     with _owned(args.out):
         return _build_told(args, config)
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import add_force, add_overwrite, frame_rate, parser, run, tell_error
+from mtv_jax.io.cli import (
+    add_force,
+    add_normalize_loudness,
+    add_overwrite,
+    frame_rate,
+    parser,
+    run,
+    tell_error,
+)
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
 from mtv_jax.io.limits import check_guidance
@@ -103,12 +111,7 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio"
     )
-    group.add_argument(
-        "--normalize-loudness",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="bring speech to the level of training before the model hears it",
-    )
+    add_normalize_loudness(group)
 
 
 def _add_sampling(group: argparse._ArgumentGroup) -> None:

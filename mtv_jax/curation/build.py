@@ -56,6 +56,7 @@ class BuildConfig:
         `stride` is.
       frames_only: keep pixels (to train an autoencoder) instead of latents, text and sound.
       demixer: what separates the sound of a video.
+      normalize_loudness: whether speech is brought to one level (`mtv_jax.audio.loudness`), as `sample` does.
     """
 
     size: ClipSize
@@ -63,6 +64,7 @@ class BuildConfig:
     skip: int = 0
     frames_only: bool = False
     demixer: str = DEFAULT_DEMIXER
+    normalize_loudness: bool = True
 
     def __post_init__(self):
         self.size.check()
@@ -112,6 +114,7 @@ def build_shards(
     info = {
         "encoders": identity,
         "demixer": config.demixer,
+        "normalize_loudness": config.normalize_loudness,
         "stride": config.stride,
         "skip": config.skip,
         "left_out": dict(sorted((left_out | short).items())),
@@ -178,7 +181,9 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
     size = size_of(file, config.size)
     about = describe(file)
     digest = sha256(file)
-    tracks = None if config.frames_only else load_tracks(audio=file, demixer=config.demixer)
+    tracks = None
+    if not config.frames_only:
+        tracks = load_tracks(audio=file, demixer=config.demixer, normalize_loudness=config.normalize_loudness)
     text = None if encoders is None or config.frames_only else encoders.text.encode([about["prompt"]])[0]
     for begin, source in _cuts(file, digest, size, config, about.get("licence", "unknown")):
         frames, _ = read_video(file, fps=size.fps, start=float(begin), num_frames=size.num_frames)

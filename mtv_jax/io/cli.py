@@ -61,6 +61,16 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_normalize_loudness(command: "argparse._ActionsContainer") -> None:
+    """The flag for `mtv_jax.audio.loudness`; curating and sampling must agree on it."""
+    command.add_argument(
+        "--normalize-loudness",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="bring speech to one level, in training and in sampling, before the model hears it",
+    )
+
+
 def add_force(command: argparse.ArgumentParser, of: str = "length, size, steps and memory") -> None:
     """The flag that lifts the bounds of `mtv_jax.io.limits` and of `mtv_jax.planning.memory`."""
     command.add_argument("--force", action="store_true", help=f"go past the bounds on {of}")
