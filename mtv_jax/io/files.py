@@ -77,7 +77,7 @@ def _told_as(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DiskError(path, error.strerror or str(error)) from error
+        raise DiskError(path, error.errno or errno.EIO) from error
     except ValueError as error:
         raise UserError(f"{str(path)!r}: not a name for a file ({error})") from error
 
@@ -126,12 +126,20 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-class DiskError(UserError):
-    """The disk did not take what was written to `path`; it is full, for example."""
+class DiskError(UserError, OSError):
+    """The disk did not take what was written to `path`; it is full, for example.
 
-    def __init__(self, path: str | os.PathLike, reason: str):
-        super().__init__(f"{os.fspath(path)}: cannot be written ({reason})")
-        self.reason = reason
+    An OSError too, with its number, for those who can go on without the file.
+    """
+
+    def __init__(self, path: str | os.PathLike, number: int):
+        self.message = f"{os.fspath(path)}: cannot be written ({os.strerror(number)})"
+        super().__init__(self.message)
+        self.number = self.errno = number
+        self.strerror = os.strerror(number)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @contextlib.contextmanager
@@ -144,23 +152,23 @@ def told_of(path: str | os.PathLike, temporary: Path) -> Iterator[None]:
     try:
         yield
     except DiskError as error:
-        raise DiskError(path, error.reason) from error
+        raise DiskError(path, error.number) from error
     except UserError:
         raise
     except Exception as error:
-        reason = _reason(error, temporary)
-        if reason is None:
+        number = _number(error, temporary)
+        if number is None:
             raise
-        raise DiskError(path, reason) from error
+        raise DiskError(path, number) from error
 
 
-def _reason(error: Exception, temporary: Path) -> str | None:
-    """Why the disk refused `temporary`; None if `error` is about something else."""
+def _number(error: Exception, temporary: Path) -> int | None:
+    """The system's number for why the disk refused `temporary`; None if `error` is about something else."""
     if isinstance(error, OSError) and error.errno is not None:
         named = str(error.filename or "").startswith(str(temporary))
         if named or (error.filename is None and error.errno in _FULL):
-            return os.strerror(error.errno)
-    told = [os.strerror(number) for number in _FULL if os.strerror(number) in str(error)]
+            return error.errno
+    told = [number for number in _FULL if os.strerror(number) in str(error)]
     if told:
         return told[0]
     try:
@@ -170,7 +178,7 @@ def _reason(error: Exception, temporary: Path) -> str | None:
             with open(temporary, "ab") as file:
                 _write_probe(file)
     except OSError as refused:
-        return refused.strerror
+        return refused.errno
     return None
 
 

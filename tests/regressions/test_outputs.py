@@ -26,6 +26,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, atomic_directory, atomic_path, check_output, remove_leftovers
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.video import write_gif, write_video
+from mtv_jax.training.checkpoint_hashes import write_hashes
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "mtv_jax" / "assets" / "tiny"
@@ -235,6 +236,16 @@ def test_a_disk_that_fills_up_in_demix_exits_with_2(mix, tmp_path, monkeypatch, 
     # The decoded copy, which lies in the folder for a while, is what the disk refuses first.
     assert f"{tmp_path / 'out'}: cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_who_can_go_on_without_a_file_on_a_full_disk_does(tmp_path, small_disk):
+    """Source: a full disk; the thread that hashes a checkpoint, which expects an OSError, ended in a traceback."""
+    for number in range(700):
+        (tmp_path / f"{number:0200d}").touch()
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        write_hashes(tmp_path)
+    assert caught.value.errno == errno.EFBIG
+    assert str(caught.value).startswith(str(tmp_path / "hashes-00000-of-00001.json"))
 
 
 def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path):
