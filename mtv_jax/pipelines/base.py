@@ -277,9 +277,12 @@ class Pipeline(abc.ABC):
         frames = clip.num_frames + self.vae.config.temporal_compression_ratio * self.padding(clip)
         rows = [
             keyframe_latents(r.keyframes, self.vae, self.vae_params, frames, clip.height, clip.width)
+            if r.keyframes
+            else None
             for r in requests
         ]
-        values, masks = zip(*rows, strict=True)
+        none = [jnp.zeros_like(x) for x in next(row for row in rows if row is not None)]
+        values, masks = zip(*(none if row is None else row for row in rows), strict=True)
         return jnp.stack(values), jnp.stack(masks)
 
     def hears_whole_files(self) -> bool:
