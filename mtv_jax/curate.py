@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser, run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import check_output, remove_leftovers, told_of
+from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
 from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.typing import TRACKS
@@ -249,7 +249,7 @@ def _theatre(args: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _owned(out: Path) -> Iterator[None]:
     """The folder of the shards, for this process alone. Raises UserError if another is at work in it."""
-    with FolderLock(out, "--out"), told_of(out, out):
+    with FolderLock(out, "--out"), disk_errors(out, out):
         remove_leftovers(out)
         yield
 

@@ -1,4 +1,4 @@
-"""Sound files: read any common kind at its true time, resample, write."""
+"""Sound files: read any common format with correct timing, resample, write."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ import soxr
 
 from mtv_jax.io.channels import to_mono, to_stereo
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file, told_of
+from mtv_jax.io.files import atomic_path, disk_errors, existing_file
 from mtv_jax.io.notes import note
 from mtv_jax.io.sound import Piece, Sound, open_sound
 
@@ -23,7 +23,7 @@ _SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds. `duration` is in seconds, counted; `codec` as the decoder names it."""
+    """Contents of a file. `duration` is in seconds, from decoded samples; `codec` is the decoder's name for it."""
 
     sample_rate: int
     channels: int
@@ -39,49 +39,47 @@ def read_audio(
     start: float = 0.0,
     duration: float | None = None,
 ) -> np.ndarray:
-    """Reads the sound of wav, flac, ogg, mp3, m4a, mp4 and whatever else FFmpeg decodes.
+    """Reads the sound of wav, flac, ogg, mp3, m4a, mp4 and any other file that FFmpeg decodes.
 
-    Of several streams it is the one that a player takes: the default, no commentary. Time 0 is the first video
-    frame where the file has a video, else the first sample: sound that starts late is padded with zeros and sound
-    that starts early is trimmed, as time stamps and edit lists say. Lengths are counted; a file that ends before
-    its header says is read as far as it goes, with a note on stderr.
+    Of several streams the one that a player selects is read: the default, not a commentary. Time 0 is the first
+    video frame if the file has a video, else the first sample. Following time stamps and edit lists, sound that
+    starts late is padded with zeros and sound that starts early is trimmed. Lengths are counted from decoded samples;
+    a file that ends before the length in its header is read to its end, with a note on stderr.
 
     Args:
       path: a sound file, or a video with sound.
-      sample_rate: samples a second of the result (resampled by soxr); None keeps the file's own.
-      mono: mixed down to one channel by the positions of the file's (`mtv_jax.io.channels`). Sides of opposite
-        phase, which would cancel out, are heard, with a note on stderr.
+      sample_rate: sample rate of the result in Hz (resampled by soxr); None keeps the file's.
+      mono: whether to mix down to one channel, by channel position (`mtv_jax.io.channels`). The right side is
+        inverted, with a note on stderr, where the two sides have opposite phase and would cancel.
       start: seconds to skip.
-      duration: at most so many seconds; a shorter file gives what it has. None: to the end.
+      duration: maximum length in seconds; the result may be shorter. None: to the end.
 
     Returns:
       float32 [s], or [s, channels] if not `mono`; full scale is +-1.
 
     Raises:
-      UserError: missing, unreadable, not sound, without a sound track, empty, damaged, of an absurd rate or number
-        of channels, or with samples that are not finite or over 100 times full scale.
+      UserError: the file is missing, unreadable, not sound, without a sound track, empty or damaged, has an
+        unsupported sample rate or number of channels, or samples that are not finite or over 100 times full scale.
     """
     path = existing_file(path)
     samples, names, rate = _read(path, start, duration)
     if mono:
         samples, turned = to_mono(samples, names)
         if turned:
-            note(
-                f"{path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}"
-            )
+            note(f"{path}: its sides cancel each other out (opposite phase); inverted: {', '.join(turned)}")
     return resample(samples, rate, sample_rate or rate)
 
 
 def read_stereo(
     path: str | os.PathLike, sample_rate: int, *, start: float = 0.0, duration: float | None = None
 ) -> np.ndarray:
-    """Reads a file as `read_audio` does, mixed to left and right by its layout: float32 [s, 2]."""
+    """Reads a file like `read_audio`, mixed to stereo by its channel layout: float32 [s, 2]."""
     samples, names, rate = _read(existing_file(path), start, duration)
     return resample(to_stereo(samples, names), rate, sample_rate)
 
 
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
-    """Resamples [s] or [s, channels] along time by soxr: float32, round(s * target / source) samples."""
+    """Resamples [s] or [s, channels] along time with soxr: float32, round(s * target / source) samples."""
     samples = np.ascontiguousarray(samples, np.float32)
     if source_rate == target_rate:
         return samples
@@ -90,7 +88,7 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
 
 
 def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cuts [s, ...] or pads it with zeros at the end to `length` samples."""
+    """Trims [s, ...] to `length` samples, or pads it with zeros at the end."""
     missing = length - len(samples)
     if missing <= 0:
         return samples[:length]
@@ -98,9 +96,9 @@ def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
-    """Writes [s] or [s, channels] to wav (float32), flac (24 bit), ogg or mp3, by suffix, atomically.
+    """Writes [s] or [s, channels] atomically as wav (float32), flac (24 bit), ogg or mp3, by suffix.
 
-    All but wav clip at full scale. Raises UserError for another suffix.
+    All formats but wav clip at full scale. Raises UserError for any other suffix.
     """
     subtype = _SUBTYPES.get(Path(path).suffix.lower())
     if subtype is None:
@@ -111,29 +109,29 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
 
 @contextlib.contextmanager
 def readable_in_parts(path: str | os.PathLike, folder: str | os.PathLike) -> Iterator[Path]:
-    """A temporary float32 copy of a sound in `folder`, whose parts, read one by one, are exactly those of the whole.
+    """A temporary float32 copy of a sound in `folder` that can be read piece by piece with exact results.
 
-    It is decoded in one go, because decoders fill in noise that differs after every seek (AAC), and seek to places
-    that headers guess (MP3). Raises UserError as `read_audio`.
+    The file is decoded in one pass, because decoders generate noise that differs after each seek (AAC), or seek to
+    positions estimated from headers (MP3). Raises UserError like `read_audio`.
     """
     path = existing_file(path)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".decoded-") as temporary:
         copy = Path(temporary) / "sound.w64"  # wav ends at 4 GB
-        with open_sound(path) as sound, told_of(folder, copy):
+        with open_sound(path) as sound, disk_errors(folder, copy):
             if not _copy(sound, copy):
                 raise UserError(f"{path}: no sound (zero length)")
         yield copy
 
 
 def audio_info(path: str | os.PathLike) -> AudioInfo:
-    """Sample rate, channels and length of a file, which is decoded. Raises UserError as `read_audio` does."""
+    """Decodes a file and returns its sample rate, channels and length. Raises UserError like `read_audio`."""
     with open_sound(existing_file(path)) as sound:
         end = max((position + len(samples) for position, samples in sound.pieces()), default=0)
         return AudioInfo(sound.rate, sound.channels, end / sound.rate, sound.codec)
 
 
 def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray, list[str], int]:
-    """Samples [s, channels], the names of their positions, and the rate."""
+    """Samples [s, channels], the names of the channel positions, and the sample rate."""
     with open_sound(path) as sound:
         limit = None if duration is None else round(duration * sound.rate)
         samples = _assemble(list(sound.pieces(start, duration)), sound.channels, limit)
@@ -143,7 +141,7 @@ def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray,
 
 
 def _copy(sound: Sound, target: Path) -> int:
-    """Writes all of a sound, and gives the number of samples."""
+    """Writes a whole sound and returns the number of samples."""
     written = 0
     with soundfile.SoundFile(target, "w", sound.rate, sound.channels, "FLOAT") as file:
         for position, samples in sound.pieces():

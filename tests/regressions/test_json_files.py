@@ -42,7 +42,7 @@ BAD = {
     "nothing": b"",
     "cut off": b'{"a": 1',
 }
-OTHER_TOP = {"a list": b"[1]", "a number": b"1", "a text": b'"x"', "null": b"null"}
+OTHER_TOP = {"a list": b"[1]", "a number": b"1", "a string": b'"x"', "null": b"null"}
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)

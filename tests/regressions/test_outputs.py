@@ -162,7 +162,7 @@ def test_an_input_is_not_overwritten(tmp_path, mix, capsys):
     speech = mix.rename(out / "speech.wav")
     content = speech.read_bytes()
     assert exit_code(demix.main, speech, "--out", out, "--overwrite") == 2
-    assert "is read here" in capsys.readouterr().err
+    assert "is an input of this command" in capsys.readouterr().err
     assert speech.read_bytes() == content
 
 
