@@ -46,7 +46,7 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
     except UnidentifiedImageError as error:
         return _first_frame(path, error)
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: picture too large to read ({error})") from error
+        raise UserError(f"{path}: a picture too large to read ({error})") from error
     except Exception as error:  # Pillow's decoders raise various errors for damaged data
         raise UserError(f"{path}: damaged picture ({error or type(error).__name__})") from error
 
