@@ -14,8 +14,8 @@ from mtv_jax.io.cli import (
     add_overwrite,
     frame_rate,
     parser,
+    report_error,
     run,
-    tell_error,
 )
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
@@ -279,7 +279,7 @@ def _make_all(pipe: "Pipeline", wanted: list[Wanted], options: dict[str, Any]) -
         try:
             _make(pipe, video, options, time.monotonic())
         except Exception as error:
-            codes.append(tell_error(error))
+            codes.append(report_error(error))
     if codes:
         print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
     return codes[0] if codes else 0

@@ -109,10 +109,10 @@ def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:
         return 0
     except Exception as error:
         # A library may have wrapped the signal's exception in an error of its own.
-        return signals.exit_code() or tell_error(error)
+        return signals.exit_code() or report_error(error)
 
 
-def tell_error(error: Exception) -> int:
+def report_error(error: Exception) -> int:
     """Prints an error as one line on stderr and returns its exit status."""
     if isinstance(error, UserError):
         return _fail(f"error: {error}", 2)

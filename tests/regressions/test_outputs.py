@@ -347,5 +347,5 @@ def test_a_full_disk_without_a_name_is_told_in_one_line(capsys):
         raise OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300)
 
     assert exit_code(main) == 2
-    assert cli.tell_error(UserError("caf\udce9.wav: no such file")) == 2
+    assert cli.report_error(UserError("caf\udce9.wav: no such file")) == 2
     assert "caf\\udce9.wav" in capsys.readouterr().err
