@@ -31,7 +31,7 @@ class BEATsEncoder:
     params: Params
     bank: FbankConfig = dataclasses.field(default_factory=FbankConfig)
     name: str = "beats"
-    hears_all: bool = False
+    needs_full_audio: bool = False
 
     @property
     def num_layers(self) -> int:

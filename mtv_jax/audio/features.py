@@ -31,7 +31,7 @@ class AudioEncoder(Protocol):
         ...
 
     @property
-    def hears_all(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """Whether the features of a clip depend on the sound behind it, so that it wants the whole file."""
         ...
 
@@ -64,7 +64,7 @@ def mel_encoder(config: MelConfig) -> AudioEncoder:
 class _MelEncoder:
     config: MelConfig
     name: str = "log-mel"
-    hears_all: bool = False
+    needs_full_audio: bool = False
 
     @property
     def num_layers(self) -> int:

@@ -55,14 +55,14 @@ class Wav2Vec2Encoder:
         return self.model.config.hidden_size
 
     @property
-    def hears_all(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """The released code normalises and encodes the whole file."""
         return self.alignment == "released"
 
     def __call__(self, waveform: np.ndarray, num_frames: int, fps: float | Fraction) -> np.ndarray:
         """Features of float32 [s] at 16 kHz for F = `num_frames` frames: float32 [F, layers, d]."""
         fps = Fraction(fps)
-        prepare = self._released if self.hears_all else self._exact
+        prepare = self._released if self.needs_full_audio else self._exact
         samples, frames = prepare(np.asarray(waveform, np.float32), num_frames, fps)
         samples = fit_length(samples, max(len(samples), self.model.config.receptive_field))
         states = _layers(self.model, self.params, samples[None], frames)

@@ -247,7 +247,7 @@ class Pipeline:
         """Text [1 l d] and features [1 F L c] of the tracks."""
         features = {}
         if self.audio_encoder is not None:
-            whole = bool(self.audio_encoder.hears_all and files)
+            whole = bool(self.audio_encoder.needs_full_audio and files)
             tracks = load_tracks(
                 **files,  # pyright: ignore[reportArgumentType]
                 demixer=demixer,
