@@ -208,7 +208,7 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
     Pipeline._conditions(pipe, "a bell", files, "dsp", PipelineDefaults(6, Fraction(12)))
     assert caplog.messages == [
-        f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are heard)"
+        f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are used)"
     ]
 
 
