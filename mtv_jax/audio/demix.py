@@ -149,8 +149,8 @@ def _separate_padded(
     if not len(mix):
         return separate(mix, sample_rate)
     lead = np.resize(mix, (before, mix.shape[1])) if len(mix) < before else mix[:before]
-    heard = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
-    tracks = separate(heard, sample_rate)
+    padded = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
+    tracks = separate(padded, sample_rate)
     return {name: track[before : before + len(mix)] for name, track in tracks.items()}
 
 

@@ -125,19 +125,19 @@ class Display:
                 interpolation=Interpolation.BICUBIC,
             ).to_ndarray()
         except (FFmpegError, OSError, ValueError) as error:
-            told = f"pixels of the format {frame.format.name} cannot be read ({error})"
-            raise UserError(f"{self._path}: {told}; convert the video to yuv420p") from error
+            reason = f"pixels of the format {frame.format.name} cannot be read ({error})"
+            raise UserError(f"{self._path}: {reason}; convert the video to yuv420p") from error
 
     def _tag(self, frame: av.VideoFrame) -> None:
         """Sets the stored colour space for libswscale, which assumes BT.601 and would tone-map some tags itself."""
         matrix = frame.colorspace
         if matrix in _UNREAD_MATRICES:
-            told = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
-            raise UserError(f"{self._path}: {told}; convert the video to BT.709")
+            reason = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
+            raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
         if matrix not in _MATRICES:
             if side_data(frame, Type.DOVI_METADATA) is not None:
-                told = "Dolby Vision without a base layer of BT.2020 cannot be read"
-                raise UserError(f"{self._path}: {told}; convert the video to BT.709")
+                reason = "Dolby Vision without a base layer of BT.2020 cannot be read"
+                raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
             guess = 1 if frame.height > _HD_LINES else 6
             frame.colorspace = _MATRIX_OF_PRIMARIES.get(frame.color_primaries, guess)
         if frame.color_range not in (ColorRange.MPEG, ColorRange.JPEG) and not _is_full_range(frame):

@@ -24,5 +24,5 @@ def blamed_on(file: object) -> Iterator[None]:
             raise
         raise UserError(f"{file}: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{file}: cannot be read ({type(error).__name__}: {told})") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: cannot be read ({type(error).__name__}: {reason})") from error

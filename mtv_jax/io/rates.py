@@ -20,17 +20,17 @@ def exact_fps(fps: Number | str) -> Fraction:
     23.976, 23.98, 29.97, 59.94 and 119.88 become n * 1000/1001 (SMPTE ST 12), as numbers and as text. Fractions,
     also as text ("2997/100"), are exact. Raises UserError unless the rate is a number above 0.
     """
-    told = UserError(f"fps {fps}: a frame rate is a number above 0, such as 24, 29.97 or 30000/1001")
+    invalid = UserError(f"fps {fps}: a frame rate is a number above 0, such as 24, 29.97 or 30000/1001")
     try:
         if isinstance(fps, str) and "/" not in fps:
             fps = float(fps)
         rate = fps if isinstance(fps, float) else Fraction(fps)
     except (ValueError, ZeroDivisionError) as error:
-        raise told from error
+        raise invalid from error
     if isinstance(rate, float):
         rate = _of_decimals(rate) if math.isfinite(rate) and rate > 0 else Fraction(0)
     if rate <= 0:
-        raise told
+        raise invalid
     return rate
 
 

@@ -121,18 +121,18 @@ def from_first(what: str, decide: Callable[[], str]) -> str:
         return decide()
     key = _next_key(what)
     if jax.process_index() != 0:
-        told = _wait_for(key)
-        if "error" in told:
-            raise (UserError if told["is_users"] else RuntimeError)(told["error"])
-        return told["answer"]
+        result = _wait_for(key)
+        if "error" in result:
+            raise (UserError if result["is_users"] else RuntimeError)(result["error"])
+        return result["answer"]
     try:
-        told = {"answer": decide()}
+        result = {"answer": decide()}
     except BaseException as error:  # Ctrl-C too: the others must not wait for an answer
-        told = {"error": f"process 0: {error}", "is_users": isinstance(error, UserError)}
+        result = {"error": f"process 0: {error}", "is_users": isinstance(error, UserError)}
         raise
     finally:
-        _client().key_value_set(key, json.dumps(told))
-    return told["answer"]
+        _client().key_value_set(key, json.dumps(result))
+    return result["answer"]
 
 
 def _next_key(what: str) -> str:

@@ -51,14 +51,14 @@ def abstract_mesh(config: MeshConfig, count: int) -> AbstractMesh:
 
 def _resolve(config: MeshConfig, count: int) -> tuple[int, ...]:
     sizes = [getattr(config, field.name) for field in fields(config)]
-    told = ", ".join(f"{name} {size}" for name, size in zip(AXES, sizes, strict=True))
+    shown = ", ".join(f"{name} {size}" for name, size in zip(AXES, sizes, strict=True))
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
-        raise UserError(f"mesh of {told}: sizes must be positive, and only one may be -1 (the rest)")
+        raise UserError(f"mesh of {shown}: sizes must be positive, and only one may be -1 (the rest)")
     known = math.prod(size for size in sizes if size != -1)
     if -1 not in sizes and known != count:
-        raise UserError(f"mesh of {told}: needs {known} device(s), there are {count}; set one size to -1")
+        raise UserError(f"mesh of {shown}: needs {known} device(s), there are {count}; set one size to -1")
     if count % known:
-        raise UserError(f"mesh of {told}: {known} does not divide the {count} device(s) there are")
+        raise UserError(f"mesh of {shown}: {known} does not divide the {count} device(s) there are")
     return tuple(count // known if size == -1 else size for size in sizes)
 
 
@@ -80,11 +80,11 @@ def check_batch_size(mesh: AnyMesh, batch_size: int, accumulate: int = 1) -> Non
     devices = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
     parts = devices * accumulate
     if batch_size < 1 or batch_size % parts:
-        told = "" if accumulate == 1 else f", {accumulate} times ({parts})"
+        times = "" if accumulate == 1 else f", {accumulate} times ({parts})"
         below = batch_size // parts * parts
         nearest = f"{below} and {below + parts} are the nearest" if below > 0 else f"{parts} is the smallest"
         raise UserError(
-            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {devices} on this mesh{told}; "
+            f"batch size {batch_size}: must be a positive multiple of data x fsdp = {devices} on this mesh{times}; "
             f"{nearest}: --config.data.batch_size={below or parts}"
         )
 
