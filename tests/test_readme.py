@@ -100,7 +100,7 @@ def test_links_scripts_and_make_targets_exist(page):
     for path in re.findall(
         r"(?:`|python )((?:benchmarks|configs|launch|mtv_jax|recipes|tests)/[\w./-]+)", text
     ):
-        assert (ROOT / path).exists(), path
+        assert "NAME" in path or (ROOT / path).exists(), path
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     used = re.findall(r"(?:^|`)make (?:[A-Z]\S* )*([a-z-]+)", text, re.M)
     assert set(used) <= set(targets)
