@@ -69,12 +69,12 @@ def read_audio(
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """The decoded sound of a file, for any number of uses.
+    """The decoded sound of a file, which may be used repeatedly.
 
     Attributes:
-      path: of the file.
+      path: the file.
       samples: float32 [s, channels], full scale is +-1.
-      positions: FFmpeg's name of the position of each channel.
+      positions: FFmpeg's name of each channel's position.
       sample_rate: Hz.
       duration: seconds of the whole file, of which `samples` may be a part (`read_recording`).
     """
@@ -90,9 +90,9 @@ class Recording:
         return dataclasses.replace(self, samples=self.samples[: round(seconds * self.sample_rate)])
 
     def mono(self, sample_rate: int | None = None) -> np.ndarray:
-        """float32 [s] at `sample_rate` (None: its own), mixed down by the positions of the channels.
+        """float32 [s] at `sample_rate` (None: the file's), mixed down by channel position.
 
-        Sides of opposite phase, which would cancel out, are heard, and that is logged as a warning.
+        The right side is inverted, with a warning, where the two sides have opposite phase and would cancel.
         """
         samples, turned = to_mono(self.samples, self.positions)
         if turned:
