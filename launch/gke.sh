@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Submits a training to a GKE cluster that xpk made. JobSet starts it again, from its last
+summary='Submits a training to a GKE cluster created with xpk. JobSet restarts it from its last
 checkpoint, when a node is preempted or maintained.'
 required config 'config file of this checkout, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples, under the mount'

@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Makes the environment if there is none and trains on all devices of this machine.
+summary='Creates the environment if needed and trains on all devices of this machine.
 Paths are relative to the checkout.'
 required config 'config file, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples'

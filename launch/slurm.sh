@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Makes the environment on this machine, whose files the nodes have to share, and submits the job.
+summary='Creates the environment on this machine, whose file system the nodes must share, and submits the job.
 Paths are relative to the checkout.'
 required config 'config file, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics, samples and logs, shared by the nodes'

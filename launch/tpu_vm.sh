@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Copies the code of a commit to the bucket and queues a request for TPU VMs. Each of them, at every boot,
+summary='Copies the code of a commit to the bucket and queues a request for TPU VMs. At every boot, each VM
 mounts the bucket, installs the code and trains (launch/tpu_worker.sh).'
 required config 'config file of this checkout, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples, under /bucket, where the bucket is mounted'
