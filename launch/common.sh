@@ -34,7 +34,7 @@ usage() {
     printf '  --%-18s %s %s\n' "$name" "${about[$name]}" "$default"
   done
   printf '  --%-18s %s\n' 'config.KEY=VALUE' 'overrides a value of the config; passed to mtv_jax.train unchanged' \
-    'skip-batches=A:B' 'leaves out the batches A to B - 1; goes to mtv_jax.train as it stands' \
+    'skip-batches=A:B' 'skips the batches A to B - 1; passed to mtv_jax.train unchanged' \
     'dry-run' 'print the commands, one a line, and run nothing (default: no)' 'help' 'show this and exit'
 }
 
