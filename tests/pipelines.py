@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors.numpy import load_file, save_file
 
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.files import write_json
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.registry import make_config, make_model

@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from mtv_jax.diffusion.schedule import Schedule, add_noise, to_x0, velocity
+from mtv_jax.diffusion.noise.vp import Schedule, add_noise, to_x0, velocity
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Float, Int, Key
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.schedule import (
+from mtv_jax.diffusion.noise.vp import (
     Schedule,
     ScheduleConfig,
     full_alphas_cumprod,
@@ -107,7 +107,7 @@ def sampler_steps(schedule: Schedule, config: SamplerConfig) -> Step:
 
 
 def _x0_coefficients(schedule: ScheduleConfig, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x_0 = first * x + second * prediction; see `schedule.to_x0` for epsilon at abar = 0."""
+    """x_0 = first * x + second * prediction; see `noise.vp.to_x0` for epsilon at abar = 0."""
     if schedule.x0_level == "nearest":
         now = full_alphas_cumprod(schedule)[nearest_level(schedule, now)]
     signal, sigma = np.sqrt(now), np.sqrt(1 - now)

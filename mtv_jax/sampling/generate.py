@@ -17,6 +17,7 @@ from mtv_jax.diffusion.guidance import (
     guided,
     stack_conditions,
 )
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import (
     Clean,
     Denoise,
@@ -28,7 +29,6 @@ from mtv_jax.diffusion.samplers import (
     start,
     step_at,
 )
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.limits import check_guidance
 from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode

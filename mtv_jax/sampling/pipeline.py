@@ -20,8 +20,8 @@ from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import visible
 from mtv_jax.io.progress import progress as show_progress

@@ -16,8 +16,8 @@ from jax.experimental import multihost_utils
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
 from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, stratified_timesteps
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import TRACKS, Array, Float, Key, Params
 

@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.guidance import guidance_groups, guidance_scale, guided, stack_conditions
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, to_x0
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
 from mtv_jax.io.errors import UserError
 
 CONDITIONS = ("text", "speech", "effects", "music")

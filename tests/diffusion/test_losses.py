@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.losses import denoising_loss, frame_timesteps, noised_latents, stratified_timesteps
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0, velocity
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, to_x0, velocity
 from mtv_jax.io.errors import UserError
 
 SHAPE = (3, 4, 2, 2, 3)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mtv_jax.diffusion.noise.vp import Schedule, sampling_alphas_cumprod, sampling_timesteps
 from mtv_jax.diffusion.samplers import (
     SamplerConfig,
     half_log_snr,
@@ -16,7 +17,6 @@ from mtv_jax.diffusion.samplers import (
     start,
     step_at,
 )
-from mtv_jax.diffusion.schedule import Schedule, sampling_alphas_cumprod, sampling_timesteps
 
 
 @pytest.fixture(scope="module")

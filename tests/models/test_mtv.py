@@ -21,7 +21,7 @@ from mtv_goldens import (
     tracks,
 )
 
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, nearest_level, to_x0
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, nearest_level, to_x0
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import frame_windows
 from mtv_jax.models.mst_controlnet.model import AudioProjection

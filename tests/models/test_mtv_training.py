@@ -9,7 +9,7 @@ import pytest
 from mtv_goldens import bounds, case, cases, channels_last, clean_frames, params_of, schedule_of, tracks
 
 from mtv_jax.diffusion.losses import denoising_loss, noised_latents
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, to_x0
 from mtv_jax.weights.mtv_sat import RULES
 from mtv_jax.weights.rules import to_state
 

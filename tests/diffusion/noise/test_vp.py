@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtv_jax.diffusion.schedule import (
+from mtv_jax.diffusion.noise.vp import (
     Schedule,
     ScheduleConfig,
     add_noise,
