@@ -17,7 +17,7 @@ from mtv_jax.diffusion.guidance import (
     guided,
     stack_conditions,
 )
-from mtv_jax.diffusion.noise.vp import Schedule
+from mtv_jax.diffusion.noise.base import NoiseSchedule
 from mtv_jax.diffusion.samplers import (
     Clean,
     Denoise,
@@ -123,7 +123,7 @@ def generate(
     conditions: Conditions,
     noise: Float[Array, "b f h w c"],
     key: Key[Array, ""],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     config: GenerateConfig,
     *,
     given: Given = Given(),

@@ -20,7 +20,7 @@ from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
-from mtv_jax.diffusion.noise.vp import Schedule
+from mtv_jax.diffusion.noise.base import NoiseSchedule
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import visible
@@ -76,7 +76,7 @@ class Pipeline:
     vae_params: Params
     text_encoder: TextEncoder
     audio_encoder: AudioEncoder | None
-    schedule: Schedule
+    schedule: NoiseSchedule
     defaults: PipelineDefaults
     untrained: tuple[str, ...] = ()
     folder: Path | None = None

@@ -16,7 +16,6 @@ from jax.experimental import multihost_utils
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet
 from mtv_jax.data.transforms import to_unit
-from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
 from mtv_jax.ops.seeds import seed_key
@@ -98,7 +97,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     """A video generated from prompt and sound of the first clip, below what the autoencoder keeps of that."""
     assert isinstance(config.loss, DenoiserLossConfig)
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
-    schedule, fps = Schedule.create(config.loss.schedule), float(shards.clip_size.fps)
+    schedule, fps = config.loss.schedule.schedule(), float(shards.clip_size.fps)
     latents = np.asarray(clip["latents_mean"], np.float32) * decoder.vae.config.scaling_factor
     conditions = {name: np.asarray(clip[name], np.float32) for name in clip if not name.startswith("latents")}
     how = GenerateConfig(
