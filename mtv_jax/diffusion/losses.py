@@ -60,9 +60,9 @@ def denoising_loss(
     - `mse`: MTV Eq. 1, the mean of (target - prediction)**2, with the target of the schedule. Clean keyframes
       are left out of the mean.
     - `x0_snr`: the MTV reference, the mean of (x0_hat - x0)**2 over the power of the noise (1 - abar_t). Clean
-      frames are included, with x0_hat by the levels of timestep 0 and the weight of the sample's `t`. Equal to
-      `mse` for v without clean frames, and to `mse` / abar_t for epsilon. The weight is at most `max_weight`, if that is
-      given (arXiv 2303.09556): little noise would otherwise count a thousand times as much as none of the picture.
+      frames are included, with x0_hat by the levels of timestep 0 and the weight of the sample's `t`. Equal
+      to `mse` for v without clean frames, and to `mse` / abar_t for epsilon. The weight is at most `max_weight`, if
+      that is given (arXiv 2303.09556): little noise would otherwise count a thousand times as much as pure noise.
 
     `motion_weight` (ours) weighs the same distance between the differences of neighbouring latent frames, which is
     added: where most of a picture stands still, the plain one hardly sees what moves.
