@@ -9,10 +9,8 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.io.audio import audio_info, fit_length, read_audio, read_stereo, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import control_tracks
+from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE, control_tracks
 
-SAMPLE_RATE = 16000
-"""Of the tracks, Hz: what every audio encoder here takes."""
 _PEAK = 0.99
 _Path = str | os.PathLike
 
@@ -38,7 +36,7 @@ class Tracks:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return len(self.speech) / SAMPLE_RATE
+        return len(self.speech) / TRACK_RATE
 
     def items(self) -> list[tuple[str, np.ndarray]]:
         """Name and samples of each track."""
@@ -84,15 +82,15 @@ def load_tracks(
     if audio is not None:
         tracks = _separated(audio, demixer, start, duration)
     else:
-        tracks = {k: read_audio(p, SAMPLE_RATE, start=start, duration=duration) for k, p in given.items()}
+        tracks = {k: read_audio(p, TRACK_RATE, start=start, duration=duration) for k, p in given.items()}
     if normalize_loudness:
         mix = np.sum(list(tracks.values()), axis=0) if audio is not None else None
         for name in tracks.keys() & {"speech", "speech2"}:
-            tracks[name] = normalize_speech(tracks[name], SAMPLE_RATE, mix)
+            tracks[name] = normalize_speech(tracks[name], TRACK_RATE, mix)
     if not tracks and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     longest = max((len(samples) for samples in tracks.values()), default=0)
-    length = longest if duration is None else round(duration * SAMPLE_RATE)
+    length = longest if duration is None else round(duration * TRACK_RATE)
     silence = np.zeros(0, np.float32)
     own = {} if pad else tracks
     return Tracks(
@@ -110,7 +108,7 @@ def read_mix(
     music: _Path | None = None,
     speech2: _Path | None = None,
     audio: _Path | None = None,
-    sample_rate: int = 48000,
+    sample_rate: int = VIDEO_SOUND_RATE,
     start: float = 0.0,
     duration: float | None = None,
 ) -> np.ndarray:
@@ -158,4 +156,4 @@ def _separated(audio: _Path, demixer: str, start: float, duration: float | None)
     first = round(start * rate)
     last = None if duration is None else first + round(duration * rate)
     tracks = demix(read_audio(audio, rate), rate, demixer, end=last).tracks
-    return {name: resample(track[first:last], rate, SAMPLE_RATE) for name, track in tracks.items()}
+    return {name: resample(track[first:last], rate, TRACK_RATE) for name, track in tracks.items()}

@@ -24,7 +24,7 @@ from av.error import FFmpegError
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.silence import note_silence
-from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks, load_tracks
+from mtv_jax.audio.tracks import Tracks, load_tracks
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
@@ -35,6 +35,7 @@ from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.io.video_folders import videos_in
+from mtv_jax.typing import TRACK_RATE
 from mtv_jax.weights.folder import ClipSize
 
 MTV_SKIP = 3
@@ -161,7 +162,7 @@ def _encoded(file: Path, encoders: Encoders | None, config: BuildConfig) -> byte
     """The records of a video's clips. Whether its sound is silent is told."""
     records = [encode_record(record) for record in clips_of(file, encoders, config)]
     if not config.frames_only:
-        note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
+        note_silence("audio", file, read_audio(file, TRACK_RATE), TRACK_RATE)
     return msgpack.packb(records) or b""
 
 
@@ -190,10 +191,10 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         frames = resize_crop(frames, size.height, size.width)
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
-            first = round(begin * SAMPLE_RATE)
+            first = round(begin * TRACK_RATE)
             # No more than the clip: an encoder that hears all would hear what it must not know of, and be compiled
             # anew for every length.
-            last = first + round(size.num_frames / size.fps * SAMPLE_RATE)
+            last = first + round(size.num_frames / size.fps * TRACK_RATE)
             heard = Tracks(**{name: samples[first:last] for name, samples in tracks.items()})
             arrays = encoders.encode(frames, heard, text, size)
         yield ClipRecord(

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE
 
 MIN_RATE, MAX_RATE = Fraction(1, 1000), 1000
 """Frames a second; --force does not go past these."""
@@ -24,7 +25,7 @@ MAX_GUIDANCE = 100.0
 
 _BYTES_A_PIXEL = 3 * (1 + 4)
 """A colour is a byte, and was a float32 before."""
-_SOUND_BYTES = 3 * 4 * 16_000 + 2 * 4 * 48_000
+_SOUND_BYTES = 3 * 4 * TRACK_RATE + 2 * 4 * VIDEO_SOUND_RATE
 """Of a second: three tracks at 16 kHz, and the sum in stereo at 48 kHz, as float32."""
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.audio.features import track_features
-from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks
+from mtv_jax.audio.tracks import Tracks
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.io.errors import UserError
@@ -22,7 +22,7 @@ from mtv_jax.models.vae3d import encode_stream
 from mtv_jax.ops.seeds import seed_key
 from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
 from mtv_jax.sampling.pipeline import Pipeline
-from mtv_jax.typing import Array, Float, UInt8, control_tracks
+from mtv_jax.typing import TRACK_RATE, Array, Float, UInt8, control_tracks
 
 SAMPLER: SamplerName = "ddim"
 
@@ -118,7 +118,7 @@ def _conditions(pipe: Pipeline, batch: list[Request]) -> dict[str, Array]:
 
 def _tracks(pipe: Pipeline, request: Request) -> Tracks:
     size = pipe.defaults
-    silence = np.zeros(round(size.num_frames * SAMPLE_RATE / size.fps), np.float32)
+    silence = np.zeros(round(size.num_frames * TRACK_RATE / size.fps), np.float32)
     return Tracks(**{name: request.tracks.get(name, silence) for name in control_tracks(pipe.num_speakers)})
 
 

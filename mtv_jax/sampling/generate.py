@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.data.transforms import to_uint8
 from mtv_jax.diffusion.guidance import (
     GuidanceKind,
     guidance_groups,
@@ -176,9 +177,9 @@ def decode_latents(
     """Latents (scaled) to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
     latents = latents / vae.config.scaling_factor
     if tiled:
-        return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
+        return np.asarray(to_uint8(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
     pieces = decode_stream(vae, vae_params, latents)
-    return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
+    return np.concatenate([np.asarray(to_uint8(piece)) for piece in pieces], axis=1)
 
 
 def check_latents(latents: Float[Array, "b f h w c"]) -> None:
@@ -188,9 +189,3 @@ def check_latents(latents: Float[Array, "b f h w c"]) -> None:
         raise FloatingPointError(
             f"latents: {wrong} of {latents.size} numbers are NaN or infinite after sampling; nothing is written"
         )
-
-
-@jax.jit
-def to_bytes(video: Float[Array, "b F H W 3"]) -> UInt8[Array, "b F H W 3"]:
-    """[-1, 1] to bytes, rounded and clipped."""
-    return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

@@ -17,7 +17,6 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.silence import note_silence
-from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.noise.base import NoiseSchedule
@@ -44,13 +43,10 @@ from mtv_jax.sampling.request import (
 )
 from mtv_jax.sampling.video import Video
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import Array, Float, Key, Params, control_tracks
+from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE, Array, Float, Key, Params, control_tracks
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
 from mtv_jax.weights.pretrained import is_untrained, load_model
 from mtv_jax.weights.scheduler import load_schedule
-
-SAMPLE_RATE = 48000
-"""Of the sound in the video, Hz."""
 
 _Path = str | os.PathLike
 
@@ -217,7 +213,7 @@ class Pipeline:
         given = self._given(negative_prompt, keyframes or {}, size)
         latents = self._latents(conditions, given, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents, tiled=vae_tiling)[0]
-        return Video(frames, size.fps, _sound(files, size), SAMPLE_RATE)
+        return Video(frames, size.fps, _sound(files, size), VIDEO_SOUND_RATE)
 
     @property
     def num_speakers(self) -> int:
@@ -358,7 +354,7 @@ def _sound(files: Mapping[str, _Path], size: PipelineDefaults) -> Float[np.ndarr
     if not files:
         return None
     duration = float(size.num_frames / size.fps)
-    return read_mix(**files, sample_rate=SAMPLE_RATE, duration=duration)  # pyright: ignore[reportArgumentType]
+    return read_mix(**files, sample_rate=VIDEO_SOUND_RATE, duration=duration)  # pyright: ignore[reportArgumentType]
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
