@@ -1,5 +1,7 @@
 """Levels of sound in decibels of full scale (dBFS), and which one counts as silent."""
 
+from typing import Any
+
 import numpy as np
 
 FLOOR_DBFS = -120.0
@@ -9,8 +11,8 @@ SILENT_DBFS = -45.0
 """RMS below which a track counts as silent (MTV section 3.2)."""
 
 
-def dbfs(mean_square: np.ndarray | float) -> np.ndarray:
-    """Levels of sounds with these mean squares of their samples (full scale is +-1), at least `FLOOR_DBFS`."""
+def dbfs(mean_square: np.ndarray | float) -> Any:
+    """Levels of sounds by the mean squares of their samples (full scale is +-1), at least `FLOOR_DBFS`."""
     return 10 * np.log10(np.maximum(mean_square, 10 ** (FLOOR_DBFS / 10)))
 
 
