@@ -94,9 +94,9 @@ def render_clip(
     )
 
 
-def render_tracks(plan: ClipPlan, recordings: Recordings | None = None) -> dict[str, np.ndarray]:
+def render_tracks(plan: ClipPlan) -> dict[str, np.ndarray]:
     """The sound alone: speech, effects, music and mix, float32 [s] each at 16 kHz."""
-    return perform(plan, recordings).tracks
+    return perform(plan).tracks
 
 
 def render_frames(plan: ClipPlan, performance: Performance | None = None) -> np.ndarray:
