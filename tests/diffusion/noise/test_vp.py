@@ -161,3 +161,13 @@ def test_unknown_choices_are_named(field):
 def test_impossible_step_counts_are_refused(n):
     with pytest.raises(UserError, match=f"num_steps={n}"):
         sampling_timesteps(ScheduleConfig(), n)
+
+
+def test_only_noise_predicted_at_pure_noise_leaves_x0_unknown():
+    unknown = [
+        (prediction, zero)
+        for prediction in ("v", "epsilon", "sample")
+        for zero in (False, True)
+        if not ScheduleConfig(prediction=prediction, zero_terminal_snr=zero).x0_at_every_timestep
+    ]
+    assert unknown == [("epsilon", True)]
