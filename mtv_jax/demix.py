@@ -14,7 +14,6 @@ from mtv_jax.audio.demix import (
     DEFAULT_DEMIXER,
     DEMIXERS,
     SECTION_SECONDS,
-    SILENT_DBFS,
     TRACKS,
     TrackModel,
     demix_sections,
@@ -24,6 +23,7 @@ from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_part
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, check_output, existing_file, remove_leftovers, sha256, write_json
+from mtv_jax.io.levels import SILENT_DBFS, dbfs
 from mtv_jax.io.limits import check_room
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.progress import progress
@@ -32,7 +32,6 @@ _SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
 _BYTES = {"wav": 4, "flac": 3}
 """Of a sample, at most."""
 _REPORT = "demix.json"
-_FLOOR_DBFS = -120.0
 
 
 class _TrackWriter:
@@ -53,8 +52,7 @@ class _TrackWriter:
         self._file.write(samples)
 
     def rms_dbfs(self) -> float:
-        mean_square = self._square / max(self.samples * self._file.channels, 1)
-        return max(10 * math.log10(mean_square), _FLOOR_DBFS) if mean_square else _FLOOR_DBFS
+        return float(dbfs(self._square / max(self.samples * self._file.channels, 1)))
 
 
 def main(argv: list[str]) -> None:

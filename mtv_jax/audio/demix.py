@@ -19,8 +19,6 @@ from mtv_jax.io.progress import progress
 from mtv_jax.typing import TRACKS
 
 DEFAULT_DEMIXER = "dfn3+hpss"
-SILENT_DBFS = -45.0
-"""RMS below which a track counts as silent (MTV section 3.2)."""
 
 SECTION_SECONDS = 60
 _PAST_SECONDS = 8
@@ -152,12 +150,6 @@ def _separate_padded(
     padded = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
     tracks = separate(padded, sample_rate)
     return {name: track[before : before + len(mix)] for name, track in tracks.items()}
-
-
-def rms_dbfs(samples: np.ndarray) -> float:
-    """RMS level of a sound in dBFS, over all samples; digital silence is -120."""
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if np.size(samples) else 0.0
-    return 10 * float(np.log10(max(mean_square, 1e-12)))
 
 
 def find_demixer(name: str) -> Demixer:

@@ -7,8 +7,10 @@ import numpy as np
 
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.levels import rms_dbfs
 
-_RATE = 48000
+_RATE = 48_000
+"""That the network takes, Hz."""
 _DELAY = 1440
 """Delay of the output in samples: two frames of look-ahead and one of overlap, 480 samples each."""
 _ATTENUATION_DB = 100.0
@@ -37,8 +39,7 @@ def version() -> str:
 
 def _gain(samples: np.ndarray) -> np.float32:
     """Gain that brings the mix to the level at which the network works best."""
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
-    decibels = _LEVEL_DBFS - 10 * np.log10(max(mean_square, 1e-12))
+    decibels = _LEVEL_DBFS - rms_dbfs(samples)
     return np.float32(10 ** (min(decibels, _MAX_GAIN_DB) / 20))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mtv_jax.io.levels import FLOOR_DBFS, dbfs
 from mtv_jax.typing import Float
 
 SPEECH_DBFS = -20.7
@@ -46,4 +47,4 @@ def _frame_levels(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """RMS of each frame in dBFS, at least -120; a sound shorter than a frame counts as silence."""
     step = max(round(_FRAME_SECONDS * sample_rate), 1)
     whole = np.asarray(samples, np.float64)[: len(samples) // step * step].reshape(-1, step)
-    return 10 * np.log10(np.maximum((whole**2).mean(axis=1), 1e-12)) if len(whole) else np.array([-120.0])
+    return dbfs((whole**2).mean(axis=1)) if len(whole) else np.array([FLOOR_DBFS])

@@ -11,10 +11,8 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACKS, Float, track_kind
+from mtv_jax.typing import TRACK_RATE, TRACKS, Float, track_kind
 
-SAMPLE_RATE = 16000
-"""Sample rate of tracks in Hz, the input rate of all audio encoders."""
 MIX = "audio"
 """The name of a mixed file among sounds by name."""
 _PEAK = 0.99
@@ -60,13 +58,13 @@ def make_tracks(
         tracks = _separated(sounds[MIX], demixer, duration)
     else:
         heard = {name: x if duration is None else x.first(float(duration)) for name, x in sounds.items()}
-        tracks = {name: sound.mono(SAMPLE_RATE) for name, sound in heard.items()}
+        tracks = {name: sound.mono(TRACK_RATE) for name, sound in heard.items()}
     if normalize_loudness:
         mix = mixed(tracks.values()) if MIX in sounds else None
         for name in [name for name in tracks if track_kind(name) == "speech"]:
-            tracks[name] = normalize_speech(tracks[name], SAMPLE_RATE, mix)
+            tracks[name] = normalize_speech(tracks[name], TRACK_RATE, mix)
     longest = max((len(samples) for samples in tracks.values()), default=0)
-    length = longest if duration is None else round(float(duration) * SAMPLE_RATE)
+    length = longest if duration is None else round(float(duration) * TRACK_RATE)
     silence = np.zeros(length, np.float32)
     return {
         name: tracks.get(name, silence) if not pad else fit_length(tracks.get(name, silence), length)
@@ -118,4 +116,4 @@ def _separated(
     rate = sound.sample_rate
     last = None if duration is None else round(float(duration) * rate)
     tracks = demix(sound.mono(), rate, demixer, end=last).tracks
-    return {name: resample(track[:last], rate, SAMPLE_RATE) for name, track in tracks.items()}
+    return {name: resample(track[:last], rate, TRACK_RATE) for name, track in tracks.items()}

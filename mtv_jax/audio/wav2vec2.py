@@ -12,8 +12,7 @@ from mtv_jax.io.audio import fit_length
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2 import Wav2Vec2, normalise_waveform, num_video_frames, pad_as_released
-from mtv_jax.models.wav2vec2.preprocess import SAMPLE_RATE
-from mtv_jax.typing import Params
+from mtv_jax.typing import TRACK_RATE, Params
 
 Alignment = Literal["exact", "released"]
 
@@ -69,7 +68,7 @@ class Wav2Vec2Encoder:
         return np.asarray(states, np.float32)[:num_frames]
 
     def _exact(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
-        length = round(num_frames / fps * SAMPLE_RATE)
+        length = round(num_frames / fps * TRACK_RATE)
         return fit_length(_normalise(waveform[:length]), length), num_frames
 
     def _released(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
@@ -79,7 +78,7 @@ class Wav2Vec2Encoder:
             samples, frames = pad_as_released(samples, float(fps), self.clip_length)
             step = self.clip_length - 1
         missing = -(-max(num_frames - frames, 0) // step) * step
-        return np.pad(samples, (0, missing * int(SAMPLE_RATE // fps))), frames + missing
+        return np.pad(samples, (0, missing * int(TRACK_RATE // fps))), frames + missing
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))

@@ -2,6 +2,8 @@
 
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -37,7 +39,7 @@ def to_unit(video: ArrayT) -> ArrayT:
     return (video.astype(np.float32) - 127.5) / 127.5
 
 
-def to_uint8(video: Float[Array | np.ndarray, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
-    """[-1, 1] to uint8, rounded; values outside are clipped. The inverse of `to_unit`."""
-    pixels = np.asarray(video, np.float32) * 127.5 + 127.5
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+@jax.jit
+def to_uint8(video: Float[Array, "*b H W 3"]) -> UInt8[Array, "*b H W 3"]:
+    """[-1, 1] to uint8 on the device, rounded; values outside are clipped. The inverse of `to_unit`."""
+    return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

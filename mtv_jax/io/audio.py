@@ -17,6 +17,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, disk_errors, existing_file
 from mtv_jax.io.notes import note
 from mtv_jax.io.sound import Piece, Sound, open_sound
+from mtv_jax.typing import TRACK_RATE
 
 _SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 
@@ -33,7 +34,7 @@ class AudioInfo:
 
 def read_audio(
     path: str | os.PathLike,
-    sample_rate: int | None = 16000,
+    sample_rate: int | None = TRACK_RATE,
     *,
     mono: bool = True,
     start: float = 0.0,

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE
 
 MIN_RATE, MAX_RATE = Fraction(1, 1000), 1000
 """Range of frame rates, frames per second; --force does not extend it."""
@@ -24,7 +25,7 @@ MAX_GUIDANCE = 100.0
 
 _BYTES_A_PIXEL = 3 * (1 + 4)
 """Per pixel and colour: one byte, and the float32 it is converted from."""
-_SOUND_BYTES = 3 * 4 * 16_000 + 2 * 4 * 48_000
+_SOUND_BYTES = 3 * 4 * TRACK_RATE + 2 * 4 * VIDEO_SOUND_RATE
 """Per second of sound: three tracks at 16 kHz and their stereo sum at 48 kHz, as float32."""
 
 

@@ -91,7 +91,7 @@ def check_matches(patterns: Iterable[str], names: Sequence[str], what: str) -> N
             raise UserError(f"{what}: {pattern!r} matches no parameter, such as {names[0]!r}")
 
 
-def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, rules=WEIGHT_RULES) -> PartitionSpec:
+def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> PartitionSpec:
     """The sharding of the parameter at `path` on `mesh`.
 
     A mesh axis that does not divide its dimension is moved to the largest other dimension that the rule covers and that
@@ -99,7 +99,7 @@ def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, rules=WEIGH
     none it is dropped, and the parameter is replicated along the axis. The layer axis of stacks and the windows of
     convolutions precede the dimensions that rules cover, and are never split.
     """
-    spec = match_rules(path, rules, ())
+    spec = match_rules(path, WEIGHT_RULES, ())
     spec = spec[max(0, len(spec) - len(shape)) :]
     front = len(shape) - len(spec)
     chosen: dict[int, tuple[str, ...]] = {dim: () for dim in range(len(shape))}
@@ -128,7 +128,7 @@ def _entry(axes: tuple[str, ...]) -> str | tuple[str, ...] | None:
     return axes[0] if axes else None
 
 
-def tree_shardings(tree: Any, mesh: AnyMesh, rules=WEIGHT_RULES) -> Any:
+def tree_shardings(tree: Any, mesh: AnyMesh) -> Any:
     """Shardings of a tree of parameters, or of one with the same paths (gradients, moments, EMA).
 
     Leaves outside of a key `params` (step counts) are replicated. `tree` may be abstract.
@@ -136,7 +136,7 @@ def tree_shardings(tree: Any, mesh: AnyMesh, rules=WEIGHT_RULES) -> Any:
 
     def place(keys, leaf):
         path = parameter_path(keys)
-        spec = PartitionSpec() if path is None else partition_spec(path, leaf.shape, mesh, rules)
+        spec = PartitionSpec() if path is None else partition_spec(path, leaf.shape, mesh)
         return NamedSharding(mesh, spec)
 
     return jax.tree_util.tree_map_with_path(place, tree)

@@ -1,11 +1,8 @@
 """The prompt template of MTV (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from mtv_jax.io.errors import UserError
-
-Wording = Literal["released", "paper"]
 
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -14,8 +11,6 @@ def scene_prompt(
     scene: str,
     persons: Sequence[str] = (),
     speaking: Sequence[int] = (),
-    *,
-    wording: Wording = "released",
 ) -> str:
     """The prompt of a scene: number of participants, their appearance, who speaks, and the scene description.
 
@@ -23,14 +18,10 @@ def scene_prompt(
       scene: description of the scene, a sentence or more.
       persons: appearance of each participant, numbered from 1.
       speaking: numbers of the participants who speak in the clip; if empty, no participant is described.
-      wording: `released` starts a scene without speech with "No conversation.", as in the released examples; in
-        `paper` such a prompt is the scene alone. With speech both are the same.
 
     Raises:
       UserError: a speaker is not a participant, the scene is empty, or there are more participants than number words.
     """
-    if wording not in ("released", "paper"):
-        raise UserError(f"wording {wording!r}: must be 'released' or 'paper'")
     if not scene.strip():
         raise UserError("scene: empty; describe the scene")
     absent = [number for number in speaking if not 1 <= number <= len(persons)]
@@ -39,7 +30,7 @@ def scene_prompt(
     if len(persons) >= len(_NUMBERS):
         raise UserError(f"{len(persons)} persons: at most {len(_NUMBERS) - 1}")
     if not speaking:
-        return scene.strip() if wording == "paper" else f"No conversation. Scene Description: {scene.strip()}"
+        return f"No conversation. Scene Description: {scene.strip()}"  # as the released examples; the paper: the scene
     entries = [f"Person{i}: {_sentence(look)}" for i, look in enumerate(persons, 1)]
     names = [f"Person{number}" for number in sorted(set(speaking))]
     who = f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
