@@ -42,7 +42,7 @@ print(json.dumps({"before": before, "peak": peak(), "parameters": size, "seconds
 
 
 def write_checkpoint(folder: Path, gigabytes: float, variant: str) -> tuple[int, int]:
-    """Writes about that many gigabytes of float32, blocks of a variant of the DiT; returns the size in bytes, and that of the largest tensor."""
+    """Writes blocks of a variant of the DiT in float32; returns the size in bytes, and that of the largest tensor."""
     import dataclasses
 
     import numpy as np
