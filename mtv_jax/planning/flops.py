@@ -165,7 +165,7 @@ def _dearest(branches: list[_Found]) -> _Found:
 def _primitive(equation: JaxprEqn, given: list[bool]) -> _Found:
     forward = _product(equation)
     depends = any(given) and equation.primitive.name != "stop_gradient"
-    outputs = [depends and jnp.issubdtype(x.aval.dtype, jnp.inexact) for x in equation.outvars]
+    outputs = [depends and _is_float(x) for x in equation.outvars]
     return Flops(forward, forward * sum(given[:2])), outputs
 
 
@@ -174,12 +174,20 @@ def _product(equation: JaxprEqn) -> float:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
-        terms = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+        terms = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
     elif name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
+        kernel = _shape(equation.invars[1])
         outputs_axis = params["dimension_numbers"].rhs_spec[0]
         # A transposed convolution is written as one of an input with zeros between its cells.
         terms = math.prod(kernel) / kernel[outputs_axis] / math.prod(params["lhs_dilation"])
     else:
         return 0.0
-    return 2.0 * terms * math.prod(equation.outvars[0].aval.shape)
+    return 2.0 * terms * math.prod(_shape(equation.outvars[0]))
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
+
+
+def _is_float(variable: Any) -> bool:
+    return jnp.issubdtype(variable.aval.dtype, jnp.inexact)

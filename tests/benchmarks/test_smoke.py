@@ -5,9 +5,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights.folder import pipeline_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -114,6 +117,15 @@ def test_our_side_runs_a_folder_of_weights():
     run()
     assert seconds > 0
     assert output().shape[:2] == (1, 6)
+
+
+def test_our_side_gives_the_denoiser_what_the_case_holds():
+    sides, ours = script("sides"), script("jax_side")
+    model = make_model("dit", make_config("dit", "tiny", {"num_layers": 1}))
+    sizes = {"frames": 1, "height": 8, "width": 8, "channels": 8, "text_length": 4, "text_dim": 64}
+    inputs = sides.Case("dit", "float32", "weights", sizes).inputs()
+    output = jax.eval_shape(ours.forward("dit", model), parameter_shapes(model), *inputs)
+    assert output.shape == (1, 1, 8, 8, 8)
 
 
 @pytest.mark.parity

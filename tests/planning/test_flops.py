@@ -91,7 +91,7 @@ def test_the_program_of_the_gradient_has_as_many_products_as_training_needs(name
     def loss(some, others, *inputs):
         some, others = iter(some), iter(others)
         params = jax.tree.unflatten(tree, [next(some if t else others) for t in trained])
-        return jnp.sum(model.apply(params, *inputs) ** 2)
+        return jnp.sum(jnp.square(model.apply(params, *inputs)))
 
     parts = ([x for x, t in zip(leaves, trained, strict=True) if t == wanted] for wanted in (True, False))
     both = forward_of(jax.grad(loss), *parts, *denoiser_inputs(model, size, 1))
