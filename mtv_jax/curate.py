@@ -25,7 +25,7 @@ from mtv_jax.typing import TRACKS
 
 if TYPE_CHECKING:
     from mtv_jax.curation.encoders import Encoders
-    from mtv_jax.weights.folder import ClipSize
+    from mtv_jax.io.clip_size import ClipSize
 
 _SIZES = (
     "By default clips are as those that the pipeline of --encoders was trained on, if it is ours (tiny: 25 frames of "

@@ -7,10 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import check_output, remove_leftovers, told_of
 from mtv_jax.io.limits import check_clip
 from mtv_jax.io.lock import FolderLock
-from mtv_jax.weights.folder import ClipSize, default_clip_size, pipeline_folder
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.weights.model_index import default_clip_size
 
 NATIVE = "native"
 """Frame rate of clips that keep the rate of their video."""

@@ -16,12 +16,12 @@ from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import make_model, network
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
 from mtv_jax.sharding.distributed import gather
 from mtv_jax.training.checkpoint import FOLDER, Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights import controlnet
-from mtv_jax.weights.folder import PRESETS, pipeline_folder
 from mtv_jax.weights.pretrained import join_mtv, load_config, load_model, read_config
 from mtv_jax.weights.rules import flat_paths
 

@@ -11,7 +11,7 @@ import pytest
 
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.weights.folder import pipeline_folder
+from mtv_jax.pipelines.presets import pipeline_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NEEDS_TORCH = {"torch_side"}
