@@ -96,13 +96,13 @@ tiny: setup  ## train the preset `tiny` from scratch and measure it (hours; can 
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py
 	test -e runs/tiny/encoders/tokenizer || { mkdir -p runs/tiny/encoders && \
 	  cp -r mtv_jax/assets/tiny/model_index.json mtv_jax/assets/tiny/audio_encoder runs/tiny/encoders && \
-	  $(BIN)/python benchmarks/train_tiny_text.py --out runs/tiny/encoders; }
+	  $(BIN)/python recipes/train_tiny_text.py --out runs/tiny/encoders; }
 	test -e runs/tiny/theatre/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --encoders runs/tiny/encoders --vae runs/tiny/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	$(RUN) mtv_jax.train --config configs/tiny/finish.py
-	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny runs/tiny/finish \
+	$(BIN)/python recipes/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny runs/tiny/finish \
 	  --out runs/tiny/training.json
 	rm -rf runs/tiny/preset
 	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16

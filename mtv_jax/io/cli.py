@@ -54,6 +54,21 @@ def frame_rate(text: str) -> Fraction:
     return rate
 
 
+def whole_number(text: str) -> int:
+    """An argument that is an integer of at least 0."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def seconds(text: str) -> list[float]:
+    """An argument that is a list of times, separated by commas; an empty text is an empty list."""
+    try:
+        return [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} are not seconds such as 0.3,0.9") from error
+
+
 def add_overwrite(command: argparse.ArgumentParser) -> None:
     """Adds --overwrite, without which no existing output is replaced (`mtv_jax.io.files.check_output`)."""
     command.add_argument(

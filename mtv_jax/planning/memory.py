@@ -26,9 +26,9 @@ from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import estimates
-from mtv_jax.planning.flops import LatentSize
 from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.room import Room, device_room, host_free
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.distributed import from_first
 from mtv_jax.sharding.mesh import AnyMesh
 from mtv_jax.training.build import DTYPES
