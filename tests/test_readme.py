@@ -87,7 +87,8 @@ def test_what_it_reads_is_bundled_or_made_by_a_command_before():
                 assert any(path == other or path.startswith(f"{other}/") for other in made), path
 
 
-OTHERS = [ROOT / page for page in ("CONTRIBUTING.md", "benchmarks/README.md", "launch/README.md")]
+FOLDERS = ("benchmarks", "launch", "recipes", "tests", "tests/goldens")
+OTHERS = [ROOT / page for page in ("CONTRIBUTING.md", *(f"{name}/README.md" for name in FOLDERS))]
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
