@@ -1,7 +1,7 @@
-"""The language of the theatre's prompts: forms, words, examples, and parsing of prompts to plans.
+"""The sentences of the theatre's prompts: their form, their words, examples, and the plan that a prompt tells.
 
-The preset `tiny` was trained on prompts from `mtv_jax.theatre` and the paper's template; this module describes them to
-users and parses them.
+What the preset `tiny` was trained on is put into words by `mtv_jax.theatre` and the paper's template; this says
+the same to a person, and reads it back.
 """
 
 import re
@@ -34,12 +34,12 @@ WORDS = {
     "PLACE": ("on the left", "on the right", "in the middle"),
     "DECOR": DECORS,
 }
-"""The values of each word in capitals in the forms."""
+"""What stands for each word in capitals of the forms."""
 
 _LOOK = "SKIN skin, STYLE HAIR hair, SHIRT shirt"
 _STAGE = "A stage with a PROP PLACE, DECOR behind."
 _EXAMPLES = 40
-"""Clips of the theatre that are searched for examples."""
+"""Clips of the theatre that examples are looked for in."""
 
 
 def forms() -> list[str]:
@@ -53,7 +53,7 @@ def forms() -> list[str]:
 
 
 def examples() -> list[str]:
-    """Prompts of the theatre with no, one and two persons."""
+    """A prompt for no, one and two persons, as clips of the theatre have them."""
     found: dict[int, str] = {}
     for index in range(_EXAMPLES):
         plan = plan_clip(EVALUATION_SEEDS, index)
@@ -65,7 +65,7 @@ def examples() -> list[str]:
 
 
 def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
-    """The plan of a prompt of one of the `forms`: who stands where, who speaks; no prop is struck.
+    """The plan that a prompt of one of the `forms` tells: who stands where, who speaks; nothing is struck.
 
     Raises UserError for a prompt of another form.
     """
