@@ -21,10 +21,10 @@ from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.pretrained import load_config, load_model
 
 _PREPROCESSOR = "preprocessor_config.json"
-"""Preprocessing of the sound: transformers' file, or Kaldi's options for BEATs."""
+"""What happens to a sound before the network: transformers' file, or Kaldi's options for BEATs."""
 
 _OURS = {"_alignment": "alignment", "_clip_length": "clip_length"}
-"""Fields that this package adds to transformers' file; see `Wav2Vec2Encoder`."""
+"""Our fields in transformers' file; see `Wav2Vec2Encoder`."""
 _FIXED = {
     "do_normalize": True,
     "feature_extractor_type": "Wav2Vec2FeatureExtractor",
@@ -36,10 +36,10 @@ _HARMLESS = ("padding_side", "processor_class", "return_attention_mask")
 
 
 def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncoder:
-    """Loads the encoder named in the `config.json` of an `audio_encoder/` folder.
+    """The encoder that the `config.json` of an `audio_encoder/` folder names.
 
-    It is `LogMel` (this package's, without weights), `Wav2Vec2Model` as saved by transformers, or `BEATs` (its
-    checkpoint's options and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for others.
+    `LogMel` (ours, no weights), `Wav2Vec2Model` as transformers saves it, or `BEATs` (its checkpoint's options
+    and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for what we do not know.
     """
     values = read_json_object(folder / "config.json")
     if values.get("_class_name") == "LogMel":
@@ -47,7 +47,7 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
             return _log_mel(values)
     if not isinstance(config := load_config(folder), (Wav2Vec2Config, BEATsConfig)):
         kind = type(config).__name__.removesuffix("Config")
-        raise UserError(f"{folder}: {kind} is not an audio encoder; use LogMel, Wav2Vec2Model or BEATs")
+        raise UserError(f"{folder}: {kind} is no audio encoder; LogMel, Wav2Vec2Model and BEATs are")
     model, params = load_model(folder, dtype=dtype)
     path = folder / _PREPROCESSOR
     preprocessor = read_json_object(path) if path.exists() else {}

@@ -160,7 +160,7 @@ def test_a_folder_of_beats_is_an_encoder(beats, tmp_path):
 
 def test_what_is_no_audio_encoder_is_an_error(tmp_path):
     write_json(tmp_path / "config.json", t5.config_to_json(T5Config.tiny()))
-    with pytest.raises(UserError, match="T5 is not an audio encoder"):
+    with pytest.raises(UserError, match="T5 is no audio encoder"):
         load_audio_encoder(tmp_path)
 
 
