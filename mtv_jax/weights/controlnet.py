@@ -56,11 +56,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def is_own(path: str) -> bool:
-    """Whether a parameter path of `MTV` is the controlnet's, not the backbone's."""
-    return path.startswith("controlnet/") or "/injection/" in path
-
-
 def config_from_json(values: Mapping[str, Any]) -> MSTControlNetConfig:
     """The config in a `config.json` of ours."""
     same = {field.name: field.name for field in fields(MSTControlNetConfig)}
