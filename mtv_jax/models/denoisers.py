@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.models.registry import make_model, spec_of
 
 
@@ -53,7 +54,7 @@ def denoiser_inputs(
     latents = _struct(rows, *size, backbone.out_channels)
     text = _struct(rows, length, backbone.text_embed_dim)
     tracks = {name: _struct(rows, *shape) for name, shape in track_shapes(model, size[0]).items()}
-    return latents, _struct(rows), text, tracks or None
+    return latents, _struct(rows), Conditions(text, tracks)
 
 
 def _struct(*shape: int) -> jax.ShapeDtypeStruct:

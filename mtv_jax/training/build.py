@@ -5,7 +5,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.denoisers import track_shapes
 from mtv_jax.models.registry import make_config, make_model, network
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, vae_task
@@ -21,10 +20,10 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
     spec = network(section.name)
     options = {"remat": section.remat} if section.remat != "none" else {}
     if options and section.remat not in spec.remat:
-        known = ", ".join(("none", *spec.remat))
-        raise UserError(f"config.model.remat {section.remat!r}: {spec.name} takes {known}")
+        known = ", ".join(spec.remat or ("none",))
+        raise UserError(f"config.model.remat {section.remat!r}: the network {spec.name!r} takes {known}")
     values = make_config(section.name, section.variant, section.overrides)
     model = make_model(section.name, values, dtype=DTYPES[section.dtype], **options)
     if isinstance(config.loss, VAELossConfig):
         return model, vae_task(model, config.loss)
-    return model, denoiser_task(model, config.loss, with_audio=bool(track_shapes(model, 1)))
+    return model, denoiser_task(model, config.loss)
