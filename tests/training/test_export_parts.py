@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from pipelines import SMALL
+from pipeline_folders import SMALL
 
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import write_shards

@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from pipelines import SMALL
+from pipeline_folders import SMALL
 
 from mtv_jax import load_model
 from mtv_jax.io.errors import UserError
