@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
+from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, remove_leftovers, told_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mtv_jax.curation.encoders import Encoders
     from mtv_jax.io.clip_size import ClipSize
 
-_MANIFEST = "manifest.json"
 
 NATIVE = "native"
 """`--fps` for clips that keep the rate of their video."""
@@ -190,7 +190,7 @@ def _seconds(text: str) -> list[float]:
 def _build(args: argparse.Namespace) -> int:
     from mtv_jax.curation.build import MTV_SKIP, BuildConfig
 
-    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[MANIFEST])
     size = _size(args)
     stride = size.num_frames if args.stride is None else args.stride
     check_bound("stride", stride, MAX_FRAMES, force=args.force)
@@ -235,7 +235,7 @@ def _tell_left_out(left_out: dict[str, str]) -> None:
 def _theatre(args: argparse.Namespace) -> None:
     from mtv_jax.curation.theatre import TheatreBuild, build_theatre
 
-    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[MANIFEST])
     size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
     config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)

@@ -26,6 +26,7 @@ from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import estimates
+from mtv_jax.planning.chips import GIB
 from mtv_jax.planning.flops import LatentSize
 from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.room import Room, device_room, host_free
@@ -40,7 +41,6 @@ from mtv_jax.weights import controlnet
 from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import load_config, read_config
 
-GIB = 2**30
 SAMPLES_HELD = 12 * VIDEO_SOUND_RATE
 """Samples of sound that a second of video takes at the most: tracks and mix, at their rate and ours."""
 _PROGRAM = GIB // 4
