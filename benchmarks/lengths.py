@@ -51,7 +51,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
     return scene_readings(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,7 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=8, help="of each length")
     parser.add_argument("--out", type=Path, help="JSON to write too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
         config = TheatreConfig(num_frames=length, fps=pipe.defaults.clip.fps)

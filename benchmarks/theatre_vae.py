@@ -51,13 +51,13 @@ class Coder:
             yield np.asarray(to_uint8(decoded[0]))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--vae", required=True, help="pipeline folder, folder of an autoencoder, or preset")
     parser.add_argument("--clips", type=int, default=200)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     coder = Coder(pipeline_folder(args.vae))
     clips = evaluation_clips(Run(TheatreConfig(), args.clips))
     samples = watch(fit_readers(), clips, [0], lambda cases: coder(map(performed, progress(cases, "coding"))))

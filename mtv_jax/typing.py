@@ -1,7 +1,7 @@
-"""Array types that appear in signatures, the batches that training sees, and names and rates used everywhere.
+"""Array types used in signatures, the batches of training, and names and rates used everywhere.
 
 Letters: b batch, F pixel frames, f latent frames, H W pixels, h w latent cells, c channels, l text
-tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens an interval,
+tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens per interval,
 s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
 """
 

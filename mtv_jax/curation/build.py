@@ -43,6 +43,11 @@ MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
 
 
+def default_skip(size: ClipSize) -> int:
+    """Frames to leave out at the start of a video: as MTV does at the videos' own rate, else none."""
+    return MTV_SKIP if size.native_rate else 0
+
+
 _BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
 """What a damaged or strange video may raise."""
 

@@ -1,4 +1,4 @@
-"""Frames to the size and range that networks take, and back."""
+"""Converts frames to the size and range of the networks' inputs, and back."""
 
 from typing import TypeVar
 
@@ -16,10 +16,9 @@ ArrayT = TypeVar("ArrayT", np.ndarray, Array)
 def resize_crop(
     frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "F height width 3"]:
-    """Scales the frames to just cover height x width (bicubic, antialiased) and cuts the middle.
+    """Resizes frames to cover height x width (bicubic, antialiased) and crops the centre.
 
-    The cut is made in source pixels, to a fraction of one, so the shape of things never changes. Raises
-    UserError for sides below 1.
+    The crop is made in fractional source pixels, which keeps the aspect ratio. Raises UserError for a side below 1.
     """
     if height < 1 or width < 1:
         raise UserError(f"size {width}x{height}: height and width must be at least 1")

@@ -273,12 +273,15 @@ class Pipeline(abc.ABC):
         frames = clip.num_frames + self.vae.config.temporal_compression_ratio * self.padding(clip)
         rows = [
             keyframe_latents(r.keyframes, self.vae, self.vae_params, frames, clip.height, clip.width)
+            if r.keyframes
+            else None
             for r in requests
         ]
-        values, masks = zip(*rows, strict=True)
+        none = [jnp.zeros_like(x) for x in next(row for row in rows if row is not None)]
+        values, masks = zip(*(none if row is None else row for row in rows), strict=True)
         return jnp.stack(values), jnp.stack(masks)
 
-    def hears_whole_files(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """Whether the features of a clip depend on the sound behind it."""
         return False
 
@@ -292,7 +295,7 @@ class Pipeline(abc.ABC):
         self, files: Mapping[str, Sound], size: ClipSize, num_frames: NumFrames
     ) -> float | None:
         """How much of each file is needed at most; None: all of it."""
-        if MIX in files or self.hears_whole_files():
+        if MIX in files or self.needs_full_audio():
             return None
         return seconds_needed(size, num_frames, self.defaults.sampling.max_num_frames)
 
@@ -307,7 +310,7 @@ class Pipeline(abc.ABC):
         """The tracks of a request, float32 [s] at 16 kHz; logs a warning of those that were given and are silent."""
         if not self.tracks:
             return {}
-        whole = bool(sounds) and self.hears_whole_files()
+        whole = bool(sounds) and self.needs_full_audio()
         tracks = make_tracks(
             sounds,
             self.tracks,

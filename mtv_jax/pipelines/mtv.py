@@ -30,9 +30,9 @@ class MTVPipeline(Pipeline):
         keyframes, mask = clean
         return Encoded(Conditions(text, conditions.tracks, mask), keyframes, no_text)
 
-    def hears_whole_files(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """As its audio encoder."""
-        return self.audio_encoder.hears_all
+        return self.audio_encoder.needs_full_audio
 
     def _features(self, requests: Sequence[Request], clip: ClipSize) -> dict[str, Array]:
         """[b F L c] of each track."""

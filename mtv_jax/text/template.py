@@ -1,4 +1,4 @@
-"""How a scene is put into words for the text encoder (MTV section 4.3)."""
+"""The prompt template of MTV (section 4.3)."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,18 @@ def scene_prompt(
     persons: Sequence[str] = (),
     speaking: Sequence[int] = (),
 ) -> str:
-    """The prompt of a scene: how many take part, what each looks like, who speaks, what is seen.
+    """The prompt of a scene: number of participants, their appearance, who speaks, and the scene description.
 
     Args:
-      scene: what is seen, a sentence or more.
-      persons: the appearance of each participant, in the order they are numbered from 1.
-      speaking: numbers of those who speak in the clip; without any nobody is described.
+      scene: description of the scene, a sentence or more.
+      persons: appearance of each participant, numbered from 1.
+      speaking: numbers of the participants who speak in the clip; if empty, no participant is described.
 
     Raises:
-      UserError: a speaker who is no participant, no scene, or more participants than there are words for.
+      UserError: a speaker is not a participant, the scene is empty, or there are more participants than number words.
     """
     if not scene.strip():
-        raise UserError("scene: empty; say what is seen")
+        raise UserError("scene: empty; describe the scene")
     absent = [number for number in speaking if not 1 <= number <= len(persons)]
     if absent:
         raise UserError(f"speaking {absent[0]}: there are {len(persons)} person(s), numbered from 1")

@@ -113,7 +113,7 @@ def test_speech_is_heard_in_time_and_at_any_level():
 
 
 def test_unknown_demixers_and_missing_packages_are_told(monkeypatch):
-    with pytest.raises(UserError, match=r"no such demixer; there is dfn3\+hpss"):
+    with pytest.raises(UserError, match=r"no such demixer; use one of dfn3\+hpss"):
         demix(np.zeros(100, np.float32), 16000, "magic")
     package = dfn3._package()
 

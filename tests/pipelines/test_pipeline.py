@@ -91,11 +91,11 @@ def test_a_sound_in_a_file_is_heard_in_its_own_frame(pipe, tmp_path, rate):
         assert levels[frame] - np.delete(levels, frame).max() > 0.1
 
 
-def test_an_encoder_that_hears_all_gets_whole_files(pipe, sounds):
+def test_an_encoder_that_needs_the_full_audio_gets_whole_files(pipe, sounds):
     heard = []
 
     class Encoder:
-        name, num_layers, num_channels, hears_all = "double", 2, 8, True
+        name, num_layers, num_channels, needs_full_audio = "double", 2, 8, True
 
         def __call__(self, waveform, num_frames, fps):
             heard.append(len(waveform))

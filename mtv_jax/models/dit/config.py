@@ -76,9 +76,22 @@ class DiTConfig:
         return self.patch_size_t or 1
 
     @property
+    def text_length_is_fixed(self) -> bool:
+        """Whether a text may have no more tokens than `max_text_seq_length`: learned positions come behind them."""
+        return self.positions == "rope_learned"
+
+    @property
     def width(self) -> int:
         """Width of the hidden states."""
         return self.num_attention_heads * self.attention_head_dim
+
+    def num_video_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens of a clip of so many latent frames, rows and columns."""
+        return -(-frames // self.frames_per_token) * height * width // self.patch_size**2
+
+    def num_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens of a clip and of its text, which the transformer works on together."""
+        return self.num_video_tokens(frames, height, width) + self.max_text_seq_length
 
     @classmethod
     def tiny(cls) -> "DiTConfig":

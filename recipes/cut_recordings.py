@@ -1,6 +1,6 @@
 """Cuts the theatre's real sounds (`mtv_jax/assets/sounds`) from the files that they come from.
 
-    python benchmarks/cut_recordings.py SPEECH EFFECTS [--out mtv_jax/assets/sounds]
+    python recipes/cut_recordings.py SPEECH EFFECTS [--out mtv_jax/assets/sounds]
 
 SPEECH is `sample.wav` of pyannote.audio 4.0.7 (two speakers in turns, 30 s, 16 kHz); EFFECTS is a folder of the flac
 files of Debian's sonic-pi-samples. Speech is cut at the turns of the file's labels, so that only one voice is heard
@@ -71,14 +71,14 @@ def faded(wave: np.ndarray, first: float, last: float) -> np.ndarray:
     return wave * rise * np.minimum(times[::-1] / last, 1)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("speech", type=Path)
     parser.add_argument("effects", type=Path)
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/sounds"))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     speech = read_audio(args.speech, TRACK_RATE)
     waves = {name: joined(turns, speech) for name, turns in TURNS.items()}
     for half, props in STRIKES.items():
