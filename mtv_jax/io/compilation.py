@@ -25,6 +25,8 @@ def enable_compilation_cache(directory: str = "auto") -> Path | None:
     if jax.default_backend() == "cpu":
         path = path / f"cpu-{_processor()}"
     jax.config.update("jax_compilation_cache_dir", str(path))
+    # By default what compiles in under a second is not kept; sampling a small model is many such programs.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return path
 
 
