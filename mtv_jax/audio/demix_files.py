@@ -1,4 +1,4 @@
-"""Separates a sound file into files: a track each for speech, effects and music, and a report beside them.
+"""Separates a sound file into one file per track (speech, effects, music) and a report.
 
 A long file needs little memory: it is read, separated, resampled and written section by section.
 """
@@ -17,13 +17,13 @@ import soxr
 from mtv_jax.audio.demix import (
     DEFAULT_DEMIXER,
     SECTION_SECONDS,
-    SILENT_DBFS,
     TrackModel,
     demix_sections,
     find_demixer,
 )
 from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_parts
 from mtv_jax.io.files import atomic_path, sha256, write_json
+from mtv_jax.io.levels import SILENT_DBFS, dbfs
 from mtv_jax.io.progress import progress
 from mtv_jax.typing import TRACKS
 
@@ -35,7 +35,6 @@ RESULTS = (*(f"{name}.{kind}" for name in TRACKS for kind in FORMATS), REPORT)
 
 _BYTES = {"wav": 4, "flac": 3}
 """Size of a sample, at most."""
-_FLOOR_DBFS = -120.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +146,7 @@ class _TrackWriter:
         self._file.write(samples)
 
     def rms_dbfs(self) -> float:
-        mean_square = self._square / max(self.samples * self._file.channels, 1)
-        return max(10 * math.log10(mean_square), _FLOOR_DBFS) if mean_square else _FLOOR_DBFS
+        return float(dbfs(self._square / max(self.samples * self._file.channels, 1)))
 
 
 def _track_report(path: Path, writer: _TrackWriter, model: TrackModel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.io.clip_size import ClipSize
-from mtv_jax.io.files import check_output, remove_leftovers, told_of
+from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
 from mtv_jax.io.limits import check_clip
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.pipelines.presets import pipeline_folder
@@ -51,7 +51,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """The folder of the shards, for this process alone. Raises UserError if another is writing to it."""
-    with FolderLock(out, "--out"), told_of(out, out):
+    with FolderLock(out, "--out"), disk_errors(out, out):
         remove_leftovers(out)
         yield
 

@@ -13,7 +13,7 @@ from recipes import cut_recordings, train_syncsynth, train_tiny_text, training_r
 
 
 def test_cut_recordings_cuts_speech_at_its_turns_and_strikes_at_their_onset(tmp_path):
-    rate = cut_recordings.SAMPLE_RATE
+    rate = cut_recordings.TRACK_RATE
     noise = np.random.default_rng(0).normal(0, 0.1, 30 * rate).astype(np.float32)
     write_audio(tmp_path / "speech.wav", noise, rate)
     quiet = np.zeros(rate, np.float32)

@@ -164,7 +164,7 @@ def test_an_input_is_not_overwritten(tmp_path, mix, capsys):
     speech = mix.rename(out / "speech.wav")
     content = speech.read_bytes()
     assert exit_code(demix.main, speech, "--out", out, "--overwrite") == 2
-    assert "is read here" in capsys.readouterr().err
+    assert "is an input of this command" in capsys.readouterr().err
     assert speech.read_bytes() == content
 
 
@@ -349,5 +349,5 @@ def test_a_full_disk_without_a_name_is_told_in_one_line(capsys):
         raise OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300)
 
     assert exit_code(main) == 2
-    assert cli.tell_error(UserError("caf\udce9.wav: no such file")) == 2
+    assert cli.report_error(UserError("caf\udce9.wav: no such file")) == 2
     assert "caf\\udce9.wav" in capsys.readouterr().err
