@@ -11,15 +11,15 @@ through the program.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
 
+from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.tracing import inner_jaxprs, trace
 from mtv_jax.sharding.rules import map_paths
@@ -78,13 +78,13 @@ class ForwardPass:
 def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
     """The forward pass of a denoiser on one clip, traced with the plain form of attention."""
     params = parameter_shapes(model)
-    program = trace(model.apply, params, *denoiser_inputs(model, size, 1), platform="cpu")
+    program = trace(model.apply, params, *denoiser_inputs(model, astuple(size)), platform="cpu")
     return ForwardPass(program.jaxpr, params)
 
 
 def num_tokens(model: Any, size: LatentSize) -> int:
     """Tokens of video and text that the transformer works on for one clip."""
-    return model.config.num_tokens(size.latent_frames, size.latent_height, size.latent_width)
+    return backbone_config(model).num_tokens(*astuple(size))
 
 
 def count_flops(jaxpr: Jaxpr, trained: Sequence[bool] | None = None) -> Flops:
