@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
 
-from mtv_jax.models.denoisers import denoiser_inputs
+from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.tracing import inner_jaxprs, trace
@@ -84,7 +84,7 @@ def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
 
 def num_tokens(model: Any, size: LatentSize) -> int:
     """Tokens of video and text that the transformer works on for one clip."""
-    return model.config.num_tokens(size.latent_frames, size.latent_height, size.latent_width)
+    return backbone_config(model).num_tokens(*astuple(size))
 
 
 def count_flops(jaxpr: Jaxpr, trained: Sequence[bool] | None = None) -> Flops:

@@ -132,4 +132,5 @@ def test_the_report_of_24_gpus_is_what_the_command_in_the_readme_writes(tmp_path
         assert memory.pop("temporary") == pytest.approx(expected.pop("temporary"), rel=0.05)
         assert memory == expected
         assert ours["fits"] is True
-        assert ours["least_seconds"] == theirs["least_seconds"]
+        # The report was written when operations were counted from shapes, without the padding of attention's chunks.
+        assert (ours["least_seconds"] or {}) == pytest.approx(theirs["least_seconds"] or {}, rel=1e-3)

@@ -94,7 +94,7 @@ def test_the_program_of_the_gradient_has_as_many_products_as_training_needs(name
         return jnp.sum(jnp.square(model.apply(params, *inputs)))
 
     parts = ([x for x, t in zip(leaves, trained, strict=True) if t == wanted] for wanted in (True, False))
-    both = forward_of(jax.grad(loss), *parts, *denoiser_inputs(model, astuple(size), rows=1))
+    both = forward_of(jax.grad(loss), *parts, *denoiser_inputs(model, astuple(size)))
     needed, _ = flops.training(trains, recomputes=False)
     assert needed == pytest.approx(both, rel=0.002)
 
@@ -107,9 +107,7 @@ def test_nothing_is_needed_backwards_where_nothing_trains():
 def test_xla_counts_the_same_where_nothing_is_scanned():
     model = make_model("dit", make_config("dit", "tiny", {"num_layers": 2}), scan_layers=False)
     size = latent_size(model)
-    lowered = jax.jit(model.apply).lower(
-        parameter_shapes(model), *denoiser_inputs(model, astuple(size), rows=1)
-    )
+    lowered = jax.jit(model.apply).lower(parameter_shapes(model), *denoiser_inputs(model, astuple(size)))
     # XLA also counts norms, softmax and activations.
     assert forward_flops(model, size).total == pytest.approx(lowered.cost_analysis()["flops"], rel=0.1)
 

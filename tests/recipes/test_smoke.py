@@ -77,7 +77,7 @@ def test_train_tiny_text_leaves_an_encoder_and_its_tokenizer(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_train_syncsynth_leaves_weights_with_their_record(tmp_path, capsys):
-    train_syncsynth.main(["--steps=2", "--examples=8", "--out", str(tmp_path)])
+    train_syncsynth.main(["--steps=2", "--examples=48", "--out", str(tmp_path)])
     record = json.loads(capsys.readouterr().out)
     assert record["steps"] == 2
     assert load_syncsynth(tmp_path).fit == record
