@@ -19,10 +19,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from mtv_jax.evaluate import generated
-from mtv_jax.evaluation.provenance import provenance
-from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
-from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
-from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.evaluation.report.provenance import provenance
+from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
+from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
+from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.sampling.pipeline import Pipeline
 from mtv_jax.theatre import TheatreConfig

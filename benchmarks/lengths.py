@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 
 from mtv_jax import Pipeline
 from mtv_jax.evaluation.scene import Reading, Scene, scene_readings
-from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
+from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.files import write_json
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
@@ -45,7 +45,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
         files = {name: Path(folder) / f"{name}.wav" for name in TRACKS}
         for name, file in files.items():
             write_audio(file, clip.tracks[name], 16000)
-        prompt = scene_prompt(**vars(clip.words))
+        prompt = theatre_prompt(clip.words)
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
     performance = Performance(clip.tracks, envelope, Mood(**told) if told else None)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mtv_jax.evaluation.statistics import correlation
+from mtv_jax.evaluation.metrics.statistics import correlation
 from mtv_jax.evaluation.syncsynth import (
     SyncSynth,
     hear_clip,

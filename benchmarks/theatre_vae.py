@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.data.transforms import to_unit
-from mtv_jax.evaluation.theatre_cases import performed
-from mtv_jax.evaluation.theatre_readers import fit_readers
-from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
-from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.evaluation.theatre.cases import performed
+from mtv_jax.evaluation.theatre.readers import fit_readers
+from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
+from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.progress import progress
 from mtv_jax.sampling.generate import to_bytes
 from mtv_jax.theatre import TheatreConfig

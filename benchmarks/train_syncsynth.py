@@ -19,7 +19,7 @@ import numpy as np
 
 from mtv_jax.evaluation.syncsynth import SyncSynth, save_syncsynth
 from mtv_jax.evaluation.syncsynth.fitting import FitConfig, fit_syncsynth
-from mtv_jax.evaluation.syncsynth.model import SyncSynthConfig
+from mtv_jax.models.syncsynth import SyncSynthConfig
 
 
 def record(config: FitConfig, losses: list[float]) -> dict[str, object]:

@@ -28,18 +28,13 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.audio.tracks import load_tracks
-from mtv_jax.evaluation.contact_sheet import onsets as heard_onsets
-from mtv_jax.evaluation.statistics import f1_score, lagged_correlation
-from mtv_jax.evaluation.syncsynth import SYNC_CLAIM, load_syncsynth
-from mtv_jax.evaluation.theatre_readers import Readers, match_events, mood_of
-from mtv_jax.evaluation.theatre_suite import LAGS, best_lag
+from mtv_jax.evaluation.report.contact_sheet import onsets as heard_onsets
 from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.cli import frame_rate
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, read_json_object, write_json
-from mtv_jax.text.template import scene_prompt
-from mtv_jax.text.theatre_language import plan_of_prompt
-from mtv_jax.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip, render_frames
+from mtv_jax.text.theatre_language import plan_of_prompt, theatre_prompt
+from mtv_jax.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.plan import Prop
 from mtv_jax.theatre.sounds import SAMPLE_RATE, Performance, loudness
 from mtv_jax.theatre.stage import Mood
@@ -47,8 +42,6 @@ from mtv_jax.typing import TRACKS
 
 FILE = "scene.json"
 _NAMES = ("prompt", "num_frames", "fps", "onsets", "mood", "theatre")
-_LEAST_FRAMES = 8
-"""In which lips can be said to follow: those that are left at the largest lag are still some."""
 
 
 @dataclass(frozen=True)
@@ -86,28 +79,6 @@ class Scene:
         return Scene(replace(self.plan, config=config, prop=prop), self.prompt, heard)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A figure of one video.
-
-    Attributes:
-      claim, name: what it is about.
-      value: as read from the video.
-      theatre: as read from the theatre's own picture of the scene, the best that can be expected.
-      note: more about the value.
-    """
-
-    claim: str
-    name: str
-    value: float
-    theatre: float
-    note: str = ""
-
-    def __str__(self) -> str:
-        note = f"; {self.note}" if self.note else ""
-        return f"{self.claim}: {self.name}: {self.value:.2f} (the theatre's own picture: {self.theatre:.2f}){note}"
-
-
 def write_scene(
     folder: str | os.PathLike,
     seed: int,
@@ -119,7 +90,7 @@ def write_scene(
     clip = render_clip(seed, index, config, recordings)
     prop, config = clip.plan.prop, clip.plan.config
     told = {
-        "prompt": scene_prompt(**vars(clip.words)),
+        "prompt": theatre_prompt(clip.words),
         "theatre": {"seed": seed, "index": index},
         "num_frames": config.num_frames,
         "fps": str(config.fps),
@@ -267,78 +238,3 @@ def _struck(file: Path, plan: ClipPlan, onsets: tuple[float, ...]) -> Prop | Non
                 f"{file}: onset {onset:g} s: must be from {float(first):.3f} to {float(end):.3f} s"
             )
     return replace(plan.prop, onsets=onsets)
-
-
-def scene_readings(scene: Scene, readers: Readers, frames: np.ndarray) -> list[Reading]:
-    """Reads frames uint8 [F H W 3] beside the theatre's own picture of the same scene, by all claims it allows."""
-    own = render_frames(scene.plan, scene.performance)
-    return [reading for claim in (_lips, _events, _mood) for reading in claim(scene, readers, frames, own)]
-
-
-def _lips(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -> list[Reading]:
-    plan, envelope = scene.plan, scene.performance.envelope
-    if plan.speaker is None or not envelope.any() or len(frames) < _LEAST_FRAMES:
-        return []
-    seen, ideal = readers.openings(frames, plan), readers.openings(own, plan)
-
-    def by_lag(openings: np.ndarray) -> dict[int, float]:
-        return {lag: lagged_correlation(openings[plan.speaker], envelope, lag) for lag in LAGS}
-
-    found, best = by_lag(seen), max(by_lag(ideal).values())
-    lag = max(LAGS, key=lambda lag: found[lag])
-    claim, note = "speech moves the speaker's lips", f"lips {lag} frames late"
-    late, ideally = (float(best_lag(openings[plan.speaker], envelope)) for openings in (seen, ideal))
-    rows = [
-        Reading(claim, "correlation with loudness", found[lag], best, note),
-        Reading(claim, "lag at which they follow best, frames", late, ideally),
-    ]
-    for other in range(len(plan.actors)):
-        if other != plan.speaker:
-            value, theatre = (
-                lagged_correlation(openings[other], envelope, lag) for openings in (seen, ideal)
-            )
-            rows.append(Reading("only the speaker's", "correlation of the other head", value, theatre))
-    return rows + _in_time(scene, frames, own)
-
-
-def _in_time(scene: Scene, frames: np.ndarray, own: np.ndarray) -> list[Reading]:
-    """SyncSynth's confidence, without a p-value: the null would have to be of voices like the scene's."""
-    plan, instrument = scene.plan, load_syncsynth()
-    if plan.speaker is None or not instrument.knows(len(frames), plan.config.fps):
-        return []
-    place, wave = plan.actors[plan.speaker].place, scene.performance.tracks["speech"]
-
-    def confidence(video: np.ndarray) -> float:
-        return instrument.confidence(video, place, wave, plan.config.fps)[0]
-
-    note = f"without movement {confidence(np.repeat(frames[:1], len(frames), axis=0)):.2f}"
-    return [Reading(SYNC_CLAIM, "confidence, of 1", confidence(frames), confidence(own), note)]
-
-
-def _events(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -> list[Reading]:
-    true = scene.plan.event_frames
-    if not true:
-        return []
-
-    def f1(found: tuple[int, ...]) -> float:
-        return f1_score(match_events(found, true), len(found), len(true))
-
-    seen, ideal = (readers.event_frames(video, scene.plan) for video in (frames, own))
-    note = f"in frames {_list(seen)}, struck in {_list(true)}"
-    return [Reading("effects trigger events", "F1 within a frame", f1(seen), f1(ideal), note)]
-
-
-def _mood(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -> list[Reading]:
-    mood = scene.performance.mood
-    if mood is None:
-        return []
-    claim, names = "music sets the mood", ("valence, by hue", "energy, by brightness")
-    wanted = (mood.valence, mood.energy)
-    return [
-        Reading(claim, name, seen, ideal, f"the music's is {told:.2f}")
-        for name, told, seen, ideal in zip(names, wanted, mood_of(frames), mood_of(own), strict=True)
-    ]
-
-
-def _list(frames: tuple[int, ...]) -> str:
-    return ", ".join(map(str, frames)) or "none"

@@ -18,6 +18,7 @@ _NETWORKS = {
     "t5": ("t5", "T5Encoder", "T5Config"),
     "wav2vec2": ("wav2vec2", "Wav2Vec2", "Wav2Vec2Config"),
     "beats": ("beats", "BEATs", "BEATsConfig"),
+    "syncsynth": ("syncsynth", "SyncTowers", "SyncSynthConfig"),
 }
 
 

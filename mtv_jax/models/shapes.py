@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.mtv import MTV
+from mtv_jax.models.syncsynth import CONTEXT, LEVELS, SIDE
 from mtv_jax.ops.seeds import seed_key
 from mtv_jax.typing import Array, Key, Params, control_tracks
 
@@ -83,6 +84,8 @@ def _example_inputs(model: Any) -> tuple[Any, ...]:
     if name == "BEATs":
         patch = model.config.input_patch_size
         return (jnp.zeros((1, patch, patch)),)
+    if name == "SyncTowers":
+        return jnp.zeros((1, 1 + CONTEXT, SIDE, SIDE)), jnp.zeros((1, 1 + CONTEXT, *LEVELS))
     raise UserError(f"network {name}: no example inputs known")
 
 

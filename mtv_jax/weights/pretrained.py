@@ -33,6 +33,7 @@ _CLASSES = {
     "AutoencoderKLCogVideoX": "vae3d",
     "BEATs": "beats",
     "CogVideoXTransformer3DModel": "dit",
+    "SyncSynth": "syncsynth",
     "T5EncoderModel": "t5",
     "T5ForConditionalGeneration": "t5",
     "T5Model": "t5",

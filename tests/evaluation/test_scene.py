@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate, sample
-from mtv_jax.evaluation import theatre_readers
-from mtv_jax.evaluation.contact_sheet import onsets
+from mtv_jax.evaluation.report.contact_sheet import onsets
+from mtv_jax.evaluation.report.page import SHEET
 from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
 from mtv_jax.evaluation.syncsynth import SYNC_CLAIM
-from mtv_jax.evaluation.theatre_page import SHEET
+from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import read_image

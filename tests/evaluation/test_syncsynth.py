@@ -11,13 +11,12 @@ from mtv_jax.evaluation.syncsynth import (
     load_syncsynth,
     other_speech,
     save_syncsynth,
-    sync_figures,
+    sync_metric,
     sync_test,
 )
 from mtv_jax.evaluation.syncsynth.fitting import FitConfig, fit_syncsynth, info_nce
-from mtv_jax.evaluation.syncsynth.model import SyncSynthConfig, agreement, parameter_shapes
 from mtv_jax.evaluation.syncsynth.renderer import render_example
-from mtv_jax.evaluation.theatre_cases import performed, variants
+from mtv_jax.evaluation.theatre.cases import performed, variants
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip

@@ -13,10 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mtv_jax.evaluation.syncsynth.features import sound_levels
-from mtv_jax.evaluation.syncsynth.model import SyncSynthConfig, SyncTowers, agreement
 from mtv_jax.evaluation.syncsynth.renderer import render_example
 from mtv_jax.io.progress import progress
+from mtv_jax.models.syncsynth import SyncSynthConfig, SyncTowers, agreement, sound_levels
 from mtv_jax.typing import Array, Float
 
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtv_jax.evaluation.syncsynth.voice import SAMPLE_RATE, babble
+from mtv_jax.models.syncsynth import SIDE
 
-SIDE = 32
-"""Rows and columns of a picture."""
 _GRID = (np.arange(SIDE, dtype=np.float32) + 0.5) * 2 / SIDE - 1  # -1..1 from edge to edge
 _EDGE = 1.2 / SIDE  # half the width over which a shape fades
 

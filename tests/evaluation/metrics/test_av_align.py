@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate
-from mtv_jax.evaluation.av_align import align, av_align, motion, onset_times, peak_times
+from mtv_jax.evaluation.metrics.av_align import align, av_align, motion, onset_times, peak_times
 from mtv_jax.io.video import write_video
 
 FPS, FRAMES, RATE = 24, 72, 48000

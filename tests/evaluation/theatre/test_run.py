@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate
-from mtv_jax.evaluation import theatre_readers
+from mtv_jax.evaluation.report.page import SHEET, write_results
 from mtv_jax.evaluation.syncsynth import NULLS
-from mtv_jax.evaluation.theatre_cases import performed
-from mtv_jax.evaluation.theatre_page import SHEET, write_results
-from mtv_jax.evaluation.theatre_run import Run, _sync, evaluation_clips, measure
+from mtv_jax.evaluation.theatre import readers as theatre_readers
+from mtv_jax.evaluation.theatre.cases import performed
+from mtv_jax.evaluation.theatre.run import Run, _sync, evaluation_clips, measure
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.pictures import read_image

@@ -28,7 +28,7 @@ def provenance(folder: Path) -> dict[str, Any]:
 
 def _code() -> str:
     """SHA-256 of all modules of the package: a checkout has no version that tells it from another."""
-    root = Path(__file__).resolve().parents[1]  # mtv_jax/
+    root = Path(__file__).resolve().parents[2]  # mtv_jax/
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mtv_jax.evaluation.theatre_readers import Looks, Readers, mood_of
+from mtv_jax.evaluation.theatre.readers import Looks, Readers, mood_of
 from mtv_jax.theatre import TheatreClip, render_frames
 from mtv_jax.theatre.sounds import Performance
 from mtv_jax.typing import TRACKS
@@ -101,6 +101,16 @@ def performed(case: Case) -> np.ndarray:
     envelope = case.speech.truth.envelope if case.speech else silence
     mood = case.music.plan.mood if case.music else None
     return render_frames(plan, Performance({}, envelope, mood))
+
+
+def clip_of(sample: Sample) -> TheatreClip:
+    """The clip of a sample."""
+    return sample["own"].case.clip
+
+
+def key_of(sample: Sample) -> tuple[int, int]:
+    """What tells samples of one theatre apart: the seed of the noise, and the index of the clip."""
+    return sample["own"].case.seed, clip_of(sample).plan.index
 
 
 def has_track(clip: TheatreClip, track: str) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.contact_sheet import (
+from mtv_jax.evaluation.report.contact_sheet import (
     COLOURS,
     LANE,
     MARGIN,

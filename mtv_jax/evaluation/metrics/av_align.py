@@ -12,22 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from mtv_jax.evaluation.metrics.base import RowMetric
+from mtv_jax.evaluation.metrics.statistics import bootstrap
+from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import read_video
 
-NAME = "av_align_v2"
+VERSION = "av_align_v2"
+"""What scores can be compared with: those of the same version."""
 SAMPLE_RATE = 22050
 _LEAST_MOTION = 0.1
-"""Pixels a frame: weaker peaks of the mean flow are no events."""
+"""Pixels a frame: weaker peaks of the mean flow are not events."""
 
 
 @dataclass(frozen=True)
 class Alignment:
     """The score of a video (0 to 1), and what it was counted from.
 
-    A video with neither onsets nor peaks scores 1 by definition, which says nothing: count those apart
-    (`onsets` and `peaks` are both 0).
+    A video with neither onsets nor peaks scores 1 by definition, which is not informative: such videos are counted
+    separately (`onsets` and `peaks` are both 0).
     """
 
     score: float
@@ -96,3 +100,28 @@ def peak_times(values: np.ndarray, fps: float) -> list[float]:
     inside = values[1:-1]
     peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= _LEAST_MOTION)
     return [(i + 1) / fps for i in np.flatnonzero(peaks)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of one video; `number` is its position among those that are measured."""
+
+    number: int
+    alignment: Alignment
+
+
+def _figures(scores: Sequence[Alignment]) -> list[Figure]:
+    if not scores:
+        return []
+    values = [score.score for score in scores]
+    empty = sum(1 for score in scores if score.onsets == 0 and score.peaks == 0)
+    return [
+        Figure("av_align.score", float(np.mean(values)), len(values), bootstrap(values)),
+        Figure("av_align.without_events", float(empty), len(values)),
+    ]
+
+
+AV_ALIGN: RowMetric[Scored, Alignment] = RowMetric(
+    lambda scored: scored.number, lambda scored: scored.alignment, _figures
+)
+"""The mean score of videos, and how many of them have no events."""

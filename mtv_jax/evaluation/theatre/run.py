@@ -1,14 +1,17 @@
-"""The theatre suite on a generator: fresh clips, every variant under every noise, and figures beside their ceilings.
+"""The theatre suite on a generator: fresh clips, every variant from every noise, and figures with their ceilings.
 
-What generates and what the autoencoder does are passed in as functions, so that nothing here knows a network.
+What generates frames and what the autoencoder does are passed in as functions, so that nothing here depends on a
+network.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.syncsynth import (
     Heard,
     SyncSynth,
@@ -16,11 +19,11 @@ from mtv_jax.evaluation.syncsynth import (
     hear_others,
     load_syncsynth,
     other_speech,
-    sync_figures,
+    sync_metric,
 )
-from mtv_jax.evaluation.theatre_cases import Case, Sample, performed, see, variants
-from mtv_jax.evaluation.theatre_readers import Readers
-from mtv_jax.evaluation.theatre_suite import Figure, figures
+from mtv_jax.evaluation.theatre.cases import Case, Sample, performed, see, variants
+from mtv_jax.evaluation.theatre.readers import Readers
+from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
 from mtv_jax.theatre import EVALUATION_SEEDS, Recordings, TheatreClip, TheatreConfig, render_clip
@@ -31,7 +34,8 @@ Reconstruct = Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]]
 """Videos uint8 [F H W 3] through an autoencoder and back, in order."""
 
 _SEEDS = 2**31
-"""Theatres that may be measured on. As many behind them are SyncSynth's null; then come those readers are fitted on."""
+"""Number of theatres that may be measured on. As many after them give SyncSynth's null; then come the theatres that
+readers are fitted on."""
 
 
 @dataclass(frozen=True)
@@ -63,49 +67,44 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A figure of what was generated, and its value for the theatre's own frames, before and after the autoencoder."""
-
-    figure: Figure
-    ground_truth: float | None
-    autoencoder: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The figure's fields and the ceilings."""
-        return self.figure.to_json() | {"ground_truth": self.ground_truth, "autoencoder": self.autoencoder}
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """The table, and the first clips with what was generated for them from the first noise, uint8 [F H W 3] each."""
+    """The figures, and the first clips with what was generated for them from the first noise, uint8 [F H W 3] each.
 
-    rows: list[Row]
+    The baselines of the figures are those of the theatre's own frames, before and after the autoencoder.
+    """
+
+    figures: list[Figure]
     clips: list[TheatreClip]
     frames: list[np.ndarray]
 
 
 def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct) -> Outcome:
-    """Generates and reads everything; shows progress of what takes long here (the functions show their own)."""
+    """Generates and reads everything; shows the progress of what takes long here (the functions show their own)."""
     clips, sync = evaluation_clips(run), _sync(run)
 
     def table(noises: Sequence[int], show: Show) -> tuple[list[Figure], list[np.ndarray]]:
         shown: list[np.ndarray] = []
-        heard: dict[str, list[Heard]] = {"own": [], "silent_speech": []}
+        heard: list[Heard] = []
 
-        def look(variant: str, clip: TheatreClip, frames: np.ndarray) -> None:
-            # Of all other videos nothing is kept: at full size they would not fit.
-            if variant == "own" and clip.plan.index < run.shown:
+        def look(variant: str, case: Case, frames: np.ndarray) -> None:
+            # Frames of all other videos are dropped: at full size they would not fit into memory.
+            if variant == "own" and case.clip.plan.index < run.shown:
                 shown.append(frames)
-            if sync and variant in heard and clip.plan.speaker is not None:
-                heard[variant].append(hear_clip(sync.instrument, clip, frames))
+            if sync and variant in ("own", "silent_speech") and case.clip.plan.speaker is not None:
+                spoken = variant == "own"
+                heard.append(hear_clip(sync.instrument, case.clip, frames, seed=case.seed, spoken=spoken))
 
-        rows = figures(clips * len(noises), watch(readers, clips, noises, show, look))
-        return rows + (sync_figures(heard["own"], sync.null, heard["silent_speech"]) if sync else []), shown
+        found = figures(watch(readers, clips, noises, show, look))
+        return found + (measured(sync_metric(sync.null), heard) if sync else []), shown
 
     found, frames = table(range(run.seed, run.seed + run.seeds), generate)
     truth, _ = table([0], lambda cases: _perform(cases, "reading the ground truth"))
     coded, _ = table([0], lambda cases: reconstruct(_perform(cases, "reading through the autoencoder")))
-    return Outcome(_beside(found, truth, coded), clips[: run.shown], frames[: run.shown])
+    return Outcome(
+        _with_baselines(found, {"theatre": truth, "autoencoder": coded}),
+        clips[: run.shown],
+        frames[: run.shown],
+    )
 
 
 def evaluation_clips(run: Run) -> list[TheatreClip]:
@@ -122,11 +121,11 @@ def watch(
     clips: Sequence[TheatreClip],
     seeds: Iterable[int],
     show: Show,
-    look: Callable[[str, TheatreClip, np.ndarray], None] = lambda _variant, _clip, _frames: None,
+    look: Callable[[str, Case, np.ndarray], None] = lambda _variant, _case, _frames: None,
 ) -> list[Sample]:
-    """What is seen of all clips under the first noise, then of all under the next.
+    """What is seen of all clips from the first noise, then of all from the next.
 
-    `look` is called with each variant's name, its clip and frames uint8 [F H W 3], in the same order.
+    `look` is called with each variant's name, its case and frames uint8 [F H W 3], in the same order.
     """
     cases = [item for seed in seeds for found in variants(clips, seed) for item in found.items()]
     samples: list[Sample] = []
@@ -134,19 +133,19 @@ def watch(
         if name == "own":  # the first of a clip's variants
             samples.append({})
         samples[-1][name] = see(readers, case, frames)
-        look(name, case.clip, frames)
+        look(name, case, frames)
     return samples
 
 
 class _Sync(NamedTuple):
-    """SyncSynth, and embeddings [n, T, d] of the speech that a clip's own is held against."""
+    """SyncSynth, and embeddings [n, T, d] of the speech that a clip's own is compared with."""
 
     instrument: SyncSynth
     null: np.ndarray
 
 
 def _sync(run: Run) -> _Sync | None:
-    """None at rates or lengths that SyncSynth does not know, and of recordings: a null needs as many real voices."""
+    """None at rates or lengths that SyncSynth cannot measure, and with recordings: the null needs many real voices."""
     instrument, stage = load_syncsynth(), run.stage
     if run.recordings is not None or not instrument.knows(stage.num_frames, stage.fps):
         return None
@@ -155,10 +154,13 @@ def _sync(run: Run) -> _Sync | None:
     return _Sync(instrument, hear_others(instrument, stage, waves))
 
 
-def _perform(cases: Sequence[Case], told: str) -> Iterator[np.ndarray]:
-    return (performed(case) for case in progress(cases, told))
+def _perform(cases: Sequence[Case], description: str) -> Iterator[np.ndarray]:
+    return (performed(case) for case in progress(cases, description))
 
 
-def _beside(found: list[Figure], truth: list[Figure], coded: list[Figure]) -> list[Row]:
-    ceilings = [{(row.claim, row.name): row.value for row in rows} for rows in (truth, coded)]
-    return [Row(row, *(values[row.claim, row.name] for values in ceilings)) for row in found]
+def _with_baselines(found: Sequence[Figure], baselines: Mapping[str, Sequence[Figure]]) -> list[Figure]:
+    values = {name: {figure.id: figure.value for figure in others} for name, others in baselines.items()}
+    return [
+        replace(figure, baselines={name: others[figure.id] for name, others in values.items()})
+        for figure in found
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.resume import resumable
+from mtv_jax.evaluation.report.resume import resumable
 
 
 @pytest.fixture

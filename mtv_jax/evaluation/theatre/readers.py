@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.evaluation.crops import crop
+from mtv_jax.evaluation.theatre.crops import crop
 from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreClip, render_clip
 from mtv_jax.theatre.actors import INSIDE, MOUTH_HEIGHT, MOUTH_WIDTH
 from mtv_jax.theatre.paint import Canvas

@@ -18,7 +18,7 @@ _ORIGIN = "origin.json"
 def resumable(
     show: Callable[[Sequence[T]], Iterable[np.ndarray]], folder: Path, origin: Mapping[str, Any]
 ) -> Callable[[Sequence[T]], Iterator[np.ndarray]]:
-    """`show` (`mtv_jax.evaluation.theatre_run.Show`), which keeps its videos in `folder` and makes only those that are
+    """`show` (`mtv_jax.evaluation.theatre.run.Show`), which keeps its videos in `folder` and makes only those that are
     not there yet.
 
     `origin` (JSON) is all that the videos depend on beside their cases. What a folder holds of another origin is

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.statistics import (
+from mtv_jax.evaluation.metrics.statistics import (
     bootstrap,
     bootstrap_of,
     correlation,
