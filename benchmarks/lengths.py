@@ -17,7 +17,9 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 
 from mtv_jax import Pipeline
-from mtv_jax.evaluation.scene import Reading, Scene, scene_readings
+from mtv_jax.evaluation.report.schema import Figure
+from mtv_jax.evaluation.scene import Scene
+from mtv_jax.evaluation.scene_suite import scene_figures
 from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.files import write_json
@@ -27,7 +29,7 @@ from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
 from mtv_jax.typing import TRACKS
 
-SHOWN = {"correlation with loudness": "lips", "F1 within a frame": "events"}
+SHOWN = {"lips.correlation": "lips", "events.f1": "events"}
 
 
 def clips(config: TheatreConfig, count: int) -> Iterator[TheatreClip]:
@@ -38,7 +40,7 @@ def clips(config: TheatreConfig, count: int) -> Iterator[TheatreClip]:
         yield render_clip(EVALUATION_SEEDS, plan.index, config)
 
 
-def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
+def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
     """What is read from the video that the pipeline makes of a clip's words and sounds."""
     config, told = clip.plan.config, clip.truth.to_json()["mood"]
     with TemporaryDirectory() as folder:
@@ -49,7 +51,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
     performance = Performance(clip.tracks, envelope, Mood(**told) if told else None)
-    return scene_readings(Scene(clip.plan, prompt, performance), readers, video.frames)
+    return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 
 def main() -> None:
@@ -66,12 +68,12 @@ def main() -> None:
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
         config = TheatreConfig(num_frames=length, fps=Fraction(pipe.defaults.fps))
-        readings = [reading for clip in clips(config, args.clips) for reading in read(pipe, readers, clip)]
+        figures = [figure for clip in clips(config, args.clips) for figure in read(pipe, readers, clip)]
         row = {"num_frames": length}
-        for name, short in SHOWN.items():
-            found = [reading for reading in readings if reading.name == name]
-            row[short] = round(mean(reading.value for reading in found), 3)
-            row[f"{short}_theatre"] = round(mean(reading.theatre for reading in found), 3)
+        for identifier, short in SHOWN.items():
+            found = [figure for figure in figures if figure.id == identifier]
+            row[short] = round(mean(figure.value for figure in found), 3)
+            row[f"{short}_theatre"] = round(mean(figure.baselines["theatre"] for figure in found), 3)
         rows.append(row)
         print(json.dumps(row), flush=True)
     if args.out is not None:

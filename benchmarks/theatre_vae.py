@@ -66,12 +66,8 @@ def main() -> None:
         "psnr": float(np.mean([10 * np.log10(4 / error) for error in coder.errors])),
         "spread of means, by channel": [round(float(x), 3) for x in np.sort(np.mean(coder.spreads, axis=0))],
         "figures": [
-            {
-                k: v
-                for k, v in figure.to_json().items()
-                if k in ("claim", "name", "value", "interval", "target")
-            }
-            for figure in figures(clips, samples)
+            {k: v for k, v in figure.to_json().items() if k in ("id", "name", "value", "interval", "target")}
+            for figure in figures(samples)
         ],
     }
     print(json.dumps(report, indent=1))

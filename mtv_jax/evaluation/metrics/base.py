@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ Row = TypeVar("Row")
 Sample_contra = TypeVar("Sample_contra", contravariant=True)
 
 
+@runtime_checkable
 class Metric(Protocol[State, Sample_contra]):
     """A metric. All methods are pure: no argument is changed.
 

@@ -1,12 +1,11 @@
 """AV-Align on events whose times are known."""
 
-import json
-
 import numpy as np
 import pytest
 
 from mtv_jax import evaluate
 from mtv_jax.evaluation.metrics.av_align import align, av_align, motion, onset_times, peak_times
+from mtv_jax.evaluation.report.schema import read_report
 from mtv_jax.io.video import write_video
 
 FPS, FRAMES, RATE = 24, 72, 48000
@@ -74,7 +73,11 @@ def test_sync_is_told_from_lag(videos):
 def test_command_writes_rows_and_counts_failures(videos, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
     assert evaluate.main([str(videos), str(tmp_path / "broken.mp4"), "--out", str(tmp_path)]) == 0
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["summary"]["videos"] == 2
-    assert results["summary"]["failed"] == 1
+    report = read_report(tmp_path / "results.json")
+    assert [row.video for row in report.rows] == ["in_sync.mp4", "late.mp4"]
+    assert [failure.video for failure in report.failures] == ["broken.mp4"]
+    score = report.figure("av_align.score")
+    assert (score.n, score.value) == (2, pytest.approx(report.rows[0].values["score"] / 2))
+    assert report.figure("av_align.without_events").value == 0
+    assert "broken.mp4" in (tmp_path / "index.html").read_text()
     assert "broken.mp4" in capsys.readouterr().out
