@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import init_key, init_params, random_params
@@ -201,8 +202,9 @@ def _networks() -> dict[str, Any]:
             (
                 jax.random.normal(next(keys), (1, 13, 32, 32, mtv.dit.out_channels)),
                 jnp.full(1, 500.0),
-                jax.random.normal(next(keys), (1, 226, 4096)),
-                dict(zip(TRACKS, sound, strict=True)),
+                Conditions(
+                    jax.random.normal(next(keys), (1, 226, 4096)), dict(zip(TRACKS, sound, strict=True))
+                ),
             ),
             None,
         ),
@@ -311,8 +313,8 @@ def _denoiser_inputs(model: MTV, rows: int) -> tuple[Any, ...]:
     shapes, tree = jax.tree.flatten(programs.denoiser_inputs(model, plans.latent_size(model), rows))
     keys = jax.random.split(jax.random.key(3), len(shapes))
     arrays = [jax.random.normal(key, x.shape) for key, x in zip(keys, shapes, strict=True)]
-    latents, _, text, tracks = jax.tree.unflatten(tree, arrays)
-    return latents, jnp.full(rows, 500.0), text, tracks
+    latents, _, conditions = jax.tree.unflatten(tree, arrays)
+    return latents, jnp.full(rows, 500.0), conditions
 
 
 def decode() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.syncsynth import CONTEXT, LEVELS, SIDE
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.typing import Array, Key, Params, control_tracks
+from mtv_jax.typing import Array, Key, Params
 
 _OPENED = ("blocks", "controlnet", "transformer", "transformer/blocks", "transformer/blocks/injection")
 """Groups of parameters that are counted by what they hold; every other one is a part."""
@@ -71,8 +73,9 @@ def _example_inputs(model: Any) -> tuple[Any, ...]:
     if isinstance(model, MTV):
         control = model.config.controlnet
         features = (1, control.sound_frames(2), control.audio_layers, control.audio_channels)
-        tracks = control_tracks(control.num_speakers)
-        return *_denoiser_inputs(model.config.dit), {track: jnp.zeros(features) for track in tracks}
+        latents, timesteps, conditions = _denoiser_inputs(model.config.dit)
+        tracks = {track: jnp.zeros(features) for track in control.tracks}
+        return latents, timesteps, replace(conditions, tracks=tracks)
     if isinstance(model, DiT):
         return _denoiser_inputs(model.config)
     if name == "VAE3D":
@@ -89,10 +92,10 @@ def _example_inputs(model: Any) -> tuple[Any, ...]:
     raise UserError(f"network {name}: no example inputs known")
 
 
-def _denoiser_inputs(config: DiTConfig) -> tuple[Any, ...]:
+def _denoiser_inputs(config: DiTConfig) -> tuple[Array, Array, Conditions]:
     # Two latent frames: with one the audio projection would not meet its convolution.
     latents = jnp.zeros((1, 2, config.patch_size, config.patch_size, config.in_channels))
-    return latents, jnp.zeros(1), jnp.zeros((1, 1, config.text_embed_dim))
+    return latents, jnp.zeros(1), Conditions(jnp.zeros((1, 1, config.text_embed_dim)))
 
 
 def _part(path: tuple[str, ...]) -> str:

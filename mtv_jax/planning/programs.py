@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.shapes import parameter_shapes
@@ -30,7 +31,7 @@ from mtv_jax.training import steps
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.typing import Params, control_tracks
+from mtv_jax.typing import Params
 
 
 @dataclass(frozen=True)
@@ -168,16 +169,16 @@ def decode_chunk(
 
 
 def denoiser_inputs(model: Any, size: LatentSize, rows: int) -> tuple[Any, ...]:
-    """Shapes of a denoiser's inputs for so many clips: latents, timesteps, text, and tracks by name or None."""
+    """Shapes of a denoiser's inputs for so many clips: latents, timesteps and conditions (no keyframes)."""
     struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
     dit = model.config.dit if isinstance(model, MTV) else model.config
-    latents = (rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels)
-    inputs = struct(latents), struct((rows,)), struct((rows, dit.max_text_seq_length, dit.text_embed_dim))
-    if not isinstance(model, MTV):
-        return *inputs, None
-    control = model.config.controlnet
-    sound = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
-    return *inputs, dict.fromkeys(control_tracks(control.num_speakers), struct(sound))
+    latents = struct((rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels))
+    text, tracks = struct((rows, dit.max_text_seq_length, dit.text_embed_dim)), {}
+    if isinstance(model, MTV):
+        control, frames = model.config.controlnet, model.config.controlnet.sound_frames(size.latent_frames)
+        shape = (rows, frames, control.audio_layers, control.audio_channels)
+        tracks = dict.fromkeys(model.tracks, struct(shape))
+    return latents, struct((rows,)), Conditions(text, tracks)
 
 
 def _estimated(kinds: dict[str, Any], temporary: int) -> Program:

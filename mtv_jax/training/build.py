@@ -10,7 +10,6 @@ from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, vae_task
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-AUDIO_MODELS = ("mtv",)
 
 
 def make_task(config: TrainConfig) -> tuple[Any, Task]:
@@ -24,4 +23,4 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
         model = make_model(section.name, network, dtype=dtype)
         return model, vae_task(model, config.loss)
     model = make_model(section.name, network, dtype=dtype, remat=section.remat)
-    return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
+    return model, denoiser_task(model, config.loss)

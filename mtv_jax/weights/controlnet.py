@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
-from mtv_jax.typing import TRACKS
+from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS, MSTControlNetConfig
+from mtv_jax.typing import TRACKS, control_tracks
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
 
@@ -49,7 +49,7 @@ def _interaction() -> list[Rule]:
 def _injection() -> list[Rule]:
     key, path = _LAYER
     rules = list(_linear(f"{key}.music_modulation", f"{path}/music_modulation"))
-    for track in ("speech", "speech2", "effects", "shared"):
+    for track in (*control_tracks(MAX_SPEAKERS)[:-1], "shared"):
         rules += _norm(f"{key}.norm_{track}", f"{path}/norm_{track}")
         for name in ("to_q", "to_k", "to_v", "to_out"):
             rules += _linear(f"{key}.attn_{track}.{name}", f"{path}/attn_{track}/{name}")
@@ -58,7 +58,7 @@ def _injection() -> list[Rule]:
 
 RULES: tuple[Rule, ...] = (
     *(rule for track in TRACKS for rule in _projection(track)),
-    *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(2)),
+    *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(MAX_SPEAKERS)),
     *_interaction(),
     *_injection(),
 )

@@ -16,6 +16,7 @@ from mtv_jax import train as command
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
@@ -129,8 +130,9 @@ def test_guidance_by_track_leads_away_from_branches_that_are_trained(config):
     loss = make_stages.resolve(config).loss
     alone = {track: getattr(loss, f"drop_{track}") for track in TRACKS}
     assert alone == dict.fromkeys(TRACKS, 0.05)
-    ones = {name: jnp.ones((20_000, 1)) for name in ("text", *TRACKS)}
-    dropped = {k: np.asarray(v)[:, 0] == 0 for k, v in drop_conditions(jax.random.key(0), ones, loss).items()}
+    ones = jnp.ones((20_000, 1))
+    given = drop_conditions(jax.random.key(0), Conditions(ones, dict.fromkeys(TRACKS, ones)), TRACKS, loss)
+    dropped = {k: np.asarray(v)[:, 0] == 0 for k, v in {"text": given.text, **given.tracks}.items()}
     assert dropped["text"].mean() == pytest.approx(0.1, abs=0.01)
     for track in TRACKS:
         others = [dropped[name] for name in ("text", *TRACKS) if name != track]
@@ -141,14 +143,17 @@ def test_guidance_by_track_leads_away_from_branches_that_are_trained(config):
 class Recorder:
     """A model that keeps what it is given, and has one parameter."""
 
+    tracks = TRACKS
+
     def __init__(self):
         self.seen = []
 
     def init(self, *_):
         return {"params": {"kernel": jnp.ones(())}}
 
-    def apply(self, params, latents, timesteps, text, audio, _clean):
-        self.seen.append([np.asarray(x) for x in (latents, timesteps, text, *audio.values())])
+    def apply(self, params, latents, timesteps, conditions):
+        seen = (latents, timesteps, conditions.text, *conditions.tracks.values())
+        self.seen.append([np.asarray(x) for x in seen])
         return params["params"]["kernel"] * jnp.zeros_like(latents)
 
 
