@@ -10,7 +10,7 @@ the sound of each with the preset, and measures it as `evaluate --scene` does. `
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from statistics import mean
@@ -54,6 +54,10 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
     return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 
+def _mean(values: Iterable[float | None]) -> float:
+    return round(mean(value for value in values if value is not None), 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -72,8 +76,8 @@ def main() -> None:
         row = {"num_frames": length}
         for identifier, short in SHOWN.items():
             found = [figure for figure in figures if figure.id == identifier]
-            row[short] = round(mean(figure.value for figure in found), 3)
-            row[f"{short}_theatre"] = round(mean(figure.baselines["theatre"] for figure in found), 3)
+            row[short] = _mean(figure.value for figure in found)
+            row[f"{short}_theatre"] = _mean(figure.baselines["theatre"] for figure in found)
         rows.append(row)
         print(json.dumps(row), flush=True)
     if args.out is not None:

@@ -83,7 +83,7 @@ def test_a_sample_counts_once():
 
 
 def test_samples_that_are_not_measured_leave_no_row():
-    metric = RowMetric(
+    metric: RowMetric[int, int] = RowMetric(
         lambda x: x,
         lambda x: x if x > 0 else None,
         lambda rows: mean_figure("lips.opening_error", [(x, x) for x in rows]),
