@@ -1,19 +1,18 @@
-"""A scene of the theatre as files, with sounds of any kind, and how well a video keeps in step with it.
+"""A scene of the theatre as files, with sounds of any kind. `scene_suite` measures a video against one.
 
 A scene is a folder with the sound files `speech.flac`, `effects.flac`, `music.flac` (silent where there is none) and
 `scene.json`, an object of
 
-    prompt       what a pipeline is told, a text
+    prompt       of the video, a text
     num_frames   of the video, a whole number
     fps          frames a second: a number, or a text such as "12" or "30000/1001"
     onsets       seconds at which the prop is struck, a list of numbers from the second frame on; [] if never
-    mood         of the music: {"valence": 0 to 1, from sad to glad, "energy": 0 to 1, from calm to wild}; null: nobody
-                 knows
-    theatre      {"seed", "index"}: the clip of the theatre whose heads, prop and decor it has; left out, the prompt
-                 says them, and has to be of the theatre's form (`mtv_jax.text.theatre_language`)
+    mood         of the music: {"valence": 0 to 1, from sad to glad, "energy": 0 to 1, from calm to wild}; null: unknown
+    theatre      {"seed", "index"}: the clip of the theatre whose heads, prop and decor it has; if it is left out, they
+                 are read from the prompt, which has to be of the theatre's form (`mtv_jax.text.theatre_language`)
 
-Whose mouth follows the speech, and how far it opens, is told by the plan and by the track itself. `python -m
-mtv_jax.curate scene` makes such a folder, of a clip of the theatre or of a prompt and sounds of your own.
+Whose mouth follows the speech is decided by the plan, and how far it opens by the track. `python -m mtv_jax.curate
+scene` makes such a folder from a clip of the theatre, or from a prompt and sounds of your own.
 """
 
 import argparse
@@ -46,7 +45,7 @@ _NAMES = ("prompt", "num_frames", "fps", "onsets", "mood", "theatre")
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be seen and heard.
+    """What should be seen and heard.
 
     Attributes:
       plan: who and what stands where, who speaks, when the prop is struck.
@@ -59,7 +58,7 @@ class Scene:
     performance: Performance
 
     def seen_as(self, frames: np.ndarray, fps: float | Fraction) -> "Scene":
-        """The scene at the length, rate and size of a video's frames [F H W 3]: cut, or going on in silence.
+        """The scene at the length, rate and size of a video's frames [F H W 3]: cut, or extended by silence.
 
         Raises UserError for a size that the theatre cannot be drawn in.
         """
@@ -108,17 +107,17 @@ def write_own_scene(
     num_frames: int | None = None,
     onsets: Sequence[float] | None = None,
 ) -> list[float]:
-    """Writes a scene of a prompt of the theatre's form and sound files of one's own by track; the rest is silence.
+    """Writes a scene made from a prompt of the theatre's form and sound files by track; other tracks are silent.
 
     Args:
-      num_frames: default as long as the longest sound.
-      onsets: seconds of the strikes; default where they are heard in the effects, if the prompt has a prop.
+      num_frames: by default as many as the longest sound fills.
+      onsets: seconds of the strikes; by default those detected in the effects, if the prompt has a prop.
 
     Returns:
       The onsets.
 
     Raises:
-      UserError: another prompt, sounds that cannot be read, onsets outside of the video.
+      UserError: for a prompt of another form, sounds that cannot be read, and onsets outside the video.
     """
     tracks = dict(load_tracks(**sounds).items())  # pyright: ignore[reportArgumentType]
     count = num_frames or max(1, round(len(tracks["speech"]) * fps / SAMPLE_RATE))
@@ -135,7 +134,7 @@ def write_own_scene(
 
 
 def _write(folder: str | os.PathLike, told: dict[str, Any], tracks: Mapping[str, np.ndarray]) -> None:
-    """Writes the files of a scene, beside others that may be in the folder; FILE last, as the sign that it is whole."""
+    """Writes the files of a scene, beside others that may be in the folder; FILE last, to mark it as complete."""
     folder = Path(folder)
     for name in TRACKS:
         write_audio(folder / f"{name}.flac", tracks[name], SAMPLE_RATE)
@@ -162,13 +161,13 @@ def read_scene(folder: str | os.PathLike) -> Scene:
 
 
 class _Fields:
-    """The fields of a scene.json, each asked for by its kind; UserError for one that is missing or of another."""
+    """The fields of a scene.json, read by kind. Raises UserError for a field that is missing or of another kind."""
 
     def __init__(self, file: Path):
         self._file, self._values = file, read_json_object(file)
 
     def get(self, name: str, kind: str, *types: type) -> Any:
-        """A field that has to be there, and of these types."""
+        """A required field of these types."""
         if name not in self._values:
             near = difflib.get_close_matches(name, set(self._values) - set(_NAMES), n=1)
             told = f" (there is {near[0]!r})" if near else ""
@@ -207,7 +206,7 @@ class _Fields:
         return mood
 
     def plan(self, name: str, prompt: str, config: TheatreConfig) -> ClipPlan:
-        """The plan of a clip of the theatre, or else what the prompt tells."""
+        """The plan of a clip of the theatre, or else of the prompt."""
         if name not in self._values:
             try:
                 return plan_of_prompt(prompt, config)
@@ -226,7 +225,7 @@ class _Fields:
 
 
 def _struck(file: Path, plan: ClipPlan, onsets: tuple[float, ...]) -> Prop | None:
-    """The plan's prop, struck at other times. In its first frame a strike is not seen, since nothing rises."""
+    """The plan's prop, struck at other times. A strike in the first frame could not be seen: nothing gets brighter."""
     if plan.prop is None:
         if onsets:
             raise UserError(f"{file}: onsets, but there is no prop in this plan; leave them out")

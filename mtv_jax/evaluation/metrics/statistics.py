@@ -1,4 +1,4 @@
-"""Figures over clips with their uncertainty."""
+"""Statistics over clips, with bootstrap intervals."""
 
 from collections.abc import Callable, Hashable, Sequence
 
@@ -15,9 +15,9 @@ def bootstrap(values: Series) -> list[float] | None:
 
 
 def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashable]) -> list[float] | None:
-    """95 % interval of `figure(indices)` over values whose groups are drawn with replacement, each as a whole.
+    """95 % interval of `figure(indices)` over values whose groups are drawn with replacement.
 
-    `groups` has the group of each value: what was measured on one clip is not independent, so it is drawn
+    `groups` has the group of each value: values that were measured on one clip are not independent, so they are drawn
     together. None for fewer than two groups.
     """
     members: dict[Hashable, list[int]] = {}
@@ -32,7 +32,7 @@ def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashabl
 
 
 def correlation(a: Series, b: Series) -> float:
-    """Pearson's; 0 where one of them does not vary, since then nothing follows anything."""
+    """Pearson's correlation; 0 if one of the series does not vary."""
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     x, y = x - x.mean(), y - y.mean()
     scale = np.sqrt((x @ x) * (y @ y))
@@ -40,18 +40,18 @@ def correlation(a: Series, b: Series) -> float:
 
 
 def rank_correlation(a: Series, b: Series) -> float:
-    """Spearman's; ties get the mean of their ranks."""
+    """Spearman's correlation; ties get the mean of their ranks."""
     return correlation(_ranks(a), _ranks(b))
 
 
 def lagged_correlation(a: Series, b: Series, lag: int) -> float:
-    """Correlation of a[i + lag] with b[i], where both are there."""
+    """Correlation of a[i + lag] with b[i], where both exist."""
     a, b = (a[lag:], b[: len(b) - lag]) if lag >= 0 else (a[:lag], b[-lag:])
     return correlation(a, b)
 
 
 def f1_score(pairs: int, found: int, true: int) -> float:
-    """Harmonic mean of precision and recall; 1 if there is nothing to find and nothing was found."""
+    """Harmonic mean of precision and recall; 1 if there was nothing to find and nothing was found."""
     return 2 * pairs / (found + true) if found + true else 1.0
 
 

@@ -1,7 +1,7 @@
 """A contact sheet: for each clip a row of its frames, and under them the waves of its three tracks, in step.
 
-A frame stands over the time at which it is shown. Over speech lies its loudness, which opens mouths; in effects the
-onsets are marked.
+A frame is above the time at which it is shown. The loudness of speech, which opens mouths, is drawn over its wave, and
+onsets are marked in the effects.
 """
 
 import itertools
@@ -17,9 +17,9 @@ from mtv_jax.theatre.sounds import SAMPLE_RATE, loudness
 from mtv_jax.typing import TRACKS, UInt8
 
 MARGIN = 56
-"""Pixels left of frames and waves, for names."""
+"""Width in pixels of the column of names."""
 LANE = 30
-"""Pixels that a track is high."""
+"""Height of a track in pixels."""
 COLOURS = {"speech": (58, 110, 200), "effects": (205, 110, 30), "music": (50, 150, 90)}
 LOUDNESS = (20, 30, 90)
 ONSET = (200, 0, 0)
@@ -35,21 +35,21 @@ _ONSET_REST = 0.15  # seconds in which there is no second onset
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip to be shown: frames uint8 [F H W 3] at `fps`, and tracks float32 [s] at 16 kHz by their names."""
+    """A clip to show: frames uint8 [F H W 3] at `fps`, and tracks float32 [s] at 16 kHz by their names."""
 
     frames: np.ndarray
     tracks: Mapping[str, np.ndarray]
     fps: float | Fraction
 
 
-def contact_sheet(strips: Sequence[Strip], columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
-    """The sheet of all clips, below each other, `columns` frames wide."""
-    rows = [draw_strip(strip, columns) for strip in strips]
+def contact_sheet(strips: Sequence[Strip]) -> UInt8[np.ndarray, "h w 3"]:
+    """The sheet of all clips, one below the other."""
+    rows = [draw_strip(strip) for strip in strips]
     return np.concatenate([np.pad(row, [(0, _GAP), (0, 0), (0, 0)], constant_values=255) for row in rows])
 
 
 def draw_strip(strip: Strip, columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
-    """One clip: frames spaced evenly in time, then a lane each for speech, effects and music."""
+    """One clip: `columns` frames spaced evenly in time, then a lane each for speech, effects and music."""
     count = len(strip.frames)
     shown = [int((column + 0.5) * count / columns) for column in range(columns)]
     frames = np.concatenate([_tile(strip.frames[index]) for index in shown], axis=1)
@@ -68,7 +68,7 @@ def draw_strip(strip: Strip, columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def draw_wave(wave: np.ndarray, width: int, colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """A lane `width` pixels wide on white: from the least to the greatest sample of each column's time."""
+    """A lane `width` pixels wide on white: a column spans the range of the samples in its time."""
     lane = np.full((LANE, width, 3), 255, np.uint8)
     edges = np.linspace(0, len(wave), width + 1).astype(int)
     scale = (LANE / 2 - 1) / max(float(np.abs(wave).max(initial=0.0)), _LEAST_PEAK)
@@ -81,7 +81,7 @@ def draw_wave(wave: np.ndarray, width: int, colour: tuple[int, int, int]) -> UIn
 
 
 def onsets(wave: np.ndarray) -> list[float]:
-    """Seconds at which something is struck: the energy of 10 ms is far above that of the 50 ms before."""
+    """Times of strikes, in seconds: the energy of 10 ms is far above that of the 50 ms before."""
     count = len(wave) // _ONSET_HOP
     energy = (wave[: count * _ONSET_HOP].astype(np.float64).reshape(count, _ONSET_HOP) ** 2).mean(axis=1)
     least = max(_ONSET_LEAST * float(energy.max(initial=0.0)), 1e-8)

@@ -1,4 +1,4 @@
-"""Where a result comes from: the files of a pipeline by their hashes, and the versions of what ran it."""
+"""What a result depends on: the files of a pipeline by their hashes, and the versions of the software."""
 
 import hashlib
 import importlib.metadata
@@ -27,7 +27,7 @@ def provenance(folder: Path) -> dict[str, Any]:
 
 
 def _code() -> str:
-    """SHA-256 of all modules of the package: a checkout has no version that tells it from another."""
+    """SHA-256 of all modules of the package: checkouts do not differ in version."""
     root = Path(__file__).resolve().parents[2]  # mtv_jax/
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -36,7 +36,7 @@ def _code() -> str:
 
 
 def _version(name: str) -> str | None:
-    """None if it runs from a checkout that is not installed."""
+    """None for a package that runs from a checkout and is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

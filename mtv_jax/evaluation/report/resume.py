@@ -1,4 +1,4 @@
-"""A suite that was stopped goes on: videos that it has generated are kept until its results are there."""
+"""Resumes a suite that was stopped: videos that it has generated are kept until its results are written."""
 
 import shutil
 import sys
@@ -18,20 +18,19 @@ _ORIGIN = "origin.json"
 def resumable(
     show: Callable[[Sequence[T]], Iterable[np.ndarray]], folder: Path, origin: Mapping[str, Any]
 ) -> Callable[[Sequence[T]], Iterator[np.ndarray]]:
-    """`show` (`mtv_jax.evaluation.theatre.run.Show`), which keeps its videos in `folder` and makes only those that are
-    not there yet.
+    """Wraps `show` (`mtv_jax.evaluation.theatre.run.Show`) to keep its videos in `folder` and make only missing ones.
 
-    `origin` (JSON) is all that the videos depend on beside their cases. What a folder holds of another origin is
-    removed. For one call: cases are told apart by their number alone.
+    `origin` (JSON) is everything that the videos depend on besides their cases; videos of another origin are removed.
+    The result can be called once: cases are identified by their position only.
     """
 
     def resumed(cases: Sequence[T]) -> Iterator[np.ndarray]:
         _begin(folder, origin)
         files = [folder / f"{number:06d}.npz" for number in range(len(cases))]
-        # They are written in order, and whole.
+        # Files are written in order, and atomically.
         done = next((number for number, file in enumerate(files) if not file.exists()), len(files))
         if done:
-            print(f"{folder}: {done} of {len(files)} videos are there", file=sys.stderr)
+            print(f"{folder}: {done} of {len(files)} videos were made before", file=sys.stderr)
         for file in files[:done]:
             with np.load(file) as kept:
                 yield kept["frames"]

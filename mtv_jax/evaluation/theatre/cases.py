@@ -1,7 +1,7 @@
-"""What to generate of theatre clips, and what is seen of it: cases, their variants, and what readers make of frames.
+"""Cases to generate from theatre clips, their variants, and what readers see in the frames.
 
-A `Case` is a clip to be generated: the text of one, and each track of that one, of another one, or silence. What makes
-frames of cases is the caller's: a pipeline, or the theatre itself (`performed`), which is the best that can be done.
+A `Case` combines the text of one clip with tracks of the same clip, of others, or silence. The caller turns cases into
+frames: with a pipeline, or with the theatre itself (`performed`), which gives the best figures that are possible.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from mtv_jax.typing import TRACKS
 
 @dataclass(frozen=True)
 class Case:
-    """A clip to be generated.
+    """A clip to generate.
 
     Attributes:
-      clip: whose text and places it has, and what is expected of it.
-      speech, effects, music: the clip whose track is heard; None: silence.
-      text: the clip whose text is given.
+      clip: the clip that the result is compared with.
+      speech, effects, music: the clip whose track is used; None: silence.
+      text: the clip whose text is used.
       seed: of the noise.
     """
 
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Seen:
-    """What readers see in a case's frames, and which case it was."""
+    """What readers see in the frames of a case."""
 
     case: Case
     openings: np.ndarray
@@ -59,9 +59,12 @@ Sample = dict[str, Seen]
 
 
 def variants(clips: Sequence[TheatreClip], seed: int) -> list[dict[str, Case]]:
-    """For each clip: itself (`own`), with one track of another clip (`other_<track>`), without speech, and with
-    the text of another clip (`other_text`). The others are the next that have such a track; where there is none, or
-    the clip itself has none, the variant is left out."""
+    """The cases of each clip, by name.
+
+    They are the clip itself (`own`), with one track of another clip (`other_<track>`), without speech
+    (`silent_speech`), and with the text of another clip (`other_text`). The other clip is the next one that has such a
+    track. A variant is left out if there is no such clip, or if the clip itself lacks the track.
+    """
     cases = []
     for number, clip in enumerate(clips):
         own = Case(clip, clip, clip, clip, clip, seed)
@@ -92,7 +95,7 @@ def see(readers: Readers, case: Case, frames: np.ndarray) -> Seen:
 
 
 def performed(case: Case) -> np.ndarray:
-    """What the theatre itself shows for the tracks and the text of a case: uint8 [F H W 3]."""
+    """The theatre's own frames for the tracks and the text of a case: uint8 [F H W 3]."""
     plan = case.text.plan
     if plan.prop:
         struck = case.effects.plan.prop if case.effects else None
@@ -114,5 +117,5 @@ def key_of(sample: Sample) -> tuple[int, int]:
 
 
 def has_track(clip: TheatreClip, track: str) -> bool:
-    """Whether anything is heard on it."""
+    """Whether a track is not silent."""
     return bool(np.any(clip.tracks[track]))

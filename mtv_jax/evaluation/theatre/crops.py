@@ -1,4 +1,4 @@
-"""Parts of frames, found in the stage units that plans are told in, whatever the frames' size."""
+"""Crops of frames by boxes in stage units, the units of plans, which do not depend on the size of the frames."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from mtv_jax.theatre.paint import Canvas
 
 
 def crop(frames: np.ndarray, box: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:
-    """A box of frames [F H W c], sampled bilinearly at the middles of rows x columns cells.
+    """A box of frames [F H W c], sampled bilinearly at the centres of `size` (rows, columns) cells.
 
-    The box is (x0, y0, x1, y1) in stage units. Gives float32 [F, rows, columns, c].
+    The box is (x0, y0, x1, y1) in stage units. Returns float32 [F, rows, columns, c].
     """
     canvas = Canvas(1, *frames.shape[1:3])
     x0, y0, x1, y1 = canvas.to_pixels(np.array(box, np.float64))
@@ -19,7 +19,7 @@ def crop(frames: np.ndarray, box: tuple[float, ...], size: tuple[int, int]) -> n
 
 
 def _positions(start: float, end: float, count: int, limit: int) -> np.ndarray:
-    """Indices, with fractions, of the middles of `count` cells of [start, end) pixels, kept inside."""
+    """Fractional indices of the centres of `count` cells of [start, end) pixels, clipped to the picture."""
     return np.clip(start + (np.arange(count) + 0.5) * (end - start) / count - 0.5, 0, limit - 1)
 
 

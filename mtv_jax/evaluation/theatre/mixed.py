@@ -1,4 +1,4 @@
-"""What a model hears of a sound that is one file: its tracks mixed, and separated again or not."""
+"""The tracks that a pipeline gets from a single sound file: mixed, and optionally separated again."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from mtv_jax.audio.demix import demix, find_demixer
 from mtv_jax.audio.tracks import SAMPLE_RATE
 
 RAW = "raw"
-"""In place of a demixer's name: the mix as it is on every track, the least that a demixer must be better than."""
+"""In place of the name of a demixer: the mix itself as every track, which any demixer should improve on."""
 
 
 def check_mixed(way: str) -> None:
@@ -18,7 +18,7 @@ def check_mixed(way: str) -> None:
 
 
 def mixed_tracks(tracks: Mapping[str, np.ndarray], way: str | None) -> dict[str, np.ndarray]:
-    """Tracks float32 [s] at 16 kHz after their sum went through a demixer; unchanged if `way` is None.
+    """Tracks float32 [s] at 16 kHz that a demixer separates from their sum; unchanged if `way` is None.
 
     Unlike in sampling, the loudness of speech is not normalised.
     """

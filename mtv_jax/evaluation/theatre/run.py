@@ -44,11 +44,11 @@ class Run:
 
     Attributes:
       stage: size and length of the clips.
-      clips: how many.
-      seeds: noises each variant of a clip is generated from: `seed`, `seed` + 1 and so on.
-      seed: of the clips, counted from where training's seeds end.
-      shown: of how many clips the frames are kept.
-      recordings: real sounds in place of the theatre's own, where they have some.
+      clips: number of clips.
+      seeds: number of noises that each variant of a clip is generated from: `seed`, `seed` + 1 and so on.
+      seed: of the clips, counted from the end of training's seeds.
+      shown: number of clips whose frames are kept.
+      recordings: real sounds that replace the theatre's own where there are any.
     """
 
     stage: TheatreConfig
@@ -108,7 +108,7 @@ def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct
 
 
 def evaluation_clips(run: Run) -> list[TheatreClip]:
-    """The clips, of seeds that training never reaches. Without their frames, which the cases render again."""
+    """The clips, from seeds that training never uses; without their frames, which the cases render again."""
     clips = []
     for index in progress(run.clips, "rendering clips"):
         clip = render_clip(EVALUATION_SEEDS + run.seed, index, run.stage, run.recordings)
@@ -123,7 +123,7 @@ def watch(
     show: Show,
     look: Callable[[str, Case, np.ndarray], None] = lambda _variant, _case, _frames: None,
 ) -> list[Sample]:
-    """What is seen of all clips from the first noise, then of all from the next.
+    """Reads all clips generated from the first noise, then all from the next.
 
     `look` is called with each variant's name, its case and frames uint8 [F H W 3], in the same order.
     """
