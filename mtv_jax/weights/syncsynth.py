@@ -6,23 +6,18 @@ from typing import Any
 
 from mtv_jax.models.syncsynth import SyncSynthConfig
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import CONV1D, CONV2D, LINEAR, Layout, Rule
+from mtv_jax.weights.rules import CONV1D, CONV2D, linear
 
 CLASS_NAME = "SyncSynth"
 """In config.json."""
 _FIELDS = {field.name: field.name for field in dataclasses.fields(SyncSynthConfig)}
 
 
-def _layer(name: str, layout: Layout, path: str | None = None) -> tuple[Rule, Rule]:
-    path = path or name
-    return Rule(f"{name}.weight", f"{path}/kernel", layout), Rule(f"{name}.bias", f"{path}/bias")
-
-
 RULES = (
-    *_layer("convs.{i}", CONV2D, "convs_{i}"),
-    *(rule for side in ("picture", "sound") for rule in _layer(side, LINEAR)),
-    *(rule for side in ("picture", "sound") for rule in _layer(f"{side}_time", CONV1D)),
-    *(rule for side in ("picture", "sound") for rule in _layer(f"{side}_out", LINEAR)),
+    *linear("convs.{i}", "convs_{i}", CONV2D),
+    *(rule for name in ("picture", "sound") for rule in linear(name, name)),
+    *(rule for name in ("picture_time", "sound_time") for rule in linear(name, name, CONV1D)),
+    *(rule for name in ("picture_out", "sound_out") for rule in linear(name, name)),
 )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import re
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.registry import controlnet_parameters
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
@@ -38,7 +40,6 @@ from mtv_jax.training.configs import (
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
 from mtv_jax.typing import TRACKS
-from mtv_jax.weights import controlnet
 from mtv_jax.weights.pretrained import load_model
 from mtv_jax.weights.rules import flat_paths
 
@@ -341,19 +342,24 @@ def test_frozen_weights_have_no_optimiser_state_and_no_average(ablation):
     assert sum(x.size for x in jax.tree.leaves(state.ema)) == size
 
 
+def is_own(path: str) -> bool:
+    """Whether a parameter is the controlnet's, not the backbone's."""
+    return any(re.fullmatch(pattern, path) for pattern in controlnet_parameters("mtv"))
+
+
 def test_the_audio_parts_attention_and_the_norm_after_it_train():
     state = abstract("stage3", None)[-1]
-    backbone = {path for path in paths(state.params) if not controlnet.is_own(path)}
+    backbone = {path for path in paths(state.params) if not is_own(path)}
     layers = {f"attn1/to_{x}/{leaf}" for x in ("q", "k", "v", "out") for leaf in ("kernel", "bias")}
     layers |= {"norm2/norm/scale", "norm2/norm/bias"}
     assert backbone == {f"transformer/blocks/{path}" for path in layers}
-    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+    assert not any(is_own(path) for path in paths(state.frozen))
 
 
 def test_a_frozen_backbone_leaves_the_controlnet_to_train():
     state = abstract("stage3", "frozen_backbone")[-1]
-    assert all(controlnet.is_own(path) for path in paths(state.params))
-    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+    assert all(is_own(path) for path in paths(state.params))
+    assert not any(is_own(path) for path in paths(state.frozen))
 
 
 def test_an_ablation_is_one_switch_and_goes_with_other_overrides():
