@@ -31,7 +31,9 @@ tbody th{text-align:left;font-size:1rem;font-weight:600;color:var(--ink);padding
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 small,figcaption{color:var(--soft);font-size:.83rem}
-svg{display:block;margin-top:.35rem}
+svg{display:block;margin:.35rem 0 0 auto}
+.axis{stroke:var(--line);stroke-width:2}.range{stroke:var(--bar);stroke-width:4}.goal{stroke:var(--soft);stroke-width:2}
+circle{fill:var(--bar)}
 .clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
 figure{margin:0}video,img{width:100%;border-radius:.4rem;border:1px solid var(--line)}
 video{image-rendering:pixelated}img{background:#fff;height:auto}
@@ -125,11 +127,11 @@ def _bar(figure: Figure) -> str:
     def at(x: float) -> float:
         return round(4 + _BAR * min(max(x, 0.0), 1.0), 1)
 
-    drawn = f"<line x1=4 x2={4 + _BAR} y1=7 y2=7 stroke='var(--line)' stroke-width=2 />"
-    drawn += f"<line x1={at(low)} x2={at(high)} y1=7 y2=7 stroke='var(--bar)' stroke-width=4 />"
+    drawn = f"<line class=axis x1=4 x2={4 + _BAR} y1=7 y2=7 />"
+    drawn += f"<line class=range x1={at(low)} x2={at(high)} y1=7 y2=7 />"
     if target is not None:
-        drawn += f"<line x1={at(target)} x2={at(target)} y1=1 y2=13 stroke='var(--soft)' stroke-width=2 />"
-    drawn += f"<circle cx={at(value)} cy=7 r=3.5 fill='var(--bar)' />"
+        drawn += f"<line class=goal x1={at(target)} x2={at(target)} y1=1 y2=13 />"
+    drawn += f"<circle cx={at(value)} cy=7 r=3.5 />"
     return f"<svg width={_BAR + 8} height=14 aria-hidden=true>{drawn}</svg>"
 
 

@@ -42,7 +42,8 @@ def number(value: float | None) -> str:
     """A value; counts without a fraction."""
     if value is None:
         return "undefined"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+    # Adding zero turns -0.000 into 0.000.
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{round(value, 3) + 0.0:.3f}"
 
 
 def interval(figure: Figure) -> str:
