@@ -25,7 +25,7 @@ from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
 from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.files import read_json, write_json
-from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.training.checkpoint import Checkpoints
 
 VARIANTS = ("full", "no_separate_extraction", "no_separate_injection", "frozen_backbone")

@@ -22,6 +22,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_directory
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import LatentSize, num_tokens
 from mtv_jax.planning.memory import row_bound, training_check
@@ -38,7 +39,7 @@ from mtv_jax.training.samples import make_sample_fn
 from mtv_jax.training.skipping import parse_range
 from mtv_jax.training.stop import StoppedError
 from mtv_jax.training.tasks import VAELossConfig
-from mtv_jax.weights.folder import default_clip_size, pipeline_folder
+from mtv_jax.weights.model_index import default_clip_size
 from mtv_jax.weights.pretrained import load_config as load_model_config
 
 MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}

@@ -119,7 +119,7 @@ def write_own_scene(
     Raises:
       UserError: for a prompt of another form, sounds that cannot be read, and onsets outside the video.
     """
-    tracks = dict(load_tracks(**sounds).items())  # pyright: ignore[reportArgumentType]
+    tracks = load_tracks(sounds)
     count = num_frames or max(1, round(len(tracks["speech"]) * fps / SAMPLE_RATE))
     config = TheatreConfig(num_frames=count, fps=fps)
     plan = plan_of_prompt(prompt, config)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.evaluation.report.contact_sheet import Strip, contact_sheet
 from mtv_jax.evaluation.report.output import SHEET, write_report
 from mtv_jax.evaluation.report.provenance import provenance
@@ -26,14 +27,16 @@ from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
-from mtv_jax.sampling.batch import SAMPLER, Request, check_hears, reconstruct_many, sample_many
-from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, reconstruct, row_request, sample
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig
 from mtv_jax.theatre.plan import VERSION
 from mtv_jax.theatre.sounds import SAMPLE_RATE
-from mtv_jax.weights.folder import pipeline_folder
 
+SAMPLER: SamplerName = "ddim"
+"""It adds no noise, so two cases of one seed and clip that differ in a track differ in nothing else."""
 _SHEET_CLIPS = 8
 _KEPT = ".generated"
 """Folder of the videos that were generated, until the report is there."""
@@ -73,7 +76,7 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
         run,
         theatre_readers.fit_readers(),
         resumable(show, out / _KEPT, origin),
-        lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
+        lambda videos: reconstruct(pipe, videos, batch_size=options.batch_size),
     )
     report = write_outcome(out, outcome, origin, untrained=pipe.untrained, videos=options.videos)
     shutil.rmtree(out / _KEPT)
@@ -82,7 +85,7 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
 
 def stage_of(pipe: Pipeline) -> TheatreConfig:
     """The theatre at the size and length of a pipeline's videos."""
-    size = pipe.defaults
+    size = pipe.defaults.clip
     return TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
 
 
@@ -101,7 +104,7 @@ def generated(
     """
     requests = (
         # All variants of a clip are generated from the same noise.
-        Request(
+        row_request(
             theatre_prompt(case.text.words),
             mixed_tracks(case.tracks, mixed),
             case.seed,
@@ -109,9 +112,8 @@ def generated(
         )
         for case in cases
     )
-    frames = sample_many(
-        pipe, requests, num_steps=steps, guidance_scale=guidance_scale, batch_size=batch_size
-    )
+    config = GenerateConfig(SamplerConfig(SAMPLER, steps), guidance_scale=guidance_scale)
+    frames = sample(pipe, requests, pipe.defaults.clip, config, batch_size=batch_size)
     return progress(frames, f"generating ({batch_size} clips at once)", total=len(cases))
 
 
@@ -148,7 +150,7 @@ def _strips(outcome: Outcome) -> list[Strip]:
 
 
 def _check(pipe: Pipeline, options: SuiteOptions) -> None:
-    check_hears(pipe)
+    check_follows_sound(pipe)
     if pipe.untrained and not options.allow_random_weights:
         raise UserError(
             f"{options.preset}: random weights, not trained: {', '.join(pipe.untrained)}; "
@@ -163,7 +165,7 @@ def _provenance_of(results: Path) -> Any:
 
 def _origin(pipe: Pipeline, options: SuiteOptions, sounds: SoundLibrary | None) -> dict[str, Any]:
     """Everything that the results depend on."""
-    size = pipe.defaults
+    size = pipe.defaults.clip
     return {
         "preset": str(options.preset),
         "height": size.height,
