@@ -26,7 +26,7 @@ from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACKS
+from mtv_jax.typing import TRACK_RATE, TRACKS
 
 SHOWN = {"lips.correlation": "lips", "events.f1": "events"}
 
@@ -45,7 +45,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.wav" for name in TRACKS}
         for name, file in files.items():
-            write_audio(file, clip.tracks[name], 16000)
+            write_audio(file, clip.tracks[name], TRACK_RATE)
         prompt = theatre_prompt(clip.words)
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
@@ -57,7 +57,7 @@ def _mean(values: Iterable[float | None]) -> float:
     return round(mean(value for value in values if value is not None), 3)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,7 +67,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=8, help="of each length")
     parser.add_argument("--out", type=Path, help="JSON to write too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
         config = TheatreConfig(num_frames=length, fps=pipe.defaults.clip.fps)

@@ -42,9 +42,7 @@ An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`
 from ml_collections import ConfigDict, config_dict
 
 from configs import common
-
-SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
-"""The subset of each stage."""
+from mtv_jax.typing import SUBSETS
 
 TINY_STEPS = (400, 400, 350, 350, 1200)
 """Of each stage of the tiny model. The last one sees most kinds of clip again."""

@@ -24,9 +24,10 @@ from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning.chips import peak_flops
-from mtv_jax.planning.flops import LatentSize, num_tokens
+from mtv_jax.planning.flops import num_tokens
 from mtv_jax.planning.memory import row_bound, training_check
 from mtv_jax.planning.plans import training_work
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.distributed import from_first, join_processes
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task

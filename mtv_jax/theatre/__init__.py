@@ -7,7 +7,6 @@ NumPy only, no networks; everything else in the library may import it.
 """
 
 from mtv_jax.theatre.clip import (
-    SUBSETS,
     TheatreClip,
     Truth,
     Words,
@@ -21,7 +20,6 @@ from mtv_jax.theatre.sounds import Recordings
 
 __all__ = [
     "EVALUATION_SEEDS",
-    "SUBSETS",
     "ClipPlan",
     "Recordings",
     "SoundLibrary",

@@ -12,7 +12,7 @@ from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_test
 from mtv_jax.io.errors import UserError
 from mtv_jax.theatre import TheatreClip, TheatreConfig
-from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 SIGNIFICANT = 0.01
 """A clip whose p-value is below this is in time."""
@@ -60,7 +60,7 @@ def hear_others(instrument: SyncSynth, config: TheatreConfig, waves: Sequence[np
 
     Raises UserError if there is none, or if any of it is shorter.
     """
-    samples = round(config.num_frames * SAMPLE_RATE / config.fps)
+    samples = round(config.num_frames * TRACK_RATE / config.fps)
     if not waves or any(len(wave) < samples for wave in waves):
         raise UserError(
             f"speech for the null: at least one wave is needed, of at least {samples} samples each"

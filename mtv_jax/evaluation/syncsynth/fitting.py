@@ -1,6 +1,6 @@
 """Fits SyncSynth on its own renderer, contrasting a clip's sound with those of other clips and with itself shifted.
 
-Run by `benchmarks/train_syncsynth.py`. The loss is InfoNCE; generators are never trained on it.
+Run by `recipes/train_syncsynth.py`. The loss is InfoNCE; generators are never trained on it.
 """
 
 from collections.abc import Callable

@@ -33,7 +33,7 @@ from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, reconstru
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig
 from mtv_jax.theatre.plan import VERSION
-from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 SAMPLER: SamplerName = "ddim"
 """It adds no noise, so two cases of one seed and clip that differ in a track differ in nothing else."""
@@ -139,7 +139,7 @@ def _write_video(out: Path, outcome: Outcome, number: int) -> VideoRow:
         outcome.frames[number],
         clip.plan.config.fps,
         audio=clip.tracks["mix"],
-        sample_rate=SAMPLE_RATE,
+        sample_rate=TRACK_RATE,
     )
     return VideoRow(name, caption=theatre_prompt(clip.words), shown=True)
 
