@@ -13,6 +13,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet, open_shards
 from mtv_jax.io import cli
@@ -22,7 +23,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_directory
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.models.registry import make_config
-from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.pipelines.presets import PIPELINE, pipeline_folder
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import num_tokens
 from mtv_jax.planning.memory import row_bound, training_check
@@ -98,8 +99,8 @@ def _export(workdir: Path) -> None:
         # Orbax reads with all processes or with one, and the others are gone by now.
         print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
         return
-    export(workdir, workdir / "pipeline")
-    print(f"pipeline folder: {workdir / 'pipeline'}")
+    export(workdir, workdir / PIPELINE)
+    print(f"pipeline folder: {workdir / PIPELINE}")
 
 
 def make_job(config: TrainConfig, values: ConfigDict, workdir: Path, *, force: bool = False) -> Job:
@@ -159,7 +160,7 @@ def with_bundled_data(config: TrainConfig, workdir: Path) -> TrainConfig:
     folder, frames_only = workdir / "shards", config.task == "vae"
 
     def make() -> str:
-        if (folder / "manifest.json").exists():
+        if (folder / MANIFEST).exists():
             return ""
         from mtv_jax.curation.build import BuildConfig, build_shards
         from mtv_jax.curation.encoders import Encoders
