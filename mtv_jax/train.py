@@ -22,7 +22,7 @@ from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_directory
 from mtv_jax.io.lock import FolderLock
-from mtv_jax.models.registry import make_config
+from mtv_jax.models.registry import make_config, trained_by
 from mtv_jax.pipelines.presets import PIPELINE, pipeline_folder
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import num_tokens
@@ -44,8 +44,6 @@ from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.weights.model_index import default_clip_size
 from mtv_jax.weights.pretrained import load_config as load_model_config
 
-MODELS = {"denoiser": ("mtv", "dit"), "vae": ("vae3d",)}
-"""The networks that each task trains."""
 BUNDLED = "bundled"
 
 
@@ -111,8 +109,8 @@ def make_job(config: TrainConfig, values: ConfigDict, workdir: Path, *, force: b
     check_batch_size(make_mesh(config.mesh), config.data.batch_size, config.accumulate)
     # Mistakes in the model are told before any data is made or read.
     section = config.model
-    if section.name not in MODELS[config.task]:
-        known = " or ".join(MODELS[config.task])
+    if section.name not in trained_by(config.task):
+        known = " or ".join(trained_by(config.task))
         raise UserError(f"config.model.name {section.name!r}: the task {config.task!r} trains {known}")
     make_config(section.name, section.variant, section.overrides)
     config = with_latent_scale(with_bundled_data(config, workdir))

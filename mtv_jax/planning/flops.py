@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
 
+from mtv_jax.models.denoisers import denoiser_inputs
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.tracing import inner_jaxprs, trace
 from mtv_jax.sharding.rules import map_paths

@@ -1,7 +1,7 @@
 """Operations counted in traced programs."""
 
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache, partial
 
 import jax
@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental import pallas as pl
 
+from mtv_jax.models.denoisers import denoiser_inputs
 from mtv_jax.models.mst_controlnet import MSTControlNet, MSTControlNetConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.chips import peak_flops
 from mtv_jax.planning.flops import count_flops, forward_flops, num_tokens
 from mtv_jax.planning.plans import latent_size
-from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.tracing import trace
 from mtv_jax.sharding.rules import map_paths
@@ -94,7 +94,7 @@ def test_the_program_of_the_gradient_has_as_many_products_as_training_needs(name
         return jnp.sum(jnp.square(model.apply(params, *inputs)))
 
     parts = ([x for x, t in zip(leaves, trained, strict=True) if t == wanted] for wanted in (True, False))
-    both = forward_of(jax.grad(loss), *parts, *denoiser_inputs(model, size, 1))
+    both = forward_of(jax.grad(loss), *parts, *denoiser_inputs(model, astuple(size), rows=1))
     needed, _ = flops.training(trains, recomputes=False)
     assert needed == pytest.approx(both, rel=0.002)
 
@@ -107,7 +107,9 @@ def test_nothing_is_needed_backwards_where_nothing_trains():
 def test_xla_counts_the_same_where_nothing_is_scanned():
     model = make_model("dit", make_config("dit", "tiny", {"num_layers": 2}), scan_layers=False)
     size = latent_size(model)
-    lowered = jax.jit(model.apply).lower(parameter_shapes(model), *denoiser_inputs(model, size, 1))
+    lowered = jax.jit(model.apply).lower(
+        parameter_shapes(model), *denoiser_inputs(model, astuple(size), rows=1)
+    )
     # XLA also counts norms, softmax and activations.
     assert forward_flops(model, size).total == pytest.approx(lowered.cost_analysis()["flops"], rel=0.1)
 
