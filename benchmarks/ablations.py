@@ -18,32 +18,33 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from mtv_jax.evaluate import generated
-from mtv_jax.evaluation.provenance import provenance
-from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
-from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
-from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.evaluation.report.claims import claim
+from mtv_jax.evaluation.report.provenance import provenance
+from mtv_jax.evaluation.theatre.pipeline import generated, stage_of
+from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
+from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
+from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.presets import CHECKPOINTS, PIPELINE
-from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.checkpoint import Checkpoints
 
 VARIANTS = ("full", "no_separate_extraction", "no_separate_injection", "frozen_backbone")
 SHOWN = (
-    ("speech moves the speaker's lips", "correlation with loudness"),
-    ("only the speaker's", "correlation of the other head"),
-    ("effects trigger events", "F1 within a frame"),
-    ("music sets the mood", "rank correlation of hue"),
-    ("music sets the mood", "rank correlation of brightness"),
-    ("tracks do not leak", "speech moves when effects changes, by its own effect"),
-    ("tracks do not leak", "speech moves when music changes, by its own effect"),
-    ("tracks do not leak", "effects moves when speech changes, by its own effect"),
-    ("tracks do not leak", "effects moves when music changes, by its own effect"),
-    ("tracks do not leak", "music moves when speech changes, by its own effect"),
-    ("tracks do not leak", "music moves when effects changes, by its own effect"),
-    ("text decides the look", "counts and colours right"),
+    "lips.correlation",
+    "other_head.correlation",
+    "events.f1",
+    "mood.hue",
+    "mood.brightness",
+    "leaks.speech_by_effects",
+    "leaks.speech_by_music",
+    "leaks.effects_by_speech",
+    "leaks.effects_by_music",
+    "leaks.music_by_speech",
+    "leaks.music_by_effects",
+    "looks.correct",
 )
+"""Ids of the figures in the table (`mtv_jax.evaluation.report.claims`)."""
 FIGURES = "figures.json"
 STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Number of seeds -> the 97.5 % point of Student's t of one fewer degrees of freedom."""
@@ -79,14 +80,10 @@ def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) ->
     made = {"clips": clips, "sampling_steps": sampling_steps, **provenance(folder)}
     if not file.exists() or read_json(file)["made"] != made:
         pipe = Pipeline.from_pretrained(folder)
-        size = pipe.defaults.clip
-        stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
-        theatre = evaluation_clips(Run(stage, clips))
+        theatre = evaluation_clips(Run(stage_of(pipe), clips))
         show = partial(generated, pipe, steps=sampling_steps, guidance_scale=1.0, batch_size=16)
         samples = watch(readers, theatre, [0], show)
-        write_json(
-            file, {"made": made, "figures": [figure.to_json() for figure in figures(theatre, samples)]}
-        )
+        write_json(file, {"made": made, "figures": [figure.to_json() for figure in figures(samples)]})
     return read_json(file)["figures"]
 
 
@@ -97,21 +94,21 @@ def table(found: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, A
     were measured on the same clips and noise. A value that cannot be told is None and counts nowhere.
     """
     rows = []
-    for claim, name in SHOWN:
-        full = _values(found.get("full", {}), claim, name)
+    for identifier in SHOWN:
+        full = _values(found.get("full", {}), identifier)
         for variant, results in found.items():
-            values = _values(results, claim, name)
+            values = _values(results, identifier)
             told = {seed: value for seed, value in values.items() if value is not None}
             pairs = [(told[s], full.get(s)) for s in told if variant != "full"]
             apart = [value - of_full for value, of_full in pairs if of_full is not None]
-            row = {"claim": claim, "name": name, "variant": variant, "values": values}
+            row = {"id": identifier, "variant": variant, "values": values}
             rows.append(row | _summary(list(told.values())) | {"less_full": _summary(apart)})
     return rows
 
 
-def _values(results: dict[int, list[dict[str, Any]]], claim: str, name: str) -> dict[int, float | None]:
+def _values(results: dict[int, list[dict[str, Any]]], identifier: str) -> dict[int, float | None]:
     return {
-        seed: next((f["value"] for f in figures if (f["claim"], f["name"]) == (claim, name)), None)
+        seed: next((f["value"] for f in figures if f["id"] == identifier), None)
         for seed, figures in results.items()
     }
 
@@ -159,7 +156,9 @@ def main(argv: list[str] | None = None) -> None:
     rows = table(found)
     write_json(args.out / "table.json", {"steps": args.steps, "clips": args.clips, "rows": rows})
     for row in rows:
-        print(f"{row['name']:52} {row['variant']:24} {_told(row)}  less full: {_told(row['less_full'])}")
+        print(
+            f"{claim(row['id']).name:52} {row['variant']:24} {_told(row)}  less full: {_told(row['less_full'])}"
+        )
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ablations import measure
 
-from mtv_jax.evaluation.theatre_readers import fit_readers
+from mtv_jax.evaluation.theatre.readers import fit_readers
 from mtv_jax.io.files import write_json
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.training.metrics import METRICS_FILE

@@ -10,23 +10,25 @@ the sound of each with the preset, and measures it as `evaluate --scene` does. `
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
 from mtv_jax import Pipeline
-from mtv_jax.evaluation.scene import Reading, Scene, scene_readings
-from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
+from mtv_jax.evaluation.report.schema import Figure
+from mtv_jax.evaluation.scene import Scene
+from mtv_jax.evaluation.scene_suite import scene_figures
+from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.files import write_json
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
 from mtv_jax.typing import TRACK_RATE, TRACKS
 
-SHOWN = {"correlation with loudness": "lips", "F1 within a frame": "events"}
+SHOWN = {"lips.correlation": "lips", "events.f1": "events"}
 
 
 def clips(config: TheatreConfig, count: int) -> Iterator[TheatreClip]:
@@ -37,18 +39,22 @@ def clips(config: TheatreConfig, count: int) -> Iterator[TheatreClip]:
         yield render_clip(EVALUATION_SEEDS, plan.index, config)
 
 
-def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
+def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
     """What is read from the video that the pipeline makes of a clip's words and sounds."""
     config, told = clip.plan.config, clip.truth.to_json()["mood"]
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.wav" for name in TRACKS}
         for name, file in files.items():
             write_audio(file, clip.tracks[name], TRACK_RATE)
-        prompt = scene_prompt(**vars(clip.words))
+        prompt = theatre_prompt(clip.words)
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
     performance = Performance(clip.tracks, envelope, Mood(**told) if told else None)
-    return scene_readings(Scene(clip.plan, prompt, performance), readers, video.frames)
+    return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return round(mean(value for value in values if value is not None), 3)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,12 +71,12 @@ def main(argv: list[str] | None = None) -> None:
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
         config = TheatreConfig(num_frames=length, fps=pipe.defaults.clip.fps)
-        readings = [reading for clip in clips(config, args.clips) for reading in read(pipe, readers, clip)]
+        figures = [figure for clip in clips(config, args.clips) for figure in read(pipe, readers, clip)]
         row = {"num_frames": length}
-        for name, short in SHOWN.items():
-            found = [reading for reading in readings if reading.name == name]
-            row[short] = round(mean(reading.value for reading in found), 3)
-            row[f"{short}_theatre"] = round(mean(reading.theatre for reading in found), 3)
+        for identifier, short in SHOWN.items():
+            found = [figure for figure in figures if figure.id == identifier]
+            row[short] = _mean(figure.value for figure in found)
+            row[f"{short}_theatre"] = _mean(figure.baselines["theatre"] for figure in found)
         rows.append(row)
         print(json.dumps(row), flush=True)
     if args.out is not None:

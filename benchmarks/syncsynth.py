@@ -14,17 +14,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mtv_jax.evaluation.statistics import correlation
+from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.metrics.statistics import correlation
+from mtv_jax.evaluation.report.claims import SYNC_SHIFTS
 from mtv_jax.evaluation.syncsynth import (
     SyncSynth,
     hear_clip,
     hear_others,
     load_syncsynth,
     other_speech,
-    sync_figures,
+    sync_metric,
     sync_test,
 )
-from mtv_jax.evaluation.syncsynth.figures import SHIFTS, SIGNIFICANT
+from mtv_jax.evaluation.syncsynth.figures import SIGNIFICANT
 from mtv_jax.io.progress import progress
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, render_clip, render_frames
 from mtv_jax.theatre.sounds import Performance
@@ -91,10 +93,10 @@ def share(values: list[float]) -> float:
 def measure(instrument: SyncSynth, clips: list[TheatreClip]) -> dict[str, object]:
     null = hear_others(instrument, clips[0].plan.config, other_speech(SEED + 1))
     heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
-    table = [figure.to_json() for figure in sync_figures(heard, null)]
+    table = [figure.to_json() for figure in measured(sync_metric(null), heard)]
     late = {
         shift: share(p_values(instrument, clips, null, lambda c: c.frames, shift))
-        for shift in progress(SHIFTS, "shifts")
+        for shift in progress(SYNC_SHIFTS, "shifts")
     }
     worse = {"coarse": coarse, "noisy": noisy}
     told = {name: share(p_values(instrument, clips, null, show)) for name, show in worse.items()}

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtv_jax.audio.pretrained import load_audio_encoder
-from mtv_jax.evaluation.statistics import correlation, f1_score
-from mtv_jax.evaluation.theatre_readers import FITTING_SEED, match_events
+from mtv_jax.evaluation.metrics.statistics import correlation, f1_score
+from mtv_jax.evaluation.theatre.readers import FITTING_SEED, match_events
 from mtv_jax.models.mel import MelConfig
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip

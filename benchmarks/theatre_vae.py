@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.data.transforms import to_uint8, to_unit
-from mtv_jax.evaluation.theatre_cases import performed
-from mtv_jax.evaluation.theatre_readers import fit_readers
-from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
-from mtv_jax.evaluation.theatre_suite import figures
+from mtv_jax.evaluation.theatre.cases import performed
+from mtv_jax.evaluation.theatre.readers import fit_readers
+from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
+from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.io.progress import progress
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.theatre import TheatreConfig
@@ -65,12 +65,8 @@ def main(argv: list[str] | None = None) -> None:
         "psnr": float(np.mean([10 * np.log10(4 / error) for error in coder.errors])),
         "spread of means, by channel": [round(float(x), 3) for x in np.sort(np.mean(coder.spreads, axis=0))],
         "figures": [
-            {
-                k: v
-                for k, v in figure.to_json().items()
-                if k in ("claim", "name", "value", "interval", "target")
-            }
-            for figure in figures(clips, samples)
+            {k: v for k, v in figure.to_json().items() if k in ("id", "name", "value", "interval", "target")}
+            for figure in figures(samples)
         ],
     }
     print(json.dumps(report, indent=1))

@@ -2,8 +2,8 @@
 
     python recipes/train_syncsynth.py [--out mtv_jax/assets/syncsynth] [--steps 260] [--examples 2500]
 
-Writes `model.safetensors` and `config.json`, and prints the latter's record of the fit as JSON. The theatre is not
-seen: how the weights do there is for `benchmarks/syncsynth.py` to say.
+Writes `model.safetensors`, `config.json` and `fit.json`, the record of the fit, and prints the latter. The theatre is
+not seen: how the weights do there is for `benchmarks/syncsynth.py` to say.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import platform
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from mtv_jax.evaluation.syncsynth import SyncSynth, save_syncsynth
 from mtv_jax.evaluation.syncsynth.fitting import FitConfig, fit_syncsynth
-from mtv_jax.evaluation.syncsynth.model import SyncSynthConfig
+from mtv_jax.models.syncsynth import SyncSynthConfig
 
 
 def record(config: FitConfig, losses: list[float]) -> dict[str, object]:
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     config = dataclasses.replace(defaults, steps=args.steps, examples=args.examples)
     params, losses = fit_syncsynth(config)
     told = record(config, losses)
-    save_syncsynth(args.out, SyncSynth(SyncSynthConfig(), params, Fraction(config.fps), told))
+    save_syncsynth(args.out, SyncSynth(SyncSynthConfig(fps=config.fps), params, told))
     print(json.dumps(told, indent=2))
 
 

@@ -28,7 +28,7 @@ def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         "mtv_jax.audio.demix_files.find_demixer",
         "mtv_jax.weights.conversion.convert_pretrained",
         "mtv_jax.train.make_job",
-        "mtv_jax.evaluation.report.alignment_report",
+        "mtv_jax.evaluation.alignment.alignment_report",
         "mtv_jax.planning.plans.training_plans",
     ):
         monkeypatch.setattr(place, load)

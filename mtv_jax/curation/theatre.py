@@ -24,7 +24,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, write_text
 from mtv_jax.io.progress import progress
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import (
     EVALUATION_SEEDS,
     SoundLibrary,
@@ -101,11 +101,6 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     return manifest
 
 
-def theatre_prompt(clip: TheatreClip) -> str:
-    """The words for a clip in the paper's template."""
-    return scene_prompt(clip.words.scene, clip.words.persons, clip.words.speaking)
-
-
 def _finish(
     index: int, encoders: Encoders | None, config: TheatreBuild, sounds: SoundLibrary
 ) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def _finish(
 def _record(
     clip: TheatreClip, encoders: Encoders | None, config: TheatreBuild, sounds: SoundLibrary
 ) -> ClipRecord:
-    size, prompt, digest = config.size, theatre_prompt(clip), _digest(clip, sounds)
+    size, prompt, digest = config.size, theatre_prompt(clip.words), _digest(clip, sounds)
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None and not config.frames_only:

@@ -1,1 +1,1 @@
-"""Metrics and reports."""
+"""Evaluation: suites that measure videos, the metrics they compute, and their reports."""

@@ -1,14 +1,14 @@
-"""The sentences of the theatre's prompts: their form, their words, examples, and the plan that a prompt tells.
+"""The language of the theatre's prompts: their forms, their words, examples, and how a prompt is parsed to a plan.
 
-What the preset `tiny` was trained on is put into words by `mtv_jax.theatre` and the paper's template; this says
-the same to a person, and reads it back.
+The preset `tiny` was trained on prompts that `mtv_jax.theatre` and the paper's template make of clips. This module
+describes them to a person and reads them back.
 """
 
 import re
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.text.template import scene_prompt
-from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig, Words, plan_clip
 from mtv_jax.theatre.clip import describe
 from mtv_jax.theatre.plan import (
     HAIRS,
@@ -34,12 +34,12 @@ WORDS = {
     "PLACE": ("on the left", "on the right", "in the middle"),
     "DECOR": DECORS,
 }
-"""What stands for each word in capitals of the forms."""
+"""Values of each word that the forms have in capitals."""
 
 _LOOK = "SKIN skin, STYLE HAIR hair, SHIRT shirt"
 _STAGE = "A stage with a PROP PLACE, DECOR behind."
 _EXAMPLES = 40
-"""Clips of the theatre that examples are looked for in."""
+"""Number of clips of the theatre that examples are taken from."""
 
 
 def forms() -> list[str]:
@@ -52,6 +52,11 @@ def forms() -> list[str]:
     ]
 
 
+def theatre_prompt(words: Words) -> str:
+    """The prompt of a clip's words, in the paper's template."""
+    return scene_prompt(words.scene, words.persons, words.speaking)
+
+
 def examples() -> list[str]:
     """A prompt for no, one and two persons, as clips of the theatre have them."""
     found: dict[int, str] = {}
@@ -59,13 +64,12 @@ def examples() -> list[str]:
         plan = plan_clip(EVALUATION_SEEDS, index)
         if plan.prop is not None:
             words = describe(plan)
-            prompt = scene_prompt(words.scene, words.persons, words.speaking)
-            found.setdefault(len(words.persons), prompt)
+            found.setdefault(len(words.persons), theatre_prompt(words))
     return [found[count] for count in sorted(found)]
 
 
 def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
-    """The plan that a prompt of one of the `forms` tells: who stands where, who speaks; nothing is struck.
+    """Parses a prompt of one of the `forms` to a plan: who stands where, and who speaks. Nothing is struck.
 
     Raises UserError for a prompt of another form.
     """

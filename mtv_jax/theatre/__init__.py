@@ -1,7 +1,9 @@
-"""The theatre: short synthetic clips in which speech, effects and music are seen, each in its own way.
+"""The theatre: short synthetic clips in which speech, effects and music are each visible in their own way.
 
-Actors' mouths follow speech, props react to effects, the stage's colours follow music. A clip is decided by
-(seed, index), and by real sounds if any are brought, down to the byte; `render_clip` makes one.
+Actors' mouths follow speech, props react to effects, and the colours of the stage follow music. A clip is determined by
+(seed, index), and by the recordings that are passed, down to the byte; `render_clip` makes one.
+
+NumPy only, no networks; everything else in the library may import it.
 """
 
 from mtv_jax.theatre.clip import (

@@ -1,4 +1,4 @@
-"""Heads: a mouth that follows a voice, and eyes, brows and small movements that follow nothing."""
+"""Heads: a mouth that follows a voice, and eyes, brows and small movements that are independent of the sound."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ _JAW = 0.75  # of an opening goes downwards: the lower jaw moves
 
 @dataclass(frozen=True)
 class Motion:
-    """What a head does of its own accord, one value a frame [F] each.
+    """Movements of a head that do not depend on the sound, [F] each.
 
     Attributes:
       x, y: the head's middle, stage units.

@@ -1,4 +1,4 @@
-"""A finished clip: frames, tracks, the words for it, the subsets it is in, and the truth to measure against."""
+"""Renders a clip: frames, tracks, the words of its prompt, the subsets it belongs to, and its ground truth."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from mtv_jax.typing import SUBSETS
 
 @dataclass(frozen=True)
 class Words:
-    """What the paper's prompt template takes (`mtv_jax.text.template.scene_prompt`).
+    """The arguments of the paper's prompt template (`mtv_jax.text.template.scene_prompt`).
 
     Attributes:
       scene: what is seen besides those who take part in a conversation.
@@ -32,7 +32,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a clip shows, for evaluation only. Boxes are (x0, y0, x1, y1) in pixels.
+    """The ground truth of a clip, for evaluation only. Boxes are (x0, y0, x1, y1) in pixels.
 
     Attributes:
       openings: of each actor's mouth in each frame, [actors][F] in 0..1.
@@ -59,7 +59,7 @@ class Truth:
     subsets: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as JSON has them, numbers rounded to four places."""
+        """All fields as JSON values, numbers rounded to four places."""
         return {name: _plain(value) for name, value in vars(self).items()}
 
 
@@ -75,14 +75,14 @@ class TheatreClip:
 
     @property
     def subsets(self) -> tuple[str, ...]:
-        """Names of SUBSETS that it is in; there may be none."""
+        """The SUBSETS that it belongs to; possibly none."""
         return self.truth.subsets
 
 
 def render_clip(
     seed: int, index: int, config: TheatreConfig | None = None, recordings: Recordings | None = None
 ) -> TheatreClip:
-    """Clip `index` of the theatre `seed`: the same bytes each time. `recordings` bring real sounds in."""
+    """Clip `index` of the theatre `seed`: the same bytes each time. `recordings` replace synthetic sounds."""
     plan = plan_clip(seed, index, config)
     performance = perform(plan, recordings)
     return TheatreClip(
@@ -100,7 +100,7 @@ def render_tracks(plan: ClipPlan) -> dict[str, np.ndarray]:
 
 
 def render_frames(plan: ClipPlan, performance: Performance | None = None) -> np.ndarray:
-    """The pictures alone, uint8 [F, H, W, 3], moved by the sound given (default: the plan's own)."""
+    """The pictures alone, uint8 [F, H, W, 3], driven by `performance` (default: that of the plan)."""
     performance = performance or perform(plan)
     config, times = plan.config, _times(plan)
     canvas = Canvas(config.num_frames, config.height, config.width)
@@ -115,7 +115,7 @@ def render_frames(plan: ClipPlan, performance: Performance | None = None) -> np.
 
 
 def describe(plan: ClipPlan) -> Words:
-    """The words for a clip. Those who are there but say nothing are part of the scene."""
+    """The words for a clip. Persons who do not speak are part of the scene."""
     looks = tuple(actor.look.words for actor in plan.actors)
     scene = "A stage"
     if plan.prop:

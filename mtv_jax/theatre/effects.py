@@ -14,7 +14,7 @@ _PARTIALS = (
 
 
 def strike(rng: np.random.Generator, prop: str, sample_rate: int) -> np.ndarray:
-    """The sound of a prop of `plan.PROPS`, another each time."""
+    """A strike of a prop of `plan.PROPS`; each draw differs."""
     maker = {"drum": _drum, "bell": _bell, "door": _door, "ball": _ball}[prop]
     return maker(rng, sample_rate)
 
@@ -28,7 +28,7 @@ def _drum(rng: np.random.Generator, rate: int) -> np.ndarray:
 
 
 def _bell(rng: np.random.Generator, rate: int) -> np.ndarray:
-    """Partials that are no harmonics, each with a decay of its own."""
+    """Inharmonic partials, each with its own decay."""
     t = np.arange(round(1.2 * rate)) / rate
     note = 700 + 500 * rng.random()
     ratio, level, decay = np.array(_PARTIALS).T[..., None]

@@ -1,4 +1,4 @@
-"""Chords whose mode and register tell valence, and whose tempo, loudness and brightness tell energy."""
+"""Chords whose mode and register express valence, and whose tempo, loudness and brightness express energy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What happens in a clip, drawn from (seed, index): who, which prop, when, which mood. Nothing is rendered here."""
+"""What happens in a clip, drawn from (seed, index): actors, prop, events and mood. Nothing is rendered here."""
 
 import dataclasses
 import hashlib
@@ -13,10 +13,10 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.theatre.stage import DECORS, Mood
 
 VERSION = 1
-"""Grows when the same plan would look or sound different."""
+"""Increases when clips of the same plan change in looks or sound."""
 
 EVALUATION_SEEDS = 2**32
-"""Seeds from here on are for evaluation: what makes shards for training refuses them."""
+"""Seeds from here on are for evaluation; commands that make training data reject them."""
 
 SKINS = {"pale": (250, 218, 190), "tan": (219, 168, 118), "brown": (160, 106, 70), "dark": (112, 72, 50)}
 HAIRS = {
@@ -101,7 +101,7 @@ class Look:
 
     @property
     def words(self) -> str:
-        """As the text has it."""
+        """In the words of the prompt."""
         return f"{self.skin} skin, {self.style} {self.hair} hair, {self.shirt} shirt"
 
 
@@ -153,7 +153,7 @@ class ClipPlan:
     decor: str
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """A stream of its own for each purpose, so that a change in one leaves the others as they were."""
+        """A separate stream for each purpose, so that a change in one does not affect the others."""
         return _rng(self.seed, self.index, purpose)
 
     @property

@@ -1,4 +1,4 @@
-"""Things that react when they sound: each is struck, and flashes, in the frame of its onset."""
+"""Props: each is struck, and flashes, in the frame of its onset."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from mtv_jax.theatre.plan import Place, Prop
 _FLASH = (255.0, 252.0, 226.0)
 _INK = (36.0, 30.0, 34.0)
 _DECAY = (1.0, 0.45, 0.15)
-"""Of a reaction, in the frame of the onset and the two after."""
+"""Strength of a reaction in the frame of the onset and in the next two."""
 
 
 def reaction(event_frames: tuple[int, ...], num_frames: int) -> np.ndarray:

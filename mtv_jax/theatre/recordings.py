@@ -1,4 +1,4 @@
-"""Real sounds for the theatre, bundled: voices and strikes that training may hear, and others kept for tests."""
+"""The bundled real sounds for the theatre: voices and strikes for training, and others that are held out for tests."""
 
 import functools
 import hashlib
@@ -15,9 +15,9 @@ from mtv_jax.theatre.stage import Mood
 from mtv_jax.typing import TRACK_RATE
 
 SPEECH_SHARE = 1 / 4
-"""Of the clips for training in which somebody speaks: how many speak with a real voice."""
+"""Share of the training clips with speech in which the voice is real."""
 EFFECT_SHARE = 1 / 3
-"""Of those in which the prop sounds: how many sound really."""
+"""Share of the training clips with effects in which the strikes are real."""
 _VOICES = "speech"
 
 
@@ -26,9 +26,9 @@ class SoundLibrary:
     """Real voices and strikes, in a share of the clips (see `sounds.Recordings`). Music stays synthetic.
 
     Attributes:
-      voices: float32 [s] each at 16 kHz, one person's turns with pauses behind them.
+      voices: float32 [s] each at 16 kHz, the turns of one person, each followed by a pause.
       strikes: by prop, float32 [s] each at 16 kHz, onset at sample 0.
-      speech_share, effect_share: chance in 0..1 that a clip's speech, and its effects, are from here.
+      speech_share, effect_share: probability that the speech of a clip, and its effects, are real.
     """
 
     voices: Sequence[np.ndarray]
@@ -38,18 +38,18 @@ class SoundLibrary:
 
     @classmethod
     def training(cls) -> "SoundLibrary":
-        """What training may hear, in SPEECH_SHARE and EFFECT_SHARE of the clips."""
+        """The sounds for training, used in SPEECH_SHARE and EFFECT_SHARE of the clips."""
         sounds = _bundled("training")
         return cls(sounds[_VOICES], sounds, SPEECH_SHARE, EFFECT_SHARE)
 
     @classmethod
     def held_out(cls) -> "SoundLibrary":
-        """For tests: real sounds in all clips, none of which training hears (voices: other sentences)."""
+        """Sounds for tests, used in all clips. Training uses none of them (of the voices it uses other sentences)."""
         sounds = _bundled("held_out")
         return cls(sounds[_VOICES], sounds, 1.0, 1.0)
 
     def speech(self, rng: np.random.Generator, num_samples: int) -> np.ndarray | None:
-        """One voice from anywhere in its recording, which begins again where it ends: float32 [num_samples]."""
+        """One voice from a random position in its recording, which is repeated: float32 [num_samples]."""
         if rng.random() >= self.speech_share:
             return None
         # Each moment of the recordings is as likely as any other.
@@ -64,7 +64,7 @@ class SoundLibrary:
         return self.strikes[prop][int(rng.integers(len(self.strikes[prop])))]
 
     def music(self, rng: np.random.Generator, num_samples: int) -> tuple[np.ndarray, Mood] | None:
-        """None: of a recording nobody has told the mood."""
+        """None: the moods of recordings are unknown."""
         return None
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""What is heard in a clip: speech, effects and music, synthesised or from recordings that the caller brings."""
+"""The sound of a clip: speech, effects and music, synthesised or from recordings that the caller passes."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,10 +23,10 @@ _LOUDNESS_POWER = 0.6
 
 @runtime_checkable
 class Recordings(Protocol):
-    """Real sounds to use instead of synthetic ones. Each method may give None: then that sound is synthetic.
+    """Real sounds to use instead of synthetic ones. A method that returns None leaves its sound synthetic.
 
-    All waves are mono float32 at 16 kHz; `rng` is the clip's own, so that the choice is reproducible. What stays
-    synthetic sounds as it would without recordings.
+    All waves are mono float32 at 16 kHz; `rng` belongs to the clip, so that the choice is reproducible. Sounds that
+    stay synthetic are the same as without recordings.
     """
 
     def speech(self, rng: np.random.Generator, num_samples: int) -> np.ndarray | None:
@@ -34,17 +34,17 @@ class Recordings(Protocol):
         ...
 
     def effect(self, rng: np.random.Generator, prop: str) -> np.ndarray | None:
-        """One strike of a prop, its onset at sample 0. Asked once a clip: all its strikes sound so."""
+        """One strike of a prop, its onset at sample 0. Called once for a clip, whose strikes all sound the same."""
         ...
 
     def music(self, rng: np.random.Generator, num_samples: int) -> tuple[np.ndarray, Mood] | None:
-        """Music, and the mood that the stage is to show for it."""
+        """Music, and the mood that the stage shows for it."""
         ...
 
 
 @dataclass(frozen=True)
 class Performance:
-    """The sound of a clip, and what it makes the stage do.
+    """The sound of a clip, and what the stage shows for it.
 
     Attributes:
       tracks: speech, effects, music and mix: float32 [s] each at 16 kHz; a silent track is exact zeros.

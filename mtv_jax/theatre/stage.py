@@ -11,7 +11,7 @@ import numpy as np
 from mtv_jax.theatre.paint import UNITS, Canvas
 
 PLAIN = 4.0
-"""Stage units from the top of the square that no decor, light or head ever reaches."""
+"""Height in stage units, from the top of the square, that no decor, light or head reaches."""
 
 DECORS = ("curtains", "window", "stripes", "arch")
 _FLOOR = 50.0  # units: where the floor begins
@@ -23,7 +23,7 @@ _GREY = 0.55  # brightness of the stage without music
 
 @dataclass(frozen=True)
 class Mood:
-    """What music says: `valence` from sad 0 to glad 1, `energy` from calm 0 to wild 1."""
+    """The mood of music: `valence` from sad 0 to glad 1, `energy` from calm 0 to wild 1."""
 
     valence: float
     energy: float

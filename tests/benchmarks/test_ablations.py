@@ -4,16 +4,16 @@ import pytest
 
 from benchmarks.ablations import SHOWN, STUDENT_T, table
 
-CLAIM, NAME = SHOWN[0]
+ID = SHOWN[0]
 
 
 def results(*values):
     """Figures by seed, as `measure` gives them; None: the figure cannot be told."""
-    return {seed: [{"claim": CLAIM, "name": NAME, "value": value}] for seed, value in enumerate(values)}
+    return {seed: [{"id": ID, "value": value}] for seed, value in enumerate(values)}
 
 
 def rows(**found):
-    return {row["variant"]: row for row in table(found) if (row["claim"], row["name"]) == (CLAIM, NAME)}
+    return {row["variant"]: row for row in table(found) if row["id"] == ID}
 
 
 def test_differences_are_within_a_seed():

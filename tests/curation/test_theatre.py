@@ -9,6 +9,7 @@ from mtv_jax import curate
 from mtv_jax.curation import theatre
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
+from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig, render_clip
 from mtv_jax.typing import SUBSETS
 from mtv_jax.weights.model_index import read_defaults
@@ -41,7 +42,7 @@ def test_records_hold_the_rendered_clips(shards):
     clip = render_clip(0, 17, stage, SoundLibrary.training())
     np.testing.assert_array_equal(record.arrays["video"], clip.frames)
     assert set(record.arrays) == {"video"}
-    assert record.prompt == theatre.theatre_prompt(clip)
+    assert record.prompt == theatre_prompt(clip.words)
     assert all(person in record.prompt for person in clip.words.persons)
 
 

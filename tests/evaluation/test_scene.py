@@ -1,7 +1,6 @@
 """A scene as files: read as it was written, the bundled one made as told, and a video of it measured."""
 
 import importlib.resources
-import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate, sample
-from mtv_jax.evaluation import theatre_readers
-from mtv_jax.evaluation.contact_sheet import onsets
-from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
-from mtv_jax.evaluation.syncsynth import SYNC_CLAIM
-from mtv_jax.evaluation.theatre_page import SHEET
+from mtv_jax.evaluation.report.contact_sheet import onsets
+from mtv_jax.evaluation.report.output import SHEET
+from mtv_jax.evaluation.report.schema import read_report
+from mtv_jax.evaluation.report.text import text_line
+from mtv_jax.evaluation.scene import read_scene, write_scene
+from mtv_jax.evaluation.scene_suite import scene_figures
+from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import read_image
@@ -69,27 +70,29 @@ def test_strikes_are_heard_when_the_scene_says(bell):
 
 
 def test_the_theatres_own_picture_is_in_step(bell, own, readers):
-    lips, lag, sync, events, valence, energy = scene_readings(bell, readers, own)
-    assert lips.value == lips.theatre > 0.9
-    assert "lips 0 frames late" in str(lips)
-    assert lag.value == lag.theatre == 0
-    assert sync.value == sync.theatre > 0.5
+    figures = scene_figures(bell, readers, own)
+    assert all(figure.value == figure.baselines["theatre"] for figure in figures)
+    lips, lag, sync, events, valence, energy = figures
+    assert lips.value > 0.9
+    assert "lips 0 frames late" in text_line(lips)
+    assert lag.value == 0
+    assert sync.value > 0.5
     assert "without movement 0.00" in sync.note
-    assert events.value == events.theatre == 1.0
+    assert events.value == 1.0
     assert valence.value == pytest.approx(bell.performance.mood.valence, abs=0.1)
     assert energy.value == pytest.approx(bell.performance.mood.energy, abs=0.1)
 
 
 def test_a_picture_of_other_sounds_is_not(bell, own, readers):
-    lips, _, sync, events, *_ = scene_readings(bell, readers, np.repeat(own[:1], 25, axis=0))
+    lips, _, sync, events, *_ = scene_figures(bell, readers, np.repeat(own[:1], 25, axis=0))
     assert lips.value < 0.3
     assert sync.value == 0
     assert events.value == 0.0
     for frames in (1, -2):
-        late, lag, *_ = scene_readings(bell, readers, np.roll(own, frames, axis=0))
+        late, lag, *_ = scene_figures(bell, readers, np.roll(own, frames, axis=0))
         assert lag.value == frames
-        assert lag.theatre == 0
-    late, *_ = scene_readings(bell, readers, np.roll(own, 1, axis=0))
+        assert lag.baselines["theatre"] == 0
+    late, *_ = scene_figures(bell, readers, np.roll(own, 1, axis=0))
     assert "lips 1 frames late" in late.note
     assert late.value > 0.9
 
@@ -98,8 +101,8 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
     for name in ("speech", "effects", "music"):
         shutil.copy(BELL / f"{name}.flac", tmp_path)
     write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | {"onsets": [], "mood": None})
-    claims = [reading.claim for reading in scene_readings(read_scene(tmp_path), readers, own)]
-    assert claims == ["speech moves the speaker's lips"] * 2 + [SYNC_CLAIM]
+    figures = scene_figures(read_scene(tmp_path), readers, own)
+    assert [figure.id for figure in figures] == ["lips.correlation", "lips.lag", "sync.confidence"]
 
 
 @pytest.mark.parametrize(
@@ -128,16 +131,17 @@ def test_a_sampled_video_is_measured_with_a_contact_sheet(
     source = ["--preset", str(pipeline_folder), "--prompt", scene["prompt"]]
     sample.main([*source, *sounds, *size, "--out", str(video)])
     assert evaluate.main([str(video), "--scene", str(BELL), "--out", str(tmp_path / "out")]) == 0
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["video"] == "demo.mp4"
-    assert [figure["name"] for figure in results["figures"]] == [
-        "correlation with loudness",
-        "lag at which they follow best, frames",
-        "confidence, of 1",
-        "F1 within a frame",
-        "valence, by hue",
-        "energy, by brightness",
+    report = read_report(tmp_path / "out" / "results.json")
+    assert (report.suite, report.rows[0].video, report.rows[0].shown) == ("scene", "demo.mp4", False)
+    assert [figure.id for figure in report.figures] == [
+        "lips.correlation",
+        "lips.lag",
+        "sync.confidence",
+        "events.f1",
+        "mood.valence",
+        "mood.energy",
     ]
+    assert "F1 within a frame" in (tmp_path / "out" / "index.html").read_text()
     assert read_image(tmp_path / "out" / SHEET).shape[2] == 3
     assert "F1 within a frame" in capsys.readouterr().out
 
@@ -153,7 +157,7 @@ def test_a_silent_head_is_read_too(readers, tmp_path):
     index = next(plan.index for plan in plans if len(plan.actors) == 2 and plan.speaker is not None)
     write_scene(tmp_path, EVALUATION_SEEDS, index)
     scene = read_scene(tmp_path)
-    lips, _, other, *_ = scene_readings(scene, readers, render_frames(scene.plan, scene.performance))
+    lips, _, other, *_ = scene_figures(scene, readers, render_frames(scene.plan, scene.performance))
     assert lips.value > 0.9
-    assert other.claim == "only the speaker's"
+    assert other.id == "other_head.correlation"
     assert abs(other.value) < 0.6

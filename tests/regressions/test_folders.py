@@ -14,7 +14,7 @@ from mtv_jax import curate
 from mtv_jax.audio.silence import is_silent
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.shards import open_shards
-from mtv_jax.evaluate import _files
+from mtv_jax.evaluation.alignment import video_files
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
@@ -185,7 +185,7 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
         "ignored: other.json (no video of that name)",
         "ignored: sub (a folder)",
     ]
-    assert [path.name for path in _files(videos)] == ["loud.TS"]
+    assert [path.name for path in video_files(videos)] == ["loud.TS"]
     wanted = [
         f".{name}"
         for name in ("ts", "mpg", "mpeg", "wmv", "flv", "3gp", "m2ts", "mts", "ogv", "m4v", "mov", "vob")

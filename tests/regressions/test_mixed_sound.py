@@ -11,7 +11,7 @@ from mtv_jax.audio.demix import Demixer, demix
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.restore import restore_speech
 from mtv_jax.audio.tracks import load_tracks
-from mtv_jax.evaluation.mixed import RAW, check_mixed, mixed_tracks
+from mtv_jax.evaluation.theatre.mixed import RAW, check_mixed, mixed_tracks
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import TRACK_RATE

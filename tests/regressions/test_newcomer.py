@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mtv_jax import Pipeline, curate, evaluate, sample, train
-from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.scene import read_scene
+from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json

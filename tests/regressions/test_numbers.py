@@ -15,7 +15,7 @@ from mtv_jax.curation.theatre import TheatreBuild
 from mtv_jax.data.pipeline import DataConfig, make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
-from mtv_jax.evaluation.theatre_run import Run
+from mtv_jax.evaluation.theatre.run import Run
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.config import check_finite, override
 from mtv_jax.io.errors import UserError

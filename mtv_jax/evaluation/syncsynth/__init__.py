@@ -1,10 +1,11 @@
 """SyncSynth: a small learned score of how well a mouth keeps time with a voice.
 
-It is fitted on a renderer and a voice of its own, and stands beside the readers that are not learned. It is for
-measuring only: no generator is trained on it, and no checkpoint chosen by it.
+It is fitted on a renderer and a voice of its own, and complements the readers that are not learned. It is for
+measuring only: no generator is trained on it, and no checkpoint is selected by it. Its network is
+`mtv_jax.models.syncsynth`.
 """
 
-from mtv_jax.evaluation.syncsynth.figures import SYNC_CLAIM, Heard, hear_clip, hear_others, sync_figures
+from mtv_jax.evaluation.syncsynth.figures import Heard, hear_clip, hear_others, sync_metric
 from mtv_jax.evaluation.syncsynth.instrument import (
     NULLS,
     SyncSynth,
@@ -17,7 +18,6 @@ from mtv_jax.evaluation.syncsynth.instrument import (
 
 __all__ = [
     "NULLS",
-    "SYNC_CLAIM",
     "Heard",
     "SyncSynth",
     "agreements",
@@ -26,6 +26,6 @@ __all__ = [
     "load_syncsynth",
     "other_speech",
     "save_syncsynth",
-    "sync_figures",
+    "sync_metric",
     "sync_test",
 ]

@@ -1,38 +1,50 @@
-"""SyncSynth's lines of the table: are lips in time with the speech, beside clips that cannot be."""
+"""SyncSynth's figures: are lips in time with the speech, compared with clips where they cannot be?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from mtv_jax.evaluation.statistics import bootstrap_of
+from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure
+from mtv_jax.evaluation.report.claims import SYNC_SHIFTS, sync_confidence
+from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_test
-from mtv_jax.evaluation.theatre_suite import Figure
 from mtv_jax.io.errors import UserError
 from mtv_jax.theatre import TheatreClip, TheatreConfig
 from mtv_jax.typing import TRACK_RATE
 
-SYNC_CLAIM = "lips are in time with the speech (SyncSynth)"
 SIGNIFICANT = 0.01
-"""Of the p-value: a clip below it is in time."""
-SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
-"""Frames by which pictures may be late, for the sweep."""
+"""A clip whose p-value is below this is in time."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A clip's index, and embeddings [T, d] of its pictures as they are and frozen, and of its speech."""
+    """Embeddings of a clip, each [T, d].
+
+    Attributes:
+      clip: its index.
+      seen: of its pictures.
+      frozen: of its first picture, repeated.
+      own: of its speech.
+      seed: of the noise that the pictures were generated from.
+      spoken: whether they were generated from the speech, rather than without it.
+    """
 
     clip: int
     seen: np.ndarray
     frozen: np.ndarray
     own: np.ndarray
+    seed: int = 0
+    spoken: bool = True
 
 
-def hear_clip(instrument: SyncSynth, clip: TheatreClip, frames: np.ndarray) -> Heard:
-    """What the instrument makes of frames [F H W 3] in 0..255, shown for a clip whose speaker they should follow.
+def hear_clip(
+    instrument: SyncSynth, clip: TheatreClip, frames: np.ndarray, *, seed: int = 0, spoken: bool = True
+) -> Heard:
+    """Embeds frames [F H W 3] in 0..255, generated for a clip, and the speech of its speaker.
 
-    Raises UserError for a clip without a speaker, and as `SyncSynth.watch`.
+    Raises UserError for a clip without a speaker, and as `SyncSynth.watch` does.
     """
     if clip.plan.speaker is None:
         raise UserError(f"clip {clip.plan.index}: nobody speaks")
@@ -40,71 +52,75 @@ def hear_clip(instrument: SyncSynth, clip: TheatreClip, frames: np.ndarray) -> H
     still = np.repeat(frames[:1], len(frames), axis=0)
     seen, frozen = (instrument.watch(pictures, place, fps) for pictures in (frames, still))
     own = instrument.hear(clip.tracks["speech"], len(frames), fps)
-    return Heard(clip.plan.index, seen, frozen, own)
+    return Heard(clip.plan.index, seen, frozen, own, seed, spoken)
 
 
 def hear_others(instrument: SyncSynth, config: TheatreConfig, waves: Sequence[np.ndarray]) -> np.ndarray:
     """Embeddings [n, T, d] of speech for the permutation null (`other_speech`), as long as the theatre's clips.
 
-    Raises UserError if there is none, or some is shorter.
+    Raises UserError if there is none, or if any of it is shorter.
     """
     samples = round(config.num_frames * TRACK_RATE / config.fps)
     if not waves or any(len(wave) < samples for wave in waves):
-        raise UserError(f"speech for the null: must be there, and of at least {samples} samples each")
+        raise UserError(
+            f"speech for the null: at least one wave is needed, of at least {samples} samples each"
+        )
     return np.stack([instrument.hear(wave, config.num_frames, config.fps) for wave in waves])
 
 
-def sync_figures(heard: Sequence[Heard], others: np.ndarray, unspoken: Sequence[Heard] = ()) -> list[Figure]:
-    """Shares of clips with p < 0.01, of their controls, and mean confidence by shift; [] of no clips.
+def sync_metric(others: np.ndarray) -> RowMetric[Heard, Heard]:
+    """The metric of clips with a speaker, all of one length and rate.
+
+    Its figures are the share of clips with p < 0.01, that of the controls, and the mean confidence by shift. The
+    controls are the first frame repeated (which cannot fail whatever the pictures), the next clip's speech, and
+    pictures generated without the speech. None of them may be significant more often than chance and its noise
+    allow (0.05). Computing them raises UserError for clips of different lengths.
 
     Args:
-      heard: `hear_clip` of each clip where someone speaks, of one length and rate; a clip may be there many times,
-        once for each noise, if all are before it is there again.
-      others: `hear_others`, none of it of these clips.
-      unspoken: `hear_clip` of the same clips, of pictures that were made without the speech.
-
-    Controls are the first frame repeated (which no picture can fail), the next clip's speech, and what else moves
-    when nobody speaks; none may be significant more often than chance and its noise (0.05). Raises UserError for
-    clips of different lengths.
+      others: `hear_others`; none of it may be speech of the clips.
     """
+    return RowMetric(
+        lambda heard: (not heard.spoken, heard.seed, heard.clip),
+        lambda heard: heard,
+        partial(_figures, others),
+    )
+
+
+def _figures(others: np.ndarray, rows: Sequence[Heard]) -> list[Figure]:
+    heard, unspoken = [row for row in rows if row.spoken], [row for row in rows if not row.spoken]
     if not heard:
         return []
-    if len({case.own.shape for case in heard} | {others.shape[1:]}) > 1:
+    if len({case.own.shape for case in rows} | {others.shape[1:]}) > 1:
         raise UserError("clips of different lengths or rates: SyncSynth's figures need them alike")
-    groups = [case.clip for case in heard]
-    own = [sync_test(case.seen, case.own, others) for case in heard]
-    frozen = [sync_test(case.frozen, case.own, others) for case in heard]
-    rows = [
-        _share("p < 0.01", own, groups, 0.95),
-        _share("control: frozen, p < 0.01", frozen, groups, 0.05, at_most=True),
-    ]
-    if len(set(groups)) > 1:
-        pairs = zip(heard, [*heard[1:], heard[0]], strict=True)
-        swapped = [sync_test(case.seen, other.own, others) for case, other in pairs]
-        name = "control: another clip's speech, p < 0.01"
-        rows.append(_share(name, swapped, groups, 0.05, at_most=True))
-    if unspoken:
-        moved = [sync_test(case.seen, case.own, others) for case in unspoken]
-        name, clips = "control: made without speech, p < 0.01", [case.clip for case in unspoken]
-        rows.append(_share(name, moved, clips, 0.05, at_most=True))
-    return rows + [_confidence(heard, groups, shift) for shift in SHIFTS]
+
+    pairs = {
+        "sync.significant": [(case.clip, case.seen, case.own) for case in heard],
+        "sync.frozen": [(case.clip, case.frozen, case.own) for case in heard],
+        "sync.other_speech": _next_speech(heard),
+        "sync.without_speech": [(case.clip, case.seen, case.own) for case in unspoken],
+    }
+    found = [figure for identifier, cases in pairs.items() for figure in _share(identifier, cases, others)]
+    return found + [figure for shift in SYNC_SHIFTS for figure in _confidence(heard, shift)]
+
+
+def _next_speech(heard: Sequence[Heard]) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Each clip's pictures with the next clip's speech; none if there is no other clip."""
+    if len({case.clip for case in heard}) < 2:
+        return []
+    following = [*heard[1:], heard[0]]
+    return [(case.clip, case.seen, other.own) for case, other in zip(heard, following, strict=True)]
 
 
 def _share(
-    name: str, values: list[float], groups: list[int], target: float, *, at_most: bool = False
-) -> Figure:
-    return _mean(name, [float(p < SIGNIFICANT) for p in values], groups, target, at_most)
+    identifier: str, cases: Sequence[tuple[int, np.ndarray, np.ndarray]], others: np.ndarray
+) -> list[Figure]:
+    """The share of (clip, seen, own) cases that are in time."""
+    return mean_figure(
+        identifier,
+        [(clip, float(sync_test(seen, own, others) < SIGNIFICANT)) for clip, seen, own in cases],
+    )
 
 
-def _confidence(heard: Sequence[Heard], groups: list[int], shift: int) -> Figure:
-    values = [float(agreements(case.seen, case.own[None], shift)[0]) for case in heard]
-    name = f"mean confidence, pictures {shift:+d} frames late" if shift else "mean confidence"
-    return _mean(name, values, groups)
-
-
-def _mean(
-    name: str, values: list[float], groups: list[int], target: float | None = None, at_most: bool = False
-) -> Figure:
-    numbers = np.array(values)
-    interval = bootstrap_of(lambda picks: float(numbers[picks].mean()), groups)
-    return Figure(SYNC_CLAIM, name, float(numbers.mean()), interval, len(set(groups)), target, at_most)
+def _confidence(heard: Sequence[Heard], shift: int) -> list[Figure]:
+    values = [(case.clip, float(agreements(case.seen, case.own[None], shift)[0])) for case in heard]
+    return mean_figure(sync_confidence(shift), values)

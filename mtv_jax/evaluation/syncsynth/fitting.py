@@ -1,4 +1,4 @@
-"""Fits SyncSynth on its own renderer: what goes together is told from other clips, and from itself too early or late.
+"""Fits SyncSynth on its own renderer, contrasting a clip's sound with those of other clips and with itself shifted.
 
 Run by `recipes/train_syncsynth.py`. The loss is InfoNCE; generators are never trained on it.
 """
@@ -13,22 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mtv_jax.evaluation.syncsynth.features import sound_levels
-from mtv_jax.evaluation.syncsynth.model import SyncSynthConfig, SyncTowers, agreement
 from mtv_jax.evaluation.syncsynth.renderer import render_example
 from mtv_jax.io.progress import progress
+from mtv_jax.models.syncsynth import SyncSynthConfig, SyncTowers, agreement, sound_levels
 from mtv_jax.typing import Array, Float
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How it is fitted.
+    """How the network is fitted.
 
     Attributes:
       seed: of the renderer, of the first weights and of the batches.
       examples: clips rendered; batches are drawn from them.
-      shifts: frames by which sound is moved either way as a wrong answer.
-      fps: of pictures; the network knows no other.
+      shifts: largest number of frames by which the sound is shifted either way to give negatives.
+      fps: of the pictures, and of all that the network can measure.
     """
 
     seed: int = 20240917
@@ -44,9 +43,9 @@ class FitConfig:
 def info_nce(
     seen: Float[Array, "b T d"], heard: Float[Array, "b T d"], scale: Float[Array, ""], shifts: int
 ) -> Float[Array, ""]:
-    """Mean over clips: its own sound among those of the batch and its own one moved by up to `shifts` frames.
+    """Mean loss over clips; negatives are the other sounds of the batch and its own, shifted by up to `shifts` frames.
 
-    Moved sounds are compared where both sides are there; nothing wraps around.
+    Shifted sounds are compared where both sides exist; nothing wraps around.
     """
     moved = [agreement(seen, heard, k) for k in range(-shifts, shifts + 1) if k]
     others = agreement(seen[:, None], heard[None, :])

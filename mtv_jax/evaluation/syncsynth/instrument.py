@@ -1,4 +1,4 @@
-"""SyncSynth as an instrument: how much a mouth moves in time with a sound, and whether that could be chance.
+"""SyncSynth as an instrument: how well a mouth moves in time with a sound, and whether chance explains it.
 
 The confidence of a clip is `agreement` over time at shift 0. Its p-value is by permutation: how many sounds of other
 clips agree with the same pictures at least as well.
@@ -15,44 +15,43 @@ from typing import Any
 import jax
 import numpy as np
 
-from mtv_jax.evaluation.syncsynth.features import face_pictures, sound_levels
-from mtv_jax.evaluation.syncsynth.model import (
-    CONTEXT,
-    SyncSynthConfig,
-    SyncTowers,
-    agreement,
-    parameter_shapes,
-)
+from mtv_jax.evaluation.syncsynth.faces import face_pictures
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object, write_json
+from mtv_jax.models.syncsynth import CONTEXT, SyncSynthConfig, SyncTowers, agreement, sound_levels
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_tracks
 from mtv_jax.theatre.plan import Place
 from mtv_jax.typing import Array
-from mtv_jax.weights.rules import flat_paths, from_flat_paths
-from mtv_jax.weights.tensor_files import read_tensors, write_tensors
+from mtv_jax.weights.pretrained import load_model, save_model
 
 NULLS = 199
-"""Sounds of other clips that a clip's own is held against: the least p-value is 1 / 200."""
+"""Sounds of other clips that a clip's own is compared with: the least p-value is 1 / 200."""
+FIT_RECORD = "fit.json"
+"""Beside the weights: how they were made."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SyncSynth:
-    """The fitted network. `fps` is the only rate of pictures that it knows; sound is mono at 16 kHz.
+    """The fitted network. Pictures must be at `fps`; sound is mono at 16 kHz.
 
     Attributes:
       params: of `SyncTowers(config)`.
-      fit: how it was made, as `config.json` has it.
+      fit: how it was made, as `fit.json` records it.
     """
 
     config: SyncSynthConfig
     params: Mapping[str, Any]
-    fps: Fraction
     fit: Mapping[str, Any]
+
+    @property
+    def fps(self) -> Fraction:
+        """The only rate of pictures that can be measured."""
+        return Fraction(self.config.fps)
 
     def watch(self, frames: np.ndarray, place: Place, fps: float | Fraction) -> np.ndarray:
         """Embeddings [T, d] of the head at `place` (stage units) in frames [F H W 3] of 0..255.
 
-        T = F - CONTEXT. Raises UserError for another rate than `self.fps`, or fewer than 2 + CONTEXT frames.
+        T = F - CONTEXT. Raises UserError for a rate other than `self.fps`, and for fewer than 2 + CONTEXT frames.
         """
         self._check(len(frames), fps)
         return np.asarray(_watch(self.config, self.params, face_pictures(frames, place)))
@@ -71,7 +70,7 @@ class SyncSynth:
         fps: float | Fraction,
         shifts: Sequence[int] = (0,),
     ) -> dict[int, float]:
-        """By shift (frames by which the pictures are late), how well both agree, -1..1; of stillness or silence 0.
+        """Agreement in -1..1 by shift (frames by which the pictures are late); 0 if either side does not change.
 
         Raises UserError as `watch` does, and for shifts that leave fewer than two embeddings.
         """
@@ -87,13 +86,13 @@ class SyncSynth:
 
     def _check(self, num_frames: int, fps: float | Fraction) -> None:
         if not self._same_rate(fps):
-            raise UserError(f"{float(fps):g} fps: SyncSynth was made for {float(self.fps):g} fps alone")
+            raise UserError(f"{float(fps):g} fps: SyncSynth works at {float(self.fps):g} fps only")
         if num_frames < 2 + CONTEXT:
             raise UserError(f"{num_frames} frames: SyncSynth needs at least {2 + CONTEXT}")
 
 
 def agreements(seen: np.ndarray, heard: np.ndarray, shift: int = 0) -> np.ndarray:
-    """`model.agreement` of one clip's pictures [T, d] with many sounds [n, T, d]: [n].
+    """`agreement` of one clip's pictures [T, d] with many sounds [n, T, d]: [n].
 
     Raises UserError for a shift that leaves fewer than two embeddings.
     """
@@ -105,20 +104,24 @@ def agreements(seen: np.ndarray, heard: np.ndarray, shift: int = 0) -> np.ndarra
 def sync_test(seen: np.ndarray, own: np.ndarray, others: np.ndarray, shift: int = 0) -> float:
     """Permutation p-value of a clip's own sound: (1 + others that agree at least as well) / (1 + others).
 
-    Pictures [T, d] and own sound [T, d], others [n, T, d], all moved by `shift` alike. 1 where pictures do not
-    change, since then every sound agrees alike, and where the own sound does not: silence is in time with nothing.
+    Args:
+      seen, own: embeddings [T, d] of the pictures and of the clip's own sound.
+      others: embeddings [n, T, d] of the sounds of other clips.
+      shift: frames by which the pictures are taken to be late, for all sounds.
+
+    Returns 1 if the pictures do not change (every sound agrees equally), or if the clip's own sound does not.
     """
     scores = agreements(seen, np.concatenate([own[None], others]), shift)
-    # A still side scores exactly 0, which a null around 0 would give a middling rank.
+    # A side that does not change scores exactly 0, which would rank in the middle of a null around 0.
     if scores[0] == 0:
         return 1.0
     return float((1 + np.sum(scores[1:] >= scores[0])) / len(scores))
 
 
 def other_speech(seed: int, count: int = NULLS, config: TheatreConfig | None = None) -> list[np.ndarray]:
-    """Speech of the first `count` clips of the theatre `seed` in which somebody speaks, float32 [s] each.
+    """Speech of the first `count` clips of theatre `seed` that have a speaker, float32 [s] each.
 
-    Use a seed that the clips to be tested are not of. Raises UserError where hardly anybody speaks.
+    `seed` must differ from that of the clips to be tested. Raises UserError if too few clips have a speaker.
     """
     waves: list[np.ndarray] = []
     for index in range(100 * count):
@@ -131,28 +134,18 @@ def other_speech(seed: int, count: int = NULLS, config: TheatreConfig | None = N
 
 
 def save_syncsynth(directory: Path, instrument: SyncSynth) -> None:
-    """Writes `config.json` and `model.safetensors` (float16)."""
-    tensors = flat_paths(dict(instrument.params))
-    for _ in write_tensors(directory, "model", tensors, dtype=np.float16):
-        pass
-    stored = {"network": dataclasses.asdict(instrument.config), "fps": str(instrument.fps)}
-    write_json(directory / "config.json", {**stored, "fit": dict(instrument.fit)})
+    """Writes the network (float16) as `load_model` reads it, and the record of its fit beside it."""
+    save_model(directory, SyncTowers(instrument.config), dict(instrument.params), dtype=np.float16)
+    write_json(directory / FIT_RECORD, dict(instrument.fit))
 
 
 def load_syncsynth(directory: Path | None = None) -> SyncSynth:
     """The instrument in a folder; default: the bundled one. Raises UserError if files are missing or do not fit."""
     directory = directory or Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
-    stored = read_json_object(directory / "config.json")
-    try:
-        config = SyncSynthConfig(**{**stored["network"], "widths": tuple(stored["network"]["widths"])})
-        fps, fit = Fraction(stored["fps"]), stored["fit"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{directory / 'config.json'}: not of SyncSynth ({error!r})") from error
-    tensors = {name: np.asarray(x, np.float32) for name, x in read_tensors(directory).items()}
-    wanted = flat_paths(parameter_shapes(config))
-    if {name: x.shape for name, x in tensors.items()} != {name: x.shape for name, x in wanted.items()}:
-        raise UserError(f"{directory}: weights are not those of its config.json")
-    return SyncSynth(config, from_flat_paths(tensors), fps, fit)
+    model, params = load_model(directory)
+    if not isinstance(model, SyncTowers):
+        raise UserError(f"{directory / 'config.json'}: is not SyncSynth's but {type(model).__name__}'s")
+    return SyncSynth(model.config, params, read_json_object(directory / FIT_RECORD))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,7 +1,7 @@
-"""Grey mouths that open with a voice, for SyncSynth to learn from: its own renderer, which shares no code, shape or
-seed with the theatre, so that what the network learns is not how the theatre draws.
+"""Grey mouths that open with a voice, for fitting SyncSynth.
 
-Each example has its own face, mouth, light, blur and noise. What opens is dark; what is around it may be dark too.
+The renderer shares no code, shape or seed with the theatre, so that the network cannot learn how the theatre draws.
+Each example has its own face, mouth, light, blur and noise. The open mouth is dark; its surroundings may be dark too.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtv_jax.evaluation.syncsynth.voice import babble
+from mtv_jax.models.syncsynth import SIDE
 from mtv_jax.typing import TRACK_RATE
 
-SIDE = 32
-"""Rows and columns of a picture."""
 _GRID = (np.arange(SIDE, dtype=np.float32) + 0.5) * 2 / SIDE - 1  # -1..1 from edge to edge
 _EDGE = 1.2 / SIDE  # half the width over which a shape fades
 
@@ -51,14 +50,14 @@ def render_example(seed: int, index: int, num_frames: int = 25, fps: float = 12.
 
 
 def _opening(rng: np.random.Generator, loudness: np.ndarray, num_frames: int) -> np.ndarray:
-    """Loudness of each frame, bent, smoothed, scaled and cut off as this mouth does it, with errors: [F] in 0..1."""
+    """Loudness of each frame after a power, smoothing, errors, scaling and clipping, all random: [F] in 0..1."""
     edges = np.linspace(0, len(loudness), num_frames + 1).astype(int)
     power = np.diff(np.concatenate([[0.0], np.cumsum(loudness**2)])[edges]) / np.diff(edges)
     level = np.sqrt(power) ** rng.uniform(0.4, 1.1)
     side = rng.uniform(0, 0.25) * (rng.random() < 0.6)
     padded = np.pad(level, 1, mode="edge")
     level = side * padded[:-2] + (1 - 2 * side) * level + side * padded[2:]
-    # Generated lips follow only roughly; without such errors here the score falls faster than they grow.
+    # Generated lips follow only roughly; without errors here, the score would fall faster than theirs grow.
     level = level + rng.uniform(0, 0.25) * level.max() * rng.standard_normal(num_frames)
     return np.clip(level * rng.uniform(0.5, 1.2), 0, 1)
 
@@ -122,7 +121,7 @@ def _features(
     place: tuple[np.ndarray, np.ndarray],
     skin: float,
 ) -> None:
-    """What is there beside the mouth and follows nothing: eyes that blink, a nose, a beard, a collar."""
+    """Features that follow nothing: eyes that blink, a nose, a beard, a collar."""
     dx, dy = place
     if rng.random() < 0.6:
         lids, y = _blinks(rng, len(dx)), rng.uniform(-1.0, -0.5)
@@ -156,7 +155,7 @@ def _background(rng: np.random.Generator) -> np.ndarray:
 
 
 def _light(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """The picture as a camera has it: contrast, light that changes, blur, noise, rounded to uint8."""
+    """The picture as from a camera: contrast, changing light, blur and noise, rounded to uint8."""
     frames = len(picture)
     light = (
         1 + rng.uniform(0, 0.12) * _wander(rng, frames) + rng.uniform(0, 0.015) * rng.standard_normal(frames)

@@ -1,7 +1,7 @@
-"""Sound that is spoken like, for SyncSynth to learn from: its own generator, which the theatre does not use.
+"""Speech-like sound for fitting SyncSynth, from a generator of its own that the theatre does not use.
 
-Pulses and breath go through smooth spectral bumps that jump from syllable to syllable. There are no words in it and
-no model of a glottis or of formants: what the network is to learn is when it is loud, not how voices are made.
+Pulses and breath pass through smooth spectral peaks that change from syllable to syllable. There are no words, and no
+model of a glottis or of formants: the network should learn when a voice is loud, not how voices are produced.
 """
 
 from dataclasses import dataclass

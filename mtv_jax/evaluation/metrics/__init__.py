@@ -1,0 +1,1 @@
+"""Metrics: arithmetic over what was read from videos. See `base.Metric`."""

@@ -1,0 +1,127 @@
+"""AV-Align: do sounds begin when something moves? (TempoTokens `av_align.py`, as corrected in February 2025)
+
+Onsets of the sound and peaks of the optical flow are matched one to one if they are less than a frame apart; the
+score is matches over all events (intersection over union).
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtv_jax.evaluation.metrics.base import RowMetric
+from mtv_jax.evaluation.metrics.statistics import bootstrap
+from mtv_jax.evaluation.report.schema import Figure
+from mtv_jax.io.audio import read_audio
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import read_video
+
+VERSION = "av_align_v2"
+"""What scores can be compared with: those of the same version."""
+SAMPLE_RATE = 22050
+_LEAST_MOTION = 0.1
+"""Pixels a frame: weaker peaks of the mean flow are not events."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The score of a video (0 to 1), and what it was counted from.
+
+    A video with neither onsets nor peaks scores 1 by definition, which is not informative: such videos are counted
+    separately (`onsets` and `peaks` are both 0).
+    """
+
+    score: float
+    onsets: int
+    peaks: int
+    matches: int
+
+
+def av_align(path: Path) -> Alignment:
+    """AV-Align of a video file with sound. Raises UserError if it cannot be read or has no sound."""
+    frames, fps = read_video(path)
+    onsets = onset_times(read_audio(path, SAMPLE_RATE))
+    peaks = peak_times(motion(frames), float(fps))
+    return align(onsets, peaks, 1 / float(fps))
+
+
+def align(onsets: Sequence[float], peaks: Sequence[float], tolerance: float) -> Alignment:
+    """Greedy one-to-one matching of sorted times, seconds; a pair is less than `tolerance` apart."""
+    free, matches = list(peaks), 0
+    for onset in onsets:
+        near = [peak for peak in free if abs(peak - onset) < tolerance]
+        if near:
+            free.remove(min(near, key=lambda peak: abs(peak - onset)))
+            matches += 1
+    union = len(onsets) + len(peaks) - matches
+    return Alignment(matches / union if union else 1.0, len(onsets), len(peaks), matches)
+
+
+def onset_times(samples: np.ndarray) -> list[float]:
+    """Onsets of mono sound at 22050 Hz, seconds; librosa's detector with its defaults."""
+    import librosa  # here, since importing it takes a second
+
+    if not np.any(samples):
+        return []
+    strength = librosa.onset.onset_strength(y=samples, sr=SAMPLE_RATE)
+    return [
+        float(t) for t in librosa.onset.onset_detect(onset_envelope=strength, sr=SAMPLE_RATE, units="time")
+    ]
+
+
+def motion(frames: np.ndarray) -> np.ndarray:
+    """Mean optical flow of each frame against the one before, pixels: uint8 [F H W 3] to [F].
+
+    Farneback's flow on grey pictures; the first frame has the value of the second.
+    """
+    cv2 = optical_flow()
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    values = []
+    for before, after in itertools.pairwise(grey):
+        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        values.append(float(np.linalg.norm(flow, axis=-1).mean()))
+    return np.array([*values[:1], *values])
+
+
+def optical_flow() -> Any:
+    """OpenCV. Raises UserError if it is not installed."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise UserError("optical flow needs OpenCV: pip install 'mtv_jax[eval]'") from error
+    return cv2
+
+
+def peak_times(values: np.ndarray, fps: float) -> list[float]:
+    """Times, seconds, at which the motion has a strict local maximum of at least 0.1 pixels."""
+    inside = values[1:-1]
+    peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= _LEAST_MOTION)
+    return [(i + 1) / fps for i in np.flatnonzero(peaks)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of one video; `number` is its position among those that are measured."""
+
+    number: int
+    alignment: Alignment
+
+
+def _figures(scores: Sequence[Alignment]) -> list[Figure]:
+    if not scores:
+        return []
+    values = [score.score for score in scores]
+    empty = sum(1 for score in scores if score.onsets == 0 and score.peaks == 0)
+    return [
+        Figure("av_align.score", float(np.mean(values)), len(values), bootstrap(values)),
+        Figure("av_align.without_events", float(empty), len(values)),
+    ]
+
+
+AV_ALIGN: RowMetric[Scored, Alignment] = RowMetric(
+    lambda scored: scored.number, lambda scored: scored.alignment, _figures
+)
+"""The mean score of videos, and how many of them have no events."""

@@ -1,0 +1,43 @@
+"""What a result depends on: the files of a pipeline by their hashes, and the versions of the software."""
+
+import hashlib
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.io.files import is_hidden, sha256
+
+_PACKAGES = ("mtv_jax", "jax", "flax", "numpy")
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """SHA-256 of a pipeline folder's files, by relative path, and of our code; versions of Python and packages."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(map(is_hidden, (path, *path.relative_to(folder).parents)))
+    )
+    return {
+        "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        "code": _code(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+    }
+
+
+def _code() -> str:
+    """SHA-256 of all modules of the package: checkouts do not differ in version."""
+    root = Path(__file__).resolve().parents[2]  # mtv_jax/
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _version(name: str) -> str | None:
+    """None for a package that runs from a checkout and is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

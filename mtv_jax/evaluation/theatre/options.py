@@ -1,0 +1,74 @@
+"""Options of the theatre suite, with their defaults and the help of their flags.
+
+Imports nothing heavy, since the command's `--help` reads it.
+"""
+
+import argparse
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
+
+
+def count(text: str) -> int:
+    """The value of a flag that is a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _option(default: Any, help_text: str, **flag: Any) -> Any:
+    """A field, and what `argparse` is told of its flag."""
+    shown = "" if default is None or default is False or default == "" else f" (default: {default})"
+    return field(default=default, metadata={"help": help_text + shown, **flag})
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """What is measured, and how its videos are made; the metadata of each field has its help."""
+
+    preset: str = _option("", "preset (tiny), pipeline folder or training directory to measure; required")
+    clips: int = _option(
+        200, "number of clips, rendered afresh from seeds that training cannot reach", type=count
+    )
+    seeds: int = _option(3, "number of noises that each clip is generated from", type=count)
+    seed: int = _option(0, "of the clips and the first noise", type=int)
+    steps: int = _option(8, "sampling steps (DDIM)", type=count)
+    guidance_scale: float = _option(1.0, "of text and sound; 1 is none", type=float)
+    batch_size: int = _option(16, "number of clips generated at once", type=count)
+    dtype: str = _option("float32", "that the networks compute in", choices=("float32", "bfloat16"))
+    videos: int = _option(8, "number of example videos in the report", type=int)
+    real_sounds: bool = _option(
+        False,
+        "speech and strikes are bundled recordings that no training uses (8 s of two voices that it knows, a strike "
+        "of each prop); music stays synthetic, and SyncSynth is left out",
+        action="store_true",
+    )
+    mixed: str | None = _option(
+        None,
+        f"mix the tracks of each clip into one sound and separate it again, by {DEFAULT_DEMIXER} or the demixer named; "
+        "'raw': use the mix as every track",
+        nargs="?",
+        const=DEFAULT_DEMIXER,
+        metavar="DEMIXER",
+    )
+    allow_random_weights: bool = _option(
+        False, "measure parts that were not trained, as an invalid result", action="store_true"
+    )
+
+    def check(self, *, force: bool = False) -> None:
+        """Raises UserError for values that are missing, cannot be used, or are out of bounds (unless `force`)."""
+        if not self.preset:
+            raise UserError("--suite theatre: --preset NAME, the pipeline to measure, is missing")
+        for name in ("clips", "seeds", "videos", "batch_size"):
+            check_bound(name, getattr(self, name), MAX_CLIPS, force=force)
+        check_bound("steps", self.steps, MAX_STEPS, force=force)
+        check_guidance(self.guidance_scale)
+        if self.videos < 0:
+            raise UserError(f"--videos {self.videos}: must not be negative")
+        if self.mixed is not None:
+            from mtv_jax.evaluation.theatre.mixed import check_mixed
+
+            check_mixed(self.mixed)
