@@ -9,11 +9,11 @@ from ml_collections import ConfigDict
 
 from configs import stages
 from configs.tiny import mixed
+from mtv_jax.io.config import parse_arg
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg:
-        raise ValueError("takes no argument")
+    parse_arg(arg)
     config = mixed.get_config()
     config.init_from = "runs/stage5-tiny"
     config.stream = len(stages.SUBSETS) + 1

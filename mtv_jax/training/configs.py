@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.trees import from_dict, to_tree
 from mtv_jax.models.registry import make_config
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
@@ -198,8 +199,19 @@ def _copy_value(source: Any, target: Any, key: str) -> None:
         target[name] = source[name]
 
 
+def tree(task: str) -> ConfigDict:
+    """The tree of `TrainConfig` for a task, `denoiser` or `vae`: every field with its default.
+
+    A config file starts from it and states what differs. What has no default (`num_steps`, `model.name`,
+    `model.variant`, `data.dir`, `data.batch_size`) is None. `train_config` is the way back.
+    """
+    values = to_tree(TrainConfig, {"loss": TASKS[task]})
+    values.task = task
+    return values
+
+
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The config of nested dicts (`ml_collections.ConfigDict.to_dict()`).
+    """The config of a tree as nested dicts (`tree(task).to_dict()`), with what its `ablation` changes.
 
     Raises UserError naming the key for one that is unknown, missing or out of range.
     """
@@ -207,19 +219,7 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
     task = values.get("task")
     if task not in TASKS:
         raise UserError(f"config.task {task!r}: must be one of {', '.join(TASKS)}")
-    sections = {
-        "model": ModelSection,
-        "loss": TASKS[task],
-        "data": DataSection,
-        "optimizer": OptimizerConfig,
-        "mesh": MeshConfig,
-        "checkpoint": CheckpointSection,
-        "sample": SampleSection,
-    }
-    plain = dict(values)
-    for name, section in sections.items():
-        plain[name] = from_dict(section, plain.get(name, {}), f"config.{name}")
-    return _ablated(from_dict(TrainConfig, plain, "config"))
+    return _ablated(from_dict(TrainConfig, values, "config", {"loss": TASKS[task]}))
 
 
 def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -243,32 +243,6 @@ def _ablated(config: TrainConfig) -> TrainConfig:
     field_off = {config.ablation.removeprefix("no_"): False}
     overrides["controlnet"] = {**overrides.get("controlnet", {}), **field_off}
     return replace(config, model=replace(config.model, overrides=overrides))
-
-
-def from_dict(kind: type, values: Mapping[str, Any], name: str) -> Any:
-    """A frozen dataclass of `kind` with the given fields; dicts fill fields that are dataclasses."""
-    known = {f.name: f for f in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise UserError(f"{name}.{key}: unknown key; known are {', '.join(known)}")
-    for key, f in known.items():
-        needed = f.default is MISSING and f.default_factory is MISSING
-        if needed and values.get(key) is None:
-            raise UserError(f"{name}.{key}: not given; add --{name}.{key}=VALUE")
-    return kind(**{key: _value(known[key], value, f"{name}.{key}") for key, value in values.items()})
-
-
-def _value(known: Field, value: Any, name: str) -> Any:
-    default = known.default_factory() if known.default_factory is not MISSING else known.default
-    if is_dataclass(default) and isinstance(value, Mapping):
-        whole = {f.name: getattr(default, f.name) for f in fields(default)}
-        return from_dict(type(default), whole | dict(value), name)
-    return _as_tuples(value) if isinstance(default, tuple) else value
-
-
-def _as_tuples(value: Any) -> Any:
-    """Lists, which is what JSON makes of tuples, as tuples."""
-    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -40,7 +40,7 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
     ("arguments", "message"),
     [
         (("--config", "configs/nowhere.py"), "configs/nowhere.py: no such file"),
-        (("--config", "configs/vae.py:big"), "configs/vae.py:big: the argument is 'tiny'"),
+        (("--config", "configs/vae.py:big"), "configs/vae.py:big: unknown argument 'big'; known are: tiny"),
         (("--config", "README.md"), "a config is a Python file"),
         ((*VAE, "--config.optim.learning_rat=1"), "did you mean config.optimizer.learning_rate?"),
         ((*VAE, "--config.batch_size=1"), "did you mean config.data.batch_size?"),
