@@ -1,8 +1,7 @@
-"""The networks by name, and their configs from plain dicts. Imported lazily, since few need all."""
+"""The networks by name, and their configs from plain dicts."""
 
 import dataclasses
 import difflib
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,29 +9,61 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.dit import spec as dit
+from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.spec import Composite, NetworkSpec
+from mtv_jax.models.t5 import spec as t5
+from mtv_jax.models.vae3d import spec as vae3d
+from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
-_NETWORKS = {
-    "mtv": ("mtv", "MTV", "MTVConfig"),
-    "dit": ("dit", "DiT", "DiTConfig"),
-    "vae3d": ("vae3d", "VAE3D", "VAE3DConfig"),
-    "t5": ("t5", "T5Encoder", "T5Config"),
-    "wav2vec2": ("wav2vec2", "Wav2Vec2", "Wav2Vec2Config"),
-    "beats": ("beats", "BEATs", "BEATsConfig"),
+NETWORKS: dict[str, NetworkSpec] = {
+    declared.SPEC.name: declared.SPEC for declared in (mtv, dit, vae3d, t5, wav2vec2, beats)
 }
+"""Name -> network: the only table of networks."""
 
 
-def network(name: str) -> tuple[type[nn.Module], type]:
-    """The module class and the config class of a network. Raises UserError for an unknown name."""
-    if name not in _NETWORKS:
-        raise UserError(f"network {name!r}: unknown; known are {', '.join(sorted(_NETWORKS))}")
-    folder, module, config = _NETWORKS[name]
-    package = importlib.import_module(f"mtv_jax.models.{folder}")
-    return getattr(package, module), getattr(package, config)
+def network(name: str) -> NetworkSpec:
+    """The network of a name. Raises UserError for an unknown one."""
+    if name not in NETWORKS:
+        raise UserError(f"network {name!r}: unknown; known are {', '.join(sorted(NETWORKS))}")
+    return NETWORKS[name]
+
+
+def spec_of(model: nn.Module) -> NetworkSpec:
+    """The network that a module is. Raises UserError for one that is not declared."""
+    found = [spec for spec in NETWORKS.values() if spec.module is type(model)]
+    if not found:
+        raise UserError(f"network {type(model).__name__}: no spec in mtv_jax.models.registry.NETWORKS")
+    return found[0]
+
+
+def trained_by(task: str) -> tuple[str, ...]:
+    """Names of the networks that a training task trains."""
+    return tuple(name for name, spec in NETWORKS.items() if spec.task == task)
+
+
+def controlnet_parameters(name: str) -> tuple[str, ...]:
+    """Regular expressions of the parameters that a network adds to its backbone. Raises UserError if it has none."""
+    return _composite(name).own_parameters
+
+
+def stage_parameters(name: str) -> tuple[str, ...]:
+    """Regular expressions of the parameters that a training stage updates: those of the controlnet, and those of the
+    backbone that adapt to it. Raises UserError for a network without a controlnet."""
+    return _composite(name).stage_parameters
+
+
+def _composite(name: str) -> Composite:
+    composite = network(name).composite
+    if composite is None:
+        raise UserError(f"network {name!r}: has no controlnet")
+    return composite
 
 
 def make_config(name: str, variant: str, overrides: Mapping[str, Any] | None = None) -> Any:
     """The named variant of a network's config with some fields replaced (nested dicts for nested configs)."""
-    _, config_class = network(name)
+    config_class = network(name).config
     make = getattr(config_class, variant, None)
     if not callable(make) or variant.startswith("_"):
         raise UserError(f"{name} variant {variant!r}: unknown; known are {', '.join(variants(name))}")
@@ -41,14 +72,13 @@ def make_config(name: str, variant: str, overrides: Mapping[str, Any] | None = N
 
 def variants(name: str) -> list[str]:
     """The named variants of a network's config."""
-    _, config_class = network(name)
+    config_class = network(name).config
     return sorted(k for k, v in vars(config_class).items() if isinstance(v, classmethod))
 
 
 def make_model(name: str, config: Any, *, dtype: Any = jnp.float32, **options: Any) -> nn.Module:
     """The module of a config. `options` are attributes such as `scan_layers` and `remat`."""
-    module_class, _ = network(name)
-    return module_class(config=config, dtype=dtype, **options)
+    return network(name).module(config=config, dtype=dtype, **options)  # pyright: ignore[reportCallIssue]
 
 
 def replace_fields(config: Any, values: Mapping[str, Any], name: str = "config") -> Any:

@@ -11,14 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from mtv_jax.io.errors import UserError
-from mtv_jax.models.dit import DiT, DiTConfig
-from mtv_jax.models.mtv import MTV
+from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
+from mtv_jax.models.registry import spec_of
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.typing import Array, Key, Params, control_tracks
-
-_OPENED = ("blocks", "controlnet", "transformer", "transformer/blocks", "transformer/blocks/injection")
-"""Groups of parameters that are counted by what they hold; every other one is a part."""
+from mtv_jax.typing import Array, Key, Params
 
 
 def parameter_shapes(model: nn.Module) -> Params:
@@ -29,9 +25,10 @@ def parameter_shapes(model: nn.Module) -> Params:
 def parameter_counts(model: nn.Module) -> dict[str, int]:
     """Number of parameters of each part of a network, such as `blocks/attn1` (all layers) or `patch_embed`."""
     counts: Counter[str] = Counter()
+    groups = spec_of(model).groups
     shapes: dict[Any, Any] = flatten_dict(parameter_shapes(model)["params"])
     for path, leaf in shapes.items():
-        counts[_part(path)] += math.prod(leaf.shape)
+        counts[_part(path, groups)] += math.prod(leaf.shape)
     return dict(counts)
 
 
@@ -51,50 +48,28 @@ def init_key(seed: int) -> Key[Array, ""]:
 
 def init_params(model: nn.Module, key: Key[Array, ""]) -> Params:
     """Fresh parameters, not compiled: see `random_params`."""
-    inputs = _example_inputs(model)
-    return {"params": model.init(key, *inputs, method=_all_of_it)["params"]}
+    variables = model.init(key, *example_inputs(model), method=spec_of(model).make_parameters)
+    return {"params": variables["params"]}
 
 
 _init_compiled = jax.jit(init_params, static_argnums=0)
 
 
-def _all_of_it(model: Any, *inputs: Any) -> None:
-    """Calls a network so that all of its parts come into being: a classifier is not in its own call."""
-    output = model(*inputs)
-    if hasattr(model, "class_probabilities") and model.config.num_classes is not None:
-        model.class_probabilities(output[:, -1])
+def example_inputs(model: Any) -> tuple[Any, ...]:
+    """Small inputs, all zeros, that a network accepts."""
+    spec = spec_of(model)
+    if spec.example_inputs is not None:
+        shapes = spec.example_inputs(model.config)
+    else:
+        patch = backbone_config(model).patch_size
+        # Two latent frames: with one an audio projection would not meet its convolution.
+        shapes = denoiser_inputs(model, (2, patch, patch), text_length=1)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-def _example_inputs(model: Any) -> tuple[Any, ...]:
-    name = type(model).__name__
-    if isinstance(model, MTV):
-        control = model.config.controlnet
-        features = (1, control.sound_frames(2), control.audio_layers, control.audio_channels)
-        tracks = control_tracks(control.num_speakers)
-        return *_denoiser_inputs(model.config.dit), {track: jnp.zeros(features) for track in tracks}
-    if isinstance(model, DiT):
-        return _denoiser_inputs(model.config)
-    if name == "VAE3D":
-        return (jnp.zeros((1, 1, 16, 16, 3)),)
-    if name == "T5Encoder":
-        return (jnp.zeros((1, 2), jnp.int32),)
-    if name == "Wav2Vec2":
-        return (jnp.zeros((1, 800)),)
-    if name == "BEATs":
-        patch = model.config.input_patch_size
-        return (jnp.zeros((1, patch, patch)),)
-    raise UserError(f"network {name}: no example inputs known")
-
-
-def _denoiser_inputs(config: DiTConfig) -> tuple[Any, ...]:
-    # Two latent frames: with one the audio projection would not meet its convolution.
-    latents = jnp.zeros((1, 2, config.patch_size, config.patch_size, config.in_channels))
-    return latents, jnp.zeros(1), jnp.zeros((1, 1, config.text_embed_dim))
-
-
-def _part(path: tuple[str, ...]) -> str:
+def _part(path: tuple[str, ...], groups: tuple[str, ...]) -> str:
     """The part a parameter belongs to; layers with a number of their own are one (`conv_0` ... -> `conv`)."""
     depth = 1
-    while "/".join(path[:depth]) in _OPENED:
+    while "/".join(path[:depth]) in groups:
         depth += 1
     return re.sub(r"_\d+$", "", "/".join(path[:depth]))

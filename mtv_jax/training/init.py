@@ -128,7 +128,7 @@ def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
 
 def _folder(folder: Path, model: nn.Module) -> Start:
     """A pipeline folder's part that is `model`; for MTV the backbone alone, if there is no controlnet."""
-    name = next(name for name in _PARTS if isinstance(model, network(name)[0]))
+    name = next(name for name in _PARTS if isinstance(model, network(name).module))
     part = folder / _PARTS[name]
     needed = part / "transformer" if name == "mtv" else part
     if not (needed / "config.json").exists():

@@ -141,7 +141,7 @@ def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: A
         directory, tables, stem, params = directory / "controlnet", controlnet, "model", own
         config: Any = model.config.controlnet
     else:
-        name = next(n for n in sorted(set(_CLASSES.values())) if isinstance(model, network(n)[0]))
+        name = next(n for n in sorted(set(_CLASSES.values())) if isinstance(model, network(n).module))
         tables, stem = _tables(name), STEMS.get(name, "model")
         config = getattr(model, "config")  # noqa: B009 - every network of the registry has one
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,47 @@
+"""What every denoiser has in common: what its config names, and the inputs that it is called with.
+
+Planning, pipelines and training read these fields of a backbone's config (`backbone_config`); latent sizes are in cells
+of the autoencoder's latents:
+
+    in_channels, out_channels                    of the latents it is given and of what it predicts
+    patch_size, frames_per_token                 cells along each side, and latent frames, that share a token
+    text_embed_dim, max_text_seq_length          of the text it is conditioned on
+    num_layers, num_attention_heads, width       of its transformer
+    sample_frames, sample_height, sample_width   the latent size of the clips it is trained on
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mtv_jax.models.registry import spec_of
+
+
+def backbone_config(model: Any) -> Any:
+    """Config of a denoiser's backbone: its own, or of a network with a controlnet the part without it."""
+    return spec_of(model).backbone_config(model.config)
+
+
+def track_shapes(model: Any, latent_frames: int) -> dict[str, tuple[int, ...]]:
+    """Shape [F L c] of the features of each audio track that a denoiser takes, by name."""
+    return dict(spec_of(model).tracks(model.config, latent_frames))
+
+
+def denoiser_inputs(
+    model: Any, size: tuple[int, int, int], *, rows: int = 1, text_length: int | None = None
+) -> tuple[Any, ...]:
+    """Shapes of what `model.apply(params, ...)` takes for `rows` clips of `size` (latent frames, rows, columns).
+
+    `text_length` is by default the longest that the network takes.
+    """
+    backbone = backbone_config(model)
+    length = backbone.max_text_seq_length if text_length is None else text_length
+    latents = _struct(rows, *size, backbone.out_channels)
+    text = _struct(rows, length, backbone.text_embed_dim)
+    tracks = {name: _struct(rows, *shape) for name, shape in track_shapes(model, size[0]).items()}
+    return latents, _struct(rows), text, tracks or None
+
+
+def _struct(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
