@@ -44,6 +44,7 @@ from ml_collections import ConfigDict
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import parse_arg
 from mtv_jax.io.trees import to_tree
+from mtv_jax.models.registry import stage_parameters
 from mtv_jax.training.configs import tree
 
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
@@ -58,15 +59,6 @@ TINY_MOTION_WEIGHT = 3.0
 
 DROP_TRACK = 0.05
 """Chance that a track alone is zero (ours; MTV's code: 0)."""
-
-TRAINABLE = (
-    # The MST-ControlNet.
-    "controlnet/.*",
-    "transformer/blocks/injection/.*",
-    # The backbone's attention, and the norm after it.
-    "transformer/blocks/attn1/to_.*",
-    "transformer/blocks/norm2/norm/.*",
-)
 
 
 def get_stage(number: int, arg: str = "") -> ConfigDict:
@@ -103,7 +95,7 @@ def _make_full(config: ConfigDict) -> None:
     config.data.num_workers = 8
     config.optimizer.warmup_steps = 400
     config.optimizer.start_steps = 100
-    config.optimizer.trainable = TRAINABLE
+    config.optimizer.trainable = stage_parameters("mtv")
     config.mesh.update({"data": 1, "fsdp": -1})
     config.checkpoint.every = 500
     config.sample.every = 2000

@@ -24,7 +24,9 @@ def run_config(path: Path) -> ModuleType:
     roots = [*(above for above in (folder, *folder.parents) if above.name == PACKAGE)]
     roots += [folder.parent / PACKAGE, Path.cwd() / PACKAGE]
     root = next((root for root in roots if root.is_dir()), None)
-    return _Package(root).run(path.stem, path)
+    if root and root in path.resolve().parents:
+        return _Package(root).module(*path.resolve().relative_to(root).with_suffix("").parts)
+    return _Package(root).run(ModuleType(path.stem), path)
 
 
 class _Package:
@@ -34,34 +36,7 @@ class _Package:
         self._root = root
         self._modules: dict[tuple[str, ...], ModuleType] = {}
 
-    def run(self, name: str, path: Path) -> ModuleType:
-        """Runs a file as the module `name`."""
-        return self._run(ModuleType(name), path)
-
-    def _run(self, module: ModuleType, path: Path) -> ModuleType:
-        module.__file__ = str(path)
-        module.__dict__["__builtins__"] = vars(builtins) | {"__import__": self._import}
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-        return module
-
-    def _import(
-        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
-    ) -> ModuleType:
-        """`__import__` of the modules of this package."""
-        if level and self._root and (globals or {}).get("__package__", "").split(".")[0] == PACKAGE:
-            name, level = importlib.util.resolve_name("." * level + name, globals["__package__"]), 0
-        first, *rest = name.split(".")
-        if level or first != PACKAGE or self._root is None:
-            return builtins.__import__(name, globals, locals, fromlist, level)
-        module = top = self._module(())
-        for end in range(len(rest)):
-            module = self._module(tuple(rest[: end + 1]))
-        for item in fromlist or ():
-            if not hasattr(module, item) and self._find((*rest, item)):
-                self._module((*rest, item))
-        return module if fromlist else top
-
-    def _module(self, parts: tuple[str, ...]) -> ModuleType:
+    def module(self, *parts: str) -> ModuleType:
         """The module `configs.PARTS`; a folder is a module without content."""
         if parts in self._modules:
             return self._modules[parts]
@@ -71,10 +46,35 @@ class _Package:
         module = self._modules[parts] = ModuleType(name)
         module.__package__ = name if path.is_dir() else name.rpartition(".")[0]
         if path.is_file():
-            self._run(module, path)
+            self.run(module, path)
         if parts:
-            setattr(self._module(parts[:-1]), parts[-1], module)
+            setattr(self.module(*parts[:-1]), parts[-1], module)
         return module
+
+    def run(self, module: ModuleType, path: Path) -> ModuleType:
+        """Fills a module by running a file."""
+        module.__file__ = str(path)
+        module.__dict__["__builtins__"] = vars(builtins) | {"__import__": self._import}
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        return module
+
+    def _import(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> ModuleType:
+        """`__import__` of the modules of this package."""
+        package = (globals or {}).get("__package__") or ""
+        if level and package.split(".")[0] == PACKAGE:
+            name, level = importlib.util.resolve_name("." * level + name, package), 0
+        first, *rest = name.split(".")
+        if level or first != PACKAGE or self._root is None:
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        found = top = self.module()
+        for end in range(len(rest)):
+            found = self.module(*rest[: end + 1])
+        for item in fromlist or ():
+            if not hasattr(found, item) and self._find((*rest, item)):
+                self.module(*rest, item)
+        return found if fromlist else top
 
     def _find(self, parts: tuple[str, ...]) -> Path | None:
         assert self._root is not None

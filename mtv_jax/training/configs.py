@@ -14,7 +14,7 @@ from mtv_jax.io.checks import check_whole
 from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.trees import from_dict, to_tree
-from mtv_jax.models.registry import make_config
+from mtv_jax.models.registry import controlnet_parameters, make_config
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
@@ -33,9 +33,6 @@ _RETIRED = ("sample.num",)
 
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
-
-_CONTROLNET = ("controlnet/.*", ".*/injection/.*")
-"""Parameters of the MST-ControlNet."""
 
 _NETWORK = "model.overrides"
 """Where a config replaces fields of its network."""
@@ -238,7 +235,8 @@ def _ablated(config: TrainConfig) -> TrainConfig:
     if config.ablation is None:
         return config
     if config.ablation == "frozen_backbone":
-        return replace(config, optimizer=replace(config.optimizer, trainable=_CONTROLNET))
+        own = controlnet_parameters(config.model.name)
+        return replace(config, optimizer=replace(config.optimizer, trainable=own))
     overrides = dict(config.model.overrides)
     field_off = {config.ablation.removeprefix("no_"): False}
     overrides["controlnet"] = {**overrides.get("controlnet", {}), **field_off}

@@ -12,6 +12,8 @@ from mtv_jax.io.config import to_plain
 from mtv_jax.training.configs import load_train_config, train_config
 
 FILE = Path(__file__).with_name("configs") / "values.json"
+SAVED = FILE.with_name("saved.json")
+"""Configs as the version before generated trees saved them in checkpoints; given, not made."""
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ARGUMENTS = {
     **{f"stage{number}": ("", "tiny") for number in range(1, 6)},
@@ -30,7 +32,7 @@ SPECS = tuple(
 
 def values(spec: str) -> dict[str, Any]:
     """All values of the config `spec`, a path below `configs/`; a folder of shards is given if it names none."""
-    found = load_train_config(f"{CONFIGS / spec}")
+    found: Any = load_train_config(f"{CONFIGS / spec}")
     if not found.data.dir:
         found.data.dir = "shards"
     return to_plain(dataclasses.asdict(train_config(found.to_dict())))
