@@ -49,6 +49,7 @@ class Job:
     Attributes:
       config: of the run.
       task: what is trained.
+      batch: shapes and dtypes of the arrays of a global batch.
       batches: `n -> ` the endless batches (dicts of arrays) of this process from number n on, which depend on
         n alone.
       workdir: where checkpoints, metrics and samples go.
@@ -66,6 +67,7 @@ class Job:
 
     config: TrainConfig
     task: Task
+    batch: Mapping[str, jax.ShapeDtypeStruct]
     batches: Callable[[int], Iterable[Any]]
     workdir: Path
     identity: Mapping[str, Any]
@@ -126,7 +128,7 @@ def _prepare(
 ) -> tuple[int, TrainState, Skipped, steps.StepFunction]:
     """The step to go on after, the state then, on the mesh, the batches to leave out, and the jitted step (compiled
     when first called)."""
-    config, batch = job.config, _peek(job)
+    config, batch = job.config, job.batch
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
@@ -206,16 +208,17 @@ def _restore(
     return 0, None
 
 
-def _peek(job: Job) -> Any:
-    """Shapes of the global batch. Raises UserError if arrays are missing."""
-    batch = next(iter(job.batches(0)))
-    missing = [key for key in job.task.keys if key not in batch]
-    if missing:
-        raise UserError(f"the data have no {', '.join(missing)}: they hold {', '.join(sorted(batch))}")
+def _check_batch(batch: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
+    """Raises UserError for a batch of this process that has other arrays than were said before."""
     processes = jax.process_count()
-    return {
-        key: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype) for key, x in batch.items()
-    }
+    for key, told in shapes.items():
+        want = told.dtype, (told.shape[0] // processes, *told.shape[1:])
+        if key not in batch or (batch[key].dtype, batch[key].shape) != want:
+            found = f"{batch[key].dtype} {list(batch[key].shape)}" if key in batch else "not there"
+            raise UserError(
+                f"data: {key} of a batch is {found}, not {want[0]} {list(want[1])} as the manifest of the shards says; "
+                "build the shards again"
+            )
 
 
 @dataclass
@@ -274,6 +277,7 @@ class _Run:
         batches = iter(self.job.batches(number))
         with Stop.withheld():
             first = next(batches)
+        _check_batch(first, self.job.batch)
         return itertools.chain([first], batches)
 
     def _identity(self, step: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from mtv_jax import train as command
 from mtv_jax.io.errors import UserError
+from mtv_jax.training.workdir import run_name
 
 VAE = ("--config", "configs/vae.py:tiny", "--config.data.batch_size=2", "--config.num_steps=4")
 
@@ -87,10 +88,11 @@ def test_a_mistake_is_one_line(arguments, message, tmp_path):
         ("/home/configs/checkout/configs/tiny/vae.py", "tiny/vae"),
         ("elsewhere/mine.py", "mine"),
         ("configs.py", "configs"),
+        ("configs/stage3.py:tiny,batch_size=4", "stage3-tiny-batch_size=4"),
     ],
 )
 def test_a_run_is_named_by_its_config(spec, name):
-    assert command._run_name(spec) == name
+    assert run_name(spec) == name
 
 
 def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):

@@ -34,6 +34,7 @@ from mtv_jax.training.configs import (
     train_config,
     with_network_fields,
 )
+from mtv_jax.training.job import make_job, set_up
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
 from mtv_jax.typing import TRACKS
@@ -203,13 +204,10 @@ MINIMAL = {
 }
 
 
-def test_the_command_reads_by_the_stream_s_order(shards, tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(command, "make_dataset", lambda _, reading, **__: read.append(reading.seed))
+def test_a_run_reads_by_the_stream_s_order(shards):
     values = load_train_config("configs/stage1.py:tiny", overrides(f"--config.data.dir={shards}"))
     config = train_config(values.to_dict())
-    command.make_job(config, values, tmp_path / "run")
-    assert read == [config.data_seed]
+    assert set_up(config).reading.seed == config.data_seed
     assert config.data_seed != config.seed
 
 
@@ -461,7 +459,7 @@ def test_stages_follow_one_another(shards, backbone, tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().err
 
     values = load_train_config("configs/stage2.py:tiny", overrides(*arguments, f"--config.init_from={one}"))
-    job = command.make_job(train_config(values.to_dict()), values, tmp_path / "two")
+    job = make_job(set_up(train_config(values.to_dict())), values, tmp_path / "two")
     given = flat_paths(job.initial_params(make_mesh(job.config.mesh)))
     assert given.keys() == trained.keys()
     for path, leaf in given.items():
