@@ -155,7 +155,7 @@ test-lowest:  ## tests of io, data and real files with the lowest versions that 
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "test-lowest: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-lowest run-lowest; fi
 run-lowest: $(STAMP)-lowest
-	$(PYTEST) tests/io tests/data $(foreach kind,video picture sound,tests/regressions/test_$(kind)_files.py)
+	$(PYTEST) tests/io tests/data tests/theatre $(foreach kind,video picture sound,tests/regressions/test_$(kind)_files.py)
 
 find-python:
 	@$(FIND_PYTHON)

@@ -18,7 +18,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from mtv_jax.data.theatre import TheatreConfig
 from mtv_jax.evaluate import generated
 from mtv_jax.evaluation.provenance import provenance
 from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
@@ -26,6 +25,7 @@ from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.checkpoint import Checkpoints
 
 VARIANTS = ("full", "no_separate_extraction", "no_separate_injection", "frozen_backbone")

@@ -18,24 +18,17 @@ import jax.numpy as jnp
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.plans import latent_size
-from mtv_jax.typing import TRACKS
+from mtv_jax.planning.programs import denoiser_inputs
 
 
 def compile_seconds(layers: int) -> float:
     """Seconds of lowering and compiling the gradient of a network with so many layers."""
     jax.clear_caches()
     model: Any = make_model("mtv", make_config("mtv", "tiny", {"dit": {"num_layers": layers}}), remat="block")
-    dit, control, size = model.config.dit, model.config.controlnet, latent_size(model)
-    latents = (1, size.latent_frames, size.latent_height, size.latent_width, dit.in_channels)
-    track = jax.ShapeDtypeStruct(
-        (1, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels),
-        jnp.float32,
-    )
-    shapes = (latents, (1,), (1, dit.max_text_seq_length, dit.text_embed_dim))
-    inputs = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    inputs = denoiser_inputs(model, latent_size(model), 1)
     loss = jax.grad(lambda params, *rest: jnp.sum(model.apply(params, *rest) ** 2))
     begun = time.perf_counter()
-    jax.jit(loss).lower(parameter_shapes(model), *inputs, dict.fromkeys(TRACKS, track)).compile()
+    jax.jit(loss).lower(parameter_shapes(model), *inputs).compile()
     return time.perf_counter() - begun
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE
 from mtv_jax.io.audio import read_audio
+from mtv_jax.theatre.sounds import SAMPLE_RATE
 
 TURNS = {
     "training/speech/a": ((8.32, 9.92), (10.57, 14.49), (18.59, 21.49)),

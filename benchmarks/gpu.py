@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.models.denoisers import denoiser_inputs
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import init_key, init_params, random_params
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
 from mtv_jax.ops.attention import attention
-from mtv_jax.planning import plans, programs
+from mtv_jax.planning import plans
 from mtv_jax.planning.chips import peak_flops, topology
 from mtv_jax.planning.flops import forward_flops
 from mtv_jax.sharding.mesh import MeshConfig, make_mesh
@@ -201,8 +204,9 @@ def _networks() -> dict[str, Any]:
             (
                 jax.random.normal(next(keys), (1, 13, 32, 32, mtv.dit.out_channels)),
                 jnp.full(1, 500.0),
-                jax.random.normal(next(keys), (1, 226, 4096)),
-                dict(zip(TRACKS, sound, strict=True)),
+                Conditions(
+                    jax.random.normal(next(keys), (1, 226, 4096)), dict(zip(TRACKS, sound, strict=True))
+                ),
             ),
             None,
         ),
@@ -308,11 +312,11 @@ def denoise() -> dict[str, Any]:
 
 def _denoiser_inputs(model: MTV, rows: int) -> tuple[Any, ...]:
     """Random latents, text and tracks, and the timesteps 500."""
-    shapes, tree = jax.tree.flatten(programs.denoiser_inputs(model, plans.latent_size(model), rows))
+    shapes, tree = jax.tree.flatten(denoiser_inputs(model, astuple(plans.latent_size(model)), rows=rows))
     keys = jax.random.split(jax.random.key(3), len(shapes))
     arrays = [jax.random.normal(key, x.shape) for key, x in zip(keys, shapes, strict=True)]
-    latents, _, text, tracks = jax.tree.unflatten(tree, arrays)
-    return latents, jnp.full(rows, 500.0), text, tracks
+    latents, _, conditions = jax.tree.unflatten(tree, arrays)
+    return latents, jnp.full(rows, 500.0), conditions
 
 
 def decode() -> dict[str, Any]:

@@ -15,7 +15,9 @@ from mtv_jax import load_model
 def forward(network: str, model):
     """What is timed, as a function of parameters and inputs."""
     if network == "dit":
-        return lambda params, latents, text, timestep: model.apply(params, latents, timestep, text)
+        return lambda params, latents, text, timestep: model.apply(
+            params, latents, timestep, Conditions(text)
+        )
     if network == "vae":
         return lambda params, latents: model.apply(params, latents, method="decode")
     return lambda params, x: model.apply(params, x)

@@ -17,14 +17,14 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 
 from mtv_jax import Pipeline
-from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
-from mtv_jax.data.theatre.sounds import Performance, loudness
-from mtv_jax.data.theatre.stage import Mood
 from mtv_jax.evaluation.scene import Reading, Scene, scene_readings
 from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.files import write_json
 from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
+from mtv_jax.theatre.sounds import Performance, loudness
+from mtv_jax.theatre.stage import Mood
 from mtv_jax.typing import TRACKS
 
 SHOWN = {"correlation with loudness": "lips", "F1 within a frame": "events"}

@@ -14,8 +14,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreClip, render_clip, render_frames
-from mtv_jax.data.theatre.sounds import Performance
 from mtv_jax.evaluation.statistics import correlation
 from mtv_jax.evaluation.syncsynth import (
     SyncSynth,
@@ -28,6 +26,8 @@ from mtv_jax.evaluation.syncsynth import (
 )
 from mtv_jax.evaluation.syncsynth.figures import SHIFTS, SIGNIFICANT
 from mtv_jax.io.progress import progress
+from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, render_clip, render_frames
+from mtv_jax.theatre.sounds import Performance
 
 SEED = EVALUATION_SEEDS + 200
 """Of the clips; the null's speech is of the next one."""

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.data.theatre import TheatreConfig
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.evaluation.theatre_cases import performed
 from mtv_jax.evaluation.theatre_readers import fit_readers
@@ -23,6 +22,7 @@ from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.progress import progress
 from mtv_jax.sampling.generate import to_bytes
+from mtv_jax.theatre import TheatreConfig
 from mtv_jax.weights.folder import pipeline_folder
 from mtv_jax.weights.pretrained import load_model
 

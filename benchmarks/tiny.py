@@ -19,8 +19,8 @@ import jax
 import numpy as np
 
 from mtv_jax import Pipeline
-from mtv_jax.data.theatre import render_clip
 from mtv_jax.sharding.mesh import MeshConfig, make_mesh, put_batch
+from mtv_jax.theatre import render_clip
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.steps import compile_init, compile_step, make_init, make_step, state_shardings
 from mtv_jax.training.tasks import DenoiserLossConfig, denoiser_task

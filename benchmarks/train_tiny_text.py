@@ -21,11 +21,11 @@ import numpy as np
 import optax
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from mtv_jax.data.theatre import ClipPlan, plan_clip
-from mtv_jax.data.theatre.clip import describe
 from mtv_jax.io.files import atomic_directory, write_json
 from mtv_jax.models.t5 import T5Config, T5Encoder
 from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre import ClipPlan, plan_clip
+from mtv_jax.theatre.clip import describe
 from mtv_jax.weights.pretrained import save_model
 
 CONFIG = T5Config.tiny()

@@ -149,8 +149,8 @@ def main(argv: list[str]) -> int | None:
 
 
 def _scene(args: argparse.Namespace) -> None:
-    from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
     from mtv_jax.evaluation.scene import FILE, write_own_scene, write_scene
+    from mtv_jax.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 
     check_output(args.out, folder=True, overwrite=args.overwrite, marks=[FILE])
     sounds = {track: getattr(args, track) for track in TRACKS if getattr(args, track) is not None}

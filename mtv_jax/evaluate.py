@@ -188,13 +188,13 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
     Results of the very same are left as they are; those of another measurement are replaced with `overwrite` only.
     """
     from mtv_jax.curation.theatre import theatre_prompt
-    from mtv_jax.data.theatre import SoundLibrary, TheatreConfig
     from mtv_jax.evaluation.resume import resumable
     from mtv_jax.evaluation.theatre_page import RESULTS, SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
     from mtv_jax.evaluation.theatre_run import Run, measure
     from mtv_jax.sampling.batch import reconstruct_many
     from mtv_jax.sampling.pipeline import Pipeline
+    from mtv_jax.theatre import SoundLibrary, TheatreConfig
 
     pipe = Pipeline.from_pretrained(options.preset, dtype=options.dtype)
     _check(pipe, options)
@@ -281,9 +281,9 @@ def generated(
 
 def _origin(pipe: Any, options: argparse.Namespace, sounds: Any) -> dict[str, Any]:
     """All that the results depend on."""
-    from mtv_jax.data.theatre.plan import VERSION
     from mtv_jax.evaluation.provenance import provenance
     from mtv_jax.sampling.batch import SAMPLER
+    from mtv_jax.theatre.plan import VERSION
     from mtv_jax.weights.folder import pipeline_folder
 
     size = pipe.defaults

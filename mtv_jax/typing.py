@@ -23,6 +23,7 @@ __all__ = [
     "Params",
     "UInt8",
     "control_tracks",
+    "track_kind",
 ]
 
 if TYPE_CHECKING:
@@ -39,8 +40,13 @@ TRACKS = ("speech", "effects", "music")
 
 
 def control_tracks(num_speakers: int) -> tuple[str, ...]:
-    """The tracks that a controlnet for one or two speakers takes: with two, `speech2` after `speech`."""
-    return (TRACKS[0], *(f"speech{i}" for i in range(2, num_speakers + 1)), *TRACKS[1:])
+    """The tracks that a model of so many speakers takes; those of further speakers are `speech2`, `speech3`, ..."""
+    return (TRACKS[0], *(f"{TRACKS[0]}{i}" for i in range(2, num_speakers + 1)), *TRACKS[1:])
+
+
+def track_kind(name: str) -> str:
+    """Which of `TRACKS` a track is of: that of every speaker is `speech`."""
+    return name.rstrip("0123456789")
 
 
 Params = dict[str, Any]

@@ -20,7 +20,11 @@ from mtv_jax.curation.build import config_stamp
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
-from mtv_jax.data.theatre import (
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_path, write_text
+from mtv_jax.io.progress import progress
+from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre import (
     EVALUATION_SEEDS,
     SUBSETS,
     SoundLibrary,
@@ -28,11 +32,7 @@ from mtv_jax.data.theatre import (
     TheatreConfig,
     render_clip,
 )
-from mtv_jax.data.theatre.plan import VERSION
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, write_text
-from mtv_jax.io.progress import progress
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre.plan import VERSION
 from mtv_jax.typing import TRACKS
 from mtv_jax.weights.folder import ClipSize
 

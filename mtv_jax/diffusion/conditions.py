@@ -31,6 +31,17 @@ class Conditions:
     clean_mask: Any = None
     image: Any = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """ "text" and the names of the tracks, in the order of the mapping."""
+        return (TEXT, *self.tracks)
+
+    def check_tracks(self, taken: Sequence[str]) -> None:
+        """Raises UserError unless the tracks are exactly those that a denoiser takes."""
+        if set(self.tracks) != set(taken):
+            what = f"exactly {', '.join(taken)}" if taken else "none"
+            raise UserError(f"audio tracks {', '.join(self.tracks) or 'none'}: this model takes {what}")
+
     def for_guidance(self, groups: Sequence[Sequence[str]], *, no_text: Array | None = None) -> "Conditions":
         """The conditions `[branches b ...]` of the branches that `guided` combines.
 

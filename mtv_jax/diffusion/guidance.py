@@ -11,7 +11,7 @@ with p and q the same for all branches, and the weights of the branches (1 - g_1
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def guided(denoise: Denoise, *scales: ScaleFn) -> Denoise:
     """A denoise function of batch b, from one of batch (groups + 1) b and a scale for each group.
 
     `denoise` gets x and t repeated, and answers for [no condition, first group, first two groups, ...]: with
-    one scale that is the doubled batch [unconditional, conditional]. `stack_conditions` puts conditions in
+    one scale that is the doubled batch [unconditional, conditional]. `Conditions.for_guidance` puts conditions in
     this order.
     """
     branches = len(scales) + 1
@@ -69,25 +69,6 @@ def guided(denoise: Denoise, *scales: ScaleFn) -> Denoise:
         return out
 
     return combined
-
-
-def stack_conditions(
-    conditions: Mapping[str, Array], groups: Sequence[Sequence[str]]
-) -> dict[str, Float[Array, "branches_b ..."]]:
-    """Conditions `[b ...]` repeated for the branches of `guided`: zeros until their group has come.
-
-    Zero embeddings are what training puts in place of a dropped text or track (MTV). Every condition must be
-    in exactly one group, or `UserError`.
-    """
-    named = [name for group in groups for name in group]
-    if sorted(named) != sorted(conditions):
-        raise UserError(f"guidance groups {named}: must name each of {sorted(conditions)} once")
-    place = {name: number for number, group in enumerate(groups) for name in group}
-    branches = range(len(groups) + 1)
-    return {
-        name: jnp.concatenate([value if j > place[name] else jnp.zeros_like(value) for j in branches])
-        for name, value in conditions.items()
-    }
 
 
 def guidance_groups(scales: Mapping[str, float]) -> tuple[list[list[str]], list[float]]:

@@ -86,8 +86,9 @@ class SamplerState(NamedTuple):
     x: Float[Array, "b ..."]
     x0: Float[Array, "b ..."]
     """x_0 of the step before (zeros at first)."""
-    key: Key[Array, ""] | None
-    """Never changes: the noise of step i is drawn from `fold_in(key, i)`."""
+    keys: Key[Array, "b"] | None
+    """Of each row, so that no row depends on the others. They never change: the noise of step i is drawn from
+    `fold_in(key, i)`. None: steps add no noise, or it is given."""
 
 
 def sampler_steps(schedule: Schedule, config: SamplerConfig) -> Step:
@@ -167,10 +168,13 @@ def step_at(steps: Step, index: int) -> Step:
     return jax.tree.map(lambda column: column[index], steps)
 
 
-def start(x_init: Float[Array, "b ..."], key: Key[Array, ""] | None, config: SamplerConfig) -> SamplerState:
-    """The state before the first step. `x_init` is standard normal noise; float32 inside."""
+def start(x_init: Float[Array, "b ..."], keys: Key[Array, "b"] | None, config: SamplerConfig) -> SamplerState:
+    """The state before the first step. `x_init` is standard normal noise; float32 inside.
+
+    `keys` are those of the rows, for the noise of the steps; None if the sampler adds none, or each step is given its.
+    """
     x = x_init.astype(jnp.float32)
-    return SamplerState(x, jnp.zeros_like(x), key if config.stochastic else None)
+    return SamplerState(x, jnp.zeros_like(x), keys if config.stochastic else None)
 
 
 def sampler_step(
@@ -181,12 +185,12 @@ def sampler_step(
     clean: Clean | None = None,
     noise: Float[Array, "b ..."] | None = None,
 ) -> SamplerState:
-    """One step, jit-safe; `sample` scans this very function.
+    """One step, jit-safe.
 
     `noise` replaces the step's own draw. Keyframes in `clean` are written, un-noised, before and after the
     network runs. For a loop on the host with progress, jit it once and hand it each step:
 
-        steps, state = sampler_steps(schedule, config), start(noise, key, config)
+        steps, state = sampler_steps(schedule, config), start(noise, keys, config)
         one = jax.jit(lambda state, step: sampler_step(denoise, state, step))
         for i in range(config.num_steps):
             state = one(state, step_at(steps, i))
@@ -196,11 +200,15 @@ def sampler_step(
     prediction = denoise(x, t).astype(jnp.float32)
     x0 = step.x0_from_x * x + step.x0_from_prediction * prediction
     x = step.next_from_x * x + step.next_from_x0 * x0 + step.next_from_previous_x0 * state.x0
-    if noise is None and state.key is not None:
-        noise = jax.random.normal(jax.random.fold_in(state.key, step.index), x.shape)
+    if noise is None and state.keys is not None:
+        noise = _step_noise(state.keys, step.index, x.shape[1:])
     if noise is not None:
         x = x + step.next_from_noise * noise.astype(jnp.float32)
-    return SamplerState(_write(x, clean), x0, state.key)
+    return SamplerState(_write(x, clean), x0, state.keys)
+
+
+def _step_noise(keys: Key[Array, "b"], index: Array, shape: tuple[int, ...]) -> Float[Array, "b ..."]:
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, index), shape))(keys)
 
 
 def _write(x: Float[Array, "b f ..."], clean: Clean | None) -> Float[Array, "b f ..."]:
@@ -208,36 +216,3 @@ def _write(x: Float[Array, "b f ..."], clean: Clean | None) -> Float[Array, "b f
         return x
     values, mask = clean
     return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), values.astype(jnp.float32), x)
-
-
-def sample(
-    denoise: Denoise,
-    x_init: Float[Array, "b ..."],
-    key: Key[Array, ""] | None,
-    schedule: Schedule,
-    config: SamplerConfig,
-    *,
-    clean: Clean | None = None,
-    noise: Float[Array, "n b ..."] | None = None,
-) -> Float[Array, "b ..."]:
-    """Runs all steps under `lax.scan` and returns x_0, float32 of the shape of `x_init`; jit-safe.
-
-    Args:
-        denoise: `(x, t) -> raw prediction` of the kind the schedule's config names.
-        x_init: standard normal noise.
-        key: for the noise of the steps; may be None if `noise` is given or the sampler is deterministic.
-        schedule: the noise schedule.
-        config: which sampler.
-        clean: keyframes at any frames, rewritten at each step.
-        noise: explicit noise of every step `[num_steps, *x_init.shape]` instead of `key`.
-    """
-    if key is None and noise is None and config.stochastic:
-        raise UserError(f"sampler {config.name!r} adds noise: give a key or the noise of every step")
-
-    def body(state: SamplerState, inputs: tuple[Step, Array | None]) -> tuple[SamplerState, None]:
-        step, step_noise = inputs
-        return sampler_step(denoise, state, step, clean=clean, noise=step_noise), None
-
-    steps = sampler_steps(schedule, config)
-    state, _ = jax.lax.scan(body, start(x_init, key, config), (steps, noise))
-    return state.x

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE, loudness
+from mtv_jax.theatre.sounds import SAMPLE_RATE, loudness
 from mtv_jax.typing import TRACKS, UInt8
 
 MARGIN = 56

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mtv_jax.data.theatre.paint import Canvas
+from mtv_jax.theatre.paint import Canvas
 
 
 def crop(frames: np.ndarray, box: tuple[float, ...], size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ A scene is a folder with the sound files `speech.flac`, `effects.flac`, `music.f
     mood         of the music: {"valence": 0 to 1, from sad to glad, "energy": 0 to 1, from calm to wild}; null: nobody
                  knows
     theatre      {"seed", "index"}: the clip of the theatre whose heads, prop and decor it has; left out, the prompt
-                 says them, and has to be of the theatre's form (`mtv_jax.sampling.theatre_language`)
+                 says them, and has to be of the theatre's form (`mtv_jax.text.theatre_language`)
 
 Whose mouth follows the speech, and how far it opens, is told by the plan and by the track itself. `python -m
 mtv_jax.curate scene` makes such a folder, of a clip of the theatre or of a prompt and sounds of your own.
@@ -28,10 +28,6 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.audio.tracks import load_tracks
-from mtv_jax.data.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip, render_frames
-from mtv_jax.data.theatre.plan import Prop
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE, Performance, loudness
-from mtv_jax.data.theatre.stage import Mood
 from mtv_jax.evaluation.contact_sheet import onsets as heard_onsets
 from mtv_jax.evaluation.statistics import f1_score, lagged_correlation
 from mtv_jax.evaluation.syncsynth import SYNC_CLAIM, load_syncsynth
@@ -41,8 +37,12 @@ from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.cli import frame_rate
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, read_json_object, write_json
-from mtv_jax.sampling.theatre_language import plan_of_prompt
 from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.theatre_language import plan_of_prompt
+from mtv_jax.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip, render_frames
+from mtv_jax.theatre.plan import Prop
+from mtv_jax.theatre.sounds import SAMPLE_RATE, Performance, loudness
+from mtv_jax.theatre.stage import Mood
 from mtv_jax.typing import TRACKS
 
 FILE = "scene.json"

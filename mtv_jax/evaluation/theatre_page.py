@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE
 from mtv_jax.evaluation.contact_sheet import Strip, contact_sheet
 from mtv_jax.evaluation.theatre_run import Outcome, Row
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import write_video
+from mtv_jax.theatre.sounds import SAMPLE_RATE
 
 RESULTS = "results.json"
 SHEET = "contact_sheet.png"

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, ClipPlan, TheatreClip, render_clip
-from mtv_jax.data.theatre.actors import INSIDE, MOUTH_HEIGHT, MOUTH_WIDTH
-from mtv_jax.data.theatre.paint import Canvas
-from mtv_jax.data.theatre.plan import Place, prop_places
-from mtv_jax.data.theatre.stage import PLAIN, energy_of, valence_of
 from mtv_jax.evaluation.crops import crop
+from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreClip, render_clip
+from mtv_jax.theatre.actors import INSIDE, MOUTH_HEIGHT, MOUTH_WIDTH
+from mtv_jax.theatre.paint import Canvas
+from mtv_jax.theatre.plan import Place, prop_places
+from mtv_jax.theatre.stage import PLAIN, energy_of, valence_of
 
 FITTING_SEED = 2 * EVALUATION_SEEDS
 """Of the theatre that readers are fitted on."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, Recordings, TheatreClip, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     Heard,
     SyncSynth,
@@ -24,6 +23,7 @@ from mtv_jax.evaluation.theatre_readers import Readers
 from mtv_jax.evaluation.theatre_suite import Figure, figures
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
+from mtv_jax.theatre import EVALUATION_SEEDS, Recordings, TheatreClip, TheatreConfig, render_clip
 
 Show = Callable[[Sequence[Case]], Iterable[np.ndarray]]
 """Frames uint8 [F H W 3] of each case, in order."""

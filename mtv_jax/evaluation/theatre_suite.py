@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.data.theatre import ClipPlan, TheatreClip
-from mtv_jax.data.theatre.plan import HAIRS, SHIRTS, SKINS
 from mtv_jax.evaluation.statistics import (
     bootstrap_of,
     f1_score,
@@ -19,6 +17,8 @@ from mtv_jax.evaluation.statistics import (
 )
 from mtv_jax.evaluation.theatre_cases import Sample, Seen, has_track
 from mtv_jax.evaluation.theatre_readers import NO_PROP, Looks, match_events
+from mtv_jax.theatre import ClipPlan, TheatreClip
+from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS
 from mtv_jax.typing import TRACKS
 
 LAGS = (-1, 0, 1)

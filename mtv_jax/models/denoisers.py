@@ -10,17 +10,31 @@ of the autoencoder's latents:
     sample_frames, sample_height, sample_width   the latent size of the clips it is trained on
 """
 
+import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mtv_jax.models.registry import spec_of
+from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.models.registry import make_model, spec_of
 
 
 def backbone_config(model: Any) -> Any:
     """Config of a denoiser's backbone: its own, or of a network with a controlnet the part without it."""
     return spec_of(model).backbone_config(model.config)
+
+
+def backbone_of(model: nn.Module) -> nn.Module:
+    """The backbone of a denoiser as a network by itself, with the same options; without a controlnet, the denoiser."""
+    composite = spec_of(model).composite
+    if composite is None:
+        return model
+    kept = {f.name for f in dataclasses.fields(composite.backbone.module)}
+    kept &= {f.name for f in dataclasses.fields(model)} - {"config", "name", "parent"}
+    options = {name: getattr(model, name) for name in sorted(kept)}
+    return make_model(composite.backbone.name, backbone_config(model), **options)
 
 
 def track_shapes(model: Any, latent_frames: int) -> dict[str, tuple[int, ...]]:
@@ -40,7 +54,7 @@ def denoiser_inputs(
     latents = _struct(rows, *size, backbone.out_channels)
     text = _struct(rows, length, backbone.text_embed_dim)
     tracks = {name: _struct(rows, *shape) for name, shape in track_shapes(model, size[0]).items()}
-    return latents, _struct(rows), text, tracks or None
+    return latents, _struct(rows), Conditions(text, tracks)
 
 
 def _struct(*shape: int) -> jax.ShapeDtypeStruct:

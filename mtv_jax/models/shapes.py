@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -19,6 +19,12 @@ from mtv_jax.typing import Array, Key, Params
 
 def parameter_shapes(model: nn.Module) -> Params:
     """The tree of ShapeDtypeStructs of a network's parameters (`jax.eval_shape`; nothing is allocated)."""
+    # A copy: what is cached must not change.
+    return jax.tree.map(lambda leaf: leaf, _traced_shapes(model))
+
+
+@lru_cache(maxsize=64)
+def _traced_shapes(model: nn.Module) -> Params:
     return jax.eval_shape(partial(init_params, model), jax.random.key(0))
 
 

@@ -16,16 +16,13 @@ import jax.numpy as jnp
 
 from mtv_jax.data.shards import ShardSet
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.dit import DiTConfig
-from mtv_jax.models.mst_controlnet import MSTControlNetConfig
-from mtv_jax.models.mtv import MTV, MTVConfig
-from mtv_jax.models.registry import make_model
+from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
+from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.planning import estimates
 from mtv_jax.planning.flops import LatentSize
-from mtv_jax.planning.programs import denoiser_inputs
 from mtv_jax.planning.room import Room, device_room, host_free
 from mtv_jax.sharding.distributed import from_first
 from mtv_jax.sharding.mesh import AnyMesh
@@ -33,9 +30,8 @@ from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.weights import controlnet
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
-from mtv_jax.weights.pretrained import load_config, read_config
+from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
 GIB = 2**30
 SAMPLES_HELD = 12 * 48000
@@ -152,14 +148,14 @@ def sample_need(sample: Sample, *, advise: bool = True) -> Need:
 
     Raises UserError for sizes that do not fit the model.
     """
-    vae_config, dit = load_config(sample.folder / "vae"), load_config(sample.folder / "transformer")
+    dtype = DTYPES[sample.dtype]
+    vae: Any = build_model(sample.folder / "vae", dtype=dtype)
+    denoiser: Any = build_model(sample.folder, dtype=dtype)
     sample.size.check(
-        frames=vae_config.temporal_compression_ratio,
-        pixels=vae_config.spatial_compression_ratio * dit.patch_size,
+        frames=vae.config.temporal_compression_ratio,
+        pixels=vae.config.spatial_compression_ratio * backbone_config(denoiser).patch_size,
     )
-    latents, dtype = sample.latents(vae_config), DTYPES[sample.dtype]
-    denoiser = _denoiser(sample.folder, dtype)
-    vae = make_model("vae3d", vae_config, dtype=dtype)
+    latents = sample.latents(vae.config)
     weights = _bytes(parameter_shapes(denoiser)) + _bytes(parameter_shapes(vae))
     weights += sum(_bytes(parameter_shapes(model)) for model in _encoders(sample.folder))
     step = _denoise_activations(denoiser, latents, 2 if sample.guided else 1)
@@ -180,13 +176,13 @@ def sample_bounds(sample: Sample) -> tuple[int, int] | None:
     None for a folder that cannot be read: whoever loads it says why.
     """
     try:
-        vae, dit = load_config(sample.folder / "vae"), load_config(sample.folder / "transformer")
+        vae, backbone = load_config(sample.folder / "vae"), backbone_config(build_model(sample.folder))
         files = sum(file.stat().st_size for file in sample.folder.glob("*/*.safetensors"))
     except (UserError, OSError, AttributeError):
         return None
-    tokens = _tokens(dit, sample.latents(vae))
-    hidden = 4 * (2 if sample.guided else 1) * tokens * dit.width
-    logits = 4 * 2 * dit.num_attention_heads * tokens * min(tokens, 2048)
+    tokens = _tokens(backbone, sample.latents(vae))
+    hidden = 4 * (2 if sample.guided else 1) * tokens * backbone.width
+    logits = 4 * 2 * backbone.num_attention_heads * tokens * min(tokens, 2048)
     pixels = (
         min(sample.size.num_frames, 3 * vae.temporal_compression_ratio)
         * sample.size.height
@@ -262,7 +258,7 @@ def row_bound(model: Any, shards: ShardSet) -> int:
     0 if they are not of the kind that it trains on, which the loop tells.
     """
     clip, config = shards.read(0).arrays, model.config
-    if isinstance(config, VAE3DConfig):
+    if spec_of(model).task == "vae":
         return (
             400 * math.prod(clip["video"].shape[:3]) * max(config.block_out_channels)
             if "video" in clip
@@ -270,10 +266,10 @@ def row_bound(model: Any, shards: ShardSet) -> int:
         )
     if "latents_mean" not in clip:
         return 0
-    dit: DiTConfig = config.dit if isinstance(model, MTV) else config
-    tokens = _tokens(dit, LatentSize(*clip["latents_mean"].shape[:3]))
-    layer = 80 * tokens * dit.width + 8 * dit.num_attention_heads * tokens * min(tokens, 2048)
-    return 4 * layer * (dit.num_layers + 2)
+    backbone = backbone_config(model)
+    tokens = _tokens(backbone, LatentSize(*clip["latents_mean"].shape[:3]))
+    layer = 80 * tokens * backbone.width + 8 * backbone.num_attention_heads * tokens * min(tokens, 2048)
+    return 4 * layer * (backbone.num_layers + 2)
 
 
 def _advice(sample: Sample, total: int) -> tuple[str, ...]:
@@ -302,31 +298,20 @@ def _host_bytes(sample: Sample) -> int:
     return _PROGRAM + max(frames, 0) + max(math.ceil(sound), 0)
 
 
-def _denoiser(folder: Path, dtype: Any) -> Any:
-    dit = load_config(folder / "transformer")
-    if not (folder / "controlnet").is_dir():
-        return make_model("dit", dit, dtype=dtype)
-    control: MSTControlNetConfig = controlnet.config_from_json(read_config(folder / "controlnet")[0])
-    return make_model("mtv", MTVConfig(dit, control), dtype=dtype)
-
-
 def _encoders(folder: Path) -> list[Any]:
     """The networks of text and sound; log-mel features have no weights."""
-    names = {"T5Config": "t5", "Wav2Vec2Config": "wav2vec2", "BEATsConfig": "beats"}
     models = []
-    for part in ("text_encoder", "audio_encoder"):
-        config_file = folder / part / "config.json"
-        if config_file.exists() and read_config(config_file.parent)[0].get("_class_name") != "LogMel":
-            config = load_config(config_file.parent)
-            models.append(make_model(names[type(config).__name__], config))
+    for part in (folder / "text_encoder", folder / "audio_encoder"):
+        if (part / "config.json").exists() and read_config(part)[0].get("_class_name") != "LogMel":
+            models.append(build_model(part))
     return models
 
 
 def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
     """Of a call of the denoiser on this platform, and the latents that the sampler keeps."""
-    dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
-    frames = -(-size.latent_frames // dit.frames_per_token) * dit.frames_per_token
-    inputs = denoiser_inputs(model, replace(size, latent_frames=frames), rows)
+    together = backbone_config(model).frames_per_token
+    frames = -(-size.latent_frames // together) * together
+    inputs = denoiser_inputs(model, (frames, size.latent_height, size.latent_width), rows=rows)
     traced = jax.make_jaxpr(model.apply)(parameter_shapes(model), *inputs)
     return estimates.peak_bytes(traced.jaxpr) + 4 * _bytes(inputs[0])
 
@@ -352,9 +337,9 @@ def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:
     return extra + estimates.decoder(decode, parameter_shapes(vae), latents, factor)
 
 
-def _tokens(dit: DiTConfig, size: LatentSize) -> int:
+def _tokens(backbone: Any, size: LatentSize) -> int:
     cells = size.latent_frames * size.latent_height * size.latent_width
-    return -(-cells // dit.patch_size**2) + dit.max_text_seq_length
+    return -(-cells // backbone.patch_size**2) + backbone.max_text_seq_length
 
 
 def _bytes(tree: Any) -> int:

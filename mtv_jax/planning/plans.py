@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.dit import DiTConfig
-from mtv_jax.models.mtv import MTV
+from mtv_jax.models.denoisers import backbone_config, track_shapes
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.vae3d import Tiling
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
@@ -26,7 +25,6 @@ from mtv_jax.training.configs import TrainConfig, load_train_config, train_confi
 from mtv_jax.training.optim import is_trainable
 from mtv_jax.training.samples import decodes_in_tiles
 from mtv_jax.training.tasks import DenoiserLossConfig
-from mtv_jax.typing import control_tracks
 
 BRANCHES = 2
 """Of guidance: with the conditions, and without."""
@@ -139,18 +137,14 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[
 
 def latent_size(model: Any) -> LatentSize:
     """The clips a denoiser is trained at."""
-    dit = _dit(model)
-    return LatentSize(dit.sample_frames, dit.sample_height, dit.sample_width)
-
-
-def _dit(model: Any) -> DiTConfig:
-    return model.config.dit if isinstance(model, MTV) else model.config
+    backbone = backbone_config(model)
+    return LatentSize(backbone.sample_frames, backbone.sample_height, backbone.sample_width)
 
 
 def _autoencoder(model: Any, dtype: Any) -> Any:
     """The one whose latents a denoiser makes."""
     tiny = make_config("vae3d", "tiny")
-    same = tiny.latent_channels == _dit(model).out_channels
+    same = tiny.latent_channels == backbone_config(model).out_channels
     return make_model("vae3d", tiny if same else make_config("vae3d", "cogvideox_5b"), dtype=dtype)
 
 
@@ -164,15 +158,12 @@ def with_scale(config: TrainConfig) -> TrainConfig:
 def training_batch(model: Any, size: LatentSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as the shards of full-size clips hold it."""
     struct = partial(_rows, rows)
-    dit = _dit(model)
-    latents = (size.latent_frames, size.latent_height, size.latent_width, dit.out_channels)
+    backbone = backbone_config(model)
+    latents = (size.latent_frames, size.latent_height, size.latent_width, backbone.out_channels)
     batch = {"latents_mean": struct(latents), "latents_logvar": struct(latents)}
-    batch["text"] = struct((dit.max_text_seq_length, dit.text_embed_dim))
-    if isinstance(model, MTV):
-        control = model.config.controlnet
-        shape = (control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
-        batch |= {track: struct(shape) for track in control_tracks(control.num_speakers)}
-    return batch
+    batch["text"] = struct((backbone.max_text_seq_length, backbone.text_embed_dim))
+    tracks = track_shapes(model, size.latent_frames)
+    return batch | {name: struct(shape) for name, shape in tracks.items()}
 
 
 def _rows(rows: int, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:

@@ -6,7 +6,7 @@ They are compiled where there is a compiler for these devices, and else estimate
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.mtv import MTV
+from mtv_jax.models.denoisers import denoiser_inputs
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
@@ -30,7 +30,7 @@ from mtv_jax.training import steps
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.typing import Params, control_tracks
+from mtv_jax.typing import Params
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,9 @@ def denoise_step(
 
     `resident` is what is on the devices meanwhile, by kind, `params` among it; by default nothing else.
     """
-    given = jax.tree.map(lambda x: _input(x.shape, mesh), denoiser_inputs(model, size, branches))
+    given = jax.tree.map(
+        lambda x: _input(x.shape, mesh), denoiser_inputs(model, astuple(size), rows=branches)
+    )
     kinds = (resident or {"parameters": params}) | {"inputs": given}
     if isinstance(mesh, AbstractMesh):
         return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
@@ -165,19 +167,6 @@ def decode_chunk(
         return _estimated(kinds, estimates.decoder(decode, params, latents))
     with _told("decoder", mesh):
         return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
-
-
-def denoiser_inputs(model: Any, size: LatentSize, rows: int) -> tuple[Any, ...]:
-    """Shapes of a denoiser's inputs for so many clips: latents, timesteps, text, and tracks by name or None."""
-    struct = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
-    dit = model.config.dit if isinstance(model, MTV) else model.config
-    latents = (rows, size.latent_frames, size.latent_height, size.latent_width, dit.out_channels)
-    inputs = struct(latents), struct((rows,)), struct((rows, dit.max_text_seq_length, dit.text_embed_dim))
-    if not isinstance(model, MTV):
-        return *inputs, None
-    control = model.config.controlnet
-    sound = (rows, control.sound_frames(size.latent_frames), control.audio_layers, control.audio_channels)
-    return *inputs, dict.fromkeys(control_tracks(control.num_speakers), struct(sound))
 
 
 def _estimated(kinds: dict[str, Any], temporary: int) -> Program:

@@ -16,13 +16,14 @@ import numpy as np
 from mtv_jax.audio.features import track_features
 from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import encode_stream
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
+from mtv_jax.sampling.generate import GenerateConfig, check_latents, decode_latents, generate
 from mtv_jax.sampling.pipeline import Pipeline
-from mtv_jax.typing import Array, Float, UInt8, control_tracks
+from mtv_jax.typing import Float, UInt8, control_tracks
 
 SAMPLER: SamplerName = "ddim"
 
@@ -95,16 +96,16 @@ def _sample(pipe: Pipeline, batch: list[Request], config: GenerateConfig) -> Flo
         pipe.denoiser_params,
         conditions,
         jnp.concatenate(noise),
-        jax.random.key(0),  # of the steps' noise: the sampler has none
+        jax.random.split(jax.random.key(0), len(batch)),  # of the steps' noise: the sampler has none
         pipe.schedule,
         config,
-        given=Given(no_text=no_text),
+        no_text=no_text,
     )
     check_latents(latents)
     return latents[:, pipe.padding(size) :]
 
 
-def _conditions(pipe: Pipeline, batch: list[Request]) -> dict[str, Array]:
+def _conditions(pipe: Pipeline, batch: list[Request]) -> Conditions:
     """Text [b l d] and features [b F L c] of the tracks."""
     assert pipe.audio_encoder is not None
     size = pipe.defaults
@@ -113,7 +114,7 @@ def _conditions(pipe: Pipeline, batch: list[Request]) -> dict[str, Array]:
         for request in batch
     ]
     sound = {name: jnp.asarray(np.stack([features[name] for features in heard])) for name in heard[0]}
-    return {"text": jnp.asarray(pipe.text_encoder([request.prompt for request in batch]))} | sound
+    return Conditions(jnp.asarray(pipe.text_encoder([request.prompt for request in batch])), sound)
 
 
 def _tracks(pipe: Pipeline, request: Request) -> Tracks:

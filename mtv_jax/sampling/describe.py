@@ -1,7 +1,7 @@
 """What a pipeline folder knows, for a person: sizes, words, the form of its prompts, tracks, sampler, licence.
 
 Most is said by its configs. What they cannot say is in `about.json`, if the folder has one: `world`, where its clips
-come from (`theatre`: `mtv_jax.sampling.theatre_language` has its words and sentences), `weights`, how they came to be,
+come from (`theatre`: `mtv_jax.text.theatre_language` has its words and sentences), `weights`, how they came to be,
 and `licence`.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
-from mtv_jax.sampling import theatre_language
+from mtv_jax.text import theatre_language
 from mtv_jax.typing import control_tracks
 from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
 

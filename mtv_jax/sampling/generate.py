@@ -1,6 +1,6 @@
 """The sampling loop: a jitted step of denoiser, guidance and sampler, driven from the host."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,15 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.guidance import (
-    GuidanceKind,
-    guidance_groups,
-    guidance_scale,
-    guided,
-    stack_conditions,
-)
+from mtv_jax.diffusion.conditions import TEXT, Conditions
+from mtv_jax.diffusion.guidance import GuidanceKind, guidance_groups, guidance_scale, guided
 from mtv_jax.diffusion.samplers import (
-    Clean,
     Denoise,
     SamplerConfig,
     SamplerState,
@@ -32,13 +26,7 @@ from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.limits import check_guidance
 from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
-from mtv_jax.typing import Array, Float, Key, Params, UInt8, control_tracks
-
-CONDITIONS = ("text", *control_tracks(2))
-"""In the order in which guidance adds them."""
-
-Conditions = Mapping[str, Array]
-"""`text` [b l d] and, for a model with sound, the tracks [b F L c]."""
+from mtv_jax.typing import Array, Float, Key, Params, UInt8, track_kind
 
 
 @dataclass(frozen=True)
@@ -50,8 +38,8 @@ class GenerateConfig:
       guidance: how the scale goes over time.
       guidance_scale: of text and sound jointly (MTV: 3.5); 1 follows the conditions without guidance, and
         costs half.
-      track_scales: scales of single conditions (`text`, `speech`, `effects`, `music`) instead. A second speaker
-        (`speech2`) has that of `speech` if it has none of its own.
+      track_scales: scales of single conditions (`text` and names of tracks) instead. Further speakers (`speech2`,
+        ...) have that of `speech` if they have none of their own.
     """
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
@@ -63,53 +51,33 @@ class GenerateConfig:
         check_guidance(self.guidance_scale)
         check_guidance(dict(self.track_scales))
 
-    def groups(self, conditions: Iterable[str]) -> tuple[list[list[str]], list[float]]:
-        """Groups of conditions that share a scale, and the scales."""
+    def groups(self, tracks: Sequence[str]) -> tuple[list[list[str]], list[float]]:
+        """Groups of conditions that share a scale, in the order in which guidance adds them, and the scales."""
         own = dict(self.track_scales)
-        own.setdefault("speech2", own.get("speech", self.guidance_scale))
-        names = sorted(conditions, key=CONDITIONS.index)
-        return guidance_groups({name: own.get(name, self.guidance_scale) for name in names})
 
+        def scale(name: str) -> float:
+            return own.get(name, own.get(track_kind(name), self.guidance_scale))
 
-@dataclass(frozen=True)
-class Given:
-    """What the denoiser is told beside its conditions; all may be left out.
+        return guidance_groups({name: scale(name) for name in (TEXT, *tracks)})
 
-    Attributes:
-      clean: keyframes, values [b f h w c] and mask [b f].
-      no_text: embeddings [b l d] that guidance leads away from; zeros if not given.
-      image: [b f h w c], in channels behind those of the latents (CogVideoX image to video).
-    """
-
-    clean: Clean | None = None
-    no_text: Float[Array, "b l d"] | None = None
-    image: Float[Array, "b f h w c"] | None = None
-
-
-jax.tree_util.register_dataclass(Given)
+    def is_plain(self, scales: Sequence[float]) -> bool:
+        """Whether these scales ask for the conditional prediction alone."""
+        return list(scales) == [1.0] and self.guidance == "constant"
 
 
 def make_denoise(
-    model: nn.Module, params: Params, conditions: Conditions, config: GenerateConfig, given: Given
+    model: Any, params: Params, conditions: Conditions, no_text: Array | None, config: GenerateConfig
 ) -> Denoise:
-    """The guided denoise function of a model under given conditions."""
-    groups, scales = config.groups(conditions)
-    plain = scales == [1.0] and config.guidance == "constant"
-    branches = 1 if plain else len(groups) + 1
-    stacked = dict(conditions) if plain else stack_conditions(conditions, groups)
-    if given.no_text is not None and not plain:
-        without = 1 + next(i for i, group in enumerate(groups) if "text" in group)
-        text = [given.no_text] * without + [conditions["text"]] * (branches - without)
-        stacked["text"] = jnp.concatenate(text)
-    text = stacked.pop("text")
-    clean, image = (
-        None if x is None else jnp.concatenate([x] * branches)
-        for x in (None if given.clean is None else given.clean[1], given.image)
-    )
+    """The guided denoise function of a model under given conditions.
+
+    `no_text` [b l d] is what guidance leads away from in place of the text; None: zeros.
+    """
+    groups, scales = config.groups(model.tracks)
+    plain = config.is_plain(scales)
+    branches = conditions if plain else conditions.for_guidance(groups, no_text=no_text)
 
     def denoise(x: Array, t: Array) -> Array:
-        x = x if image is None else jnp.concatenate([x, image], axis=-1)
-        return model.apply(params, x, t, text, stacked or None, clean)  # pyright: ignore[reportReturnType]
+        return model.apply(params, x, t, branches)
 
     if plain:
         return denoise
@@ -122,23 +90,33 @@ def generate(
     params: Params,
     conditions: Conditions,
     noise: Float[Array, "b f h w c"],
-    key: Key[Array, ""],
+    keys: Key[Array, "b"],
     schedule: Schedule,
     config: GenerateConfig,
     *,
-    given: Given = Given(),
+    keyframes: Float[Array, "b f h w c"] | None = None,
+    no_text: Float[Array, "b l d"] | None = None,
     progress: Callable[[int, str], Iterable[int]] | None = None,
 ) -> Float[Array, "b f h w c"]:
-    """Latents (scaled as the denoiser sees them) from standard normal `noise`.
+    """Latents (normalised, as the denoiser sees them) from standard normal `noise`.
 
-    `key` seeds the noise of the steps; `progress` is `mtv_jax.io.progress.progress` or like it.
+    Args:
+      model, params: the denoiser.
+      conditions: of all rows.
+      noise: standard normal.
+      keys: of each row, for the noise of its steps.
+      schedule, config: how to sample.
+      keyframes: clean latents, which are kept where the `clean_mask` of `conditions` is true.
+      no_text: embeddings that guidance leads away from; zeros if not given.
+      progress: `mtv_jax.io.progress.progress` or like it.
     """
-    steps, state = sampler_steps(schedule, config.sampler), start(noise, key, config.sampler)
+    steps, state = sampler_steps(schedule, config.sampler), start(noise, keys, config.sampler)
     count = config.sampler.num_steps
-    if progress and _is_new((model, config), (params, conditions, given, state)):
+    given = (conditions, keyframes, no_text)
+    if progress and _is_new((model, config), (params, given, state)):
         say("compiling the sampling step for videos of this size: the first step takes longer")
     for i in progress(count, "sampling") if progress else range(count):
-        state = _step(model, config, params, conditions, given, state, step_at(steps, i))
+        state = _step(model, config, params, given, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)
     return state.x
@@ -161,13 +139,14 @@ def _step(
     model: nn.Module,
     config: GenerateConfig,
     params: Params,
-    conditions: Conditions,
-    given: Given,
+    given: tuple[Conditions, Array | None, Array | None],
     state: SamplerState,
     step: Step,
 ) -> SamplerState:
-    denoise = make_denoise(model, params, conditions, config, given)
-    return sampler_step(denoise, state, step, clean=given.clean)
+    conditions, keyframes, no_text = given
+    denoise = make_denoise(model, params, conditions, no_text, config)
+    clean = None if keyframes is None else (keyframes, conditions.clean_mask)
+    return sampler_step(denoise, state, step, clean=clean)
 
 
 def decode_latents(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.audio.tracks import load_tracks, read_mix
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.diffusion.schedule import Schedule
@@ -31,7 +32,7 @@ from mtv_jax.models.mtv import MTV
 from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.ops.seeds import check_seed, seed_key
 from mtv_jax.sampling.describe import describe_pipeline
-from mtv_jax.sampling.generate import GenerateConfig, Given, check_latents, decode_latents, generate
+from mtv_jax.sampling.generate import GenerateConfig, check_latents, decode_latents, generate
 from mtv_jax.sampling.keyframes import Picture, keyframe_latents
 from mtv_jax.sampling.request import (
     AUTO,
@@ -214,8 +215,9 @@ class Pipeline:
         config = self._config(steps, scale, guidance)
         tell(size, self.defaults, files)
         conditions = self._conditions(prompt, files, demixer, size, normalize_loudness)
-        given = self._given(negative_prompt, keyframes or {}, size)
-        latents = self._latents(conditions, given, size, config, seed, progress)
+        conditions, clean = self._with_pictures(conditions, keyframes or {}, size)
+        no_text = self._no_text(negative_prompt)
+        latents = self._latents(conditions, clean, no_text, size, config, seed, progress)
         frames = decode_latents(self.vae, self.vae_params, latents, tiled=vae_tiling)[0]
         return Video(frames, size.fps, _sound(files, size), SAMPLE_RATE)
 
@@ -241,7 +243,7 @@ class Pipeline:
         demixer: str,
         size: PipelineDefaults,
         normalize_loudness: bool = True,
-    ) -> dict[str, Array]:
+    ) -> Conditions:
         """Text [1 l d] and features [1 F L c] of the tracks."""
         features = {}
         if self.audio_encoder is not None:
@@ -258,15 +260,18 @@ class Pipeline:
                 heard = tracks.mix if name == "audio" else dict(tracks.items())[name]
                 note_silence(name, file, heard, TRACK_RATE)
             features = track_features(self.audio_encoder, tracks, size.num_frames, size.fps)
-        text = {"text": jnp.asarray(self.text_encoder([prompt]))}
-        return text | {name: jnp.asarray(x)[None] for name, x in features.items()}
+        tracks = {name: jnp.asarray(x)[None] for name, x in features.items()}
+        return Conditions(jnp.asarray(self.text_encoder([prompt])), tracks)
 
-    def _given(
-        self, negative_prompt: str | None, keyframes: Mapping[int, Picture], size: PipelineDefaults
-    ) -> Given:
+    def _no_text(self, negative_prompt: str | None) -> Array | None:
         if negative_prompt is None and self.defaults.no_text == "empty_prompt":
             negative_prompt = ""
-        no_text = None if negative_prompt is None else jnp.asarray(self.text_encoder([negative_prompt]))
+        return None if negative_prompt is None else jnp.asarray(self.text_encoder([negative_prompt]))
+
+    def _with_pictures(
+        self, conditions: Conditions, keyframes: Mapping[int, Picture], size: PipelineDefaults
+    ) -> tuple[Conditions, Array | None]:
+        """The conditions with the pictures, and the clean latents of keyframes."""
         images = self.defaults.image_channels
         if images and set(keyframes) != {0}:
             raise UserError(
@@ -276,9 +281,11 @@ class Pipeline:
         if keyframes:
             frames = size.num_frames + self._vae.temporal_compression_ratio * self.padding(size)
             clean = keyframe_latents(keyframes, self.vae, self.vae_params, frames, size.height, size.width)
-        if clean is None or not images:
-            return Given(clean, no_text)
-        return Given(None, no_text, self._image_scale() * clean[0])
+        if clean is None:
+            return conditions, None
+        if images:
+            return replace(conditions, image=self._image_scale() * clean[0]), None
+        return replace(conditions, clean_mask=clean[1]), clean[0]
 
     def _image_scale(self) -> float:
         """Turns scaled latents into what the image channels take: 1.5 divides by the factor of the latents."""
@@ -299,8 +306,9 @@ class Pipeline:
 
     def _latents(
         self,
-        conditions: Mapping[str, Array],
-        given: Given,
+        conditions: Conditions,
+        clean: Array | None,
+        no_text: Array | None,
         size: PipelineDefaults,
         config: GenerateConfig,
         seed: int,
@@ -313,10 +321,11 @@ class Pipeline:
             self.denoiser_params,
             conditions,
             self.noise(noise_key, size),
-            step_key,
+            step_key[None],
             self.schedule,
             config,
-            given=given,
+            keyframes=clean,
+            no_text=no_text,
             progress=show_progress if progress else None,
         )
         check_latents(latents)

@@ -5,12 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.registry import make_config, make_model, network
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, vae_task
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-AUDIO_MODELS = ("mtv",)
 
 
 def make_task(config: TrainConfig) -> tuple[Any, Task]:
@@ -18,10 +17,13 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
     section = config.model
     if section.dtype not in DTYPES:
         raise UserError(f"config.model.dtype {section.dtype!r}: must be one of {', '.join(DTYPES)}")
-    network = make_config(section.name, section.variant, section.overrides)
-    dtype = DTYPES[section.dtype]
+    spec = network(section.name)
+    options = {"remat": section.remat} if section.remat != "none" else {}
+    if options and section.remat not in spec.remat:
+        known = ", ".join(spec.remat or ("none",))
+        raise UserError(f"config.model.remat {section.remat!r}: the network {spec.name!r} takes {known}")
+    values = make_config(section.name, section.variant, section.overrides)
+    model = make_model(section.name, values, dtype=DTYPES[section.dtype], **options)
     if isinstance(config.loss, VAELossConfig):
-        model = make_model(section.name, network, dtype=dtype)
         return model, vae_task(model, config.loss)
-    model = make_model(section.name, network, dtype=dtype, remat=section.remat)
-    return model, denoiser_task(model, config.loss, with_audio=section.name in AUDIO_MODELS)
+    return model, denoiser_task(model, config.loss)

@@ -11,7 +11,7 @@ from mtv_jax.data.shards import open_shards
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree, read_json_object, visible, write_json
-from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.registry import NETWORKS, make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
@@ -35,18 +35,18 @@ def export(workdir: Path, out: Path) -> None:
     config = saved_train_config(run["config"])
     section = config.model
     network = make_config(section.name, section.variant, section.overrides)
+    spec = NETWORKS[section.name]
     with atomic_directory(out) as temporary:
         if isinstance(config.loss, VAELossConfig):
             scale = 1 / latent_deviation(make_model(section.name, network), params, Path(config.data.dir))
             network = dataclasses.replace(network, scaling_factor=round(scale, 6))
-            write_model(temporary / "vae", make_model(section.name, network), params)
+            write_model(spec.folder_in(temporary), make_model(section.name, network), params)
         else:
             link_encoders(encoders_folder(config), temporary)
             _set_scale(temporary / "vae", config.loss.scaling_factor)
             write_json(temporary / "model_index.json", index_json(_defaults(config)))
             save_schedule(temporary / "scheduler", config.loss.schedule)
-            folder = temporary / "transformer" if section.name == "dit" else temporary
-            write_model(folder, make_model(section.name, network), params)
+            write_model(spec.folder_in(temporary), make_model(section.name, network), params)
 
 
 def _defaults(config: TrainConfig) -> PipelineDefaults:

@@ -7,26 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import flax.linen as nn
 from jax.sharding import Mesh
 
-from mtv_jax.io.errors import UserError, blamed_on
-from mtv_jax.models.mtv import MTV, MTVConfig
-from mtv_jax.models.registry import make_model, network
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.denoisers import backbone_of
+from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.sharding.distributed import gather
 from mtv_jax.training.checkpoint import FOLDER, Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
-from mtv_jax.weights import controlnet
+from mtv_jax.weights.composite import join_params, split_params
 from mtv_jax.weights.folder import PRESETS, pipeline_folder
-from mtv_jax.weights.pretrained import join_mtv, load_config, load_model, read_config
+from mtv_jax.weights.pretrained import build_model, load_model
 from mtv_jax.weights.rules import flat_paths
-
-_PARTS = {"mtv": ".", "dit": "transformer", "vae3d": "vae"}
-"""Network -> where a pipeline folder has it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +33,14 @@ class Start:
       origin: where they are, for messages.
       shapes: of them, under the paths of the network that is trained.
       load: reads them, float32, onto a mesh by the rules of `mtv_jax.sharding`.
-      only_backbone: they are those of MTV's backbone alone; the controlnet starts anew.
+      absent: paths that may be missing, because they start anew: of a network with a controlnet all that is not the
+        backbone's, if there is only a backbone to start from.
     """
 
     origin: str
     shapes: Params
     load: Callable[[Mesh], Params]
-    only_backbone: bool = False
+    absent: frozenset[str] = frozenset()
 
 
 def initial_params_of(
@@ -89,7 +86,7 @@ def check_start(start: Start, shapes: Params) -> None:
         if path in there and there[path].shape != leaf.shape
     ]
     for path in wanted:
-        if path not in there and not (start.only_backbone and controlnet.is_own(path)):
+        if path not in there and path not in start.absent:
             wrong.append(f"{path} is not there")
     wrong += [f"{path} is not of this run's network" for path in there if path not in wanted]
     if wrong:
@@ -127,31 +124,27 @@ def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
 
 
 def _folder(folder: Path, model: nn.Module) -> Start:
-    """A pipeline folder's part that is `model`; for MTV the backbone alone, if there is no controlnet."""
-    name = next(name for name in _PARTS if isinstance(model, network(name).module))
-    part = folder / _PARTS[name]
-    needed = part / "transformer" if name == "mtv" else part
+    """A pipeline folder's part that is `model`; the backbone alone, if `model` has a controlnet and the folder none."""
+    spec, composite = spec_of(model), spec_of(model).composite
+    needed = folder / (composite.backbone.folder if composite else spec.folder)
     if not (needed / "config.json").exists():
         raise UserError(
             f"config.init_from {folder}: neither a training directory ({FOLDER}/) nor a pipeline folder with "
-            f"{needed.relative_to(folder)}/"
+            f"{needed.name}/"
         )
-    if name != "mtv":
-        return Start(str(part), parameter_shapes(make_model(name, load_config(part))), partial(_load, part))
-    dit = load_config(folder / "transformer")
-    if (folder / "controlnet").is_dir():
-        values, _ = read_config(folder / "controlnet")
-        with blamed_on(folder / "controlnet" / "config.json"):
-            own = controlnet.config_from_json(values)
-        shapes = parameter_shapes(MTV(MTVConfig(dit, own)))
-        return Start(str(folder), shapes, partial(_load, folder))
-    shapes = _under_mtv(parameter_shapes(make_model("dit", dit)))
-    return Start(str(folder), shapes, lambda mesh: _under_mtv(_load(folder, mesh)), only_backbone=True)
+    part = spec.folder_in(folder)
+    found = build_model(part)
+    if composite is None or spec_of(found).composite is composite:
+        return Start(str(part), parameter_shapes(found), partial(_load, part))
+    shapes = join_params(composite, parameter_shapes(found))
+    _, own = split_params(parameter_shapes(model), composite, parameter_shapes(backbone_of(model)))
+    return Start(
+        str(folder),
+        shapes,
+        lambda mesh: join_params(composite, _load(folder, mesh)),
+        frozenset(flat_paths(own)),
+    )
 
 
 def _load(folder: Path, mesh: Mesh) -> Params:
     return load_model(folder, mesh=mesh)[1]
-
-
-def _under_mtv(backbone: Any) -> Params:
-    return join_mtv(backbone, {"params": {}})

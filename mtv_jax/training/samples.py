@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
@@ -100,7 +101,8 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
     schedule, fps = Schedule.create(config.loss.schedule), float(shards.clip_size.fps)
     latents = np.asarray(clip["latents_mean"], np.float32) * decoder.vae.config.scaling_factor
-    conditions = {name: np.asarray(clip[name], np.float32) for name in clip if not name.startswith("latents")}
+    tracks = {name: np.asarray(clip[name], np.float32) for name in model.tracks}
+    conditions = Conditions(np.asarray(clip["text"], np.float32), tracks)
     how = GenerateConfig(
         SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
         guidance_scale=config.sample.guidance_scale,
@@ -109,14 +111,14 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
 
     # Arrays of all processes can be made by a program of all only.
     @partial(jax.jit, out_shardings=replicated(mesh))
-    def begin(conditions: dict[str, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+    def begin(conditions: Conditions) -> tuple[Conditions, jax.Array, jax.Array]:
         noise_key, key = jax.random.split(seed_key(config.seed))
-        return conditions, jax.random.normal(noise_key, latents.shape), key
+        return conditions, jax.random.normal(noise_key, latents.shape), key[None]
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        given, noise, key = begin(conditions)
+        given, noise, keys = begin(conditions)
         with jax.set_mesh(mesh):
-            made = generate(model, params, given, noise, key, schedule, how)
+            made = generate(model, params, given, noise, keys, schedule, how)
         return np.concatenate([known(), decoder.frames(_to_host(made))], axis=1), fps
 
     return sample

@@ -1,18 +1,19 @@
 """What is trained: a task makes a model's first parameters and tells the loss of a batch."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, stratified_timesteps
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACKS, Array, Float, Key, Params
+from mtv_jax.typing import TRACKS, Array, Float, Key, Params, track_kind
 
 NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
 
@@ -112,8 +113,8 @@ class DenoiserLossConfig:
       scaling_factor: of the autoencoder that made the latents; None: as its config says (`mtv_jax.training.job`
         reads it beside the shards).
       drop_text: chance that a sample's text is all zeros.
-      drop_tracks: chance that all three tracks of a sample are zeros; independent of the text.
-      drop_speech, drop_effects, drop_music: chance that this track alone is.
+      drop_tracks: chance that all tracks of a sample are zeros; independent of the text.
+      drop_speech, drop_effects, drop_music: chance that a track of this kind alone is.
       motion_weight: on what changes from frame to frame, beside the plain distance.
       max_weight: of `x0_snr` at most, for any timestep; None: no limit.
       keyframes: chances of clean keyframes; by default none.
@@ -150,18 +151,18 @@ class DenoiserLossConfig:
             )
 
 
-def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = True) -> Task:
-    """Train a denoiser on batches of latents, text and (`with_audio`) the three tracks."""
+def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
+    """Train a denoiser on batches of latents, text and the tracks that it takes."""
     if config.scaling_factor is None:
         raise UserError("loss.scaling_factor: not given; it is the autoencoder's")
     scale, schedule = config.scaling_factor, Schedule.create(config.schedule)
-    tracks = TRACKS if with_audio else ()
+    tracks = model.tracks
 
     def init(key: Key[Array, ""], batch: Mapping[str, Any]) -> Params:
         zeros = {name: jnp.zeros(x.shape, jnp.float32) for name, x in batch.items()}
         latents = zeros["latents_mean"]
-        audio = {name: zeros[name] for name in tracks} or None
-        return model.init(key, latents, jnp.zeros(latents.shape[0]), zeros["text"], audio)
+        conditions = Conditions(zeros["text"], {name: zeros[name] for name in tracks})
+        return model.init(key, latents, jnp.zeros(latents.shape[0]), conditions)
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key[Array, ""]) -> tuple[Array, Metrics]:
         posterior, noise, drop, mask = jax.random.split(key, 4)
@@ -171,10 +172,10 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
         clean = None
         if any(config.keyframes.probabilities()):
             clean = draw_clean_mask(mask, x0.shape[0], x0.shape[1], config.keyframes)
-        given = drop_conditions(drop, {name: batch[name] for name in ("text", *tracks)}, config)
-        audio = {name: given[name] for name in tracks} or None
+        conditions = Conditions(batch["text"], {name: batch[name] for name in tracks}, clean)
+        conditions = drop_conditions(drop, conditions, tracks, config)
         noised = noised_latents(schedule, x0, noise, t, clean)
-        prediction = model.apply(params, noised, t.astype(jnp.float32), given["text"], audio, clean)
+        prediction = model.apply(params, noised, t.astype(jnp.float32), conditions)
         losses = denoising_loss(
             schedule,
             x0,
@@ -195,27 +196,27 @@ def denoiser_task(model: Any, config: DenoiserLossConfig, *, with_audio: bool = 
 
 
 def drop_conditions(
-    key: Key[Array, ""], conditions: Mapping[str, Array], config: DenoiserLossConfig
-) -> dict[str, Array]:
-    """Conditions `[b ...]` in float32, with those of some samples put to zero.
+    key: Key[Array, ""], conditions: Conditions, tracks: Sequence[str], config: DenoiserLossConfig
+) -> Conditions:
+    """Conditions in float32, with text or `tracks` of some samples put to zero.
 
-    MTV (code): text and the three tracks jointly, independent of each other. Ours: each track alone too.
+    MTV (code): text and all tracks jointly, independent of each other. Ours: each track alone too.
     """
-    text_key, joint_key, *track_keys = jax.random.split(key, 2 + len(TRACKS))
-    batch = next(iter(conditions.values())).shape[0]
-    chances = {"text": (text_key, config.drop_text)}
-    for name, own_key in zip(TRACKS, track_keys, strict=True):
-        chances[name] = (own_key, getattr(config, f"drop_{name}"))
-    joint = jax.random.bernoulli(joint_key, config.drop_tracks, (batch,))
-    out = {}
-    for name, value in conditions.items():
-        own_key, chance = chances[name]
-        dropped = jax.random.bernoulli(own_key, chance, (batch,))
-        if name in TRACKS:
-            dropped |= joint
-        keep = 1.0 - dropped.astype(jnp.float32)
-        out[name] = value.astype(jnp.float32) * keep.reshape(-1, *(1,) * (value.ndim - 1))
-    return out
+    text_key, joint_key, *keys = jax.random.split(key, 2 + len(tracks))
+    rows = conditions.text.shape[0]
+    joint = jax.random.bernoulli(joint_key, config.drop_tracks, (rows,))
+    text = jax.random.bernoulli(text_key, config.drop_text, (rows,))
+    kept = {}
+    for name, own_key in zip(tracks, keys, strict=True):
+        chance = getattr(config, f"drop_{track_kind(name)}")
+        alone = jax.random.bernoulli(own_key, chance, (rows,))
+        kept[name] = _zero_rows(conditions.tracks[name], alone | joint)
+    return replace(conditions, text=_zero_rows(conditions.text, text), tracks=kept)
+
+
+def _zero_rows(value: Float[Array, "b ..."], dropped: Array) -> Float[Array, "b ..."]:
+    keep = 1.0 - dropped.astype(jnp.float32)
+    return value.astype(jnp.float32) * keep.reshape(-1, *(1,) * (value.ndim - 1))
 
 
 def _distance(kind: str, a: Array, b: Array) -> Array:

@@ -5,37 +5,29 @@ from typing import Any
 
 from mtv_jax.models.beats import BEATsConfig, FbankConfig
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import CONV1D, CONV2D, LINEAR, Layout, Rule
+from mtv_jax.weights.rules import CONV1D, CONV2D, Rule, linear, norm
 
 _LAYER = "encoder.layers.{layer}."
 
 
-def _affine(key: str, path: str) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
-
-
-def _linear(key: str, path: str, layout: Layout = LINEAR) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")
-
-
 RULES = (
-    *_linear("patch_embedding", "patch_embedding", CONV2D),
-    *_affine("layer_norm", "patch_norm"),
-    *_linear("post_extract_proj", "projection"),
+    *linear("patch_embedding", "patch_embedding", CONV2D),
+    *norm("layer_norm", "patch_norm"),
+    *linear("post_extract_proj", "projection"),
     Rule("encoder.pos_conv.0.weight_g", "position/weight_g", CONV1D),
     Rule("encoder.pos_conv.0.weight_v", "position/weight_v", CONV1D),
     Rule("encoder.pos_conv.0.bias", "position/bias"),
-    *_affine("encoder.layer_norm", "encoder_norm"),
+    *norm("encoder.layer_norm", "encoder_norm"),
     Rule("encoder.layers.0.self_attn.relative_attention_bias.weight", "relative_bias"),
-    *(r for n in "qkv" for r in _linear(f"{_LAYER}self_attn.{n}_proj", f"blocks/attention/{n}")),
-    *_linear(f"{_LAYER}self_attn.out_proj", "blocks/attention/out"),
-    *_linear(f"{_LAYER}self_attn.grep_linear", "blocks/attention/gate"),
+    *(r for n in "qkv" for r in linear(f"{_LAYER}self_attn.{n}_proj", f"blocks/attention/{n}")),
+    *linear(f"{_LAYER}self_attn.out_proj", "blocks/attention/out"),
+    *linear(f"{_LAYER}self_attn.grep_linear", "blocks/attention/gate"),
     Rule(f"{_LAYER}self_attn.grep_a", "blocks/attention/gate_weight"),
-    *_affine(f"{_LAYER}self_attn_layer_norm", "blocks/attention_norm"),
-    *_linear(f"{_LAYER}fc1", "blocks/mlp/up"),
-    *_linear(f"{_LAYER}fc2", "blocks/mlp/down"),
-    *_affine(f"{_LAYER}final_layer_norm", "blocks/mlp_norm"),
-    *_linear("predictor", "predictor"),
+    *norm(f"{_LAYER}self_attn_layer_norm", "blocks/attention_norm"),
+    *linear(f"{_LAYER}fc1", "blocks/mlp/up"),
+    *linear(f"{_LAYER}fc2", "blocks/mlp/down"),
+    *norm(f"{_LAYER}final_layer_norm", "blocks/mlp_norm"),
+    *linear("predictor", "predictor"),
 )
 
 ALIASES = (

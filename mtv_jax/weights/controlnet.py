@@ -8,30 +8,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
-from mtv_jax.typing import TRACKS
+from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS, MSTControlNetConfig
+from mtv_jax.typing import TRACKS, control_tracks
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
+from mtv_jax.weights.rules import CONV1D, Rule, linear, norm
 
 _BLOCK = ("interaction_blocks.{layer}", "controlnet/blocks")
 _LAYER = ("transformer_blocks.{layer}", "transformer/blocks/injection")
 
 
-def _linear(key: str, path: str, layout: Layout = LINEAR) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")
-
-
-def _norm(key: str, path: str) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
-
-
 def _projection(track: str) -> list[Rule]:
     ours = f"controlnet/{track}"
-    rules = [rule for i in (1, 2, 3) for rule in _linear(f"{track}.proj{i}", f"{ours}/proj{i}")]
+    rules = [rule for i in (1, 2, 3) for rule in linear(f"{track}.proj{i}", f"{ours}/proj{i}")]
     return [
         *rules,
-        *_linear(f"{track}.conv", f"{ours}/conv", CONV1D),
-        *_norm(f"{track}.norm", f"{ours}/norm"),
+        *linear(f"{track}.conv", f"{ours}/conv", CONV1D),
+        *norm(f"{track}.norm", f"{ours}/norm"),
     ]
 
 
@@ -41,32 +33,27 @@ def _interaction() -> list[Rule]:
     owners = ("", *(f"_{track}" for track in TRACKS))
     linears = ["modulation", "to_q", "to_k", "to_v", "to_out"]
     linears += [f"{name}{owner}" for owner in owners for name in ("up", "down")]
-    rules = [rule for name in linears for rule in _linear(f"{key}.{name}", f"{path}/{name}")]
+    rules = [rule for name in linears for rule in linear(f"{key}.{name}", f"{path}/{name}")]
     norms = [f"norm_{track}" for track in TRACKS] + [f"post_norm{owner}" for owner in owners]
-    return rules + [rule for name in norms for rule in _norm(f"{key}.{name}", f"{path}/{name}")]
+    return rules + [rule for name in norms for rule in norm(f"{key}.{name}", f"{path}/{name}")]
 
 
 def _injection() -> list[Rule]:
     key, path = _LAYER
-    rules = list(_linear(f"{key}.music_modulation", f"{path}/music_modulation"))
-    for track in ("speech", "speech2", "effects", "shared"):
-        rules += _norm(f"{key}.norm_{track}", f"{path}/norm_{track}")
+    rules = [*linear(f"{key}.music_modulation", f"{path}/music_modulation")]
+    for track in (*control_tracks(MAX_SPEAKERS)[:-1], "shared"):
+        rules += norm(f"{key}.norm_{track}", f"{path}/norm_{track}")
         for name in ("to_q", "to_k", "to_v", "to_out"):
-            rules += _linear(f"{key}.attn_{track}.{name}", f"{path}/attn_{track}/{name}")
+            rules += linear(f"{key}.attn_{track}.{name}", f"{path}/attn_{track}/{name}")
     return rules
 
 
 RULES: tuple[Rule, ...] = (
     *(rule for track in TRACKS for rule in _projection(track)),
-    *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(2)),
+    *(Rule(f"speaker_embedding_{i}", f"controlnet/speaker_embedding_{i}") for i in range(MAX_SPEAKERS)),
     *_interaction(),
     *_injection(),
 )
-
-
-def is_own(path: str) -> bool:
-    """Whether a parameter path of `MTV` is the controlnet's, not the backbone's."""
-    return path.startswith("controlnet/") or "/injection/" in path
 
 
 def config_from_json(values: Mapping[str, Any]) -> MSTControlNetConfig:

@@ -21,11 +21,11 @@ from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.folder import PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
+    build_model,
     fill,
-    identify,
-    network_config,
-    open_denoiser,
-    read_config,
+    is_untrained,
+    open_model,
+    pipeline_parts,
     writing_model,
 )
 from mtv_jax.weights.rules import Leaf, to_params, to_tensors
@@ -79,7 +79,7 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
     """
     if not (existing_directory(folder) / "controlnet").is_dir():
         raise UserError(f"{folder}: no controlnet/ in it; only an MTV pipeline has a form of the authors'")
-    model, params = open_denoiser(folder, _leave)
+    model, params = open_model(folder, _leave)
     mtv_sat.check_form(model.config.controlnet, f"{folder}/controlnet")
     yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
 
@@ -99,20 +99,19 @@ def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[s
     for path in visible(folder):
         if path.name not in networks:
             _copy(path, out / path.name)
-    if "controlnet" in networks:
-        networks -= {"controlnet", "transformer"}
-        yield from writing_model(out, *open_denoiser(folder, _leave), dtype=dtype)
+    backbone, addition = pipeline_parts(folder)
+    if addition is not None:
+        networks -= {backbone.name, addition.name}
+        yield from writing_model(out, *open_model(folder, _leave), dtype=dtype)
     for name in sorted(networks):
         yield from _convert_network(folder / name, out / name, dtype)
 
 
 def _convert_network(folder: Path, out: Path, dtype: Any) -> Iterator[str]:
-    values, seed = read_config(folder)
-    if seed is not None:
+    if is_untrained(folder):
         raise UserError(f"{folder}: has no weights, only a seed to make them from")
-    name, tables = identify(folder, values)
-    model = make_model(name, network_config(folder, values))
-    params = fill(_read_weights(folder), tables, model, _leave, folder)
+    model = build_model(folder)
+    params = fill(_read_weights(folder), model, _leave, folder)
     yield from writing_model(out, model, params, dtype=dtype)
 
 

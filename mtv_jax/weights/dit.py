@@ -7,43 +7,35 @@ from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.config import DiTConfig
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import BATCHED, CONV2D, LINEAR, Layout, Rule
-
-
-def _linear(key: str, path: str, layout: Layout = LINEAR) -> list[Rule]:
-    return [Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")]
-
-
-def _norm(key: str, path: str) -> list[Rule]:
-    return [Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")]
+from mtv_jax.weights.rules import BATCHED, CONV2D, Rule, linear, norm
 
 
 def _rules() -> list[Rule]:
     layer = "transformer_blocks.{layer}"
     rules = [
-        *_linear("patch_embed.proj", "patch_embed/proj", CONV2D),  # CogVideoX 1.0
-        *_linear("patch_embed.proj", "patch_embed/proj_3d"),  # 1.5
-        *_linear("patch_embed.text_proj", "patch_embed/text_proj"),
+        *linear("patch_embed.proj", "patch_embed/proj", CONV2D),  # CogVideoX 1.0
+        *linear("patch_embed.proj", "patch_embed/proj_3d"),  # 1.5
+        *linear("patch_embed.text_proj", "patch_embed/text_proj"),
         Rule("patch_embed.pos_embedding", "patch_embed/pos_embedding", BATCHED),
-        *_linear("time_embedding.linear_1", "time_embedding/linear_1"),
-        *_linear("time_embedding.linear_2", "time_embedding/linear_2"),
-        *_linear("ofs_embedding.linear_1", "ofs_embedding/linear_1"),
-        *_linear("ofs_embedding.linear_2", "ofs_embedding/linear_2"),
-        *_norm("norm_final", "norm_final"),
-        *_norm("norm_out.norm", "norm_out"),
-        *_linear("norm_out.linear", "norm_out_linear"),
-        *_linear("proj_out", "proj_out"),
-        *_linear(f"{layer}.attn1.to_out.0", "blocks/attn1/to_out"),
-        *_linear(f"{layer}.ff.net.0.proj", "blocks/ff/up"),
-        *_linear(f"{layer}.ff.net.2", "blocks/ff/down"),
+        *linear("time_embedding.linear_1", "time_embedding/linear_1"),
+        *linear("time_embedding.linear_2", "time_embedding/linear_2"),
+        *linear("ofs_embedding.linear_1", "ofs_embedding/linear_1"),
+        *linear("ofs_embedding.linear_2", "ofs_embedding/linear_2"),
+        *norm("norm_final", "norm_final"),
+        *norm("norm_out.norm", "norm_out"),
+        *linear("norm_out.linear", "norm_out_linear"),
+        *linear("proj_out", "proj_out"),
+        *linear(f"{layer}.attn1.to_out.0", "blocks/attn1/to_out"),
+        *linear(f"{layer}.ff.net.0.proj", "blocks/ff/up"),
+        *linear(f"{layer}.ff.net.2", "blocks/ff/down"),
     ]
-    for norm in ("norm1", "norm2"):
-        rules += _linear(f"{layer}.{norm}.linear", f"blocks/{norm}/linear")
-        rules += _norm(f"{layer}.{norm}.norm", f"blocks/{norm}/norm")
+    for name in ("norm1", "norm2"):
+        rules += linear(f"{layer}.{name}.linear", f"blocks/{name}/linear")
+        rules += norm(f"{layer}.{name}.norm", f"blocks/{name}/norm")
     for name in ("to_q", "to_k", "to_v"):
-        rules += _linear(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
+        rules += linear(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
     for name in ("norm_q", "norm_k"):
-        rules += _norm(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
+        rules += norm(f"{layer}.attn1.{name}", f"blocks/attn1/{name}")
     return rules
 
 

@@ -1,13 +1,14 @@
 """Names of the released MTV checkpoint (SwissArmyTransformer state dict) and our parameters."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTVConfig
-from mtv_jax.weights.rules import BATCHED, CONV1D, CONV2D, LINEAR, Layout, Rule
+from mtv_jax.weights.rules import BATCHED, CONV1D, CONV2D, Rule, linear, norm
 
 PREFIX = "model.diffusion_model."
 
@@ -20,20 +21,6 @@ IGNORED = (
 _TRACKS = {"speech": "", "effects": "_effect", "speech2": "_second"}
 
 
-def _linear(key: str, path: str | tuple[str, ...], layout: Layout = LINEAR, parts=None) -> list[Rule]:
-    """Rules of a weight and its bias."""
-    paths = (path,) if isinstance(path, str) else path
-    kernels, biases = (tuple(f"{p}/{leaf}" for p in paths) for leaf in ("kernel", "bias"))
-    return [
-        Rule(f"{PREFIX}{key}.weight", kernels, layout, parts),
-        Rule(f"{PREFIX}{key}.bias", biases, parts=parts),
-    ]
-
-
-def _norm(key: str, path: str) -> list[Rule]:
-    return [Rule(f"{PREFIX}{key}.weight", f"{path}/scale"), Rule(f"{PREFIX}{key}.bias", f"{path}/bias")]
-
-
 def _backbone() -> list[Rule]:
     layer, block = "transformer.layers.{layer}", "transformer/blocks"
     adaln = "mixins.adaln_layer"
@@ -42,37 +29,37 @@ def _backbone() -> list[Rule]:
     halves = ((0, 1, 2, 6, 7, 8), (3, 4, 5, 9, 10, 11))
     modulations = (f"{block}/norm1/linear", f"{block}/norm2/linear")
     return [
-        *_linear(f"{adaln}.adaLN_modulations.{{layer}}.1", modulations, parts=halves),
-        *_norm(f"{adaln}.query_layernorm_list.{{layer}}", f"{block}/attn1/norm_q"),
-        *_norm(f"{adaln}.key_layernorm_list.{{layer}}", f"{block}/attn1/norm_k"),
-        *_norm(f"{layer}.input_layernorm", f"{block}/norm1/norm"),
-        *_norm(f"{layer}.post_attention_layernorm", f"{block}/norm2/norm"),
-        *_linear(f"{layer}.attention.query_key_value", tuple(f"{block}/attn1/to_{x}" for x in "qkv")),
-        *_linear(f"{layer}.attention.dense", f"{block}/attn1/to_out"),
-        *_linear(f"{layer}.mlp.dense_h_to_4h", f"{block}/ff/up"),
-        *_linear(f"{layer}.mlp.dense_4h_to_h", f"{block}/ff/down"),
-        *_norm("transformer.final_layernorm", "transformer/norm_final"),
-        *_norm("mixins.final_layer.norm_final", "transformer/norm_out"),
-        *_linear("mixins.final_layer.adaLN_modulation.1", "transformer/norm_out_linear"),
-        *_linear("mixins.final_layer.linear", "transformer/proj_out"),
-        *_linear("mixins.patch_embed.proj", "transformer/patch_embed/proj", CONV2D),
-        *_linear("mixins.patch_embed.text_proj", "transformer/patch_embed/text_proj"),
-        Rule(f"{PREFIX}mixins.pos_embed.pos_embedding", "transformer/patch_embed/pos_embedding", BATCHED),
-        *_linear("time_embed.0", "transformer/time_embedding/linear_1"),
-        *_linear("time_embed.2", "transformer/time_embedding/linear_2"),
+        *linear(f"{adaln}.adaLN_modulations.{{layer}}.1", modulations, parts=halves),
+        *norm(f"{adaln}.query_layernorm_list.{{layer}}", f"{block}/attn1/norm_q"),
+        *norm(f"{adaln}.key_layernorm_list.{{layer}}", f"{block}/attn1/norm_k"),
+        *norm(f"{layer}.input_layernorm", f"{block}/norm1/norm"),
+        *norm(f"{layer}.post_attention_layernorm", f"{block}/norm2/norm"),
+        *linear(f"{layer}.attention.query_key_value", tuple(f"{block}/attn1/to_{x}" for x in "qkv")),
+        *linear(f"{layer}.attention.dense", f"{block}/attn1/to_out"),
+        *linear(f"{layer}.mlp.dense_h_to_4h", f"{block}/ff/up"),
+        *linear(f"{layer}.mlp.dense_4h_to_h", f"{block}/ff/down"),
+        *norm("transformer.final_layernorm", "transformer/norm_final"),
+        *norm("mixins.final_layer.norm_final", "transformer/norm_out"),
+        *linear("mixins.final_layer.adaLN_modulation.1", "transformer/norm_out_linear"),
+        *linear("mixins.final_layer.linear", "transformer/proj_out"),
+        *linear("mixins.patch_embed.proj", "transformer/patch_embed/proj", CONV2D),
+        *linear("mixins.patch_embed.text_proj", "transformer/patch_embed/text_proj"),
+        Rule("mixins.pos_embed.pos_embedding", "transformer/patch_embed/pos_embedding", BATCHED),
+        *linear("time_embed.0", "transformer/time_embedding/linear_1"),
+        *linear("time_embed.2", "transformer/time_embedding/linear_2"),
     ]
 
 
 def _injection() -> list[Rule]:
     layer, path = "transformer.layers.{layer}", "transformer/blocks/injection"
-    rules = _linear(f"{layer}.audio_music_adaLn", f"{path}/music_modulation")
+    rules = [*linear(f"{layer}.audio_music_adaLn", f"{path}/music_modulation")]
     for track, suffix in _TRACKS.items():
         attention = f"{layer}.audio_attn{suffix}"
         rules += [
-            *_norm(f"{layer}.audio_input_layernorm{suffix}", f"{path}/norm_{track}"),
-            *_linear(f"{attention}.query", f"{path}/attn_{track}/to_q"),
-            *_linear(f"{attention}.key_value", tuple(f"{path}/attn_{track}/to_{x}" for x in "kv")),
-            *_linear(f"{attention}.dense", f"{path}/attn_{track}/to_out"),
+            *norm(f"{layer}.audio_input_layernorm{suffix}", f"{path}/norm_{track}"),
+            *linear(f"{attention}.query", f"{path}/attn_{track}/to_q"),
+            *linear(f"{attention}.key_value", tuple(f"{path}/attn_{track}/to_{x}" for x in "kv")),
+            *linear(f"{attention}.dense", f"{path}/attn_{track}/to_out"),
         ]
     return rules
 
@@ -80,27 +67,29 @@ def _injection() -> list[Rule]:
 def _controlnet() -> list[Rule]:
     block, path = "transformer.audio_combine.dual_blocks.{layer}", "controlnet/blocks"
     rules = [
-        *_linear(f"{block}.adaLN_modulations.1", f"{path}/modulation"),
-        *_norm(f"{block}.vocal_layernorm", f"{path}/norm_speech"),
-        *_norm(f"{block}.accm_layernorm", f"{path}/norm_effects"),
-        *_norm(f"{block}.post_attention_layernorm", f"{path}/post_norm"),
-        *_linear(f"{block}.attention.query_key_value", tuple(f"{path}/to_{x}" for x in "qkv")),
-        *_linear(f"{block}.attention.dense", f"{path}/to_out"),
-        *_linear(f"{block}.mlp.dense_h_to_4h", f"{path}/up"),
-        *_linear(f"{block}.mlp.dense_4h_to_h", f"{path}/down"),
+        *linear(f"{block}.adaLN_modulations.1", f"{path}/modulation"),
+        *norm(f"{block}.vocal_layernorm", f"{path}/norm_speech"),
+        *norm(f"{block}.accm_layernorm", f"{path}/norm_effects"),
+        *norm(f"{block}.post_attention_layernorm", f"{path}/post_norm"),
+        *linear(f"{block}.attention.query_key_value", tuple(f"{path}/to_{x}" for x in "qkv")),
+        *linear(f"{block}.attention.dense", f"{path}/to_out"),
+        *linear(f"{block}.mlp.dense_h_to_4h", f"{path}/up"),
+        *linear(f"{block}.mlp.dense_4h_to_h", f"{path}/down"),
     ]
     for track, suffix in (("speech", ""), ("effects", "_effect"), ("music", "_music")):
         projection, ours = f"transformer.audio_proj{suffix}", f"controlnet/{track}"
         for i in (1, 2, 3):
-            rules += _linear(f"{projection}.proj{i}", f"{ours}/proj{i}")
-        rules += _linear(f"{projection}.conv1", f"{ours}/conv", CONV1D)
-        rules += _norm(f"{projection}.norm", f"{ours}/norm")
-    rules.append(Rule(f"{PREFIX}transformer.audio_vocal_embedding", "controlnet/speaker_embedding_0"))
-    rules.append(Rule(f"{PREFIX}transformer.audio_vocal_embedding_1", "controlnet/speaker_embedding_1"))
+            rules += linear(f"{projection}.proj{i}", f"{ours}/proj{i}")
+        rules += linear(f"{projection}.conv1", f"{ours}/conv", CONV1D)
+        rules += norm(f"{projection}.norm", f"{ours}/norm")
+    rules.append(Rule("transformer.audio_vocal_embedding", "controlnet/speaker_embedding_0"))
+    rules.append(Rule("transformer.audio_vocal_embedding_1", "controlnet/speaker_embedding_1"))
     return rules
 
 
-RULES: tuple[Rule, ...] = (*_backbone(), *_injection(), *_controlnet())
+RULES: tuple[Rule, ...] = tuple(
+    replace(rule, key=PREFIX + rule.key) for rule in (*_backbone(), *_injection(), *_controlnet())
+)
 
 _FORM = (
     "temporal_compression_ratio",

@@ -17,39 +17,21 @@ from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.io.files import atomic_directory, existing_directory, read_json_object, write_json
-from mtv_jax.models.mtv import MTV, MTVConfig
-from mtv_jax.models.registry import make_model, network
+from mtv_jax.models.denoisers import backbone_of
+from mtv_jax.models.registry import NETWORKS, make_model, spec_of
 from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.models.spec import NetworkSpec
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.typing import Params
-from mtv_jax.weights import controlnet
 from mtv_jax.weights.aliases import Canonical
+from mtv_jax.weights.composite import join_params, split_params
 from mtv_jax.weights.placement import place
 from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, to_tensors
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 
-_CLASSES = {
-    "AutoencoderKLCogVideoX": "vae3d",
-    "BEATs": "beats",
-    "CogVideoXTransformer3DModel": "dit",
-    "T5EncoderModel": "t5",
-    "T5ForConditionalGeneration": "t5",
-    "T5Model": "t5",
-    "UMT5EncoderModel": "t5",
-    "UMT5ForConditionalGeneration": "t5",
-    "UMT5Model": "t5",
-    "Wav2Vec2ForCTC": "wav2vec2",
-    "Wav2Vec2ForPreTraining": "wav2vec2",
-    "Wav2Vec2Model": "wav2vec2",
-}
-"""Class named in config.json -> network: its name in the registry, and the module of this package with its tables."""
-
 _UNTRAINED = "_untrained_seed"
 """In a config.json without weights beside it: make random ones from this seed."""
-
-STEMS = {"dit": "diffusion_pytorch_model", "vae3d": "diffusion_pytorch_model"}
-"""File stems the libraries use; `model` for the others."""
 
 Place = Callable[[str, Leaf], Any]
 
@@ -66,36 +48,108 @@ def load_model(
 
     Files are read a tensor at a time, each cast to `param_dtype` and put on its devices before the next: on `mesh`
     by the rules of `mtv_jax.sharding`, or on the default device. `dtype` is what the network computes in;
-    `options` are attributes of the module such as `remat` and `scan_layers`. A folder with `transformer/` and
-    `controlnet/` gives `MTV`. Raises UserError for a folder without config, a class or config key we do not know,
-    and tensors that are missing, left over or of another shape.
+    `options` are attributes of the module such as `remat` and `scan_layers`. A pipeline folder gives its denoiser:
+    with `transformer/` and `controlnet/`, `MTV`. Raises UserError for a folder without config, a class or config key
+    we do not know, and tensors that are missing, left over or of another shape.
     """
     directory = existing_directory(directory)
     settle = partial(place, dtype=param_dtype, mesh=mesh)
-    if (directory / "transformer").is_dir():
-        model, params = open_denoiser(directory, settle, dtype=dtype, **options)
-    else:
-        model, params = open_model(directory, settle, dtype=dtype, **options)
+    model, params = open_model(directory, settle, dtype=dtype, **options)
     return model, params if mesh is None else jax.device_put(params, tree_shardings(params, mesh))
 
 
+def build_model(directory: Path, **options: Any) -> nn.Module:
+    """The network that `load_model` would give, without its parameters."""
+    backbone, addition = pipeline_parts(directory)
+    if addition is not None:
+        return _composite(addition, build_model(backbone, **options), options)
+    values, _ = read_config(backbone)
+    return _network(backbone, values, options)
+
+
 def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
-    """The network in a folder, `settle(path, leaf)` being what becomes of each parameter."""
-    values, seed = read_config(directory)
-    name, tables = identify(directory, values)
-    model = make_model(name, network_config(directory, values), **options)
-    if seed is not None:
-        return model, _random(directory, model, seed)
-    return model, fill(read_tensors(directory), tables, model, settle, directory)
+    """The network that `load_model` gives, `settle(path, leaf)` being what becomes of each parameter."""
+    model = build_model(directory, **options)
+    folder, addition = pipeline_parts(directory)
+    composite = spec_of(model).composite
+    if composite is None or addition is None:
+        return model, _parameters(folder, model, settle)
+
+    def settle_backbone(path: str, leaf: Leaf) -> Any:
+        return settle(f"{composite.backbone_group}/{path}", leaf)
+
+    backbone = _parameters(folder, backbone_of(model), settle_backbone)
+    _, own = split_params(parameter_shapes(model), composite, backbone)
+    return model, join_params(composite, backbone, _parameters(addition, model, settle, own))
+
+
+def _parameters(directory: Path, model: nn.Module, settle: Place, shapes: Params | None = None) -> Params:
+    """What a folder holds of a network's parameters: all, or those of `shapes`."""
+    _, seed = read_config(directory)
+    if seed is None:
+        return fill(read_tensors(directory), model, settle, directory, shapes)
+    params = _random(directory, model, seed)
+    if shapes is None:
+        return params
+    flat = flat_paths(params)
+    return from_flat_paths({path: flat[path] for path in flat_paths(shapes)})
+
+
+def pipeline_parts(directory: Path) -> tuple[Path, Path | None]:
+    """Where the denoiser of a pipeline folder is, and the controlnet on it, if there is one.
+
+    Of a folder that holds one network, the folder itself.
+    """
+    denoisers = [spec for spec in NETWORKS.values() if spec.task == "denoiser"]
+    backbones = [directory / spec.folder for spec in denoisers if spec.composite is None]
+    backbone = next((folder for folder in backbones if folder.is_dir()), None)
+    if backbone is None:
+        return directory, None
+    additions = [directory / spec.folder for spec in denoisers if spec.composite is not None]
+    return backbone, next((folder for folder in additions if folder.is_dir()), None)
+
+
+def _network(directory: Path, values: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
+    spec = identify(directory, values)
+    if spec.composite is not None:
+        raise UserError(
+            f"{directory}: {spec.class_names[0]} is no network by itself; give the folder that has it beside "
+            f"{spec.composite.backbone.folder}/"
+        )
+    return make_model(spec.name, network_config(directory, values), **options)
+
+
+def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.Module:
+    """The network of a backbone and of the folder of what is added to it."""
+    values, _ = read_config(addition)
+    spec = identify(addition, values)
+    composite = spec.composite
+    if composite is None or composite.backbone is not spec_of(backbone):
+        raise UserError(
+            f"{addition}: {spec.class_names[0]} does not go with the network {spec_of(backbone).name!r} beside it"
+        )
+    own = network_config(addition, values)
+    with blamed_on(addition / "config.json"):
+        parts = {composite.backbone_field: backbone.config, composite.own_field: own}
+        config = spec.config(**parts)
+    return make_model(spec.name, config, **options)
 
 
 def fill(
-    tensors: Mapping[str, Any], tables: ModuleType, model: nn.Module, settle: Place, origin: object
+    tensors: Mapping[str, Any],
+    model: nn.Module,
+    settle: Place,
+    origin: object,
+    shapes: Params | None = None,
 ) -> Params:
-    """A network's parameters from the tensors of its checkpoint, strictly."""
+    """A network's parameters from the tensors of its checkpoint, strictly.
+
+    `shapes` are by default those of all its parameters.
+    """
+    tables = weight_table(spec_of(model))
     state = Canonical(tensors, getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
-    shapes = parameter_shapes(model)
+    shapes = parameter_shapes(model) if shapes is None else shapes
     return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=settle)
 
 
@@ -107,9 +161,9 @@ def load_config(directory: str | os.PathLike) -> Any:
 
 def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
     """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
-    tables = identify(directory, values)[1]
+    spec = identify(directory, values)
     with blamed_on(directory / "config.json"):
-        return tables.config_from_json(values)
+        return weight_table(spec).config_from_json(values)
 
 
 def is_untrained(directory: Path) -> bool:
@@ -133,58 +187,16 @@ def write_model(directory: Path, model: nn.Module, params: Params, *, dtype: Any
 
 def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: Any = None) -> Iterator[str]:
     """As `write_model`, yielding the name of each tensor, for a progress bar. Leaves may be `Leaf`."""
-    if isinstance(model, MTV):
-        backbone, own = split_mtv(params)
-        yield from writing_model(
-            directory / "transformer", make_model("dit", model.config.dit), backbone, dtype=dtype
-        )
-        directory, tables, stem, params = directory / "controlnet", controlnet, "model", own
-        config: Any = model.config.controlnet
-    else:
-        name = next(n for n in sorted(set(_CLASSES.values())) if isinstance(model, network(n).module))
-        tables, stem = _tables(name), STEMS.get(name, "model")
-        config = getattr(model, "config")  # noqa: B009 - every network of the registry has one
+    spec, config = spec_of(model), model.config  # pyright: ignore[reportAttributeAccessIssue]
+    if (composite := spec.composite) is not None:
+        backbone = backbone_of(model)
+        theirs, params = split_params(params, composite, parameter_shapes(backbone))
+        yield from writing_model(directory / composite.backbone.folder, backbone, theirs, dtype=dtype)
+        directory, config = directory / spec.folder, getattr(config, composite.own_field)
+    tables = weight_table(spec)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / "config.json", tables.config_to_json(config))
-    yield from write_tensors(directory, stem, to_tensors(params, tables.RULES), dtype=dtype)
-
-
-def split_mtv(params: Params) -> tuple[Params, Params]:
-    """MTV's parameters as those of the backbone alone, and what the controlnet adds under MTV's own paths."""
-    flat = flat_paths(params)
-    own = {path: leaf for path, leaf in flat.items() if controlnet.is_own(path)}
-    backbone = {path.removeprefix("transformer/"): leaf for path, leaf in flat.items() if path not in own}
-    return from_flat_paths(backbone), from_flat_paths(own)
-
-
-def join_mtv(backbone: Params, own: Params) -> Params:
-    """The inverse of `split_mtv`."""
-    flat = {f"transformer/{path}": leaf for path, leaf in flat_paths(backbone).items()}
-    return from_flat_paths(flat | flat_paths(own))
-
-
-def open_denoiser(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
-    """As `open_model`, for a pipeline's folder: `MTV` if it has a controlnet, else the backbone."""
-
-    def settle_backbone(path: str, leaf: Leaf) -> Any:
-        return settle(f"transformer/{path}", leaf)
-
-    dit, backbone = open_model(directory / "transformer", settle_backbone, **options)
-    folder = directory / "controlnet"
-    if not folder.is_dir():
-        return dit, backbone
-    values, seed = read_config(folder)
-    config: Any = getattr(dit, "config")  # noqa: B009 - see above
-    with blamed_on(folder / "config.json"):
-        both = MTVConfig(config, controlnet.config_from_json(values))
-    model = make_model("mtv", both, **options)
-    if seed is not None:
-        return model, join_mtv(backbone, split_mtv(_random(folder, model, seed))[1])
-    own = split_mtv(parameter_shapes(model))[1]
-    tensors = read_tensors(folder)
-    return model, join_mtv(
-        backbone, to_params(tensors, controlnet.RULES, own, origin=str(folder), place=settle)
-    )
+    yield from write_tensors(directory, spec.file_stem, to_tensors(params, tables.RULES), dtype=dtype)
 
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
@@ -216,17 +228,19 @@ def _memory() -> int:
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def identify(directory: Path, values: Mapping[str, Any]) -> tuple[str, ModuleType]:
-    """The network that a folder's config.json names, and its tables (`RULES`, `config_from_json` ...)."""
+def identify(directory: Path, values: Mapping[str, Any]) -> NetworkSpec:
+    """The network that a folder's config.json names. Raises UserError for one that is not declared."""
     theirs = values.get("architectures")
     name = values.get("_class_name") or (theirs[0] if isinstance(theirs, list) and theirs else None)
-    if not isinstance(name, str) or name not in _CLASSES:
-        known = ", ".join(sorted(_CLASSES))
+    known = {class_name: spec for spec in NETWORKS.values() for class_name in spec.class_names}
+    if not isinstance(name, str) or name not in known:
         raise UserError(
-            f"{directory / 'config.json'}: class {name!r} is not one we can load; known are {known}"
+            f"{directory / 'config.json'}: class {name!r} is not one we can load; known are "
+            f"{', '.join(sorted(known))}"
         )
-    return _CLASSES[name], _tables(_CLASSES[name])
+    return known[name]
 
 
-def _tables(network_name: str) -> ModuleType:
-    return importlib.import_module(f"mtv_jax.weights.{network_name}")
+def weight_table(spec: NetworkSpec) -> ModuleType:
+    """A network's module of this package, with `RULES`, `config_from_json` and `config_to_json`."""
+    return importlib.import_module(spec.weights)

@@ -98,6 +98,24 @@ class Rule:
         return tuple((_pattern(p), _pattern(_unstacked(p)) if self.per_layer else None) for p in self.paths)
 
 
+def linear(
+    key: str,
+    path: str | tuple[str, ...],
+    layout: Layout = LINEAR,
+    parts: tuple[tuple[int, ...], ...] | None = None,
+) -> tuple[Rule, Rule]:
+    """The rules of a linear layer's or convolution's weight and bias. With several paths both are fused (`Rule`)."""
+    if isinstance(path, str):
+        return Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")
+    kernels, biases = (tuple(f"{p}/{leaf}" for p in path) for leaf in ("kernel", "bias"))
+    return Rule(f"{key}.weight", kernels, layout, parts), Rule(f"{key}.bias", biases, parts=parts)
+
+
+def norm(key: str, path: str) -> tuple[Rule, Rule]:
+    """The rules of a norm's scale and bias."""
+    return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
+
+
 @dataclass(frozen=True)
 class Source:
     """Where (a layer of) a parameter comes from: the checkpoint tensor and the parts of it, in order."""

@@ -2,35 +2,30 @@
 
 import difflib
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import VAE3DConfig
-from mtv_jax.weights.rules import CONV2D, CONV3D, PLAIN, Layout, Rule
+from mtv_jax.weights.rules import CONV2D, CONV3D, Rule, linear, norm
 
-
-def _conv(key: str, path: str, layout: Layout = CONV3D) -> tuple[Rule, ...]:
-    return (Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias"))
-
-
-def _norm(key: str, path: str) -> tuple[Rule, ...]:
-    return (Rule(f"{key}.weight", f"{path}/scale", PLAIN), Rule(f"{key}.bias", f"{path}/bias"))
+_conv = partial(linear, layout=CONV3D)
 
 
 def _spatial_norm(key: str, path: str) -> tuple[Rule, ...]:
     return (
-        *_norm(f"{key}.norm_layer", f"{path}/norm"),
+        *norm(f"{key}.norm_layer", f"{path}/norm"),
         *_conv(f"{key}.conv_y.conv", f"{path}/conv_y"),
         *_conv(f"{key}.conv_b.conv", f"{path}/conv_b"),
     )
 
 
 def _block(key: str, path: str, *, spatial: bool) -> tuple[Rule, ...]:
-    norm = _spatial_norm if spatial else _norm
+    normed = _spatial_norm if spatial else norm
     return (
-        *norm(f"{key}.norm1", f"{path}/norm1"),
+        *normed(f"{key}.norm1", f"{path}/norm1"),
         *_conv(f"{key}.conv1.conv", f"{path}/conv1"),
-        *norm(f"{key}.norm2", f"{path}/norm2"),
+        *normed(f"{key}.norm2", f"{path}/norm2"),
         *_conv(f"{key}.conv2.conv", f"{path}/conv2"),
         *_conv(f"{key}.conv_shortcut", f"{path}/shortcut"),
     )
@@ -38,13 +33,13 @@ def _block(key: str, path: str, *, spatial: bool) -> tuple[Rule, ...]:
 
 def _half(name: str, levels: str, resample: tuple[str, str], *, spatial: bool) -> tuple[Rule, ...]:
     there, here = resample
-    norm = _spatial_norm if spatial else _norm
+    normed = _spatial_norm if spatial else norm
     return (
         *_conv(f"{name}.conv_in.conv", f"{name}/conv_in"),
         *_block(f"{name}.{levels}.{{i}}.resnets.{{j}}", f"{name}/level_{{i}}_block_{{j}}", spatial=spatial),
-        *_conv(f"{name}.{levels}.{{i}}.{there}.0.conv", f"{name}/level_{{i}}_{here}/conv", CONV2D),
+        *_conv(f"{name}.{levels}.{{i}}.{there}.0.conv", f"{name}/level_{{i}}_{here}/conv", layout=CONV2D),
         *_block(f"{name}.mid_block.resnets.{{j}}", f"{name}/middle_{{j}}", spatial=spatial),
-        *norm(f"{name}.norm_out", f"{name}/norm_out"),
+        *normed(f"{name}.norm_out", f"{name}/norm_out"),
         *_conv(f"{name}.conv_out.conv", f"{name}/conv_out"),
     )
 

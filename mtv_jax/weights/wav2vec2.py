@@ -6,35 +6,27 @@ from typing import Any
 from mtv_jax.io.checks import check_number
 from mtv_jax.models.wav2vec2 import Wav2Vec2Config
 from mtv_jax.weights.json_config import TRANSFORMERS_HARMLESS, read_fields
-from mtv_jax.weights.rules import CONV1D, LINEAR, Layout, Rule
+from mtv_jax.weights.rules import CONV1D, Rule, linear, norm
 
 _LAYER = "encoder.layers.{layer}."
 
 
-def _affine(key: str, path: str) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
-
-
-def _linear(key: str, path: str, layout: Layout = LINEAR) -> tuple[Rule, Rule]:
-    return Rule(f"{key}.weight", f"{path}/kernel", layout), Rule(f"{key}.bias", f"{path}/bias")
-
-
 RULES = (
-    *_linear("feature_extractor.conv_layers.{i}.conv", "conv_{i}", CONV1D),
-    *_affine("feature_extractor.conv_layers.{i}.layer_norm", "conv_norm_{i}"),
-    *_affine("feature_projection.layer_norm", "feature_norm"),
-    *_linear("feature_projection.projection", "feature_projection"),
+    *linear("feature_extractor.conv_layers.{i}.conv", "conv_{i}", CONV1D),
+    *norm("feature_extractor.conv_layers.{i}.layer_norm", "conv_norm_{i}"),
+    *norm("feature_projection.layer_norm", "feature_norm"),
+    *linear("feature_projection.projection", "feature_projection"),
     Rule("masked_spec_embed", "mask_embedding"),
     Rule("encoder.pos_conv_embed.conv.weight_g", "position/weight_g", CONV1D),
     Rule("encoder.pos_conv_embed.conv.weight_v", "position/weight_v", CONV1D),
     Rule("encoder.pos_conv_embed.conv.bias", "position/bias"),
-    *_affine("encoder.layer_norm", "encoder_norm"),
-    *(r for n in "qkv" for r in _linear(f"{_LAYER}attention.{n}_proj", f"blocks/attention/{n}")),
-    *_linear(f"{_LAYER}attention.out_proj", "blocks/attention/out"),
-    *_affine(f"{_LAYER}layer_norm", "blocks/attention_norm"),
-    *_linear(f"{_LAYER}feed_forward.intermediate_dense", "blocks/mlp/up"),
-    *_linear(f"{_LAYER}feed_forward.output_dense", "blocks/mlp/down"),
-    *_affine(f"{_LAYER}final_layer_norm", "blocks/mlp_norm"),
+    *norm("encoder.layer_norm", "encoder_norm"),
+    *(r for n in "qkv" for r in linear(f"{_LAYER}attention.{n}_proj", f"blocks/attention/{n}")),
+    *linear(f"{_LAYER}attention.out_proj", "blocks/attention/out"),
+    *norm(f"{_LAYER}layer_norm", "blocks/attention_norm"),
+    *linear(f"{_LAYER}feed_forward.intermediate_dense", "blocks/mlp/up"),
+    *linear(f"{_LAYER}feed_forward.output_dense", "blocks/mlp/down"),
+    *norm(f"{_LAYER}final_layer_norm", "blocks/mlp_norm"),
 )
 
 ALIASES = (

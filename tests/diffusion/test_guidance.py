@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mtv_jax.diffusion.guidance import guidance_groups, guidance_scale, guided, stack_conditions
+from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.diffusion.guidance import guidance_groups, guidance_scale, guided
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
 from mtv_jax.io.errors import UserError
@@ -24,6 +25,13 @@ def denoiser(conditions):
         )
 
     return denoise
+
+
+def stack_conditions(conditions, groups):
+    """Text and tracks of all branches, by name."""
+    given = Conditions(conditions["text"], {name: conditions[name] for name in CONDITIONS[1:]})
+    stacked = given.for_guidance(groups)
+    return {"text": stacked.text, **stacked.tracks}
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +122,16 @@ def test_mistakes_are_named(inputs):
         guidance_scale("linear", 6.0)
     with pytest.raises(UserError, match="guidance groups"):
         stack_conditions(inputs[2], [["text", "speech"]])
+
+
+def test_text_is_led_away_from_another_text_and_pictures_are_in_all_branches():
+    ones = jnp.ones((2, 3, 4))
+    given = Conditions(ones, {"speech": ones}, jnp.array([[True], [False]]), 5 * ones)
+    stacked = given.for_guidance([["text"], ["speech"]], no_text=7 * ones)
+    np.testing.assert_array_equal(stacked.text[:, 0, 0], [7, 7, 1, 1, 1, 1])
+    np.testing.assert_array_equal(stacked.tracks["speech"][:, 0, 0], [0, 0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(stacked.clean_mask[:, 0], [True, False] * 3)
+    np.testing.assert_array_equal(stacked.image, jnp.full((6, 3, 4), 5.0))
 
 
 def test_guided_sampling_is_that_of_the_mtv_reference(mtv_goldens, reference_schedule, bounds):

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sampler_loop import sample
 
 from mtv_jax.diffusion.samplers import (
     SamplerConfig,
-    sample,
     sampler_step,
     sampler_steps,
     start,
@@ -110,7 +110,8 @@ def test_samples_of_gaussian_data_have_its_mean_and_variance(config, prediction)
     x_key, key = jax.random.split(jax.random.key(11))
     x_init = mean + np.sqrt(variance) * jax.random.normal(x_key, (count, 1))
     denoise = gaussian(schedule, config)
-    x = np.asarray(jax.jit(lambda x, k: sample(denoise, x, k, schedule, config))(x_init, key))
+    keys = jax.random.split(key, count)
+    x = np.asarray(jax.jit(lambda x, k: sample(denoise, x, k, schedule, config))(x_init, keys))
     # Five standard errors of the mean and the variance of `count` normal draws, and the stated bias.
     assert x.mean() == pytest.approx(MEAN, abs=5 * np.sqrt(VARIANCE / count))
     bias = BIAS[config.name, config.eta][50]
@@ -149,7 +150,7 @@ def test_same_key_same_bits_and_jit_changes_only_rounding(config):
     x_init = jax.random.normal(jax.random.key(0), (2, 3, 2))
 
     def run(key):
-        return sample(toy, x_init, key, schedule, config)
+        return sample(toy, x_init, jax.random.split(key, 2), schedule, config)
 
     key = jax.random.key(1)
     plain, jitted = run(key), jax.jit(run)
@@ -159,16 +160,25 @@ def test_same_key_same_bits_and_jit_changes_only_rounding(config):
     assert (changed > 1e-2) if config.stochastic else (changed < 2e-6)
 
 
+def test_the_noise_of_a_row_is_its_own_whatever_is_beside_it():
+    config, schedule = SamplerConfig("ddpm", 4), Schedule.create()
+    keys, x_init = jax.random.split(jax.random.key(4), 3), jnp.ones((3, 2, 2))
+    together = sample(toy, x_init, keys, schedule, config)
+    alone = sample(toy, x_init[1:2], keys[1:2], schedule, config)
+    np.testing.assert_allclose(together[1:2], alone, atol=1e-6)
+    assert np.abs(together[0] - together[1]).max() > 1e-2
+
+
 @pytest.mark.parametrize("config", TWO, ids=str)
-def test_a_loop_on_the_host_gives_what_sample_gives(config):
+def test_a_loop_on_the_host_gives_what_one_program_gives(config):
     config = dataclasses.replace(config, num_steps=5)
-    schedule, key = Schedule.create(), jax.random.key(3)
+    schedule, keys = Schedule.create(), jax.random.split(jax.random.key(3), 2)
     x_init = jax.random.normal(jax.random.key(0), (2, 3, 2))
-    steps, state = sampler_steps(schedule, config), start(x_init, key, config)
+    steps, state = sampler_steps(schedule, config), start(x_init, keys, config)
     one = jax.jit(lambda state, step: sampler_step(toy, state, step))
     for i in range(config.num_steps):
         state = one(state, step_at(steps, i))
-    whole = jax.jit(lambda x: sample(toy, x, key, schedule, config))(x_init)
+    whole = jax.jit(lambda x: sample(toy, x, keys, schedule, config))(x_init)
     np.testing.assert_allclose(state.x, whole, atol=2e-6)
 
 
@@ -221,7 +231,8 @@ def test_keyframes_stay_and_reach_the_network_at_every_step(config):
         return toy(x, t)
 
     x_init = jax.random.normal(jax.random.key(0), (2, 3, 2))
-    run = functools.partial(sample, x_init=x_init, key=jax.random.key(1), schedule=schedule, config=config)
+    keys = jax.random.split(jax.random.key(1), 2)
+    run = functools.partial(sample, x_init=x_init, keys=keys, schedule=schedule, config=config)
     x = jax.jit(lambda clean: run(denoise, clean=clean))((values, mask))
     jax.effects_barrier()
     assert len(seen) == 4
@@ -250,5 +261,3 @@ def test_bad_samplers_are_refused_in_one_line():
         SamplerConfig("ddpm", eta=0.5)
     with pytest.raises(UserError, match="between 0 and 1"):
         SamplerConfig("ddim", eta=1.5)
-    with pytest.raises(UserError, match="give a key"):
-        sample(toy, jnp.zeros((1, 2)), None, Schedule.create(), SamplerConfig("ddpm", 4))

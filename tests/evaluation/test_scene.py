@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate, sample
-from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, render_clip, render_frames
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.contact_sheet import onsets
 from mtv_jax.evaluation.scene import read_scene, scene_readings, write_scene
@@ -18,6 +17,7 @@ from mtv_jax.evaluation.theatre_page import SHEET
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import read_image
+from mtv_jax.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, render_clip, render_frames
 from mtv_jax.typing import TRACKS
 
 NO_PROP_INDEX = next(index for index in range(20) if plan_clip(0, index).prop is None)

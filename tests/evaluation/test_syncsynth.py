@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip
 from mtv_jax.evaluation.syncsynth import (
     agreements,
     hear_clip,
@@ -21,6 +20,7 @@ from mtv_jax.evaluation.syncsynth.renderer import render_example
 from mtv_jax.evaluation.theatre_cases import performed, variants
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
+from mtv_jax.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip
 from mtv_jax.weights.rules import flat_paths
 
 SEED = EVALUATION_SEEDS + 40

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip, render_frames
-from mtv_jax.data.theatre.plan import Prop, prop_places
 from mtv_jax.evaluation.theatre_readers import NO_PROP, fit_readers, match_events, mood_of
+from mtv_jax.theatre import EVALUATION_SEEDS, render_clip, render_frames
+from mtv_jax.theatre.plan import Prop, prop_places
 
 
 @pytest.fixture(scope="module")

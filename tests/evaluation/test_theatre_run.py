@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate
-from mtv_jax.data.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.syncsynth import NULLS
 from mtv_jax.evaluation.theatre_cases import performed
@@ -17,6 +16,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.pictures import read_image
 from mtv_jax.io.video import probe
+from mtv_jax.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 
 STAGE = TheatreConfig(height=32, width=32, num_frames=13)
 

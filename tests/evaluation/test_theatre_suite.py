@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, render_clip
 from mtv_jax.evaluation.theatre_cases import performed, see, variants
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_suite import EXACT_FRAME, EXACT_LAG, figures
+from mtv_jax.theatre import EVALUATION_SEEDS, render_clip
 
 SOME_CLIP = render_clip(EVALUATION_SEEDS + 7, 3).frames
 

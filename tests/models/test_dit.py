@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pipelines import SMALL_DIT
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.shapes import parameter_shapes, random_params
@@ -48,8 +49,9 @@ def load(style: str, **options):
     return model, to_params(state, RULES, parameter_shapes(model)), state
 
 
-def inputs(case: str) -> tuple[np.ndarray, ...]:
-    return tuple(golden()[f"{case}.{key}"] for key in ("latents", "timesteps", "text"))
+def inputs(case: str) -> tuple[Any, ...]:
+    latents, timesteps, text = (golden()[f"{case}.{key}"] for key in ("latents", "timesteps", "text"))
+    return latents, timesteps, Conditions(text)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -112,7 +114,7 @@ def test_places_on_another_grid_are_scaled_or_counted():
     def output(rope_grid: str, width: int):
         model = DiT(replace(SMALL_DIT, rope_grid=rope_grid))
         latents = jax.random.normal(jax.random.key(1), (1, 2, 4, width, 2))
-        return predict(model, params, latents, jnp.array([500.0]), jnp.ones((1, 3, 4)))
+        return predict(model, params, latents, jnp.array([500.0]), Conditions(jnp.ones((1, 3, 4))))
 
     params = random_params(DiT(SMALL_DIT), 0)
     np.testing.assert_array_equal(output("resize", 6), output("slice", 6))
@@ -145,7 +147,7 @@ def test_sizes_that_do_not_fit_are_named():
     text, t, clean = jnp.zeros((1, 3, 4)), jnp.zeros(1), jnp.zeros((1, 2), bool)
 
     def attempt(model, size, params, clean=None):
-        jax.eval_shape(functools.partial(model.apply, clean_mask=clean), params, jnp.zeros(size), t, text)
+        jax.eval_shape(model.apply, params, jnp.zeros(size), t, Conditions(text, clean_mask=clean))
 
     with pytest.raises(UserError, match="5 x 4"):
         attempt(model, (1, 2, 5, 4, 2), shapes)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pipelines import SMALL_DIT
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig, frame_windows
 from mtv_jax.models.mtv import MTV, MTVConfig
@@ -338,11 +339,11 @@ def test_without_compression_there_is_nothing_to_convolve():
 def test_sound_of_another_length_than_the_video_is_refused():
     model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, temporal_compression_ratio=1)))
     shapes = parameter_shapes(model)
-    given = jnp.zeros((1, 2, 4, 6, 2)), jnp.zeros(1), jnp.zeros((1, 3, 4))
+    given, text = (jnp.zeros((1, 2, 4, 6, 2)), jnp.zeros(1)), jnp.zeros((1, 3, 4))
 
     def predict(frames):
         audio = dict.fromkeys(("speech", "effects", "music"), jnp.zeros((1, frames, 2, 4)))
-        return jax.eval_shape(lambda params: model.apply(params, *given, audio), shapes)
+        return jax.eval_shape(lambda params: model.apply(params, *given, Conditions(text, audio)), shapes)
 
     assert predict(2).shape == (1, 2, 4, 6, 2)
     # 3 intervals would divide the 12 tokens of the two frames.

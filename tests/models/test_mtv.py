@@ -1,6 +1,7 @@
 """The MTV denoiser gives the numbers of the authors' code."""
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from mtv_goldens import (
     tracks,
 )
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, nearest_level, to_x0
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import frame_windows
@@ -36,14 +38,15 @@ SINGLE = [name for name in FORWARD if num_speakers(case(name)) == 1]
 @functools.partial(jax.jit, static_argnums=0)
 def denoise(model, params, *args):
     """Prediction and intermediates."""
-    return model.apply(params, *args, method="denoise", mutable=["intermediates"])
+    return model.apply(params, *args, method="denoise_windowed", mutable=["intermediates"])
 
 
 def inputs(tensors):
     latents = jnp.asarray(channels_last(tensors["in.x"]))
     batch = latents.shape[0]
     timesteps = jnp.broadcast_to(jnp.asarray(tensors["in.timestep"]), (batch,))
-    return latents, timesteps, jnp.asarray(tensors["in.text"]), tracks(tensors), clean_frames(tensors, batch)
+    text = jnp.asarray(tensors["in.text"])
+    return latents, timesteps, Conditions(text, tracks(tensors), clean_frames(tensors, batch))
 
 
 @functools.cache
@@ -185,7 +188,7 @@ def test_windows_are_clamped_at_the_ends():
 
 def test_missing_track_is_named():
     model, params = load(1)
-    latents, timesteps, text, audio, _ = inputs(case(SINGLE[0]))
-    del audio["music"]
-    with pytest.raises(UserError, match="music"):
-        model.apply(params, latents, timesteps, text, audio, method="denoise")
+    latents, timesteps, conditions = inputs(case(SINGLE[0]))
+    speech = {"speech": conditions.tracks["speech"]}
+    with pytest.raises(UserError, match="tracks speech: this model takes exactly speech, effects, music"):
+        model.apply(params, latents, timesteps, replace(conditions, tracks=speech), method="denoise_windowed")

@@ -18,7 +18,8 @@ from mtv_goldens import (
     values,
 )
 
-from mtv_jax.diffusion.guidance import guidance_scale, guided, stack_conditions
+from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.diffusion.guidance import guidance_scale, guided
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, sampling_timesteps
 
@@ -29,13 +30,11 @@ BOUND = "sampler_cfg* out.x, mid.x_*, mid.x0_guided"
 @functools.partial(jax.jit, static_argnums=0)
 def one_step(model, params, conditions, state, step, clean, noise):
     """The next state, and the network's predictions without and with conditions."""
-    stacked = stack_conditions(conditions, [list(conditions)])
-    text = stacked.pop("text")
-    mask = jnp.concatenate([clean[1]] * 2)
+    stacked = conditions.for_guidance([conditions.names])
     seen = []
 
     def denoise(x, t):
-        seen.append(model.apply(params, x, t, text, stacked, mask, method="denoise"))
+        seen.append(model.apply(params, x, t, stacked, method="denoise_windowed"))
         return seen[-1]
 
     scale = guidance_scale("constant", values()["cfg_scale"])
@@ -48,7 +47,7 @@ def test_every_step_is_the_original_s(name):
     x_init, noise = (jnp.asarray(channels_last(tensors[key])) for key in ("in.x_init", "in.noise"))
     given = clean_frames(tensors, x_init.shape[0])
     free = ~np.asarray(given)
-    conditions = {"text": jnp.asarray(tensors["in.text"])} | tracks(tensors)
+    conditions = Conditions(jnp.asarray(tensors["in.text"]), tracks(tensors), given)
     schedule = Schedule.create(schedule_of(ScheduleConfig.released()))
     config = SamplerConfig("dpm++", len(tensors["sched.timesteps"]))
     np.testing.assert_array_equal(

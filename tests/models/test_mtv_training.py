@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mtv_goldens import bounds, case, cases, channels_last, clean_frames, params_of, schedule_of, tracks
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss, noised_latents
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
 from mtv_jax.weights.mtv_sat import RULES
@@ -17,12 +18,12 @@ LOSSES = cases("in.x0", "out.loss")
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def loss_and_gradients(model, params, x0, noise, t, text, audio, clean):
-    schedule = Schedule.create(schedule_of(ScheduleConfig()))
+def loss_and_gradients(model, params, x0, noise, t, conditions):
+    schedule, clean = Schedule.create(schedule_of(ScheduleConfig())), conditions.clean_mask
 
     def loss(params):
         noised = noised_latents(schedule, x0, noise, t, clean)
-        prediction = model.apply(params, noised, t.astype(jnp.float32), text, audio, clean, method="denoise")
+        prediction = model.apply(params, noised, t.astype(jnp.float32), conditions, method="denoise_windowed")
         frames = jnp.where(clean, 0, t[:, None])
         seen = {"noised": noised, "v": prediction, "x0_hat": to_x0(schedule, noised, prediction, frames)}
         losses = denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind="x0_snr")
@@ -38,7 +39,7 @@ def run(name: str):
     t = jnp.broadcast_to(jnp.asarray(tensors["in.timestep"], jnp.int32), x0.shape[:1])
     clean = clean_frames(tensors, x0.shape[0])
     (loss, seen), gradients = loss_and_gradients(
-        *params_of(name), x0, noise, t, jnp.asarray(tensors["in.text"]), tracks(tensors), clean
+        *params_of(name), x0, noise, t, Conditions(jnp.asarray(tensors["in.text"]), tracks(tensors), clean)
     )
     return float(loss), seen, to_state(gradients, RULES)
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 from precision import ACTIVATIONS, low_precision, products
+from sampler_loop import sample
 
 from mtv_jax.diffusion.losses import denoising_loss
-from mtv_jax.diffusion.samplers import SamplerConfig, sample
+from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.dit import DiT, DiTConfig
@@ -95,15 +96,15 @@ def test_only_products_and_activations_are_in_bfloat16(name):
 def test_samplers_and_losses_are_in_float32_for_bfloat16_latents(sampler):
     schedule, low = Schedule.create(), jax.ShapeDtypeStruct((*LATENTS, 16), jnp.bfloat16)
 
-    def run(x, key):
-        return sample(lambda x, t: x.astype(jnp.bfloat16), x, key, schedule, SamplerConfig(sampler, 3))
+    def run(x, keys):
+        return sample(lambda x, t: x.astype(jnp.bfloat16), x, keys, schedule, SamplerConfig(sampler, 3))
 
     def loss(x0, noise, prediction):
         return denoising_loss(
             schedule, x0, noise, jnp.array([7]), prediction, kind="x0_snr", motion_weight=1.0
         )
 
-    assert low_precision(run, low, jax.random.key(0)) == []
+    assert low_precision(run, low, jax.random.split(jax.random.key(0), LATENTS[0])) == []
     assert low_precision(loss, low, low, low) == []
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT
 from mtv_jax.models.shapes import parameter_shapes
@@ -107,6 +108,10 @@ class Pair:
         text = rng.normal(size=(2, cfg.max_text_seq_length, cfg.text_embed_dim)).astype(np.float32)
         return latents, rng.integers(0, 1000, 2).astype(np.float32), text
 
+    def predict(self, model, latents, timesteps, text):
+        """What `model`, ours or one of its kind, predicts with our parameters."""
+        return jax.jit(model.apply)(self.params, latents, timesteps, Conditions(text))
+
     def run_original(self, latents, timesteps, text):
         """The original as its pipelines call it; tensors in, tensor out, channels last."""
         from diffusers import CogVideoXPipeline
@@ -141,9 +146,9 @@ def pair(request, tmp_path_factory) -> Pair:
 def test_output_agrees_in_float32_and_bfloat16(pair):
     inputs = pair.inputs(pair.trained_size)
     want = pair.expected(*inputs)
-    assert relative(jax.jit(pair.model.apply)(pair.params, *inputs), want) < 1e-4
+    assert relative(pair.predict(pair.model, *inputs), want) < 1e-4
     half = DiT(pair.model.config, dtype=jnp.bfloat16)
-    assert relative(jax.jit(half.apply)(pair.params, *inputs), want) < 2e-2
+    assert relative(pair.predict(half, *inputs), want) < 2e-2
 
 
 def test_other_sizes_are_those_of_the_pipeline(pair):
@@ -156,7 +161,7 @@ def test_other_sizes_are_those_of_the_pipeline(pair):
         sizes = [(frames + 1, height + 4, width - 2), (frames - 1, height - 2, width + 6)]
     for size in sizes:
         inputs = pair.inputs(size)
-        assert relative(jax.jit(pair.model.apply)(pair.params, *inputs), pair.expected(*inputs)) < 1e-4, size
+        assert relative(pair.predict(pair.model, *inputs), pair.expected(*inputs)) < 1e-4, size
 
 
 def test_other_sizes_of_the_learned_table_are_ours_alone(tmp_path):
@@ -165,14 +170,14 @@ def test_other_sizes_of_the_learned_table_are_ours_alone(tmp_path):
     inputs = pair.inputs((frames, height + 2, width))
     with pytest.raises(ValueError, match="different resolution"):
         pair.expected(*inputs)
-    assert jax.eval_shape(pair.model.apply, pair.params, *inputs).shape[2] == height + 2
+    assert jax.eval_shape(partial(pair.predict, pair.model), *inputs).shape[2] == height + 2
 
 
 def test_odd_numbers_of_frames_are_refused_where_two_share_a_token(tmp_path):
     pair = Pair(random_original("1.5"), tmp_path)
     inputs = pair.inputs((3, *pair.trained_size[1:]))
     with pytest.raises(UserError, match="divisible by 2"):
-        jax.eval_shape(pair.model.apply, pair.params, *inputs)
+        jax.eval_shape(partial(pair.predict, pair.model), *inputs)
 
 
 def test_gradients_agree(pair):
@@ -181,7 +186,7 @@ def test_gradients_agree(pair):
     weight = np.random.default_rng(SEED + 2).normal(size=shape).astype(np.float32)
 
     def loss(params, latents, text):
-        return jnp.mean(pair.model.apply(params, latents, timesteps, text) * weight)
+        return jnp.mean(pair.model.apply(params, latents, timesteps, Conditions(text)) * weight)
 
     value, gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(pair.params, latents, text)
     pair.original.zero_grad()

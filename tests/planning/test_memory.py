@@ -127,21 +127,14 @@ def test_activations_are_near_what_the_compiler_plans():
         return told.temp_size_in_bytes + told.output_size_in_bytes
 
     sample = Sample.of("tiny", {"height": 256, "width": 256, "num_frames": 49})
-    vae = memory.make_model("vae3d", memory.load_config(TINY / "vae"))
+    vae = memory.build_model(TINY / "vae")
     latents = sample.latents(vae.config)  # pyright: ignore[reportAttributeAccessIssue]
-    model = memory._denoiser(TINY, jnp.float32)
+    model = memory.build_model(TINY)
     shapes = memory.parameter_shapes(vae)
     chunk = jax.ShapeDtypeStruct((1, 3, 32, 32, 8), jnp.float32)
     decoded = planned(lambda p, x: streaming.decode_chunk(vae, p, x, None, True), shapes, chunk)
     assert memory._decode_activations(vae, latents, False) == pytest.approx(decoded, rel=0.3)
-    struct = jax.ShapeDtypeStruct
-    tracks = {name: struct((1, 49, 4, 64), jnp.float32) for name in ("speech", "effects", "music")}
-    inputs = [
-        struct((1, 49, 32, 32, 8), jnp.float32),
-        struct((1,), jnp.float32),
-        struct((1, 40, 64), jnp.float32),
-    ]
-    step = planned(model.apply, memory.parameter_shapes(model), *inputs, tracks)
+    step = planned(model.apply, memory.parameter_shapes(model), *memory.denoiser_inputs(model, (49, 32, 32)))
     assert memory._denoise_activations(model, latents, 1) == pytest.approx(step, rel=0.3)
 
 

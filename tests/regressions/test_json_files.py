@@ -152,12 +152,6 @@ def test_counts_are_bounded_before_anything_is_built(preset, part, field, monkey
 def _config_of(folder: Path):
     if folder.name == "audio_encoder":
         return load_audio_encoder(folder)
-    if folder.name == "controlnet":
-        from mtv_jax.weights import controlnet
-
-        values, _ = pretrained.read_config(folder)
-        with pretrained.blamed_on(folder / "config.json"):
-            return controlnet.config_from_json(values)
     return load_config(folder)
 
 

@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 from mtv_jax import Pipeline, curate, evaluate, sample, train
-from mtv_jax.data.theatre import EVALUATION_SEEDS, plan_clip, render_frames
-from mtv_jax.data.theatre.clip import describe
 from mtv_jax.evaluation import theatre_readers
 from mtv_jax.evaluation.scene import read_scene
 from mtv_jax.io.audio import write_audio
@@ -25,8 +23,10 @@ from mtv_jax.io.video import write_video
 from mtv_jax.planning import memory
 from mtv_jax.planning.room import Room
 from mtv_jax.sampling.describe import describe_pipeline
-from mtv_jax.sampling.theatre_language import WORDS, examples, plan_of_prompt
 from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.theatre_language import WORDS, examples, plan_of_prompt
+from mtv_jax.theatre import EVALUATION_SEEDS, plan_clip, render_frames
+from mtv_jax.theatre.clip import describe
 from mtv_jax.training import steps
 from mtv_jax.typing import TRACKS
 from mtv_jax.weights.folder import pipeline_folder

@@ -16,7 +16,6 @@ from mtv_jax.curation.theatre import TheatreBuild
 from mtv_jax.data.pipeline import DataConfig, make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
-from mtv_jax.data.theatre import TheatreConfig
 from mtv_jax.evaluation.theatre_run import Run
 from mtv_jax.io.config import check_finite, override
 from mtv_jax.io.errors import UserError
@@ -25,6 +24,7 @@ from mtv_jax.models.shapes import init_key
 from mtv_jax.ops.seeds import check_seed, seed_key
 from mtv_jax.sampling.generate import GenerateConfig, check_latents
 from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.configs import load_train_config, train_config
 from mtv_jax.weights.folder import ClipSize
 

@@ -11,6 +11,7 @@ import pytest
 from front_doors import exit_code
 
 from mtv_jax import sample
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.audio import write_audio
@@ -210,8 +211,10 @@ def test_flags_reach_the_pipeline(pipes, tmp_path, sounds):
 class Nothing(nn.Module):
     """A denoiser that predicts zeros."""
 
+    tracks: tuple[str, ...] = ()
+
     @nn.compact
-    def __call__(self, x, t, text, tracks, clean):
+    def __call__(self, x, t, conditions):
         return jnp.zeros_like(x)
 
 
@@ -221,11 +224,11 @@ def test_the_first_compilation_is_said_and_no_other(capsys):
         Schedule.create(ScheduleConfig()),
         GenerateConfig(SamplerConfig("ddim", 1), guidance_scale=1.0),
     )
-    conditions = {"text": jnp.zeros((1, 2, 4))}
+    conditions, keys = Conditions(jnp.zeros((1, 2, 4))), jax.random.split(jax.random.key(0), 1)
 
     def told(frames, show=progress):
         noise = jnp.zeros((1, frames, 2, 2, 1))
-        generate(Nothing(), {}, conditions, noise, jax.random.key(0), schedule, config, progress=show)
+        generate(Nothing(), {}, conditions, noise, keys, schedule, config, progress=show)
         return "compiling the sampling step" in capsys.readouterr().err
 
     assert [told(2), told(2), told(3)] == [True, False, True]

@@ -1,17 +1,17 @@
 """A pipeline for two speakers: each has a track of its own."""
 
-import flax.linen as nn
 import numpy as np
 import pytest
 from pipelines import write_pipeline
 
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
-from mtv_jax.sampling.generate import GenerateConfig, Given, make_denoise
+from mtv_jax.sampling.generate import GenerateConfig, make_denoise
 
 STEPS = {"num_inference_steps": 2, "progress": False}
 
@@ -47,24 +47,25 @@ def test_second_speaker_is_heard_and_seen(pipe, voices):
 
 def test_a_speaker_who_is_not_given_is_silent(pipe, voices):
     silent, both = conditions(pipe, {"speech": voices["speech"]}), conditions(pipe, voices)
-    assert list(both) == ["text", "speech", "speech2", "effects", "music"]
-    np.testing.assert_array_equal(silent["speech2"], silent["music"])
-    np.testing.assert_array_equal(silent["speech"], both["speech"])
-    assert np.abs(both["speech2"] - silent["speech2"]).max() > 0.1
+    assert list(both.tracks) == ["speech", "speech2", "effects", "music"]
+    np.testing.assert_array_equal(silent.tracks["speech2"], silent.tracks["music"])
+    np.testing.assert_array_equal(silent.tracks["speech"], both.tracks["speech"])
+    assert np.abs(both.tracks["speech2"] - silent.tracks["speech2"]).max() > 0.1
 
 
 def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
     seen = {}
 
-    class Spy(nn.Module):
-        def apply(self, params, x, t, text, audio, clean):
-            seen.update(audio, text=text)
+    class Spy:
+        tracks = ("speech", "speech2", "effects", "music")
+
+        def apply(self, params, x, t, conditions):
+            seen.update(conditions.tracks, text=conditions.text)
             return x
 
-    given = {name: np.ones((1, 3, 2, 4)) for name in ("speech", "speech2", "effects", "music")}
-    given["text"] = np.ones((1, 5, 6))
+    given = Conditions(np.ones((1, 5, 6)), {name: np.ones((1, 3, 2, 4)) for name in Spy.tracks})
     config = GenerateConfig(SamplerConfig(num_steps=2), track_scales=(("speech", 2.0),))
-    denoise = make_denoise(Spy(), {}, given, config, Given())
+    denoise = make_denoise(Spy(), {}, given, None, config)
     denoise(np.zeros((1, 2, 4, 4, 4), np.float32), np.array([999.0], np.float32))
     # Branches: nothing, then text, then both speakers (who share a scale), then the rest.
     steps = {

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, plan_clip
-from mtv_jax.data.theatre.clip import describe
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre import EVALUATION_SEEDS, plan_clip
+from mtv_jax.theatre.clip import describe
 from mtv_jax.weights.folder import pipeline_folder
 
 

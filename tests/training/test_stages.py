@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import re
 from typing import Any
 
 import jax
@@ -16,9 +17,11 @@ from mtv_jax import train as command
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.registry import controlnet_parameters
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
@@ -38,7 +41,6 @@ from mtv_jax.training.job import make_job, set_up
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
 from mtv_jax.typing import TRACKS
-from mtv_jax.weights import controlnet
 from mtv_jax.weights.pretrained import load_model
 from mtv_jax.weights.rules import flat_paths
 
@@ -130,8 +132,9 @@ def test_guidance_by_track_leads_away_from_branches_that_are_trained(config):
     loss = make_stages.resolve(config).loss
     alone = {track: getattr(loss, f"drop_{track}") for track in TRACKS}
     assert alone == dict.fromkeys(TRACKS, 0.05)
-    ones = {name: jnp.ones((20_000, 1)) for name in ("text", *TRACKS)}
-    dropped = {k: np.asarray(v)[:, 0] == 0 for k, v in drop_conditions(jax.random.key(0), ones, loss).items()}
+    ones = jnp.ones((20_000, 1))
+    given = drop_conditions(jax.random.key(0), Conditions(ones, dict.fromkeys(TRACKS, ones)), TRACKS, loss)
+    dropped = {k: np.asarray(v)[:, 0] == 0 for k, v in {"text": given.text, **given.tracks}.items()}
     assert dropped["text"].mean() == pytest.approx(0.1, abs=0.01)
     for track in TRACKS:
         others = [dropped[name] for name in ("text", *TRACKS) if name != track]
@@ -142,14 +145,17 @@ def test_guidance_by_track_leads_away_from_branches_that_are_trained(config):
 class Recorder:
     """A model that keeps what it is given, and has one parameter."""
 
+    tracks = TRACKS
+
     def __init__(self):
         self.seen = []
 
     def init(self, *_):
         return {"params": {"kernel": jnp.ones(())}}
 
-    def apply(self, params, latents, timesteps, text, audio, _clean):
-        self.seen.append([np.asarray(x) for x in (latents, timesteps, text, *audio.values())])
+    def apply(self, params, latents, timesteps, conditions):
+        seen = (latents, timesteps, conditions.text, *conditions.tracks.values())
+        self.seen.append([np.asarray(x) for x in seen])
         return params["params"]["kernel"] * jnp.zeros_like(latents)
 
 
@@ -334,19 +340,24 @@ def test_frozen_weights_have_no_optimiser_state_and_no_average(ablation):
     assert sum(x.size for x in jax.tree.leaves(state.ema)) == size
 
 
+def is_own(path: str) -> bool:
+    """Whether a parameter is the controlnet's, not the backbone's."""
+    return any(re.fullmatch(pattern, path) for pattern in controlnet_parameters("mtv"))
+
+
 def test_the_audio_parts_attention_and_the_norm_after_it_train():
     state = abstract("stage3", None)[-1]
-    backbone = {path for path in paths(state.params) if not controlnet.is_own(path)}
+    backbone = {path for path in paths(state.params) if not is_own(path)}
     layers = {f"attn1/to_{x}/{leaf}" for x in ("q", "k", "v", "out") for leaf in ("kernel", "bias")}
     layers |= {"norm2/norm/scale", "norm2/norm/bias"}
     assert backbone == {f"transformer/blocks/{path}" for path in layers}
-    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+    assert not any(is_own(path) for path in paths(state.frozen))
 
 
 def test_a_frozen_backbone_leaves_the_controlnet_to_train():
     state = abstract("stage3", "frozen_backbone")[-1]
-    assert all(controlnet.is_own(path) for path in paths(state.params))
-    assert not any(controlnet.is_own(path) for path in paths(state.frozen))
+    assert all(is_own(path) for path in paths(state.params))
+    assert not any(is_own(path) for path in paths(state.frozen))
 
 
 def test_an_ablation_is_one_switch_and_goes_with_other_overrides():

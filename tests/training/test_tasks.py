@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.io.errors import UserError
@@ -19,6 +20,7 @@ from mtv_jax.training.tasks import (
     sample_posterior,
     vae_task,
 )
+from mtv_jax.typing import TRACKS, control_tracks
 
 KEY = jax.random.key(0)
 
@@ -122,10 +124,16 @@ def test_the_posterior_is_sampled_with_its_spread():
     assert float(draw.std()) == pytest.approx(2.0, abs=0.05)
 
 
+def kept_of(config, tracks):
+    """What `drop_conditions` leaves of 4000 samples of ones, by name."""
+    ones = jnp.ones((4000, 1))
+    left = drop_conditions(KEY, Conditions(ones, dict.fromkeys(tracks, ones)), tracks, config)
+    return {"text": left.text, **left.tracks}
+
+
 def test_conditions_are_dropped_as_often_as_asked_and_tracks_together():
     config = DenoiserLossConfig(drop_text=0.1, drop_tracks=0.3, drop_music=0.5)
-    ones = {name: jnp.ones((4000, 2, 1)) for name in ("text", "speech", "effects", "music")}
-    kept = {name: np.asarray(x)[:, 0, 0] for name, x in drop_conditions(KEY, ones, config).items()}
+    kept = {name: np.asarray(x)[:, 0] for name, x in kept_of(config, TRACKS).items()}
     assert kept["text"].mean() == pytest.approx(0.9, abs=0.02)
     assert kept["speech"].mean() == pytest.approx(0.7, abs=0.03)
     assert kept["music"].mean() == pytest.approx(0.35, abs=0.03)
@@ -137,21 +145,32 @@ def test_conditions_are_dropped_as_often_as_asked_and_tracks_together():
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
 def test_one_track_alone_can_be_dropped(track):
     config = DenoiserLossConfig(drop_text=0.0, drop_tracks=0.0, **{f"drop_{track}": 0.25})
-    ones = {name: jnp.ones((4000, 1, 1)) for name in ("text", "speech", "effects", "music")}
-    kept = {name: np.asarray(x).mean() for name, x in drop_conditions(KEY, ones, config).items()}
+    kept = {name: np.asarray(x).mean() for name, x in kept_of(config, TRACKS).items()}
     assert kept.pop(track) == pytest.approx(0.75, abs=0.03)
     assert set(kept.values()) == {1.0}
+
+
+def test_each_speaker_alone_can_be_dropped_as_often_as_speech():
+    config = DenoiserLossConfig(drop_text=0.0, drop_tracks=0.0, drop_speech=0.25)
+    kept = kept_of(config, control_tracks(2))
+    assert set(kept) == {"text", "speech", "speech2", "effects", "music"}
+    assert {name: round(float(x.mean()), 1) for name, x in kept.items() if x.mean() < 1} == {
+        "speech": pytest.approx(0.75, abs=0.06),
+        "speech2": pytest.approx(0.75, abs=0.06),
+    }
+    assert np.abs(kept["speech"] - kept["speech2"]).max() == 1  # each by a draw of its own
 
 
 class Spy(nn.Module):
     """Predicts zeros, and remembers what it was given."""
 
+    tracks: tuple[str, ...] = TRACKS
     seen: ClassVar = []
 
     @nn.compact
-    def __call__(self, latents, timesteps, text, audio, clean_mask=None):
+    def __call__(self, latents, timesteps, conditions):
         self.param("p", nn.initializers.zeros, ())
-        Spy.seen.append((latents, timesteps, text, audio, clean_mask))
+        Spy.seen.append((latents, timesteps, conditions.tracks, conditions.clean_mask))
         return jnp.zeros_like(latents)
 
 
@@ -181,7 +200,7 @@ def test_the_denoiser_sees_scaled_noised_latents_and_pays_for_the_velocity():
     params = task.init(KEY, batch())
     Spy.seen.clear()
     loss, _ = task.loss(params, given, KEY)
-    latents, timesteps, _, audio, clean = Spy.seen[0]
+    latents, timesteps, audio, clean = Spy.seen[0]
     assert clean is None
     assert set(audio) == {"speech", "effects", "music"}
     assert timesteps.dtype == jnp.float32
@@ -209,12 +228,12 @@ def test_a_denoiser_without_sound_and_keyframes():
     config = DenoiserLossConfig(
         scaling_factor=1.0, keyframes=KeyframeConfig(image_head=1.0, **dict.fromkeys(_OTHERS, 0.0))
     )
-    task = denoiser_task(Spy(), config, with_audio=False)
+    task = denoiser_task(Spy(()), config)
     params = task.init(KEY, batch())
     Spy.seen.clear()
     task.loss(params, batch() | task.draw(KEY, 64), KEY)
-    _, _, _, audio, clean = Spy.seen[0]
-    assert audio is None
+    _, _, audio, clean = Spy.seen[0]
+    assert audio == {}
     np.testing.assert_array_equal(clean, np.array([[True, False, False]] * 64))
     assert task.keys == ("latents_mean", "latents_logvar", "text")
 

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from mtv_jax.data.theatre.plan import Place
 from mtv_jax.evaluation.crops import crop
 from mtv_jax.evaluation.syncsynth.renderer import SIDE
 from mtv_jax.models.mel import MelConfig, log_mel_features
+from mtv_jax.theatre.plan import Place
 
 _MEL = MelConfig(bins=32, subframes=4, min_hz=50.0)
 LEVELS = (_MEL.subframes, _MEL.bins)

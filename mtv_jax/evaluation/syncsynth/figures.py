@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.data.theatre import TheatreClip, TheatreConfig
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE
 from mtv_jax.evaluation.statistics import bootstrap_of
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_test
 from mtv_jax.evaluation.theatre_suite import Figure
 from mtv_jax.io.errors import UserError
+from mtv_jax.theatre import TheatreClip, TheatreConfig
+from mtv_jax.theatre.sounds import SAMPLE_RATE
 
 SYNC_CLAIM = "lips are in time with the speech (SyncSynth)"
 SIGNIFICANT = 0.01

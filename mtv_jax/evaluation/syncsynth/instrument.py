@@ -15,8 +15,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from mtv_jax.data.theatre import TheatreConfig, plan_clip, render_tracks
-from mtv_jax.data.theatre.plan import Place
 from mtv_jax.evaluation.syncsynth.features import face_pictures, sound_levels
 from mtv_jax.evaluation.syncsynth.model import (
     CONTEXT,
@@ -27,6 +25,8 @@ from mtv_jax.evaluation.syncsynth.model import (
 )
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object, write_json
+from mtv_jax.theatre import TheatreConfig, plan_clip, render_tracks
+from mtv_jax.theatre.plan import Place
 from mtv_jax.typing import Array
 from mtv_jax.weights.rules import flat_paths, from_flat_paths
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors

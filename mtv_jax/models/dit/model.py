@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit.config import DiTConfig
 from mtv_jax.models.dit.embed import Grid, PatchEmbed, TimeEmbedding, token_grid, unpatch, video_rope
@@ -168,42 +169,41 @@ class DiT(nn.Module):
             return time
         return time + self.ofs_embedding(jnp.full((1,), OFS))
 
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the tracks that it takes: none."""
+        return ()
+
     def __call__(
-        self,
-        latents: Float[Array, "b f h w c"],
-        timesteps: Float[Array, "b"],
-        text: Float[Array, "b l t"],
-        audio: None = None,
-        clean_mask: Array | None = None,
+        self, latents: Float[Array, "b f h w c"], timesteps: Float[Array, "b"], conditions: Conditions
     ) -> Float[Array, "b f h w o"]:
-        """Raw prediction (v or epsilon) without sound. See `denoise` for the arguments."""
-        if audio is not None:
-            raise UserError("audio was given to a text-to-video model: load one with a controlnet")
-        return self.denoise(latents, timesteps, text, None, clean_mask)
+        """Raw prediction (v or epsilon) of the noised `latents`, without sound. See `denoise`."""
+        conditions.check_tracks(self.tracks)
+        return self.denoise(latents, timesteps, conditions, None)
 
     def denoise(
         self,
         latents: Float[Array, "b f h w c"],
         timesteps: Float[Array, "b"],
-        text: Float[Array, "b l t"],
+        conditions: Conditions,
         control: Control | None,
-        clean_mask: Array | None = None,
     ) -> Float[Array, "b f h w o"]:
         """Raw prediction of the noised `latents`, in float32.
 
-        Latents with fewer channels than `in_channels` are completed by zeros (MTV's checkpoint keeps
-        CogVideoX-I2V's 16 image channels and never fills them). `clean_mask` [b f] is true on clean
-        keyframes, which take their modulation from timestep 0. `control` is what `make_injection`'s
-        module reads. Raises UserError if height, width or frames are no multiple of the patch, for more
-        channels than the model takes, and for keyframes where frames share tokens.
+        Latents with fewer channels than `in_channels` are completed by the image of `conditions`, and by zeros
+        (MTV's checkpoint keeps CogVideoX-I2V's 16 image channels and never fills them). Clean keyframes take their
+        modulation from timestep 0. `control` is what `make_injection`'s module reads. Raises UserError if height,
+        width or frames are no multiple of the patch, for more channels than the model takes, and for keyframes where
+        frames share tokens.
         """
         cfg = self.config
         grid = token_grid(cfg, *latents.shape[1:4])
-        tokens, video = self.patch_embed(self._complete(latents), text)
+        tokens, video = self.patch_embed(self._complete(latents, conditions.image), conditions.text)
         self.sow("intermediates", "embedded", (tokens, video))
         tokens, video = constrain_batch(tokens), constrain_tokens(video)
         time = constrain_batch(self.embed_time(timesteps))
-        clean = None if clean_mask is None else self._clean(clean_mask, grid)
+        mask = conditions.clean_mask
+        clean = None if mask is None else self._clean(mask, grid)
         rope = video_rope(cfg, grid)
         tokens, video = run_stack(self.blocks, (tokens, video), time[:, None], clean, rope, control)
         self.sow("intermediates", "final_norm", (self.norm_final(tokens), self.norm_final(video)))
@@ -211,8 +211,10 @@ class DiT(nn.Module):
         video = modulate(self.norm_out(self.norm_final(video)), shift, scale, self.dtype)
         return unpatch(self.proj_out(video), cfg, grid)
 
-    def _complete(self, latents: Array) -> Array:
+    def _complete(self, latents: Array, image: Array | None) -> Array:
         """The latents with all the channels that the model takes, those not given being zero."""
+        if image is not None:
+            latents = jnp.concatenate([latents, image], axis=-1)
         missing = self.config.in_channels - latents.shape[-1]
         if missing < 0:
             raise UserError(

@@ -5,9 +5,10 @@ from typing import Literal
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.limits import check_network
-from mtv_jax.typing import TRACKS
+from mtv_jax.typing import TRACKS, control_tracks
 
 TemporalConv = Literal["all", "music"]
+MAX_SPEAKERS = 8
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,22 @@ class MSTControlNetConfig:
         ratio = self.temporal_compression_ratio
         if ratio & (ratio - 1):
             raise UserError(f"temporal_compression_ratio {ratio}: must be a power of 2")
-        if self.num_speakers not in (1, 2):
-            raise UserError(f"num_speakers {self.num_speakers}: must be 1 or 2")
+        if not 1 <= self.num_speakers <= MAX_SPEAKERS:
+            raise UserError(f"num_speakers {self.num_speakers}: must be from 1 to {MAX_SPEAKERS}")
         if self.zero_init_injection and not self.injection_residual:
             raise UserError(
                 "zero_init_injection without injection_residual: the video would start as zeros; set one of them"
             )
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the tracks that it takes: those of the speakers first."""
+        return control_tracks(self.num_speakers)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names of the tracks of speech."""
+        return self.tracks[: self.num_speakers]
 
     @property
     def interacting(self) -> tuple[str, ...]:

@@ -172,24 +172,25 @@ class MSTControlNet(nn.Module):
         self.music = AudioProjection(cfg)
         make = stack_layers(InteractionBlock, cfg.interaction_blocks, num_broadcast=1, scan=self.scan_layers)
         self.blocks = make(cfg)
-        if cfg.num_speakers == 2:
+        if cfg.num_speakers > 1:
             self.speaker_embeddings = [
-                self.param(f"speaker_embedding_{i}", nn.initializers.zeros, (cfg.width,)) for i in range(2)
+                self.param(f"speaker_embedding_{i}", nn.initializers.zeros, (cfg.width,))
+                for i in range(cfg.num_speakers)
             ]
 
     def __call__(
         self, audio: Mapping[str, Float[Array, "b F W L c"]], time: Float[Array, "b t"]
     ) -> dict[str, Array]:
-        """Control: `speech`, `effects` (and `speech2`) tokens [b M k d], `music` [b d].
+        """Control: tokens [b M k d] of `effects` and of each speaker's track, and `music` [b d].
 
-        `audio` has the tracks `speech`, `effects`, `music`, and `speech2` if there are two speakers. Without
-        `separate_injection` the control is `shared`: the tokens of all of them.
+        `audio` has the tracks that the config names. Without `separate_injection` the control is `shared`: the tokens
+        of all of them.
         """
-        names = self._speakers(audio)
+        names = self.config.speakers
         speakers = [self.speech(audio[name]) for name in names]
         effects, music = self.effects(audio["effects"]), self.music(audio["music"])
         self.sow("intermediates", "projected", (*speakers, effects, music))
-        if len(names) == 2:
+        if len(names) > 1:
             speakers = [x + e for x, e in zip(speakers, self.speaker_embeddings, strict=True)]
         tokens = {**dict(zip(names, speakers, strict=True)), "effects": effects, "music": music}
         interacting = [name for name in tokens if name != "music" or not self.config.separate_extraction]
@@ -198,13 +199,6 @@ class MSTControlNet(nn.Module):
         if not self.config.separate_injection:
             return {"shared": jnp.concatenate(list(tokens.values()), axis=2)}
         return tokens | {"music": tokens["music"].mean(axis=(1, 2))}
-
-    def _speakers(self, audio: Mapping[str, Array]) -> tuple[str, ...]:
-        names = ("speech", "speech2")[: self.config.num_speakers]
-        wanted = {*names, "effects", "music"}
-        if set(audio) != wanted:
-            raise UserError(f"audio tracks {sorted(audio)}: this model takes exactly {sorted(wanted)}")
-        return names
 
 
 class CrossAttention(nn.Module):

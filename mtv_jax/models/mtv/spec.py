@@ -4,14 +4,13 @@ from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.mtv.config import MTVConfig
 from mtv_jax.models.mtv.model import MTV
 from mtv_jax.models.spec import Composite, NetworkSpec
-from mtv_jax.typing import control_tracks
 
 
 def _tracks(config: MTVConfig, latent_frames: int) -> dict[str, tuple[int, ...]]:
     """Shape [F L c] of each track's features for so many latent frames."""
     control = config.controlnet
     shape = control.sound_frames(latent_frames), control.audio_layers, control.audio_channels
-    return dict.fromkeys(control_tracks(control.num_speakers), shape)
+    return dict.fromkeys(control.tracks, shape)
 
 
 SPEC = NetworkSpec(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.data.theatre.paint import UNITS, Canvas
+from mtv_jax.theatre.paint import UNITS, Canvas
 
 PLAIN = 4.0
 """Stage units from the top of the square that no decor, light or head ever reaches."""

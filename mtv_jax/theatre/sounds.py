@@ -6,11 +6,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from mtv_jax.data.theatre.effects import strike
-from mtv_jax.data.theatre.music import play
-from mtv_jax.data.theatre.plan import ClipPlan
-from mtv_jax.data.theatre.speech import draw_voice, speak
-from mtv_jax.data.theatre.stage import Mood
+from mtv_jax.theatre.effects import strike
+from mtv_jax.theatre.music import play
+from mtv_jax.theatre.plan import ClipPlan
+from mtv_jax.theatre.speech import draw_voice, speak
+from mtv_jax.theatre.stage import Mood
 
 SAMPLE_RATE = 16000
 """Of all tracks, Hz."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.data.theatre.stage import DECORS, Mood
 from mtv_jax.io.errors import UserError
+from mtv_jax.theatre.stage import DECORS, Mood
 
 VERSION = 1
 """Grows when the same plan would look or sound different."""

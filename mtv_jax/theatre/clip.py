@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.data.theatre.actors import Motion, draw_actor, head_boxes, mouth_boxes, move
-from mtv_jax.data.theatre.paint import Canvas
-from mtv_jax.data.theatre.plan import ClipPlan, TheatreConfig, plan_clip
-from mtv_jax.data.theatre.props import draw_prop
-from mtv_jax.data.theatre.sounds import Performance, Recordings, perform
-from mtv_jax.data.theatre.stage import draw_stage, light_of
+from mtv_jax.theatre.actors import Motion, draw_actor, head_boxes, mouth_boxes, move
+from mtv_jax.theatre.paint import Canvas
+from mtv_jax.theatre.plan import ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.theatre.props import draw_prop
+from mtv_jax.theatre.sounds import Performance, Recordings, perform
+from mtv_jax.theatre.stage import draw_stage, light_of
 
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
 """Names of the five subsets of DEMIX, in the order in which they are trained (MTV section 3)."""

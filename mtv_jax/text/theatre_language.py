@@ -1,14 +1,16 @@
 """The sentences of the theatre's prompts: their form, their words, examples, and the plan that a prompt tells.
 
-What the preset `tiny` was trained on is put into words by `mtv_jax.data.theatre` and the paper's template; this says
+What the preset `tiny` was trained on is put into words by `mtv_jax.theatre` and the paper's template; this says
 the same to a person, and reads it back.
 """
 
 import re
 
-from mtv_jax.data.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
-from mtv_jax.data.theatre.clip import describe
-from mtv_jax.data.theatre.plan import (
+from mtv_jax.io.errors import UserError
+from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.theatre.clip import describe
+from mtv_jax.theatre.plan import (
     HAIRS,
     PROPS,
     SHIRTS,
@@ -21,9 +23,7 @@ from mtv_jax.data.theatre.plan import (
     head_places,
     prop_places,
 )
-from mtv_jax.data.theatre.stage import DECORS
-from mtv_jax.io.errors import UserError
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.theatre.stage import DECORS
 
 WORDS = {
     "SKIN": tuple(SKINS),

@@ -6,13 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import TheatreConfig, plan_clip, render_clip
-from mtv_jax.data.theatre.effects import strike
-from mtv_jax.data.theatre.music import play
-from mtv_jax.data.theatre.plan import PROPS, TIMBRES
-from mtv_jax.data.theatre.sounds import SPEECH_LEVEL, loudness, perform
-from mtv_jax.data.theatre.speech import Voice, speak
-from mtv_jax.data.theatre.stage import Mood
+from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip
+from mtv_jax.theatre.effects import strike
+from mtv_jax.theatre.music import play
+from mtv_jax.theatre.plan import PROPS, TIMBRES
+from mtv_jax.theatre.sounds import SPEECH_LEVEL, loudness, perform
+from mtv_jax.theatre.speech import Voice, speak
+from mtv_jax.theatre.stage import Mood
 
 RATE = 16000
 EVERYTHING = TheatreConfig(actors=(0, 1, 0), speech=1, prop=1, effects=1, music=1)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mtv_jax.data.theatre.plan import PROPS
-from mtv_jax.data.theatre.sounds import SAMPLE_RATE
-from mtv_jax.data.theatre.stage import Mood
 from mtv_jax.io.audio import read_audio
+from mtv_jax.theatre.plan import PROPS
+from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.theatre.stage import Mood
 
 SPEECH_SHARE = 1 / 4
 """Of the clips for training in which somebody speaks: how many speak with a real voice."""

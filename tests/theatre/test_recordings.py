@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import SoundLibrary, TheatreConfig, plan_clip, render_clip
-from mtv_jax.data.theatre.plan import PROPS
-from mtv_jax.data.theatre.recordings import EFFECT_SHARE, SPEECH_SHARE
-from mtv_jax.data.theatre.sounds import loudness, perform
+from mtv_jax.theatre import SoundLibrary, TheatreConfig, plan_clip, render_clip
+from mtv_jax.theatre.plan import PROPS
+from mtv_jax.theatre.recordings import EFFECT_SHARE, SPEECH_SHARE
+from mtv_jax.theatre.sounds import loudness, perform
 
 RATE = 16000
 EVERYTHING = TheatreConfig(actors=(0, 1, 0), speech=1, prop=1, effects=1, music=1)

@@ -8,11 +8,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mtv_jax.data.theatre import SUBSETS, TheatreConfig, plan_clip, render_clip, render_frames, render_tracks
-from mtv_jax.data.theatre.paint import Canvas
-from mtv_jax.data.theatre.plan import HAIRS, SHIRTS, SKINS
-from mtv_jax.data.theatre.sounds import perform
-from mtv_jax.data.theatre.stage import (
+from mtv_jax.io.errors import UserError
+from mtv_jax.theatre import SUBSETS, TheatreConfig, plan_clip, render_clip, render_frames, render_tracks
+from mtv_jax.theatre.paint import Canvas
+from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS
+from mtv_jax.theatre.sounds import perform
+from mtv_jax.theatre.stage import (
     Mood,
     brightness_of,
     energy_of,
@@ -20,7 +21,6 @@ from mtv_jax.data.theatre.stage import (
     stage_colour,
     valence_of,
 )
-from mtv_jax.io.errors import UserError
 
 CLIPS = 40
 

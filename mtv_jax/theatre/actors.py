@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.data.theatre.paint import Canvas, Colour
-from mtv_jax.data.theatre.plan import HAIRS, SHIRTS, SKINS, Actor, ClipPlan
+from mtv_jax.theatre.paint import Canvas, Colour
+from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS, Actor, ClipPlan
 
 MOUTH_WIDTH = 0.56
 """Half the mouth's width by half the head's."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mtv_jax.data.theatre.paint import Canvas
-from mtv_jax.data.theatre.plan import Place, Prop
+from mtv_jax.theatre.paint import Canvas
+from mtv_jax.theatre.plan import Place, Prop
 
 _FLASH = (255.0, 252.0, 226.0)
 _INK = (36.0, 30.0, 34.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mtv_jax.data.theatre.stage import Mood
+from mtv_jax.theatre.stage import Mood
 
 _THIRDS = {True: 4, False: 3}  # semitones of a major and a minor third
 _STEPS = (0, 5, 7, 0)  # semitones: the roots of the first, fourth and fifth degree of either mode

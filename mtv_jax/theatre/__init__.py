@@ -4,7 +4,7 @@ Actors' mouths follow speech, props react to effects, the stage's colours follow
 (seed, index), and by real sounds if any are brought, down to the byte; `render_clip` makes one.
 """
 
-from mtv_jax.data.theatre.clip import (
+from mtv_jax.theatre.clip import (
     SUBSETS,
     TheatreClip,
     Truth,
@@ -13,9 +13,9 @@ from mtv_jax.data.theatre.clip import (
     render_frames,
     render_tracks,
 )
-from mtv_jax.data.theatre.plan import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
-from mtv_jax.data.theatre.recordings import SoundLibrary
-from mtv_jax.data.theatre.sounds import Recordings
+from mtv_jax.theatre.plan import EVALUATION_SEEDS, ClipPlan, TheatreConfig, plan_clip
+from mtv_jax.theatre.recordings import SoundLibrary
+from mtv_jax.theatre.sounds import Recordings
 
 __all__ = [
     "EVALUATION_SEEDS",
