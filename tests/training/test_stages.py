@@ -16,12 +16,15 @@ from pipelines import SIZE, SMALL
 from mtv_jax import train as command
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
-from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.data.shards import ShardSet, open_shards, write_shards
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import controlnet_parameters
+from mtv_jax.planning.flops import LatentSize, num_tokens
+from mtv_jax.planning.memory import row_bound
+from mtv_jax.planning.throughput import throughput_of
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
@@ -215,6 +218,23 @@ def test_a_run_reads_by_the_stream_s_order(shards):
     config = train_config(values.to_dict())
     assert set_up(config).reading.seed == config.data_seed
     assert config.data_seed != config.seed
+
+
+def test_a_job_is_made_without_reading_a_record(shards, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ShardSet, "source", property(lambda _: pytest.fail("a record is read")))
+        values = load_train_config("configs/stage1.py:tiny", overrides(f"--config.data.dir={shards}"))
+        setup = set_up(train_config(values.to_dict()))
+        job = make_job(setup, values, tmp_path / "run")
+        bound, throughput = row_bound(setup.model, setup.shards), throughput_of(setup)
+    assert bound > 0
+    assert throughput is not None
+    assert throughput.tokens == 2 * num_tokens(setup.model, LatentSize(2, 4, 4))
+    read = next(iter(job.batches(0)))
+    assert {key: (x.shape, x.dtype) for key, x in read.items()} == {
+        key: (x.shape, x.dtype) for key, x in job.batch.items()
+    }
+    assert job.identity["data"]["dir"] == str(shards)
 
 
 def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
