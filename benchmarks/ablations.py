@@ -24,7 +24,7 @@ from mtv_jax.evaluation.theatre_readers import Readers, fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.files import read_json, write_json
-from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.checkpoint import Checkpoints
 
@@ -78,7 +78,7 @@ def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) ->
     made = {"clips": clips, "sampling_steps": sampling_steps, **provenance(folder)}
     if not file.exists() or read_json(file)["made"] != made:
         pipe = Pipeline.from_pretrained(folder)
-        size = pipe.defaults
+        size = pipe.defaults.clip
         stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
         theatre = evaluation_clips(Run(stage, clips))
         show = partial(generated, pipe, steps=sampling_steps, guidance_scale=1.0, batch_size=16)

@@ -338,7 +338,7 @@ def decode() -> dict[str, Any]:
 
 def preset() -> dict[str, Any]:
     """The preset `tiny` on the GPU: seconds a clip, and how far its pictures are from those of the processor."""
-    from mtv_jax.sampling.pipeline import Pipeline
+    from mtv_jax.pipelines.base import Pipeline
 
     scene = Path(__file__).parent.parent / "mtv_jax/assets/scenes/bell"
     prompt = json.loads((scene / "scene.json").read_text())["prompt"]

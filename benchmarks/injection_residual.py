@@ -21,7 +21,7 @@ from ablations import measure
 
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.io.files import write_json
-from mtv_jax.weights.folder import pipeline_folder
+from mtv_jax.pipelines.presets import pipeline_folder
 
 VARIANTS = {
     "residual": {},

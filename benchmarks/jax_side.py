@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from sides import Case, Prepared, serve
 
 from mtv_jax import load_model
+from mtv_jax.diffusion.conditions import Conditions
 
 
 def forward(network: str, model):

@@ -4,14 +4,13 @@
 
 For each length it renders theatre clips that no training has seen, all with speech and strikes, samples a video for
 the sound of each with the preset, and measures it as `evaluate --scene` does. `max_num_frames` of the preset
-(`mtv_jax.weights.folder.PipelineDefaults`) is the longest that keeps in step. About ten minutes.
+(`mtv_jax.weights.model_index.SamplingDefaults`) is the longest that keeps in step. About ten minutes.
 """
 
 import argparse
 import itertools
 import json
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -65,7 +64,7 @@ def main() -> None:
     args = parser.parse_args()
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
-        config = TheatreConfig(num_frames=length, fps=Fraction(pipe.defaults.fps))
+        config = TheatreConfig(num_frames=length, fps=pipe.defaults.clip.fps)
         readings = [reading for clip in clips(config, args.clips) for reading in read(pipe, readers, clip)]
         row = {"num_frames": length}
         for name, short in SHOWN.items():

@@ -19,8 +19,8 @@ from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.evaluation.statistics import correlation, f1_score
 from mtv_jax.evaluation.theatre_readers import FITTING_SEED, match_events
 from mtv_jax.models.mel import MelConfig
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
-from mtv_jax.weights.folder import pipeline_folder
 
 POWER = 0.6
 """Of Stevens' law, loudness against RMS."""

@@ -21,9 +21,9 @@ from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.progress import progress
-from mtv_jax.sampling.generate import to_bytes
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.pipelines.run import to_bytes
 from mtv_jax.theatre import TheatreConfig
-from mtv_jax.weights.folder import pipeline_folder
 from mtv_jax.weights.pretrained import load_model
 
 

@@ -41,10 +41,13 @@ def peak_memory() -> int:
 
 def random_batch(pipe: Pipeline, size: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    d, denoiser = pipe.defaults, pipe.denoiser.config
-    latents = (size, *pipe.noise(jax.random.key(0), d).shape[1:])
-    features = (size, d.num_frames, denoiser.controlnet.audio_layers, denoiser.controlnet.audio_channels)
-    shapes = {"latents_mean": latents, "text": (size, d.text_length, denoiser.dit.text_embed_dim)}
+    clip, denoiser = pipe.defaults.clip, pipe.denoiser.config
+    latents = pipe.noise(jax.random.split(jax.random.key(0), size), clip).shape
+    features = (size, clip.num_frames, denoiser.controlnet.audio_layers, denoiser.controlnet.audio_channels)
+    shapes = {
+        "latents_mean": latents,
+        "text": (size, pipe.defaults.text.text_length, denoiser.dit.text_embed_dim),
+    }
     shapes |= dict.fromkeys(FEATURES, features)
     batch = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     return batch | {"latents_logvar": np.full(latents, -6, np.float32)}
@@ -104,7 +107,7 @@ def main() -> None:
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "denoiser_parameters": size,
-        "clip": [pipe.defaults.num_frames, pipe.defaults.height, pipe.defaults.width],
+        "clip": [pipe.defaults.clip.num_frames, pipe.defaults.clip.height, pipe.defaults.clip.width],
         "batch_size": args.batch_size,
         "training": training(pipe, args.steps, args.batch_size),
         "sampling": sampling(pipe, args.clips),

@@ -13,15 +13,15 @@ if signals.is_command():
     signals.handle()
 
 if TYPE_CHECKING:
-    from mtv_jax.sampling.pipeline import Pipeline
-    from mtv_jax.sampling.video import Video
+    from mtv_jax.pipelines.base import Pipeline
+    from mtv_jax.pipelines.video import Video
     from mtv_jax.weights.pretrained import load_model, save_model
 
 __all__ = ["Pipeline", "Video", "load_model", "save_model"]
 
 _HOMES = {
-    "Pipeline": "mtv_jax.sampling.pipeline",
-    "Video": "mtv_jax.sampling.video",
+    "Pipeline": "mtv_jax.pipelines.base",
+    "Video": "mtv_jax.pipelines.video",
     "load_model": "mtv_jax.weights.pretrained",
     "save_model": "mtv_jax.weights.pretrained",
 }

@@ -20,7 +20,7 @@ from mtv_jax.typing import TRACKS
 if TYPE_CHECKING:
     from mtv_jax.curation.build import BuildConfig
     from mtv_jax.curation.encoders import Encoders
-    from mtv_jax.weights.folder import ClipSize
+    from mtv_jax.io.clip_size import ClipSize
 
 _MANIFEST = "manifest.json"
 
@@ -256,7 +256,8 @@ def _owned(out: Path) -> Iterator[None]:
 
 def _size(args: argparse.Namespace) -> "ClipSize":
     """Of the clips to make. Raises UserError if it is out of bounds."""
-    from mtv_jax.weights.folder import default_clip_size, pipeline_folder
+    from mtv_jax.pipelines.presets import pipeline_folder
+    from mtv_jax.weights.model_index import default_clip_size
 
     size = default_clip_size(pipeline_folder(args.encoders))
     size = size.replace(num_frames=args.num_frames, height=args.height, width=args.width)

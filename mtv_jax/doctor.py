@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
     """Runs the command: 0 if the machine is usable, 1 if something that is needed is broken."""
     args = _parser().parse_args(argv)
     try:
+        from mtv_jax.pipelines.presets import pipeline_folder
         from mtv_jax.planning.health import examine
-        from mtv_jax.weights.folder import pipeline_folder
     except ImportError as error:  # what the checks themselves need
         print(f"broken: {error}; pip install -e . (or `make setup`) brings what is needed")
         return 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, read_json, sha256, write_json
@@ -16,6 +17,8 @@ from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.video_folders import videos_in
 
 _RESULTS = "results.json"
+SAMPLER: SamplerName = "ddim"
+"""It adds no noise on its way: two cases of one seed and row that differ in a track differ in that track alone."""
 _THEATRE = {
     "preset": None,
     "clips": 200,
@@ -192,13 +195,13 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
     from mtv_jax.evaluation.theatre_page import RESULTS, SHEET_CLIPS, text_row, write_results
     from mtv_jax.evaluation.theatre_readers import fit_readers
     from mtv_jax.evaluation.theatre_run import Run, measure
-    from mtv_jax.sampling.batch import reconstruct_many
-    from mtv_jax.sampling.pipeline import Pipeline
+    from mtv_jax.pipelines.base import Pipeline
+    from mtv_jax.pipelines.run import reconstruct
     from mtv_jax.theatre import SoundLibrary, TheatreConfig
 
     pipe = Pipeline.from_pretrained(options.preset, dtype=options.dtype)
     _check(pipe, options)
-    size = pipe.defaults
+    size = pipe.defaults.clip
     stage = TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
     shown = max(options.videos, SHEET_CLIPS)
     sounds = SoundLibrary.held_out() if options.real_sounds else None
@@ -219,7 +222,7 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
         Run(stage, options.clips, options.seeds, options.seed, shown, sounds),
         fit_readers(),
         resumable(show, kept, origin),
-        lambda videos: reconstruct_many(pipe, videos, batch_size=options.batch_size),
+        lambda videos: reconstruct(pipe, videos, batch_size=options.batch_size),
     )
     prompts = [theatre_prompt(clip) for clip in outcome.clips]
     write_results(out, outcome, prompts, origin, untrained=pipe.untrained, videos=options.videos)
@@ -232,11 +235,10 @@ def _theatre(options: argparse.Namespace, out: Path, *, overwrite: bool) -> int:
 
 
 def _check(pipe: Any, options: argparse.Namespace) -> None:
-    from mtv_jax.sampling.batch import check_hears
-    from mtv_jax.sampling.generate import GenerateConfig
+    from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound
 
-    GenerateConfig(guidance_scale=options.guidance_scale)  # its mistakes are told now
-    check_hears(pipe)
+    GenerateConfig(guidance_scale=options.guidance_scale)  # raises now, not after the clips are rendered
+    check_follows_sound(pipe)
     if options.videos < 0:
         raise UserError(f"--videos {options.videos}: must not be negative")
     if pipe.untrained and not options.allow_random_weights:
@@ -262,31 +264,27 @@ def generated(
     from mtv_jax.curation.theatre import theatre_prompt
     from mtv_jax.evaluation.mixed import mixed_tracks
     from mtv_jax.io.progress import progress
-    from mtv_jax.sampling.batch import Request, sample_many
+    from mtv_jax.pipelines.run import GenerateConfig, row_request, sample
 
     requests = (
         # The noise is the clip's, whatever is changed about it.
-        Request(theatre_prompt(case.text), mixed_tracks(case.tracks, mixed), case.seed, case.clip.plan.index)
+        row_request(
+            theatre_prompt(case.text), mixed_tracks(case.tracks, mixed), case.seed, case.clip.plan.index
+        )
         for case in cases
     )
-    frames = sample_many(
-        pipe,
-        requests,
-        num_steps=steps,
-        guidance_scale=guidance_scale,
-        batch_size=batch_size,
-    )
+    config = GenerateConfig(SamplerConfig(SAMPLER, steps), guidance_scale=guidance_scale)
+    frames = sample(pipe, requests, pipe.defaults.clip, config, batch_size=batch_size)
     return progress(frames, f"generating ({batch_size} clips at once)", total=len(cases))
 
 
 def _origin(pipe: Any, options: argparse.Namespace, sounds: Any) -> dict[str, Any]:
     """All that the results depend on."""
     from mtv_jax.evaluation.provenance import provenance
-    from mtv_jax.sampling.batch import SAMPLER
+    from mtv_jax.pipelines.presets import pipeline_folder
     from mtv_jax.theatre.plan import VERSION
-    from mtv_jax.weights.folder import pipeline_folder
 
-    size = pipe.defaults
+    size = pipe.defaults.clip
     return {
         "preset": str(options.preset),
         "height": size.height,

@@ -33,7 +33,7 @@ def original_goldens() -> Path:
 
 @pytest.fixture(scope="session")
 def pipeline_folder(tmp_path_factory) -> Path:
-    """A pipeline of the smallest networks (tests/pipelines.py). Do not write into it."""
-    from pipelines import write_pipeline
+    """A pipeline of the smallest networks (tests/pipeline_folders.py). Do not write into it."""
+    from pipeline_folders import write_pipeline
 
     return write_pipeline(tmp_path_factory.mktemp("pipeline") / "small")

@@ -23,7 +23,7 @@ def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a network is loaded")
 
     for place in (
-        "mtv_jax.sampling.pipeline.Pipeline.from_pretrained",
+        "mtv_jax.pipelines.base.Pipeline.from_pretrained",
         "mtv_jax.curation.encoders.Encoders.from_pretrained",
         "mtv_jax.demix.find_demixer",
         "mtv_jax.weights.conversion.convert_pretrained",

@@ -1,161 +1,121 @@
-"""The three tracks that steer a video, and the sound that goes with it."""
+"""The tracks that steer a video, and the sound that goes with it."""
 
-import dataclasses
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.audio.loudness import normalize_speech
-from mtv_jax.io.audio import audio_info, fit_length, read_audio, read_stereo, resample
+from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import control_tracks
+from mtv_jax.typing import TRACKS, Float, track_kind
 
 SAMPLE_RATE = 16000
 """Of the tracks, Hz: what every audio encoder here takes."""
+MIX = "audio"
+"""What one mixed file is called among sounds that are given by name."""
 _PEAK = 0.99
-_Path = str | os.PathLike
 
-
-@dataclasses.dataclass(frozen=True)
-class Tracks:
-    """Speech, effects and music, each mono float32 [s] at 16 kHz, and (but for `load_tracks(pad=False)`) one length.
-
-    `speech2` is the second speaker's, for a model of two.
-    """
-
-    speech: np.ndarray
-    effects: np.ndarray
-    music: np.ndarray
-    speech2: np.ndarray | None = None
-
-    @property
-    def mix(self) -> np.ndarray:
-        """The sum of the tracks, float32 [s]."""
-        first, *others = (samples for _, samples in self.items())
-        return sum(others, start=first)
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds."""
-        return len(self.speech) / SAMPLE_RATE
-
-    def items(self) -> list[tuple[str, np.ndarray]]:
-        """Name and samples of each track."""
-        names = control_tracks(1 if self.speech2 is None else 2)
-        return [(name, getattr(self, name)) for name in names]
+Tracks = Mapping[str, Float[np.ndarray, "_"]]
+"""Mono sound at 16 kHz, float32 [s], by the name of its track. All have one length, unless it is said otherwise."""
 
 
 def load_tracks(
+    files: Mapping[str, str | os.PathLike], names: Sequence[str] = TRACKS, **options: Any
+) -> dict[str, Float[np.ndarray, "_"]]:
+    """Reads tracks, or separates a mix: `make_tracks` of files by name, with its `options`."""
+    return make_tracks({name: read_recording(path) for name, path in files.items()}, names, **options)
+
+
+def make_tracks(
+    sounds: Mapping[str, Recording],
+    names: Sequence[str] = TRACKS,
     *,
-    speech: _Path | None = None,
-    effects: _Path | None = None,
-    music: _Path | None = None,
-    speech2: _Path | None = None,
-    audio: _Path | None = None,
     demixer: str = DEFAULT_DEMIXER,
-    num_speakers: int = 1,
-    start: float = 0.0,
-    duration: float | None = None,
+    duration: float | Fraction | None = None,
     pad: bool = True,
     normalize_loudness: bool = False,
-) -> Tracks:
-    """Reads tracks, or separates a mix. A track that is not given is silence.
+) -> dict[str, Float[np.ndarray, "_"]]:
+    """Tracks of the given sounds. A track without a sound is silence.
 
     Args:
-      speech, effects, music, speech2: a sound file each; the last is a second speaker's.
-      audio: one mixed file instead, separated by `demixer`; all of its speech is the first speaker's.
+      sounds: a recording for each track, by its name; or one mix, named `audio`, which is separated by `demixer`: its
+        speech is that of the first speaker.
+      names: of the tracks to return.
       demixer: a name in `audio.demix.DEMIXERS`.
-      num_speakers: with 2 there is a `speech2` in the result.
-      start: seconds to skip in every file.
-      duration: seconds of the result, cut or padded with silence. None: the longest track's length.
-      pad: whether shorter tracks are padded with silence; otherwise each has the length of its file.
+      duration: seconds of the result, cut or padded with silence. None: the length of the longest track.
+      pad: whether shorter tracks are padded with silence; otherwise each has the length of its sound.
       normalize_loudness: whether speech is brought to one level (`mtv_jax.audio.loudness`).
 
-    Returns:
-      Tracks of one length, unless told otherwise.
-
     Raises:
-      UserError: a file is bad; both a mix and tracks; nothing given and no `duration`; `speech2` for one speaker.
+      UserError: both a mix and tracks; no sound and no `duration`; a track that is not among `names`.
     """
-    given = _given(speech, effects, music, speech2, audio)
-    if speech2 is not None and num_speakers < 2:
-        raise UserError(f"speech2 {os.fspath(speech2)}: this model has one speaker; mix both into speech")
-    if audio is not None:
-        tracks = _separated(audio, demixer, start, duration)
+    check_sounds({name: sound.path for name, sound in sounds.items()}, names)
+    if not sounds and duration is None:
+        raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
+    if MIX in sounds:
+        tracks = _separated(sounds[MIX], demixer, duration)
     else:
-        tracks = {k: read_audio(p, SAMPLE_RATE, start=start, duration=duration) for k, p in given.items()}
+        heard = {name: x if duration is None else x.first(float(duration)) for name, x in sounds.items()}
+        tracks = {name: sound.mono(SAMPLE_RATE) for name, sound in heard.items()}
     if normalize_loudness:
-        mix = np.sum(list(tracks.values()), axis=0) if audio is not None else None
-        for name in tracks.keys() & {"speech", "speech2"}:
+        mix = mixed(tracks.values()) if MIX in sounds else None
+        for name in [name for name in tracks if track_kind(name) == "speech"]:
             tracks[name] = normalize_speech(tracks[name], SAMPLE_RATE, mix)
-    if not tracks and duration is None:
-        raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     longest = max((len(samples) for samples in tracks.values()), default=0)
-    length = longest if duration is None else round(duration * SAMPLE_RATE)
-    silence = np.zeros(0, np.float32)
-    own = {} if pad else tracks
-    return Tracks(
-        **{
-            name: own[name] if name in own else fit_length(tracks.get(name, silence), length)
-            for name in control_tracks(num_speakers)
-        }
-    )
+    length = longest if duration is None else round(float(duration) * SAMPLE_RATE)
+    silence = np.zeros(length, np.float32)
+    return {
+        name: tracks.get(name, silence) if not pad else fit_length(tracks.get(name, silence), length)
+        for name in names
+    }
 
 
-def read_mix(
-    *,
-    speech: _Path | None = None,
-    effects: _Path | None = None,
-    music: _Path | None = None,
-    speech2: _Path | None = None,
-    audio: _Path | None = None,
-    sample_rate: int = 48000,
-    start: float = 0.0,
-    duration: float | None = None,
-) -> np.ndarray:
-    """The sound to put beside the video: the mixed file as it is, or the sum of the tracks, in stereo.
-
-    Takes the same files as `load_tracks`, but reads them at full rate. Where the peak would pass full
-    scale the whole sound is turned down to 0.99, so it is never clipped and its dynamics stay.
-
-    Returns:
-      float32 [s, 2] at `sample_rate`; with `duration`, exactly that long (padded with silence).
-
-    Raises:
-      UserError: as `load_tracks`.
-    """
-    given = _given(speech, effects, music, speech2, audio)
-    if not given and duration is None:
-        raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
-    sounds = [read_stereo(path, sample_rate, start=start, duration=duration) for path in given.values()]
-    longest = max((len(sound) for sound in sounds), default=0)
-    length = longest if duration is None else round(duration * sample_rate)
-    mix = sum((fit_length(sound, length) for sound in sounds), start=np.zeros((length, 2), np.float32))
-    peak = float(np.abs(mix).max(initial=0))
-    return mix * np.float32(_PEAK / peak) if peak > 1 else mix
-
-
-def _given(
-    speech: _Path | None,
-    effects: _Path | None,
-    music: _Path | None,
-    speech2: _Path | None,
-    audio: _Path | None,
-) -> dict[str, _Path]:
-    tracks = {"speech": speech, "speech2": speech2, "effects": effects, "music": music}
-    tracks = {name: path for name, path in tracks.items() if path is not None}
-    if audio is None:
-        return tracks
-    if tracks:
+def check_sounds(files: Mapping[str, str | os.PathLike], taken: Sequence[str]) -> None:
+    """Raises UserError for a mix beside tracks, and for a track that is not among those that are `taken`."""
+    tracks = [name for name in files if name != MIX]
+    if tracks and MIX in files:
         raise UserError(f"audio and {' and '.join(tracks)}: give one mixed file or separate tracks, not both")
-    return {"audio": audio}
+    for name in tracks:
+        if name in taken:
+            continue
+        if track_kind(name) == "speech":
+            count = sum(track_kind(track) == "speech" for track in taken)
+            speakers = "one speaker; mix both into speech" if count == 1 else f"{count} speakers"
+            raise UserError(f"{name} {os.fspath(files[name])}: this model has {speakers}")
+        raise UserError(f"{name}: no such track; this model takes {', '.join(taken)}")
 
 
-def _separated(audio: _Path, demixer: str, start: float, duration: float | None) -> dict[str, np.ndarray]:
-    """Tracks of a part of a file, float32 [s] at 16 kHz; the whole file is separated, so that it has its context."""
-    rate = audio_info(audio).sample_rate
-    first = round(start * rate)
-    last = None if duration is None else first + round(duration * rate)
-    tracks = demix(read_audio(audio, rate), rate, demixer, end=last).tracks
-    return {name: resample(track[first:last], rate, SAMPLE_RATE) for name, track in tracks.items()}
+def mix_sounds(
+    sounds: Mapping[str, Recording], sample_rate: int, duration: float | Fraction
+) -> Float[np.ndarray, "_ 2"]:
+    """The sound to put beside a video of `duration` seconds: the mix as it is, or the sum of the tracks, in stereo.
+
+    Where the peak would exceed full scale the whole sound is turned down to 0.99, so it is never clipped and its
+    dynamics stay.
+    """
+    length = round(float(duration) * sample_rate)
+    total = np.zeros((length, 2), np.float32)
+    for sound in sounds.values():
+        total = total + fit_length(sound.first(float(duration)).stereo(sample_rate), length)
+    peak = float(np.abs(total).max(initial=0))
+    return total * np.float32(_PEAK / peak) if peak > 1 else total
+
+
+def mixed(tracks: Iterable[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "_"]:
+    """The sum of tracks of one length, float32 [s]."""
+    first, *others = tracks
+    return sum(others, start=first)
+
+
+def _separated(
+    sound: Recording, demixer: str, duration: float | Fraction | None
+) -> dict[str, Float[np.ndarray, "_"]]:
+    """The tracks of a mix, at most `duration` seconds; the whole file is separated, so that it has its context."""
+    rate = sound.sample_rate
+    last = None if duration is None else round(float(duration) * rate)
+    tracks = demix(sound.mono(), rate, demixer, end=last).tracks
+    return {name: resample(track[:last], rate, SAMPLE_RATE) for name, track in tracks.items()}

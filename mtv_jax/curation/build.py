@@ -24,18 +24,18 @@ from av.error import FFmpegError
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.silence import note_silence
-from mtv_jax.audio.tracks import SAMPLE_RATE, Tracks, load_tracks
+from mtv_jax.audio.tracks import MIX, SAMPLE_RATE, Tracks, make_tracks
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
 from mtv_jax.data.transforms import resize_crop
-from mtv_jax.io.audio import read_audio
+from mtv_jax.io.audio import read_recording
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.io.video_folders import videos_in
-from mtv_jax.weights.folder import ClipSize
 
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
@@ -158,11 +158,8 @@ def _finished(
 
 
 def _encoded(file: Path, encoders: Encoders | None, config: BuildConfig) -> bytes:
-    """The records of a video's clips. Whether its sound is silent is told."""
-    records = [encode_record(record) for record in clips_of(file, encoders, config)]
-    if not config.frames_only:
-        note_silence("audio", file, read_audio(file, SAMPLE_RATE), SAMPLE_RATE)
-    return msgpack.packb(records) or b""
+    """The records of a video's clips."""
+    return msgpack.packb([encode_record(record) for record in clips_of(file, encoders, config)]) or b""
 
 
 def _count(part: Path) -> int:
@@ -183,7 +180,7 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
     digest = sha256(file)
     tracks = None
     if not config.frames_only:
-        tracks = load_tracks(audio=file, demixer=config.demixer, normalize_loudness=config.normalize_loudness)
+        tracks = _tracks_of(file, config)
     text = None if encoders is None or config.frames_only else encoders.text.encode([about["prompt"]])[0]
     for begin, source in _cuts(file, digest, size, config, about.get("licence", "unknown")):
         frames, _ = read_video(file, fps=size.fps, start=float(begin), num_frames=size.num_frames)
@@ -194,7 +191,7 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
             # No more than the clip: an encoder that hears all would hear what it must not know of, and be compiled
             # anew for every length.
             last = first + round(size.num_frames / size.fps * SAMPLE_RATE)
-            heard = Tracks(**{name: samples[first:last] for name, samples in tracks.items()})
+            heard = {name: samples[first:last] for name, samples in tracks.items()}
             arrays = encoders.encode(frames, heard, text, size)
         yield ClipRecord(
             id=clip_id(digest, source.start_pts, source.end_pts, source.time_base),
@@ -206,6 +203,13 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
             source=source,
             arrays=arrays,
         )
+
+
+def _tracks_of(file: Path, config: BuildConfig) -> Tracks:
+    """The tracks of a whole video, separated; logs a warning if its sound is silent."""
+    sound = read_recording(file)
+    note_silence("audio", file, sound.mono(SAMPLE_RATE), SAMPLE_RATE)
+    return make_tracks({MIX: sound}, demixer=config.demixer, normalize_loudness=config.normalize_loudness)
 
 
 def size_of(file: Path, size: ClipSize) -> ClipSize:

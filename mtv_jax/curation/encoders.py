@@ -14,11 +14,13 @@ from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.audio.tracks import Tracks
 from mtv_jax.data.transforms import to_unit
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree, sha256, visible, write_json
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Params, UInt8
-from mtv_jax.weights.folder import ClipSize, encoders_json, pipeline_folder
+from mtv_jax.weights.model_index import TextOptions, encoders_json, read_defaults
 from mtv_jax.weights.pretrained import load_model
 
 PARTS = ("vae", "text_encoder", "tokenizer", "audio_encoder")
@@ -53,7 +55,8 @@ class Encoders:
             folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
         model, params = load_model(folders.get("vae", folder / "vae"))
         audio = load_audio_encoder(folder / "audio_encoder")
-        return cls(model, params, TextEncoder.from_pretrained(folder), audio, folders)
+        text = TextEncoder.from_pretrained(folder, read_defaults(folder).text)
+        return cls(model, params, text, audio, folders)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Encoders:
         with atomic_directory(out) as temporary:
             for name, path in self.folders.items():
                 link_tree(path, temporary / name)
-            note = encoders_json(size, self.text.text_length, self.text.padding)
+            note = encoders_json(size, TextOptions(self.text.text_length, self.text.padding))
             write_json(temporary / "model_index.json", note)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import msgpack
 
-from mtv_jax.audio.tracks import Tracks
 from mtv_jax.curation.build import config_stamp
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, write_text
 from mtv_jax.io.progress import progress
@@ -34,7 +34,6 @@ from mtv_jax.theatre import (
 )
 from mtv_jax.theatre.plan import VERSION
 from mtv_jax.typing import TRACKS
-from mtv_jax.weights.folder import ClipSize
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""
@@ -123,7 +122,7 @@ def _record(
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None and not config.frames_only:
-        tracks = Tracks(**{name: clip.tracks[name] for name in TRACKS})
+        tracks = {name: clip.tracks[name] for name in TRACKS}
         arrays = encoders.encode(clip.frames, tracks, encoders.text.encode([prompt])[0], size)
     return ClipRecord(
         id=clip_id(digest, 0, size.num_frames, base),

@@ -10,10 +10,10 @@ import numpy as np
 
 from mtv_jax.data.records import SCHEMA, ClipRecord
 from mtv_jax.io.checks import check_whole
+from mtv_jax.io.clip_size import rate_of
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object
 from mtv_jax.io.json_text import kind_of
-from mtv_jax.weights.folder import rate_of
 
 _ARRAYS = {"latents": "latents_mean", "frames": "video"}
 """What the records of each kind hold."""

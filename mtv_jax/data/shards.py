@@ -18,9 +18,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 
 from mtv_jax.data.manifests import KINDS, SHARD_SUFFIX, check_record, read_manifest, read_subset
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file, sha256, write_json
-from mtv_jax.weights.folder import ClipSize
 
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"

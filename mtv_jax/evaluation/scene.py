@@ -149,7 +149,7 @@ def write_own_scene(
     Raises:
       UserError: another prompt, sounds that cannot be read, onsets outside of the video.
     """
-    tracks = dict(load_tracks(**sounds).items())  # pyright: ignore[reportArgumentType]
+    tracks = load_tracks(sounds)
     count = num_frames or max(1, round(len(tracks["speech"]) * fps / SAMPLE_RATE))
     config = TheatreConfig(num_frames=count, fps=fps)
     plan = plan_of_prompt(prompt, config)

@@ -61,23 +61,63 @@ def read_audio(
       UserError: missing, unreadable, not sound, without a sound track, empty, damaged, of an absurd rate or number
         of channels, or with samples that are not finite or over 100 times full scale.
     """
-    path = existing_file(path)
-    samples, names, rate = _read(path, start, duration)
+    recording = _read(existing_file(path), start, duration)
     if mono:
-        samples, turned = to_mono(samples, names)
+        return recording.mono(sample_rate)
+    return resample(recording.samples, recording.sample_rate, sample_rate or recording.sample_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """The decoded sound of a file, for any number of uses.
+
+    Attributes:
+      path: of the file.
+      samples: float32 [s, channels], full scale is +-1.
+      positions: FFmpeg's name of the position of each channel.
+      sample_rate: Hz.
+      duration: seconds of the whole file, of which `samples` may be a part (`read_recording`).
+    """
+
+    path: Path
+    samples: np.ndarray
+    positions: list[str]
+    sample_rate: int
+    duration: float
+
+    def first(self, seconds: float) -> "Recording":
+        """At most so many seconds of its beginning."""
+        return dataclasses.replace(self, samples=self.samples[: round(seconds * self.sample_rate)])
+
+    def mono(self, sample_rate: int | None = None) -> np.ndarray:
+        """float32 [s] at `sample_rate` (None: its own), mixed down by the positions of the channels.
+
+        Sides of opposite phase, which would cancel out, are heard, and that is logged as a warning.
+        """
+        samples, turned = to_mono(self.samples, self.positions)
         if turned:
             note(
-                f"{path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}"
+                f"{self.path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}"
             )
-    return resample(samples, rate, sample_rate or rate)
+        return resample(samples, self.sample_rate, sample_rate or self.sample_rate)
+
+    def stereo(self, sample_rate: int) -> np.ndarray:
+        """float32 [s, 2] at `sample_rate`, mixed to left and right by the positions of the channels."""
+        return resample(to_stereo(self.samples, self.positions), self.sample_rate, sample_rate)
 
 
-def read_stereo(
-    path: str | os.PathLike, sample_rate: int, *, start: float = 0.0, duration: float | None = None
-) -> np.ndarray:
+def read_recording(path: str | os.PathLike, *, keep: float | None = None) -> Recording:
+    """Decodes a file once, as `read_audio` does.
+
+    Of a long one only the first `keep` seconds stay in memory; the rest is decoded to count its length. Raises
+    UserError as `read_audio`.
+    """
+    return _read(existing_file(path), 0.0, None, keep=keep)
+
+
+def read_stereo(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
     """Reads a file as `read_audio` does, mixed to left and right by its layout: float32 [s, 2]."""
-    samples, names, rate = _read(existing_file(path), start, duration)
-    return resample(to_stereo(samples, names), rate, sample_rate)
+    return _read(existing_file(path), 0.0, None).stereo(sample_rate)
 
 
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
@@ -132,14 +172,21 @@ def audio_info(path: str | os.PathLike) -> AudioInfo:
         return AudioInfo(sound.rate, sound.channels, end / sound.rate, sound.codec)
 
 
-def _read(path: Path, start: float, duration: float | None) -> tuple[np.ndarray, list[str], int]:
-    """Samples [s, channels], the names of their positions, and the rate."""
+def _read(path: Path, start: float, duration: float | None, *, keep: float | None = None) -> Recording:
+    """A part of a file; of that part at most the first `keep` seconds are put together."""
     with open_sound(path) as sound:
         limit = None if duration is None else round(duration * sound.rate)
-        samples = _assemble(list(sound.pieces(start, duration)), sound.channels, limit)
+        most = None if keep is None else round(keep * sound.rate)
+        pieces, end = [], 0
+        for position, samples in sound.pieces(start, duration):
+            end = max(end, position + len(samples))
+            if most is None or position < most:
+                pieces.append((position, samples))
+        end = end if limit is None else min(end, limit)
+        samples = _assemble(pieces, sound.channels, end if most is None else min(end, most))
         if not len(samples):
             raise UserError(f"{path}: no sound{f' after {start:g} s' if start else ' (zero length)'}")
-        return samples, sound.names, sound.rate
+        return Recording(path, samples, sound.names, sound.rate, end / sound.rate)
 
 
 def _copy(sound: Sound, target: Path) -> int:
@@ -154,10 +201,8 @@ def _copy(sound: Sound, target: Path) -> int:
     return written
 
 
-def _assemble(pieces: list[Piece], channels: int, limit: int | None) -> np.ndarray:
-    length = max((position + len(samples) for position, samples in pieces), default=0)
-    if limit is not None:
-        length = min(length, limit)
+def _assemble(pieces: list[Piece], channels: int, length: int) -> np.ndarray:
+    """The pieces in one array of so many samples; gaps between them are zeros."""
     result = np.zeros((max(length, 0), channels), np.float32)
     for position, samples in pieces:
         skip = max(-position, 0)

@@ -269,7 +269,7 @@ def _against(section: str, name: str, needed: int, free: int, more: str = "") ->
 
 
 def _parts(preset: str) -> Iterator[Finding]:
-    from mtv_jax.weights.folder import PRESETS, pipeline_folder
+    from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
     from mtv_jax.weights.pretrained import is_untrained
 
     folder = pipeline_folder(preset)

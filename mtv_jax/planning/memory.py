@@ -15,12 +15,14 @@ import jax
 import jax.numpy as jnp
 
 from mtv_jax.data.shards import ShardSet
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
 from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import estimates
 from mtv_jax.planning.flops import LatentSize
 from mtv_jax.planning.room import Room, device_room, host_free
@@ -30,7 +32,7 @@ from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
+from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
 GIB = 2**30
@@ -76,7 +78,7 @@ class Sample:
     """
 
     folder: Path
-    size: PipelineDefaults
+    size: ClipSize
     guided: bool = True
     dtype: str = "float32"
     tiled: bool = False
@@ -93,9 +95,9 @@ class Sample:
     ) -> "Sample":
         """By a preset's name or a folder; `sizes` (num_frames, height, ...) that are None are the model's."""
         folder = pipeline_folder(pipeline)
-        size = read_defaults(folder).replace(**sizes)
-        scale = size.guidance_scale if guidance_scale is None else guidance_scale
-        return cls(folder, size, scale != 1, dtype, tiled)
+        defaults = read_defaults(folder)
+        scale = defaults.sampling.guidance_scale if guidance_scale is None else guidance_scale
+        return cls(folder, defaults.clip.replace(**sizes), scale != 1, dtype, tiled)
 
     def latents(self, vae: VAE3DConfig) -> LatentSize:
         """Frames, rows and columns of its latents."""
@@ -106,7 +108,7 @@ class Sample:
 
 def check_memory(
     pipeline: str | Path,
-    sizes: Mapping[str, Any],
+    size: ClipSize,
     *,
     guidance_scale: float | None = None,
     dtype: str = "float32",
@@ -115,13 +117,12 @@ def check_memory(
 ) -> None:
     """Raises UserError if the memory that is free does not hold a video of a pipeline, unless it is forced.
 
-    `sizes` (num_frames, fps, height, width) that are None, and `guidance_scale`, are the model's; `tiled`: it is
-    decoded in parts.
+    `guidance_scale` is the model's if it is None; `tiled`: the video is decoded in parts.
     """
     room = device_room()
     if force or room is None:
         return
-    sample = Sample.of(pipeline, sizes, guidance_scale=guidance_scale, dtype=dtype, tiled=tiled)
+    sample = Sample.of(pipeline, vars(size), guidance_scale=guidance_scale, dtype=dtype, tiled=tiled)
     bounds = sample_bounds(sample)
     if bounds is None or bounds[1] * _AMPLE < room.free:
         return

@@ -13,7 +13,7 @@ from mtv_jax.models.t5 import T5Encoder
 from mtv_jax.text.encoder import Padding, encode_prompts, pad_text
 from mtv_jax.text.tokenizer import Tokenizer, load_tokenizer
 from mtv_jax.typing import Float, Params
-from mtv_jax.weights.folder import read_defaults
+from mtv_jax.weights.model_index import TextOptions
 from mtv_jax.weights.pretrained import load_model
 
 
@@ -29,14 +29,18 @@ class TextEncoder:
 
     @classmethod
     def from_pretrained(
-        cls, folder: Path, *, dtype: Any = jnp.float32, mesh: Mesh | None = None
+        cls,
+        folder: Path,
+        options: TextOptions,
+        *,
+        dtype: Any = jnp.float32,
+        mesh: Mesh | None = None,
     ) -> "TextEncoder":
         """The `text_encoder/` and `tokenizer/` of a pipeline folder; without the latter, bytes are tokens."""
         model, params = load_model(folder / "text_encoder", dtype=dtype, mesh=mesh)
         directory = folder / "tokenizer"
         tokenizer = load_tokenizer(directory) if directory.is_dir() else load_tokenizer(None, "bytes")
-        defaults = read_defaults(folder)
-        return cls(tokenizer, model, params, defaults.text_length, defaults.text_padding)  # pyright: ignore[reportArgumentType]
+        return cls(tokenizer, model, params, options.text_length, options.text_padding)  # pyright: ignore[reportArgumentType]
 
     def encode(self, prompts: Sequence[str]) -> list[Float[np.ndarray, "l d"]]:
         """Embeddings as records store them: without the zeros behind a prompt."""

@@ -16,7 +16,13 @@ from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
-from mtv_jax.weights.folder import PipelineDefaults, index_json, read_defaults
+from mtv_jax.weights.model_index import (
+    PipelineDefaults,
+    SamplingDefaults,
+    TextOptions,
+    index_json,
+    read_defaults,
+)
 from mtv_jax.weights.pretrained import write_model
 from mtv_jax.weights.scheduler import save_schedule
 
@@ -58,16 +64,15 @@ def _defaults(config: TrainConfig) -> PipelineDefaults:
     shards = open_shards(config.data.dir)
     stored = shards.manifest["arrays"]["text"]["shape"][0]
     how = config.sample
-    return PipelineDefaults(
-        **vars(shards.clip_size),
-        text_length=stored if config.data.text_length is None else config.data.text_length,
-        text_padding=read_defaults(encoders_folder(config)).text_padding,
+    length = stored if config.data.text_length is None else config.data.text_length
+    padding = read_defaults(encoders_folder(config)).text.text_padding
+    sampling = SamplingDefaults(
         no_text="zeros",  # `training.tasks.drop_conditions`
-        image_channels=False,
         sampler=how.sampler,
         num_inference_steps=how.num_inference_steps,
         guidance_scale=how.guidance_scale,
     )
+    return PipelineDefaults(shards.clip_size, TextOptions(length, padding), sampling)
 
 
 def _set_scale(vae: Path, scale: float | None) -> None:

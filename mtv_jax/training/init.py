@@ -15,12 +15,12 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_of
 from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
 from mtv_jax.sharding.distributed import gather
 from mtv_jax.training.checkpoint import FOLDER, Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights.composite import join_params, split_params
-from mtv_jax.weights.folder import PRESETS, pipeline_folder
 from mtv_jax.weights.pretrained import build_model, load_model
 from mtv_jax.weights.rules import flat_paths
 

@@ -21,7 +21,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.sampling.generate import GenerateConfig, decode_latents, generate, to_bytes
+from mtv_jax.pipelines.run import Encoded, GenerateConfig, decode_latents, generate, to_bytes
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
@@ -100,9 +100,9 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     assert isinstance(config.loss, DenoiserLossConfig)
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
     schedule, fps = Schedule.create(config.loss.schedule), float(shards.clip_size.fps)
-    latents = np.asarray(clip["latents_mean"], np.float32) * decoder.vae.config.scaling_factor
+    latents = decoder.vae.normalise(np.asarray(clip["latents_mean"], np.float32))
     tracks = {name: np.asarray(clip[name], np.float32) for name in model.tracks}
-    conditions = Conditions(np.asarray(clip["text"], np.float32), tracks)
+    encoded = Encoded(Conditions(np.asarray(clip["text"], np.float32), tracks))
     how = GenerateConfig(
         SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
         guidance_scale=config.sample.guidance_scale,
@@ -111,12 +111,12 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
 
     # Arrays of all processes can be made by a program of all only.
     @partial(jax.jit, out_shardings=replicated(mesh))
-    def begin(conditions: Conditions) -> tuple[Conditions, jax.Array, jax.Array]:
+    def begin(encoded: Encoded) -> tuple[Encoded, jax.Array, jax.Array]:
         noise_key, key = jax.random.split(seed_key(config.seed))
-        return conditions, jax.random.normal(noise_key, latents.shape), key[None]
+        return encoded, jax.random.normal(noise_key, latents.shape), key[None]
 
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        given, noise, keys = begin(conditions)
+        given, noise, keys = begin(encoded)
         with jax.set_mesh(mesh):
             made = generate(model, params, given, noise, keys, schedule, how)
         return np.concatenate([known(), decoder.frames(_to_host(made))], axis=1), fps

@@ -13,6 +13,7 @@ from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, s
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.vae3d import LatentScale
 from mtv_jax.typing import TRACKS, Array, Float, Key, Params, track_kind
 
 NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
@@ -155,7 +156,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
     """Train a denoiser on batches of latents, text and the tracks that it takes."""
     if config.scaling_factor is None:
         raise UserError("loss.scaling_factor: not given; it is the autoencoder's")
-    scale, schedule = config.scaling_factor, Schedule.create(config.schedule)
+    scale, schedule = LatentScale(config.scaling_factor), Schedule.create(config.schedule)
     tracks = model.tracks
 
     def init(key: Key[Array, ""], batch: Mapping[str, Any]) -> Params:
@@ -166,7 +167,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
 
     def loss(params: Params, batch: Mapping[str, Array], key: Key[Array, ""]) -> tuple[Array, Metrics]:
         posterior, noise, drop, mask = jax.random.split(key, 4)
-        x0 = scale * sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"])
+        x0 = scale.normalise(sample_posterior(posterior, batch["latents_mean"], batch["latents_logvar"]))
         noise = jax.random.normal(noise, x0.shape)
         t = batch["timesteps"]
         clean = None

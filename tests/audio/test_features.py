@@ -3,7 +3,6 @@
 import numpy as np
 
 from mtv_jax.audio.features import mel_encoder, track_features
-from mtv_jax.audio.tracks import Tracks
 from mtv_jax.models.mel import MelConfig
 
 
@@ -13,7 +12,7 @@ def noise(samples, seed=0):
 
 def test_every_track_gets_features_of_its_own():
     silence = np.zeros(16000, np.float32)
-    tracks = Tracks(speech=noise(16000), effects=silence, music=noise(16000, 1))
+    tracks = {"speech": noise(16000), "effects": silence, "music": noise(16000, 1)}
     encoder = mel_encoder(MelConfig.tiny())
     features = track_features(encoder, tracks, 9, 9)
     assert list(features) == ["speech", "effects", "music"]
@@ -31,7 +30,7 @@ def test_a_sound_is_in_the_features_of_its_own_frame():
     silence = np.zeros_like(burst)
     names = ("speech", "effects", "music")
     for name in names:
-        tracks = Tracks(**{track: burst if track == name else silence for track in names})
+        tracks = {track: burst if track == name else silence for track in names}
         level = track_features(mel_encoder(MelConfig.tiny()), tracks, 9, 9)[name].mean((1, 2))
         assert int(np.argmax(level)) == 5
         assert np.all(np.delete(level, 5) == -1)

@@ -5,9 +5,10 @@ import pytest
 
 from mtv_jax.audio import tracks as module
 from mtv_jax.audio.demix import DemixResult
-from mtv_jax.audio.tracks import SAMPLE_RATE, load_tracks, read_mix
-from mtv_jax.io.audio import write_audio
+from mtv_jax.audio.tracks import SAMPLE_RATE, load_tracks, mix_sounds, mixed
+from mtv_jax.io.audio import read_recording, write_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import control_tracks
 
 
 def sine(seconds, rate, level=0.3):
@@ -21,27 +22,33 @@ def files(tmp_path):
     return {"speech": tmp_path / "speech.wav", "music": tmp_path / "music.flac"}
 
 
+def mix_of(files, sample_rate, duration):
+    """The sound to mux beside a video, of files."""
+    return mix_sounds({k: read_recording(v) for k, v in files.items()}, sample_rate, duration)
+
+
 def test_a_missing_track_is_silence_and_all_are_as_long(files):
-    tracks = load_tracks(**files)
+    tracks = load_tracks(files)
     assert {name: len(samples) for name, samples in tracks.items()} == dict.fromkeys(
         ("speech", "effects", "music"), 32000
     )
-    assert not tracks.effects.any()
-    assert not tracks.speech[16000:].any()
-    np.testing.assert_array_equal(tracks.mix, tracks.speech + tracks.music)
-    assert tracks.duration == 2.0
+    assert not tracks["effects"].any()
+    assert not tracks["speech"][16000:].any()
+    np.testing.assert_array_equal(mixed(tracks.values()), tracks["speech"] + tracks["music"])
 
 
-def test_start_and_duration_cut_and_pad(files):
-    tracks = load_tracks(speech=files["speech"], start=0.5, duration=1.5)
-    assert len(tracks.speech) == 24000
-    np.testing.assert_array_equal(tracks.speech[:8000], sine(1.0, 16000)[8000:])
-    assert not tracks.speech[8000:].any()
-    assert not load_tracks(duration=1.0).mix.any()
+def test_duration_cuts_and_pads(files):
+    tracks = load_tracks({"speech": files["speech"]}, duration=1.5)
+    assert len(tracks["speech"]) == 24000
+    np.testing.assert_array_equal(tracks["speech"][:16000], sine(1.0, 16000))
+    assert not tracks["speech"][16000:].any()
+    cut = load_tracks({"speech": files["speech"]}, duration=0.5)["speech"]
+    np.testing.assert_array_equal(cut, sine(1.0, 16000)[:8000])
+    assert not mixed(load_tracks({}, duration=1.0).values()).any()
 
 
 def test_tracks_may_keep_their_own_lengths(files):
-    tracks = load_tracks(**files, pad=False)
+    tracks = load_tracks(files, pad=False)
     assert {name: len(samples) for name, samples in tracks.items()} == {
         "speech": 16000,
         "effects": 32000,
@@ -49,25 +56,37 @@ def test_tracks_may_keep_their_own_lengths(files):
     }
 
 
-def test_a_second_speaker_is_a_track_of_a_model_for_two(files):
-    tracks = load_tracks(speech=files["speech"], speech2=files["music"], num_speakers=2)
-    assert [name for name, _ in tracks.items()] == ["speech", "speech2", "effects", "music"]
-    np.testing.assert_array_equal(tracks.mix, tracks.speech + tracks.speech2)
-    assert not load_tracks(speech=files["speech"], num_speakers=2).speech2.any()
-    assert load_tracks(speech=files["speech"]).speech2 is None
+def test_a_file_is_decoded_once_and_of_a_long_one_only_the_beginning_is_kept(files):
+    whole, start = read_recording(files["music"]), read_recording(files["music"], keep=0.5)
+    assert whole.duration == start.duration == 2.0
+    assert len(start.samples) == 22050
+    np.testing.assert_array_equal(start.samples, whole.first(0.5).samples)
+    for rate in (16000, 44100):
+        np.testing.assert_array_equal(start.mono(rate), whole.first(0.5).mono(rate))
+
+
+def test_further_speakers_are_tracks_of_a_model_that_takes_them(files):
+    two = control_tracks(2)
+    tracks = load_tracks({"speech": files["speech"], "speech2": files["music"]}, two)
+    assert list(tracks) == ["speech", "speech2", "effects", "music"]
+    np.testing.assert_array_equal(mixed(tracks.values()), tracks["speech"] + tracks["speech2"])
+    assert not load_tracks({"speech": files["speech"]}, two)["speech2"].any()
+    assert "speech2" not in load_tracks({"speech": files["speech"]})
     with pytest.raises(UserError, match=r"speech2 .*music\.flac: this model has one speaker"):
-        load_tracks(speech2=files["music"])
+        load_tracks({"speech2": files["music"]})
+    with pytest.raises(UserError, match=r"speech3 .*music\.flac: this model has 2 speakers"):
+        load_tracks({"speech3": files["music"]}, two)
     with pytest.raises(UserError, match="audio and speech2: .*not both"):
-        load_tracks(audio=files["speech"], speech2=files["music"], num_speakers=2)
+        load_tracks({"audio": files["speech"], "speech2": files["music"]}, two)
 
 
 def test_nothing_or_too_much_is_refused(files):
     with pytest.raises(UserError, match="no sound: give"):
-        load_tracks()
+        load_tracks({})
     with pytest.raises(UserError, match="not both"):
-        load_tracks(audio=files["speech"], music=files["music"])
+        load_tracks({"audio": files["speech"], "music": files["music"]})
     with pytest.raises(UserError, match="no such demixer"):
-        load_tracks(audio=files["speech"], demixer="magic")
+        load_tracks({"audio": files["speech"]}, demixer="magic")
 
 
 def test_a_mix_is_separated_at_its_own_rate(files, monkeypatch):
@@ -79,17 +98,17 @@ def test_a_mix_is_separated_at_its_own_rate(files, monkeypatch):
         return DemixResult(parts, sample_rate, {})
 
     monkeypatch.setattr(module, "demix", halves)
-    tracks = load_tracks(audio=files["music"], duration=1.0)
+    tracks = load_tracks({"audio": files["music"]}, duration=1.0)
     # All of the file is heard, and cut then.
     assert seen == {"rate": 44100, "shape": (88200,), "demixer": "dfn3+hpss", "end": 44100}
-    assert len(tracks.speech) == SAMPLE_RATE
-    np.testing.assert_allclose(tracks.mix[100:-100], sine(1.0, 16000)[100:-100], atol=2e-3)
+    assert len(tracks["speech"]) == SAMPLE_RATE
+    np.testing.assert_allclose(mixed(tracks.values())[100:-100], sine(1.0, 16000)[100:-100], atol=2e-3)
 
 
 def test_the_mix_to_mux_is_the_file_itself_or_the_sum(files):
-    mix = read_mix(audio=files["music"], sample_rate=44100)
+    mix = mix_of({"audio": files["music"]}, 44100, 2.0)
     np.testing.assert_allclose(mix, np.stack([sine(2.0, 44100)] * 2, axis=1), atol=1e-6)
-    mix = read_mix(**files, sample_rate=16000, duration=3.0)
+    mix = mix_of(files, 16000, 3.0)
     assert mix.shape == (48000, 2)
     np.testing.assert_allclose(mix[100:15900, 0], 2 * sine(1.0, 16000)[100:15900], atol=2e-3)
     assert not mix[33000:].any()
@@ -99,6 +118,7 @@ def test_too_loud_a_sum_is_turned_down_not_clipped(tmp_path):
     loud = sine(1.0, 16000, level=0.9)
     for name in ("speech", "effects"):
         write_audio(tmp_path / f"{name}.wav", loud, 16000)
-    mix = read_mix(speech=tmp_path / "speech.wav", effects=tmp_path / "effects.wav", sample_rate=16000)
+    files = {name: tmp_path / f"{name}.wav" for name in ("speech", "effects")}
+    mix = mix_of(files, 16000, 1.0)
     assert np.abs(mix).max() == pytest.approx(0.99)
     np.testing.assert_allclose(mix[:, 0], loud * (0.99 / np.abs(loud).max()), atol=1e-6)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from mtv_jax import curate
+from mtv_jax.audio.tracks import load_tracks
 from mtv_jax.curation import build
 from mtv_jax.data.shards import open_shards
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
-from mtv_jax.weights.folder import ClipSize, default_clip_size, read_defaults
-from mtv_jax.weights.folder import pipeline_folder as preset_folder
+from mtv_jax.pipelines.presets import pipeline_folder as preset_folder
+from mtv_jax.weights.model_index import default_clip_size, read_defaults
 
 FPS = 12
 RATES = (Fraction(25), Fraction(30000, 1001))
@@ -166,7 +168,7 @@ def test_sound_is_heard_at_the_rate_of_its_video(steps, pipeline_folder, tmp_pat
     shards, encoders = open_shards(tmp_path / "out"), build.Encoders.from_pretrained(pipeline_folder)
     for number, (name, rate) in enumerate(zip("ab", RATES, strict=True)):
         first = round(3 / rate * 16000)
-        speech = build.load_tracks(audio=steps / f"{name}.mp4").speech[
+        speech = load_tracks({"audio": steps / f"{name}.mp4"})["speech"][
             first : first + round(5 / rate * 16000)
         ]
         heard = shards.read(number).arrays["speech"]
@@ -181,7 +183,7 @@ def test_clips_are_those_of_a_pipeline_of_ours_and_of_no_other(tmp_path):
     config = {"sample_frames": 9, "sample_height": 4, "sample_width": 4}
     (tmp_path / "transformer" / "config.json").write_text(json.dumps(config))
     assert default_clip_size(tmp_path) == ClipSize(49, Fraction(24), 480, 720, native_rate=True)
-    assert read_defaults(tmp_path).fps == 8  # sampled as it stands
+    assert read_defaults(tmp_path).clip.fps == 8  # sampled as it stands
     with pytest.raises(UserError, match=r"no audio_encoder/ in it.*wav2vec2-base-960h"):
         build.Encoders.from_pretrained(tmp_path)
 

@@ -8,8 +8,8 @@ import pytest
 from mtv_jax.data import shards as module
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.weights.folder import ClipSize
 
 
 def make_record(number, *, tokens=3, arrays=None, **changes):

@@ -9,7 +9,7 @@ from mtv_jax.evaluate import generated
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import EXACT_FRAME, EXACT_LAG, figures
-from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.theatre import TheatreConfig
 
 CLIPS = 10

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import SMALL_DIT
+from pipeline_folders import SMALL_DIT
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import SMALL_DIT
+from pipeline_folders import SMALL_DIT
 
 from mtv_jax.models.dit import DiT
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNetConfig

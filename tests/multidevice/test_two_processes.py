@@ -13,8 +13,8 @@ from processes import finish_processes, start_processes
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import write_shards
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.video import read_video
-from mtv_jax.weights.folder import PipelineDefaults
 
 CONFIG = (
     "--config=configs/tiny/denoiser.py",
@@ -48,7 +48,7 @@ def shards(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("shards")
     write_shards(folder, [record(i) for i in range(24)], kind="latents")
-    size = PipelineDefaults(num_frames=5, fps=Fraction(8), height=32, width=32)
+    size = ClipSize(5, Fraction(8), 32, 32)
     Encoders.from_pretrained("tiny").save(folder / "encoders", size)
     return folder
 

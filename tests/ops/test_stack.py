@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import make_small
+from pipeline_folders import make_small
 
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes

@@ -8,11 +8,11 @@ import os
 import jax
 import numpy as np
 import pytest
-from pipelines import DDIM, SENTENCES, write_t5_tokenizer
+from pipeline_folders import DDIM, SENTENCES, write_t5_tokenizer
 
 from mtv_jax import Pipeline
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.sampling.generate import decode_latents
+from mtv_jax.pipelines.run import GenerateConfig, Request, decode_latents, generate
 
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
@@ -109,7 +109,7 @@ def test_latents_and_frames_are_those_of_diffusers(style, tmp_path, monkeypatch)
     rng = np.random.default_rng(SEED)
     prompt, size = (
         SENTENCES[int(rng.integers(len(SENTENCES)))],
-        ours.defaults.replace(height=48, width=64, num_frames=9),
+        ours.defaults.clip.replace(height=48, width=64, num_frames=9),
     )
     padding = ours.padding(size)
     assert padding == (1 if style.startswith("1.5") else 0)
@@ -132,10 +132,13 @@ def test_latents_and_frames_are_those_of_diffusers(style, tmp_path, monkeypatch)
         start = torch.from_numpy(noise.transpose(0, 1, 4, 2, 3).copy())
         latents = theirs(**shared, latents=start, output_type="latent").frames.numpy()
         frames = theirs(**shared, latents=start, output_type="np").frames[0]
-    monkeypatch.setattr(Pipeline, "noise", lambda self, key, size: jax.numpy.asarray(noise))
-    config = ours._config(SamplerConfig("ddim", STEPS), SCALE, "constant")
-    conditions, given = ours._conditions(prompt, {}, "", size), ours._given(None, keyframes, size)
-    got = np.asarray(ours._latents(conditions, given, size, config, 0, False))
+    config = GenerateConfig(SamplerConfig("ddim", STEPS), guidance_scale=SCALE)
+    keys = jax.random.split(jax.random.key(0), 1)
+    encoded = ours.encode([Request(prompt, {}, keys[0], keys[0], keyframes=keyframes)], size)
+    made = generate(
+        ours.denoiser, ours.denoiser_params, encoded, jax.numpy.asarray(noise), keys, ours.schedule, config
+    )
+    got = np.asarray(made)[:, padding:]
     want = latents.transpose(0, 1, 3, 4, 2)[:, -got.shape[1] :]
     assert np.abs(got - want).max() < 1e-3 * np.abs(want).max()
     pixels = decode_latents(ours.vae, ours.vae_params, jax.numpy.asarray(want))[0]

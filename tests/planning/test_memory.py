@@ -9,13 +9,13 @@ import pytest
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import streaming
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import memory, plans, programs
 from mtv_jax.planning.memory import Need, Room, Sample, refuse, sample_bounds, sample_need
 from mtv_jax.planning.room import device_room, host_free
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import load_train_config, train_config
-from mtv_jax.weights.folder import pipeline_folder
 from mtv_jax.weights.tensor_files import read_tensors
 
 GIB = 2**30

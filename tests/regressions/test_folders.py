@@ -11,22 +11,24 @@ import numpy as np
 import pytest
 
 from mtv_jax import curate
-from mtv_jax.audio.features import mel_encoder
 from mtv_jax.audio.silence import is_silent
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.shards import open_shards
 from mtv_jax.evaluate import _files
 from mtv_jax.io.audio import write_audio
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import copy_tree, link_tree, visible
 from mtv_jax.io.video import write_video
 from mtv_jax.io.video_folders import VIDEO_SUFFIXES
-from mtv_jax.models.mel import MelConfig
-from mtv_jax.sampling.pipeline import Pipeline, untrained_parts
+from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.loading import untrained_parts
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.pipelines.request import read_sounds
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.training.export import link_encoders
+from mtv_jax.typing import TRACKS
 from mtv_jax.weights.conversion import convert_pretrained
-from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder
 from mtv_jax.weights.pretrained import load_config, load_model
 
 SMALL = ["--num-frames", "1", "--stride", "9", "--fps", "12", "--height", "16", "--width", "16"]
@@ -203,10 +205,9 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     """Found by a newcomer: a video whose mouth stays shut, of a file without sound in it."""
     write_audio(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
     write_audio(tmp_path / "b.wav", np.full(16000, 0.1, np.float32), 16000)
-    encoder = mel_encoder(MelConfig.tiny())
-    pipe = SimpleNamespace(audio_encoder=encoder, num_speakers=1, text_encoder=lambda _: np.zeros((1, 1, 1)))
+    pipe = SimpleNamespace(tracks=TRACKS, hears_whole_files=lambda: False)
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
-    Pipeline._conditions(pipe, "a bell", files, "dsp", PipelineDefaults(6, Fraction(12)))
+    Pipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
     assert caplog.messages == [
         f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are heard)"
     ]

@@ -17,11 +17,12 @@ from mtv_jax.io.json_text import parse_json
 from mtv_jax.models.dit import DiT
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.t5 import T5Encoder
-from mtv_jax.sampling.pipeline import _check_parts
+from mtv_jax.pipelines.loading import _check_parts
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.text.tokenizer import ByteTokenizer, load_tokenizer
 from mtv_jax.weights import pretrained
-from mtv_jax.weights.folder import pipeline_folder, read_defaults
+from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import load_config, load_model
 from mtv_jax.weights.scheduler import load_schedule
 from mtv_jax.weights.tensor_files import read_tensors

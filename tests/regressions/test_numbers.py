@@ -10,23 +10,22 @@ import pytest
 from ml_collections import ConfigDict
 
 from mtv_jax.audio.features import mel_encoder, track_features
-from mtv_jax.audio.tracks import Tracks
 from mtv_jax.curation.encoders import _stored
 from mtv_jax.curation.theatre import TheatreBuild
 from mtv_jax.data.pipeline import DataConfig, make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.evaluation.theatre_run import Run
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.config import check_finite, override
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mel import MelConfig
 from mtv_jax.models.shapes import init_key
 from mtv_jax.ops.seeds import check_seed, seed_key
-from mtv_jax.sampling.generate import GenerateConfig, check_latents
-from mtv_jax.sampling.pipeline import Pipeline
+from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.run import GenerateConfig, check_latents
 from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.configs import load_train_config, train_config
-from mtv_jax.weights.folder import ClipSize
 
 CONFIG = "configs/tiny/denoiser.py"
 
@@ -134,7 +133,7 @@ def test_sound_that_is_not_finite_is_named_by_its_track(value):
     spoilt = sound.copy()
     spoilt[5000] = value
     with pytest.raises(UserError, match="effects: its sound has samples"):
-        track_features(mel_encoder(MelConfig.tiny()), Tracks(sound, spoilt, sound), 12, Fraction(12))
+        track_features(mel_encoder(MelConfig.tiny()), {"speech": sound, "effects": spoilt}, 12, Fraction(12))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])

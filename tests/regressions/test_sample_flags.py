@@ -15,12 +15,14 @@ from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.audio import write_audio
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
-from mtv_jax.sampling.generate import GenerateConfig, generate
-from mtv_jax.sampling.request import sound_files, tell, track_folder, video_size
-from mtv_jax.sampling.video import Video
-from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.pipelines.request import read_sounds, sound_files, tell, track_folder, video_size
+from mtv_jax.pipelines.run import Encoded, GenerateConfig, generate
+from mtv_jax.pipelines.video import Video
+from mtv_jax.weights.model_index import PipelineDefaults, SamplingDefaults, read_defaults
 
 TINY = read_defaults(pipeline_folder("tiny"))
 LARGE = PipelineDefaults()
@@ -39,7 +41,15 @@ def sounds(tmp_path):
 
 
 def size_of(defaults, files, num_frames="auto", step=1, **values):
-    return video_size(defaults, files, num_frames=num_frames, frames=step, pixels=16, **values)
+    return video_size(
+        defaults.clip.replace(**values),
+        {name: sound.duration for name, sound in read_sounds(files, None).items()},
+        num_frames=num_frames,
+        longest=defaults.sampling.max_num_frames,
+        frames=step,
+        pixels=16,
+        steps=8,
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +75,7 @@ def test_a_model_of_which_no_other_length_is_known_keeps_its_own(sounds):
 
 
 def test_whole_latent_frames_are_filled(sounds):
-    known = PipelineDefaults(max_num_frames=97)
+    known = PipelineDefaults(sampling=SamplingDefaults(max_num_frames=97))
     assert size_of(known, {"speech": sounds(3.0)}, step=4).num_frames == 69
     assert size_of(known, {"speech": sounds(9.0)}, step=4).num_frames == 97
     assert size_of(known, {"speech": sounds(3.0)}, step=4, fps=Fraction(12)).num_frames == 33
@@ -74,7 +84,8 @@ def test_whole_latent_frames_are_filled(sounds):
 def test_what_is_cut_or_padded_is_said(sounds, caplog):
     """Found by a newcomer: 10 s of sound were cut to 2.08 s without a word."""
     long, short = sounds(10.0), sounds(0.5)
-    tell(TINY, TINY, {"speech": long, "effects": short, "music": sounds(2.0833)})
+    files = {"speech": long, "effects": short, "music": sounds(2.0833)}
+    tell(TINY.clip, TINY, read_sounds(files, 2.5))
     assert [record.getMessage() for record in caplog.records] == [
         f"speech {long}: sound of 10.00 s: cut to 2.08 s",
         f"effects {short}: sound of 0.50 s: padded with silence to 2.08 s",
@@ -93,12 +104,12 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
         ),
         (LARGE, {"num_frames": 53}, "num_frames 53: this model was trained at 49 alone"),
         (TINY, {"num_frames": 120}, None),
-        (PipelineDefaults(native_rate=True), {"fps": 30}, None),
+        (PipelineDefaults(ClipSize(native_rate=True)), {"fps": 30}, None),
     ],
 )
 def test_a_size_that_the_model_was_never_trained_at_is_said(defaults, values, told, caplog):
     """Found by a newcomer: 128x128 on `tiny` gave doubled heads and exit 0."""
-    tell(defaults.replace(**values), defaults, {})
+    tell(defaults.clip.replace(**values), defaults, {})
     messages = [record.getMessage() for record in caplog.records]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * len(messages)
     assert len(messages) == (told is not None)
@@ -114,7 +125,7 @@ def test_the_folder_of_demix_gives_the_tracks(tmp_path, sounds):
     given = sound_files(tracks, {"effects": own, "music": None})
     assert given == {"speech": tmp_path / "speech.wav", "effects": own}
     with pytest.raises(
-        UserError, match=r"tracks: voice: known names are speech, speech2, effects, music, audio"
+        UserError, match=r"tracks: voice: known names are speech, speech2, .*, effects, music, audio"
     ):
         sound_files({"voice": own}, {})
 
@@ -154,7 +165,7 @@ def pipes(monkeypatch):
         loaded[-1].path = path
         return loaded[-1]
 
-    monkeypatch.setattr("mtv_jax.sampling.pipeline.Pipeline.from_pretrained", load)
+    monkeypatch.setattr("mtv_jax.pipelines.base.Pipeline.from_pretrained", load)
     return loaded
 
 
@@ -224,11 +235,11 @@ def test_the_first_compilation_is_said_and_no_other(capsys):
         Schedule.create(ScheduleConfig()),
         GenerateConfig(SamplerConfig("ddim", 1), guidance_scale=1.0),
     )
-    conditions, keys = Conditions(jnp.zeros((1, 2, 4))), jax.random.split(jax.random.key(0), 1)
+    encoded, keys = Encoded(Conditions(jnp.zeros((1, 2, 4)))), jax.random.split(jax.random.key(0), 1)
 
     def told(frames, show=progress):
         noise = jnp.zeros((1, frames, 2, 2, 1))
-        generate(Nothing(), {}, conditions, noise, keys, schedule, config, progress=show)
+        generate(Nothing(), {}, encoded, noise, keys, schedule, config, progress=show)
         return "compiling the sampling step" in capsys.readouterr().err
 
     assert [told(2), told(2), told(3)] == [True, False, True]

@@ -22,10 +22,10 @@ from media_files import (
 from PIL import Image
 
 from mtv_jax.io.cli import frame_rate
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.rates import exact_fps
 from mtv_jax.io.video import probe, read_video, write_gif, write_video
-from mtv_jax.weights.folder import ClipSize
 
 BT709, BT601, BT2020 = (0.2126, 0.0722), (0.299, 0.114), (0.2627, 0.0593)
 ALMOST_LOSSLESS = {"crf": "2"}

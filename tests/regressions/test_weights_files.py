@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from mtv_jax import load_model, save_model
 from mtv_jax.io.errors import UserError
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights import torch_files
 from mtv_jax.weights.conversion import convert_pretrained
-from mtv_jax.weights.folder import pipeline_folder
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 from mtv_jax.weights.torch_files import check_archive
 from mtv_jax.weights.variants import choose_weights

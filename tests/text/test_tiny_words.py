@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, plan_clip
 from mtv_jax.theatre.clip import describe
-from mtv_jax.weights.folder import pipeline_folder
+from mtv_jax.weights.model_index import read_defaults
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return TextEncoder.from_pretrained(pipeline_folder("tiny"))
+    folder = pipeline_folder("tiny")
+    return TextEncoder.from_pretrained(folder, read_defaults(folder).text)
 
 
 def _prompt(index):

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipelines import BACKBONE, SMALL, write_backbone
+from pipeline_folders import BACKBONE, SMALL, write_backbone
 
 from mtv_jax import Pipeline, convert, curate, sample
 from mtv_jax import train as command
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.audio import write_audio
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import probe, write_video
-from mtv_jax.weights.folder import PipelineDefaults
+from mtv_jax.weights.model_index import PipelineDefaults, SamplingDefaults, TextOptions
 from mtv_jax.weights.pretrained import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,20 +96,9 @@ def test_clips_have_the_rates_of_their_videos(walked):
 
 
 def test_a_trained_pipeline_is_sampled_as_its_clips_and_its_training_say(pipe):
-    assert pipe.defaults == PipelineDefaults(
-        num_frames=5,
-        fps=Fraction(24),  # its clips have several
-        height=16,
-        width=16,
-        native_rate=True,
-        text_length=20,
-        text_padding="encoded",
-        no_text="zeros",
-        image_channels=False,
-        sampler="dpm++",
-        num_inference_steps=2,
-        guidance_scale=3.5,
-    )
+    clip = ClipSize(5, Fraction(24), 16, 16, native_rate=True)  # its clips have several rates
+    sampling = SamplingDefaults("zeros", None, "dpm++", 2, 3.5)
+    assert pipe.defaults == PipelineDefaults(clip, TextOptions(20, "encoded"), sampling)
 
 
 def test_latents_are_scaled_back_as_they_were_trained(pipe, walked):

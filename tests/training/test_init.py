@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import SMALL
+from pipeline_folders import SMALL
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import make_config, make_model

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import SMALL
+from pipeline_folders import SMALL
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
 from mtv_jax.models.registry import make_config, make_model

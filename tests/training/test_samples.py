@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipelines import SIZE, SMALL
+from pipeline_folders import SIZE, SMALL
 
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens import make_stages
-from pipelines import SIZE, SMALL
+from pipeline_folders import SIZE, SMALL
 
 from mtv_jax import train as command
 from mtv_jax.data.pipeline import make_dataset
@@ -451,7 +451,7 @@ def shards(tmp_path_factory):
         arrays = {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
         source = ClipSource("noise.mp4", "0" * 64, i, i + 1, (1, 12), "CC0")
         name = clip_id(source.sha256, i, i + 1, source.time_base)
-        return ClipRecord(name, "noise", (12, 1), SIZE.num_frames, 32, 32, source, arrays)
+        return ClipRecord(name, "noise", (12, 1), SIZE.clip.num_frames, 32, 32, source, arrays)
 
     records = [record(i) for i in range(6)]
     subsets = {"basic_face": records[:4], "single_character": records[2:]}

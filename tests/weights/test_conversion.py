@@ -7,7 +7,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from pipelines import SMALL, make_small
+from pipeline_folders import SMALL, make_small
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax import load_model

@@ -7,7 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from pipelines import DDIM, make_small
+from pipeline_folders import DDIM, make_small
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax import load_model, save_model
@@ -18,8 +18,8 @@ from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.ops.stack import unstack_params
+from mtv_jax.pipelines.presets import pipeline_folder as preset_folder
 from mtv_jax.weights import controlnet, dit, vae3d
-from mtv_jax.weights.folder import pipeline_folder as preset_folder
 from mtv_jax.weights.pretrained import is_untrained
 from mtv_jax.weights.scheduler import config_from_json, config_to_json
 

@@ -17,6 +17,7 @@ from mtv_jax.models.vae3d.blocks import (
     Upsample,
 )
 from mtv_jax.models.vae3d.config import VAE3DConfig
+from mtv_jax.models.vae3d.latents import LatentScale
 from mtv_jax.typing import Array, Float
 
 ENCODE_CHUNK = 8
@@ -111,8 +112,8 @@ class Decoder(nn.Module):
 class VAE3D(nn.Module):
     """The autoencoder of CogVideoX (diffusers AutoencoderKLCogVideoX).
 
-    Call its methods by `model.apply(params, video, method="encode")`. Latents are not scaled: multiply a
-    sample of the posterior by `config.scaling_factor` for the denoiser, and divide before decoding.
+    Call its methods by `model.apply(params, video, method="encode")`. Latents are those of the autoencoder:
+    `normalise` them for a denoiser, and `denormalise` what it gives before decoding.
     Convolutions multiply in `dtype`; everything else, and the results, are float32.
     """
 
@@ -123,6 +124,21 @@ class VAE3D(nn.Module):
         """Both halves share nothing."""
         self.encoder = Encoder(self.config, self.dtype)
         self.decoder = Decoder(self.config, self.dtype)
+
+    @property
+    def latent_scale(self) -> LatentScale:
+        """How latents are normalised."""
+        return LatentScale(self.config.scaling_factor, self.config.invert_scale_latents)
+
+    @nn.nowrap
+    def normalise(self, latents: Float[Array, "b f h w z"]) -> Float[Array, "b f h w z"]:
+        """Latents as a denoiser sees them; needs no parameters."""
+        return self.latent_scale.normalise(latents)
+
+    @nn.nowrap
+    def denormalise(self, latents: Float[Array, "b f h w z"]) -> Float[Array, "b f h w z"]:
+        """The inverse of `normalise`."""
+        return self.latent_scale.denormalise(latents)
 
     def __call__(self, video: Float[Array, "b F H W 3"]) -> Float[Array, "b F H W 3"]:
         """Decodes the mean of what `video` is encoded to; initialises all parameters."""

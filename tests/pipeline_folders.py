@@ -6,18 +6,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jax
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import random_params
-from mtv_jax.weights.folder import PipelineDefaults, index_json
+from mtv_jax.pipelines.request import read_sounds
+from mtv_jax.pipelines.run import Request
+from mtv_jax.weights.model_index import PipelineDefaults, TextOptions, index_json
 from mtv_jax.weights.pretrained import save_model
 from mtv_jax.weights.scheduler import save_schedule
 
-SIZE = PipelineDefaults(5, Fraction(12), 32, 32, 24, "zeros")
+SIZE = PipelineDefaults(ClipSize(5, Fraction(12), 32, 32), TextOptions(24, "zeros"))
 MEL = {"_class_name": "LogMel", "bins": 8, "subframes": 2}
 SMALL = {
     "vae3d": {
@@ -100,6 +104,13 @@ SMALL_DIT = DiTConfig(
     sample_width=6,
 )
 """A backbone of two layers, for tests that need no pipeline."""
+
+
+def conditions_of(pipe, files, prompt="a rabbit"):
+    """What a pipeline encodes for a video of its own size."""
+    clip, key = pipe.defaults.clip, jax.random.key(0)
+    tracks = pipe.tracks_of(read_sounds(files, None), clip)
+    return pipe.encode([Request(prompt, tracks, key, key)], clip).conditions
 
 
 def make_small(name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None):

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sentencepiece
-from pipelines import SENTENCES, write_cogvideox
+from pipeline_folders import SENTENCES, write_cogvideox
 
 from mtv_jax import Pipeline
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.weights.folder import read_defaults
+from mtv_jax.weights.model_index import TextOptions, read_defaults
 
 STEPS = {"num_inference_steps": 2, "sampler": "ddim", "progress": False}
 
@@ -89,16 +90,17 @@ def test_sizes_are_those_the_transformer_was_trained_at(folder, tmp_path):
 
     published = {"sample_frames": 49, "sample_height": 60, "sample_width": 90, "max_text_seq_length": 226}
     size = defaults(published)
-    assert (size.num_frames, size.fps, size.height, size.width) == (49, Fraction(8), 480, 720)
-    assert (size.text_length, size.text_padding, size.no_text) == (226, "encoded", "empty_prompt")
+    assert size.clip == ClipSize(49, Fraction(8), 480, 720)
+    assert size.text == TextOptions(226, "encoded")
+    assert size.sampling.no_text == "empty_prompt"
     size = defaults(published | {"patch_size_t": 2, "sample_frames": 81, "sample_height": 300})
-    assert (size.num_frames, size.fps, size.height, size.width) == (81, Fraction(16), 768, 1360)
+    assert size.clip == ClipSize(81, Fraction(16), 768, 1360)
     with pytest.raises(UserError, match=r"pipeline 'FluxPipeline' is not one we can run"):
         defaults({}, _class_name="FluxPipeline")
 
 
 def test_image_to_video_follows_its_first_frame(image_to_video):
-    assert image_to_video.padding(image_to_video.defaults) == 1  # three latent frames, two a token
+    assert image_to_video.padding(image_to_video.defaults.clip) == 1  # three latent frames, two a token
     pictures = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
     size = {"num_frames": 9, "height": 16, "width": 16}
     videos = [image_to_video("a rabbit", keyframes={0: p}, **size, **STEPS).frames for p in pictures]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pipelines import write_pipeline
+from pipeline_folders import conditions_of, write_pipeline
 
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
@@ -11,7 +11,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
-from mtv_jax.sampling.generate import GenerateConfig, make_denoise
+from mtv_jax.pipelines.run import Encoded, GenerateConfig, make_denoise
 
 STEPS = {"num_inference_steps": 2, "progress": False}
 
@@ -34,10 +34,6 @@ def voices(tmp_path_factory):
     return {name: folder / f"{name}.wav" for name in ("speech", "speech2")}
 
 
-def conditions(pipe, files):
-    return pipe._conditions("a rabbit", files, "dfn3+hpss", pipe.defaults)
-
-
 def test_second_speaker_is_heard_and_seen(pipe, voices):
     both = pipe("two people talk", **voices, **STEPS)
     alone = pipe("two people talk", speech=voices["speech"], **STEPS)
@@ -46,7 +42,7 @@ def test_second_speaker_is_heard_and_seen(pipe, voices):
 
 
 def test_a_speaker_who_is_not_given_is_silent(pipe, voices):
-    silent, both = conditions(pipe, {"speech": voices["speech"]}), conditions(pipe, voices)
+    silent, both = conditions_of(pipe, {"speech": voices["speech"]}), conditions_of(pipe, voices)
     assert list(both.tracks) == ["speech", "speech2", "effects", "music"]
     np.testing.assert_array_equal(silent.tracks["speech2"], silent.tracks["music"])
     np.testing.assert_array_equal(silent.tracks["speech"], both.tracks["speech"])
@@ -65,7 +61,7 @@ def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
 
     given = Conditions(np.ones((1, 5, 6)), {name: np.ones((1, 3, 2, 4)) for name in Spy.tracks})
     config = GenerateConfig(SamplerConfig(num_steps=2), track_scales=(("speech", 2.0),))
-    denoise = make_denoise(Spy(), {}, given, None, config)
+    denoise = make_denoise(Spy(), {}, Encoded(given), config)
     denoise(np.zeros((1, 2, 4, 4, 4), np.float32), np.array([999.0], np.float32))
     # Branches: nothing, then text, then both speakers (who share a scale), then the rest.
     steps = {

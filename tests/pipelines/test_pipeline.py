@@ -6,21 +6,20 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from pipelines import MEL, SMALL, make_small, write_pipeline
+from pipeline_folders import MEL, SMALL, conditions_of, make_small, write_pipeline
 
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
-from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
-from mtv_jax.sampling.generate import decode_latents, to_bytes
-from mtv_jax.sampling.keyframes import keyframe_latents
+from mtv_jax.pipelines.keyframes import keyframe_latents
+from mtv_jax.pipelines.run import decode_latents, to_bytes
 from mtv_jax.typing import TRACKS
-from mtv_jax.weights.folder import PipelineDefaults
+from mtv_jax.weights.model_index import PipelineDefaults
 
 STEPS = {"num_inference_steps": 2, "progress": False}
 
@@ -56,7 +55,8 @@ def test_seed_decides_the_video(pipe, sounds):
 
 def test_a_folder_tells_how_it_is_sampled(pipe, sounds):
     told = {"sampler": "ddim", "num_inference_steps": 2, "guidance_scale": 1.0}
-    tuned = dataclasses.replace(pipe, defaults=pipe.defaults.replace(**told))
+    sampling = dataclasses.replace(pipe.defaults.sampling, **told)
+    tuned = dataclasses.replace(pipe, defaults=dataclasses.replace(pipe.defaults, sampling=sampling))
     by_default = tuned("a rabbit", **sounds, progress=False).frames
     np.testing.assert_array_equal(by_default, pipe("a rabbit", **sounds, **told, progress=False).frames)
     otherwise = tuned("a rabbit", **sounds, guidance_scale=3.5, progress=False).frames
@@ -66,28 +66,26 @@ def test_a_folder_tells_how_it_is_sampled(pipe, sounds):
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
 def test_each_track_changes_its_own_condition_alone(pipe, sounds, track):
-    conditions = pipe._conditions("a rabbit", sounds, "dfn3+hpss", pipe.defaults)
-    silent = pipe._conditions(
-        "a rabbit", {k: v for k, v in sounds.items() if k != track}, "dfn3+hpss", pipe.defaults
-    )
-    assert np.abs(np.asarray(conditions[track]) - np.asarray(silent[track])).max() > 0.1
-    others = [name for name in conditions if name != track]
-    for name in others:
-        np.testing.assert_array_equal(conditions[name], silent[name])
+    conditions = conditions_of(pipe, sounds)
+    silent = conditions_of(pipe, {k: v for k, v in sounds.items() if k != track})
+    assert np.abs(np.asarray(conditions.tracks[track]) - np.asarray(silent.tracks[track])).max() > 0.1
+    np.testing.assert_array_equal(conditions.text, silent.text)
+    for name in set(TRACKS) - {track}:
+        np.testing.assert_array_equal(conditions.tracks[name], silent.tracks[name])
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_sound_in_a_file_is_heard_in_its_own_frame(pipe, tmp_path, rate):
-    fps, frame = float(pipe.defaults.fps), 3
+    fps, frame = float(pipe.defaults.clip.fps), 3
     wave = np.zeros(rate, np.float32)
     begin, end = (round((frame + part) / fps * rate) for part in (0.2, 0.8))
     wave[begin:end] = np.random.default_rng(0).normal(0, 0.2, end - begin)
     files = {track: tmp_path / f"{track}.wav" for track in TRACKS}
     for file in files.values():
         write_audio(file, wave, rate)
-    conditions = pipe._conditions("a rabbit", files, "dfn3+hpss", pipe.defaults)
+    conditions = conditions_of(pipe, files)
     for track in TRACKS:
-        levels = np.asarray(conditions[track])[0].mean((1, 2))
+        levels = np.asarray(conditions.tracks[track])[0].mean((1, 2))
         assert int(np.argmax(levels)) == frame
         assert levels[frame] - np.delete(levels, frame).max() > 0.1
 
@@ -103,10 +101,10 @@ def test_an_encoder_that_hears_all_gets_whole_files(pipe, sounds):
             return np.zeros((num_frames, 2, 8), np.float32)
 
     whole = dataclasses.replace(pipe, audio_encoder=Encoder())
-    whole._conditions("a rabbit", {"speech": sounds["speech"]}, "dfn3+hpss", pipe.defaults)
+    conditions_of(whole, {"speech": sounds["speech"]})
     assert heard == [16000] * 3  # the file's second, not the video's five twelfths of one
     heard.clear()
-    whole._conditions("a rabbit", {}, "dfn3+hpss", pipe.defaults)
+    conditions_of(whole, {})
     assert heard == [round(16000 * 5 / 12)] * 3
 
 
@@ -123,7 +121,7 @@ def test_tracks_may_pull_with_scales_of_their_own(pipe, sounds):
     names = ("text", *TRACKS)
 
     def groups(scale):
-        return pipe._config(SamplerConfig(), scale, "constant").groups(names)
+        return pipe._config(None, None, scale, "constant").groups(TRACKS)
 
     assert groups(2.0) == groups(dict.fromkeys(names, 2.0)) == ([list(names)], [2.0])
     assert groups({"speech": 9.0}) == ([["text"], ["speech"], ["effects", "music"]], [1.0, 9.0, 1.0])
@@ -149,7 +147,7 @@ def test_first_keyframe_is_kept(pipe, tmp_path):
 def test_keyframes_are_written_into_the_latents(pipe):
     picture = np.full((32, 32, 3), 200, np.uint8)
     values, mask = keyframe_latents({0: picture, 3: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
-    np.testing.assert_array_equal(mask, [[True, True]])
+    np.testing.assert_array_equal(mask, [True, True])
     assert np.abs(np.asarray(values)).max() > 0
     with pytest.raises(UserError, match="keyframe 4: another keyframe is within the same 4 frames"):
         keyframe_latents({3: picture, 4: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
@@ -161,7 +159,7 @@ def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
     vae, params = make_small("vae3d", overrides=sizes)
     light, dark = np.full((32, 32, 3), 200, np.uint8), np.full((32, 32, 3), 20, np.uint8)
     values, mask = keyframe_latents({0: light, 1: dark, 4: light}, vae, params, 5, 32, 32)
-    assert np.flatnonzero(mask[0]).tolist() == ([0, 1, 4] if ratio == 1 else [0, 1, 2])
+    assert np.flatnonzero(mask).tolist() == ([0, 1, 4] if ratio == 1 else [0, 1, 2])
     assert not np.asarray(values)[~np.asarray(mask)].any()
     first, second, last = values[mask]
     assert np.abs(first - second).max() > 1e-3
@@ -169,7 +167,7 @@ def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
         # A picture is the same wherever it stands, and as if it were all there is.
         np.testing.assert_allclose(first, last, atol=1e-5)
         alone, _ = vae.apply(params, dark[None, None] / 127.5 - 1, method="encode")
-        np.testing.assert_allclose(second, vae.config.scaling_factor * alone[0, 0], atol=1e-5)
+        np.testing.assert_allclose(second, vae.normalise(alone)[0, 0], atol=1e-5)
         return
     with pytest.raises(UserError, match="keyframe 2: another keyframe is within the same 2 frames"):
         keyframe_latents({1: light, 2: dark}, vae, params, 5, 32, 32)
@@ -177,7 +175,13 @@ def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
 
 def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
     singles = Pipeline.from_pretrained(write_pipeline(tmp_path / "singles", ratio=1))
-    assert singles.noise(jax.random.key(0), singles.defaults).shape == (1, 5, 4, 4, 4)
+    assert singles.noise(jax.random.split(jax.random.key(0), 2), singles.defaults.clip).shape == (
+        2,
+        5,
+        4,
+        4,
+        4,
+    )
     pictures = {frame: np.full((32, 32, 3), 200, np.uint8) for frame in (0, 3, 4)}
     video = singles("a rabbit", **sounds, keyframes=pictures, **STEPS)
     assert video.frames.shape == (5, 32, 32, 3)
@@ -189,7 +193,7 @@ def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
 
 def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):
     latents = jax.random.normal(jax.random.key(0), (1, 3, 4, 8, pipe.vae.config.latent_channels))
-    unscaled = latents / pipe.vae.config.scaling_factor
+    unscaled = pipe.vae.denormalise(latents)
     whole = to_bytes(pipe.vae.apply(pipe.vae_params, unscaled, method="decode"))
     tiling = Tiling.aligned(pipe.vae.config)
     parts = to_bytes(tiled_decode(pipe.vae, pipe.vae_params, unscaled, tiling))

@@ -20,7 +20,7 @@ Picture = str | os.PathLike | np.ndarray
 def keyframe_latents(
     keyframes: Mapping[int, Picture], vae: Any, params: Params, num_frames: int, height: int, width: int
 ) -> tuple[Array, Array]:
-    """Clean latents [1 f h w c] (scaled) and their mask [1 f], for pictures at pixel frames.
+    """Clean latents [f h w c] (normalised) and their mask [f], for pictures at pixel frames.
 
     A latent frame after the first stands for as many pixel frames as the autoencoder joins in time (four), so a
     picture there holds for all of them. Raises UserError for a frame outside the video, for two pictures in one
@@ -42,7 +42,7 @@ def keyframe_latents(
     shape = next(iter(cells.values())).shape
     values = jnp.stack([cells.get(i, jnp.zeros(shape)) for i in range(frames)])
     mask = jnp.array([i in cells for i in range(frames)])
-    return values[None], mask[None]
+    return values, mask
 
 
 def _pixels(frame: int, picture: Picture) -> np.ndarray:
@@ -60,4 +60,4 @@ def _pixels(frame: int, picture: Picture) -> np.ndarray:
 @partial(jax.jit, static_argnums=0)
 def _encode(vae: Any, params: Params, video: Array) -> Array:
     mean, _ = vae.apply(params, video, method="encode")
-    return vae.config.scaling_factor * mean
+    return vae.normalise(mean)

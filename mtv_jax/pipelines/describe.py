@@ -10,11 +10,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
 from mtv_jax.typing import control_tracks
-from mtv_jax.weights.folder import PipelineDefaults, pipeline_folder, read_defaults
+from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, TextOptions, read_class, read_defaults
 
 ABOUT = "about.json"
 _WIDTH = 110
@@ -31,11 +33,13 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     if not (folder / "transformer" / "config.json").is_file():
         raise UserError(f"{folder}: no pipeline folder (it has no transformer/config.json)")
     size, about = read_defaults(folder), _config(folder, ABOUT)
-    rows = [("pipeline", os.fspath(path)), *_clips(folder, size), ("tracks", _tracks(folder))]
-    rows.append(("keyframes", "one, at frame 0" if size.image_channels else "pictures at any frames"))
-    guidance = "1 (none)" if size.guidance_scale == 1 else f"{size.guidance_scale:g}"
-    rows.append(("sampler", f"{size.sampler}, {size.num_inference_steps} steps, guidance {guidance}"))
-    rows.append(("text", _text(folder, size)))
+    rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), ("tracks", _tracks(folder))]
+    one = read_class(folder) == IMAGE_TO_VIDEO
+    rows.append(("keyframes", "one, at frame 0" if one else "pictures at any frames"))
+    how = size.sampling
+    guidance = "1 (none)" if how.guidance_scale == 1 else f"{how.guidance_scale:g}"
+    rows.append(("sampler", f"{how.sampler}, {how.num_inference_steps} steps, guidance {guidance}"))
+    rows.append(("text", _text(folder, size.text)))
     rows += _sentences(about, _vocabulary(folder))
     untrained = [part.parent.name for part in sorted(folder.glob("*/config.json")) if _is_random(part)]
     rows += [("untrained", f"random weights: {', '.join(untrained)}")] if untrained else []
@@ -44,12 +48,12 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     return "\n".join(_row(name, told) for name, told in rows)
 
 
-def _clips(folder: Path, size: PipelineDefaults) -> list[tuple[str, str]]:
+def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
     vae, dit = (_config(folder, f"{part}/config.json") for part in ("vae", "transformer"))
     cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * dit.get("patch_size", 2)
     ratio = vae.get("temporal_compression_ratio", 4)
     lengths = "any number runs" if ratio == 1 else f"1 + {ratio}k run"
-    seconds = float(size.num_frames / size.fps)
+    seconds = float(size.duration)
     return [
         (
             "size",
@@ -68,9 +72,9 @@ def _tracks(folder: Path) -> str:
     return f"{names}: a sound file each, one that is missing is silence; or one mix, which is separated first"
 
 
-def _text(folder: Path, size: PipelineDefaults) -> str:
+def _text(folder: Path, options: TextOptions) -> str:
     kind = "tokens" if (folder / "tokenizer").is_dir() else "bytes"
-    return f"up to {size.text_length} {kind} of a prompt count"
+    return f"up to {options.text_length} {kind} of a prompt count"
 
 
 def _sentences(about: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:

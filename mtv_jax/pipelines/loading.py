@@ -1,0 +1,91 @@
+"""From a folder to the pipeline of its system."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from mtv_jax.audio.features import AudioEncoder
+from mtv_jax.audio.pretrained import load_audio_encoder
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import visible
+from mtv_jax.models.dit import DiTConfig
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
+from mtv_jax.models.mtv import MTVConfig
+from mtv_jax.models.vae3d import VAE3DConfig
+from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.cogvideox import CogVideoXImageToVideoPipeline, CogVideoXPipeline
+from mtv_jax.pipelines.mtv import MTVPipeline
+from mtv_jax.text.pretrained import TextEncoder
+from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MTV, TEXT_TO_VIDEO, read_class, read_defaults
+from mtv_jax.weights.pretrained import is_untrained, load_model
+from mtv_jax.weights.scheduler import load_schedule
+
+SYSTEMS: dict[str, type[Pipeline]] = {
+    MTV: MTVPipeline,
+    TEXT_TO_VIDEO: CogVideoXPipeline,
+    IMAGE_TO_VIDEO: CogVideoXImageToVideoPipeline,
+}
+"""The class in `model_index.json` -> the system that it is."""
+
+
+def load_pipeline(folder: Path, *, dtype: Any, mesh: Mesh | None) -> Pipeline:
+    """As `Pipeline.from_pretrained`, of a folder."""
+    dtype = jnp.dtype(dtype)
+    system, defaults = SYSTEMS[read_class(folder)], read_defaults(folder)
+    denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
+    vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
+    text_encoder = TextEncoder.from_pretrained(folder, defaults.text, dtype=dtype, mesh=mesh)
+    parts: dict[str, Any] = {
+        "denoiser": denoiser,
+        "denoiser_params": denoiser_params,
+        "vae": vae,
+        "vae_params": vae_params,
+        "text_encoder": text_encoder,
+        "schedule": load_schedule(folder / "scheduler"),
+        "defaults": defaults,
+        "untrained": untrained_parts(folder),
+        "folder": folder,
+    }
+    config: Any = denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
+    backbone = config.dit if isinstance(config, MTVConfig) else config
+    _check_parts(folder, backbone, vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(config, MTVConfig):
+        parts["audio_encoder"] = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
+        _check_features(folder, parts["audio_encoder"], config.controlnet)
+    return system(**parts)
+
+
+def untrained_parts(folder: Path) -> tuple[str, ...]:
+    """The parts of a pipeline folder whose weights are random, made from a seed."""
+    names = [path.name for path in visible(folder) if (path / "config.json").exists()]
+    return tuple(name for name in names if is_untrained(folder / name))
+
+
+def _check_parts(folder: Path, dit: DiTConfig, vae: VAE3DConfig, text: TextEncoder) -> None:
+    """Raises UserError, naming the folders, if what one network gives is not what another takes."""
+    channels, width = vae.latent_channels, text.model.config.d_model
+    if dit.out_channels != channels or dit.in_channels < channels:
+        raise UserError(
+            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {dit.in_channels} and gives "
+            f"{dit.out_channels}"
+        )
+    if dit.text_embed_dim != width:
+        raise UserError(
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {dit.text_embed_dim}"
+        )
+    if dit.positions == "rope_learned" and text.text_length > dit.max_text_seq_length:
+        raise UserError(
+            f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
+            f"{dit.max_text_seq_length}"
+        )
+
+
+def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
+    made, taken = (encoder.num_layers, encoder.num_channels), (config.audio_layers, config.audio_channels)
+    if made != taken:
+        raise UserError(
+            f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
+            f"{taken[0]} x {taken[1]}"
+        )

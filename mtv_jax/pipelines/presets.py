@@ -1,0 +1,30 @@
+"""Where pipelines are: bundled presets, training directories, folders."""
+
+import importlib.resources
+import os
+from pathlib import Path
+
+from mtv_jax.io.errors import UserError
+
+PRESETS = ("tiny",)
+"""Pipelines that come with the package."""
+
+
+def pipeline_folder(path: str | os.PathLike) -> Path:
+    """The folder of a preset's name, of a training directory (its `pipeline/`), or of a path.
+
+    Raises UserError if there is none.
+    """
+    if os.fspath(path) in PRESETS:
+        return Path(str(importlib.resources.files("mtv_jax.assets"))) / os.fspath(path)
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, and no preset of that name ({', '.join(PRESETS)})")
+    if (folder / "pipeline").is_dir():
+        return folder / "pipeline"
+    if (folder / "checkpoints").is_dir():
+        raise UserError(
+            f"{folder}: a training that has not finished; run it to its end, or export what it has: "
+            f"python -m mtv_jax.convert --from train --in {folder} --out DIR"
+        )
+    return folder

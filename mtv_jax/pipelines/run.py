@@ -1,0 +1,308 @@
+"""The one sampling loop: requests to frames, by any pipeline; a jitted step of denoiser, guidance and sampler."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.data.transforms import to_unit
+from mtv_jax.diffusion.conditions import TEXT, Conditions
+from mtv_jax.diffusion.guidance import GuidanceKind, guidance_groups, guidance_scale, guided
+from mtv_jax.diffusion.samplers import (
+    Denoise,
+    SamplerConfig,
+    SamplerState,
+    Step,
+    sampler_step,
+    sampler_steps,
+    start,
+    step_at,
+)
+from mtv_jax.diffusion.schedule import Schedule
+from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import check_guidance
+from mtv_jax.io.progress import say
+from mtv_jax.models.vae3d import Tiling, decode_stream, encode_stream, tiled_decode
+from mtv_jax.ops.seeds import seed_key
+from mtv_jax.pipelines.keyframes import Picture
+from mtv_jax.typing import Array, Float, Key, Params, UInt8, track_kind
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """How to sample: the sampler, and how strongly the conditions pull.
+
+    Attributes:
+      sampler: which one, and its number of steps.
+      guidance: how the scale goes over time.
+      guidance_scale: of text and sound jointly (MTV: 3.5); 1 follows the conditions without guidance, and
+        costs half.
+      track_scales: scales of single conditions (`text` and names of tracks) instead. Further speakers (`speech2`,
+        ...) have that of `speech` if they have none of their own.
+    """
+
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    guidance: GuidanceKind = "constant"
+    guidance_scale: float = 3.5
+    track_scales: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        check_guidance(self.guidance_scale)
+        check_guidance(dict(self.track_scales))
+
+    def groups(self, tracks: Sequence[str]) -> tuple[list[list[str]], list[float]]:
+        """Groups of conditions that share a scale, in the order in which guidance adds them, and the scales."""
+        own = dict(self.track_scales)
+
+        def scale(name: str) -> float:
+            return own.get(name, own.get(track_kind(name), self.guidance_scale))
+
+        return guidance_groups({name: scale(name) for name in (TEXT, *tracks)})
+
+    def is_plain(self, scales: Sequence[float]) -> bool:
+        """Whether these scales ask for the conditional prediction alone."""
+        return list(scales) == [1.0] and self.guidance == "constant"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A video to be made.
+
+    Attributes:
+      prompt: what is to be seen.
+      tracks: sound by the names of tracks, float32 [s] at 16 kHz; a missing one is silence.
+      noise_key: of the noise that sampling starts from.
+      step_key: of the noise that steps add.
+      negative_prompt: what guidance leads away from; None: as the model was trained.
+      keyframes: pictures by pixel frame.
+    """
+
+    prompt: str
+    tracks: Mapping[str, np.ndarray]
+    noise_key: Key[Array, ""]
+    step_key: Key[Array, ""]
+    negative_prompt: str | None = None
+    keyframes: Mapping[int, Picture] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a pipeline makes of requests.
+
+    Attributes:
+      conditions: of all rows.
+      keyframes: clean latents [b f h w c] where the `clean_mask` of `conditions` is true; None: there are none.
+      no_text: embeddings [b l d] that guidance leads away from; None: zeros.
+    """
+
+    conditions: Conditions
+    keyframes: Float[Array, "b f h w c"] | None = None
+    no_text: Float[Array, "b l d"] | None = None
+
+
+jax.tree_util.register_dataclass(Encoded)
+
+
+class System(Protocol):
+    """What the loop needs of a pipeline (`mtv_jax.pipelines.base.Pipeline`)."""
+
+    @property
+    def denoiser(self) -> Any:
+        """`(latents, timesteps, Conditions)` to a raw prediction."""
+        ...
+
+    @property
+    def denoiser_params(self) -> Params:
+        """Its parameters."""
+        ...
+
+    @property
+    def schedule(self) -> Schedule:
+        """The noise schedule."""
+        ...
+
+    def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
+        """The conditions of requests."""
+        ...
+
+    def noise(self, keys: Key[Array, "b"], clip: ClipSize) -> Float[Array, "b f h w c"]:
+        """Standard normal noise to sample from."""
+        ...
+
+    def decode(
+        self, latents: Float[Array, "b f h w c"], clip: ClipSize, *, tiled: bool = False
+    ) -> UInt8[np.ndarray, "b F H W 3"]:
+        """Frames of sampled latents."""
+        ...
+
+
+def sample(
+    pipe: System,
+    requests: Iterable[Request],
+    clip: ClipSize,
+    config: GenerateConfig,
+    *,
+    batch_size: int = 1,
+    tiled: bool = False,
+    progress: Callable[[int, str], Iterable[int]] | None = None,
+) -> Iterator[UInt8[np.ndarray, "F H W 3"]]:
+    """Frames of each request, in order, made `batch_size` at a time (one compilation).
+
+    A row does not depend on what else is in its batch, but for rounding. Raises FloatingPointError if latents are not
+    finite, and UserError for requests that the pipeline cannot fulfil.
+    """
+    for batch, count in batches(requests, batch_size):
+        encoded = pipe.encode(batch, clip)
+        latents = generate(
+            pipe.denoiser,
+            pipe.denoiser_params,
+            encoded,
+            pipe.noise(jnp.stack([request.noise_key for request in batch]), clip),
+            jnp.stack([request.step_key for request in batch]),
+            pipe.schedule,
+            config,
+            progress=progress,
+        )
+        check_latents(latents)
+        yield from pipe.decode(latents, clip, tiled=tiled)[:count]
+
+
+def reconstruct(
+    pipe: Any, videos: Iterable[UInt8[np.ndarray, "F H W 3"]], *, batch_size: int
+) -> Iterator[UInt8[np.ndarray, "F H W 3"]]:
+    """Each video through the autoencoder and back: what is lost before anything is generated."""
+    for batch, count in batches(videos, batch_size):
+        pieces = encode_stream(pipe.vae, pipe.vae_params, jnp.asarray(to_unit(np.stack(batch))))
+        mean = jnp.concatenate([mean for mean, _ in pieces], axis=1)
+        yield from decode_latents(pipe.vae, pipe.vae_params, pipe.vae.normalise(mean))[:count]
+
+
+def check_follows_sound(pipe: Any) -> None:
+    """Raises UserError if a pipeline cannot make a video of text and sound alone."""
+    if pipe.needs_picture:
+        raise UserError("this pipeline makes videos of a first picture, which is not given here")
+    if not pipe.tracks:
+        raise UserError("this pipeline has no controlnet: it takes no sound that it could follow")
+
+
+def row_request(prompt: str, tracks: Mapping[str, np.ndarray], seed: int, row: int) -> Request:
+    """A request of a measurement: its noise is that of a seed and a row, whatever else is asked for."""
+    key = jax.random.fold_in(seed_key(seed), row)
+    return Request(prompt, tracks, key, jax.random.fold_in(key, 1))
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[tuple[list[T], int]]:
+    """Lists of one length, `size` or that of all if fewer, the last filled up; and how many of it count."""
+    rest, length = iter(items), None
+    while batch := list(itertools.islice(rest, size)):
+        length = length or len(batch)
+        yield batch + [batch[-1]] * (length - len(batch)), len(batch)
+
+
+def make_denoise(model: Any, params: Params, encoded: Encoded, config: GenerateConfig) -> Denoise:
+    """The guided denoise function of a model under given conditions."""
+    groups, scales = config.groups(model.tracks)
+    plain, branches = config.is_plain(scales), encoded.conditions
+    if not plain:
+        branches = branches.for_guidance(groups, no_text=encoded.no_text)
+
+    def denoise(x: Array, t: Array) -> Array:
+        return model.apply(params, x, t, branches)
+
+    if plain:
+        return denoise
+    num_steps = config.sampler.num_steps
+    return guided(denoise, *(guidance_scale(config.guidance, s, num_steps=num_steps) for s in scales))
+
+
+def generate(
+    model: nn.Module,
+    params: Params,
+    encoded: Encoded,
+    noise: Float[Array, "b f h w c"],
+    keys: Key[Array, "b"],
+    schedule: Schedule,
+    config: GenerateConfig,
+    *,
+    progress: Callable[[int, str], Iterable[int]] | None = None,
+) -> Float[Array, "b f h w c"]:
+    """Latents (normalised, as the denoiser sees them) from standard normal `noise`.
+
+    Args:
+      model, params: the denoiser.
+      encoded: conditions of all rows, and keyframes, which are kept.
+      noise: standard normal.
+      keys: of each row, for the noise of its steps.
+      schedule, config: how to sample.
+      progress: `mtv_jax.io.progress.progress` or like it.
+    """
+    steps, state = sampler_steps(schedule, config.sampler), start(noise, keys, config.sampler)
+    count = config.sampler.num_steps
+    if progress and _is_new((model, config), (params, encoded, state)):
+        say("compiling the sampling step for videos of this size: the first step takes longer")
+    for i in progress(count, "sampling") if progress else range(count):
+        state = _step(model, config, params, encoded, state, step_at(steps, i))
+        if progress:
+            jax.block_until_ready(state.x)
+    return state.x
+
+
+_compiled: set[Any] = set()
+
+
+def _is_new(static: tuple[Any, ...], arrays: Any) -> bool:
+    """Whether `_step` has not met such arguments before in this process, and so will be compiled for them."""
+    leaves, structure = jax.tree.flatten(arrays)
+    met = (*static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+    new = met not in _compiled
+    _compiled.add(met)
+    return new
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _step(
+    model: nn.Module,
+    config: GenerateConfig,
+    params: Params,
+    encoded: Encoded,
+    state: SamplerState,
+    step: Step,
+) -> SamplerState:
+    denoise = make_denoise(model, params, encoded, config)
+    clean = None if encoded.keyframes is None else (encoded.keyframes, encoded.conditions.clean_mask)
+    return sampler_step(denoise, state, step, clean=clean)
+
+
+def decode_latents(
+    vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"], *, tiled: bool = False
+) -> UInt8[np.ndarray, "b F H W 3"]:
+    """Normalised latents to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
+    latents = vae.denormalise(latents)
+    if tiled:
+        return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
+    pieces = decode_stream(vae, vae_params, latents)
+    return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
+
+
+def check_latents(latents: Float[Array, "b f h w c"]) -> None:
+    """Raises FloatingPointError unless sampled latents are finite: a picture of NaN would be black."""
+    wrong = int((~jnp.isfinite(latents)).sum())
+    if wrong:
+        raise FloatingPointError(
+            f"latents: {wrong} of {latents.size} numbers are NaN or infinite after sampling; nothing is written"
+        )
+
+
+@jax.jit
+def to_bytes(video: Float[Array, "b F H W 3"]) -> UInt8[Array, "b F H W 3"]:
+    """[-1, 1] to bytes, rounded and clipped."""
+    return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

@@ -1,0 +1,170 @@
+"""`model_index.json` of a pipeline folder: which system it is, the clips of its training, how it is sampled."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+from mtv_jax.diffusion.samplers import SamplerName
+from mtv_jax.io.checks import check_fields, check_whole
+from mtv_jax.io.clip_size import ClipSize, rate_of
+from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.files import read_json_object
+
+MTV = "MTVPipeline"
+TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
+_CLASSES = (MTV, TEXT_TO_VIDEO, IMAGE_TO_VIDEO)
+"""Pipelines that we run; the last two are diffusers'."""
+
+_INDEX = "model_index.json"
+_DEFAULTS = "_defaults"
+"""Its entry of ours."""
+_MOST_SIZE = 2**20
+"""Of any count or length that a folder notes."""
+_FORMER = ("image_channels",)
+"""Keys of `_defaults` that earlier versions wrote, and that the class of the pipeline says."""
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How prompts are encoded.
+
+    Attributes:
+      text_length: tokens of a prompt.
+      text_padding: `encoded` or `zeros` (`mtv_jax.text.encoder.encode_prompts`).
+    """
+
+    text_length: int = 226
+    text_padding: Literal["encoded", "zeros"] = "encoded"
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """How a model is sampled unless told otherwise. By default as MTV's.
+
+    Attributes:
+      no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
+        (diffusers' CogVideoX).
+      max_num_frames: the longest video of one call that was measured to keep in step with its sound
+        (`benchmarks/lengths.py`); None: of other lengths than that of its training nothing is known.
+      sampler, num_inference_steps, guidance_scale: as of `mtv_jax.Pipeline`.
+    """
+
+    no_text: Literal["zeros", "empty_prompt"] = "zeros"
+    max_num_frames: int | None = None
+    sampler: SamplerName = "dpm++"
+    num_inference_steps: int = 50
+    guidance_scale: float = 3.5
+
+
+@dataclass(frozen=True)
+class PipelineDefaults:
+    """Of a pipeline: the clips that it was trained on, how text is encoded for it, and how it is sampled."""
+
+    clip: ClipSize = field(default_factory=ClipSize)
+    text: TextOptions = field(default_factory=TextOptions)
+    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `model_index.json` holds it: one object with the fields of all parts."""
+        return self.clip.to_json() | dataclasses.asdict(self.text) | dataclasses.asdict(self.sampling)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
+        """The inverse of `to_json`; what is missing keeps its default. Raises UserError, naming the field."""
+        values = {key: value for key, value in values.items() if key not in _FORMER}
+        if "fps" in values:
+            values["fps"] = rate_of(values["fps"], "fps")
+        parts = {"clip": ClipSize, "text": TextOptions, "sampling": SamplingDefaults}
+        fields = {name: {f.name for f in dataclasses.fields(part)} for name, part in parts.items()}
+        known = set().union(*fields.values())
+        if unknown := sorted(set(values) - known):
+            raise UserError(
+                f"_defaults: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        made = {}
+        for name, part in parts.items():
+            made[name] = part(**{key: values[key] for key in fields[name] & values.keys()})
+            check_fields(made[name], most=_MOST_SIZE)
+        return cls(**made)
+
+
+def read_class(folder: Path) -> str:
+    """The class of a pipeline folder: MTV's, or one of diffusers' for a folder without `controlnet/`.
+
+    Raises UserError for a class that is not one of ours.
+    """
+    name = _read_index(folder).get("_class_name", TEXT_TO_VIDEO)
+    if (folder / "controlnet").is_dir():
+        return MTV
+    return IMAGE_TO_VIDEO if name == IMAGE_TO_VIDEO else TEXT_TO_VIDEO
+
+
+def read_defaults(folder: Path) -> PipelineDefaults:
+    """How a pipeline folder is sampled as it stands: what its `model_index.json` notes under `_defaults` (ours).
+
+    A folder without has the defaults of MTV if it has a controlnet, or those of diffusers' CogVideoX pipelines.
+    Raises UserError for a pipeline of another class.
+    """
+    index = _read_index(folder)
+    if _DEFAULTS in index:
+        return _own_defaults(folder, index)
+    return PipelineDefaults() if (folder / "controlnet").is_dir() else _cogvideox_defaults(folder)
+
+
+def default_clip_size(folder: Path) -> ClipSize:
+    """The clips to make for training, unless told otherwise, with the encoders of a pipeline folder.
+
+    A folder of ours says what its clips were. The backbone of others does not: how it was trained (CogVideoX at 8
+    frames a second) says nothing about what is trained from it, so the clips are MTV's. Raises UserError as
+    `read_defaults`.
+    """
+    index = _read_index(folder)
+    return _own_defaults(folder, index).clip if _DEFAULTS in index else ClipSize(native_rate=True)
+
+
+def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
+    with blamed_on(folder / _INDEX):
+        return PipelineDefaults.from_json(index[_DEFAULTS])
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / _INDEX
+    index = read_json_object(path) if path.exists() else {}
+    name = index.get("_class_name", TEXT_TO_VIDEO)
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
+    return index
+
+
+def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
+    """The sizes that a CogVideoX transformer was trained at, from its config."""
+    path = folder / "transformer" / "config.json"
+    config = read_json_object(path) if path.exists() else {}
+    sizes = {"max_text_seq_length": 226, "sample_frames": 49, "sample_height": 60, "sample_width": 90}
+    with blamed_on(path):
+        for key, default in sizes.items():
+            sizes[key] = check_whole(key, config.get(key, default), most=_MOST_SIZE)
+    frames = sizes["sample_frames"]
+    if config.get("patch_size_t") is not None:
+        # 1.5: the config has the largest size there is; this is what its model card gives.
+        clip = ClipSize(frames, Fraction(16), 768, 1360)
+    else:
+        clip = ClipSize(frames, Fraction(8), 8 * sizes["sample_height"], 8 * sizes["sample_width"])
+    text = TextOptions(sizes["max_text_seq_length"])
+    return PipelineDefaults(clip, text, SamplingDefaults(no_text="empty_prompt"))
+
+
+def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
+    """A `model_index.json` of ours: the parts are the folders beside it."""
+    return _index_json(defaults.to_json())
+
+
+def encoders_json(clip: ClipSize, text: TextOptions) -> dict[str, Any]:
+    """The same for encoders alone: what clips they made, and how text was encoded. It says nothing of sampling."""
+    return _index_json(clip.to_json() | dataclasses.asdict(text))
+
+
+def _index_json(defaults: dict[str, Any]) -> dict[str, Any]:
+    return {"_class_name": MTV, _DEFAULTS: defaults}
