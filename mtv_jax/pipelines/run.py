@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -112,6 +112,7 @@ class Encoded:
 jax.tree_util.register_dataclass(Encoded)
 
 
+@runtime_checkable
 class System(Protocol):
     """What the loop needs of a pipeline (`mtv_jax.pipelines.base.Pipeline`)."""
 

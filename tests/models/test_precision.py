@@ -9,6 +9,7 @@ import pytest
 from precision import ACTIVATIONS, low_precision, products
 from sampler_loop import sample
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.diffusion.schedule import Schedule
@@ -30,29 +31,26 @@ def float32(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def text(config: DiTConfig) -> tuple[jax.ShapeDtypeStruct, ...]:
-    return float32(1), float32(1, 3, config.text_embed_dim)
-
-
 def denoiser(name: str):
     """A denoiser with keyframes, and sound if it takes any."""
     model = make_model(name, make_config(name, "tiny", FULL_SIZE[name]), dtype=jnp.bfloat16)
     config = model.config.dit if name == "mtv" else model.config
-    audio = None
+    tracks = {}
     if name == "mtv":
         control = model.config.controlnet
         features = float32(1, control.sound_frames(2), control.audio_layers, control.audio_channels)
-        audio = dict.fromkeys(("speech", "effects", "music"), features)
+        tracks = dict.fromkeys(model.tracks, features)
     mask = jax.ShapeDtypeStruct(LATENTS[:2], bool)
-    latents = float32(*LATENTS, config.in_channels)
-    return model.apply, model.init, (latents, *text(config), audio, mask)
+    conditions = Conditions(float32(1, 3, config.text_embed_dim), tracks, mask)
+    return model.apply, model.init, (float32(*LATENTS, config.in_channels), float32(1), conditions)
 
 
 def latest_denoiser():
     """CogVideoX 1.5 for images: tokens of two frames and the second sinusoid."""
     shape = DiTConfig(1, 1, 16, positions="rope", patch_size_t=2, time_embed_dim=8, ofs_embed_dim=8)
     model = DiT(shape, dtype=jnp.bfloat16)
-    return model.apply, model.init, (float32(*LATENTS, shape.in_channels), *text(shape))
+    conditions = Conditions(float32(1, 3, shape.text_embed_dim))
+    return model.apply, model.init, (float32(*LATENTS, shape.in_channels), float32(1), conditions)
 
 
 def encoder(name: str, *inputs: jax.ShapeDtypeStruct):
