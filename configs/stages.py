@@ -26,11 +26,11 @@ Where the paper and its code differ the default is the code's. The paper's side,
     --config.model.overrides.controlnet.temporal_conv=music                a convolution for music only
     --config.model.overrides.controlnet.separate_feed_forward=true         a feed-forward for each track
     --config.model.overrides.controlnet.borrow_qk_norm=false               plain cross-attention,
-    --config.model.overrides.controlnet.rope_queries=false                 not told where a token lies
+    --config.model.overrides.controlnet.rope_queries=false                 without rotary positions
     --config.model.overrides.controlnet.injection_residual=false           Eq. 2 to the letter: not to be used
 
 `--config.model.variant=mtv_5b_paper` (`tiny_paper`) has all of the controlnet's but the last. Epsilon goes with `mse`,
-since at the last timestep (pure noise) it tells nothing of the picture, which `x0_snr` compares; the sampler's first
+since at the last timestep (pure noise) it says nothing about the picture, which `x0_snr` compares; the sampler's first
 step then starts from a picture of zeros. `--config.loss.schedule.zero_terminal_snr=false` trains without that timestep.
 Any field of the network's config is set in the same way, such as
 `--config.model.overrides.controlnet.zero_init_injection=true` (ours: the backbone is as it was at step 0).

@@ -119,7 +119,7 @@ def _add(config: ConfigDict, key: str, text: str) -> None:
 
 
 def _section_of(config: Any, key: str) -> tuple[Any, str]:
-    """The section that a dotted key lies in, and its name there."""
+    """The section that holds a dotted key, and the name of the key in it."""
     *parents, name = key.split(".")
     for parent in parents:
         config = config[parent]
@@ -219,7 +219,7 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
 
 
 def _likeness(key: str, name: str) -> float:
-    """Alike as a whole, or in the last part: people forget the section."""
+    """How similar two keys are, as a whole or in their last part: the section is easily forgotten."""
     whole = difflib.SequenceMatcher(None, key, name).ratio()
     last = difflib.SequenceMatcher(None, key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]).ratio()
     return max(whole, last)

@@ -1,4 +1,4 @@
-"""From a config file and its flags to the frozen dataclasses that training reads: the one place."""
+"""The config of a training: its frozen dataclasses, the tree that a config file fills in, and the way between them."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
 MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir", "init_from")
-"""Keys (or whole sections) that a run may be resumed with other values of. The others say what is
-trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
-`data.shards`, not where it lies; where a run started from is in its weights.)"""
+"""Keys (or sections) whose values may differ when a run is resumed. The others say what is trained and on what, so a
+checkpoint with other values belongs to another run. (Of the data, the content counts, `data.shards`, not its path;
+where a run started from is in its weights.)"""
 
 _RETIRED = ("sample.num",)
-"""Keys of earlier versions, without a meaning now: a config that was saved may have them."""
+"""Keys of earlier versions that have no meaning now; a saved config may have them."""
 
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
@@ -220,9 +220,9 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
 
 
 def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The config that a run saved, maybe by an earlier version. Raises UserError as `train_config`."""
+    """The config that a run saved, possibly with an earlier version. Raises UserError as `train_config`."""
     plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    # What the shards held is noted there, to tell runs apart; it is no setting.
+    # The content of the shards is saved with it to identify the run; it is not a setting.
     plain.get("data", {}).pop("shards", None)
     for key in _RETIRED:
         section, _, name = key.partition(".")
@@ -246,17 +246,17 @@ def _ablated(config: TrainConfig) -> TrainConfig:
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Keys of which a resumed run has another value than its checkpoint, `key (was x, is y)`.
 
-    Keys of `MAY_CHANGE` are left out. What a config does not say has its default, so that a checkpoint from before
-    there was a key goes on as it began.
+    Keys of `MAY_CHANGE` are left out. A key that is missing has its default, so that a checkpoint from before a key
+    existed can be resumed.
     """
-    # One that can no longer be read is compared as it was written.
+    # A config that can no longer be read is compared as it was written.
     with contextlib.suppress(UserError):
         saved, now = _complete(saved), _complete(now)
     yield from _differences(saved, now, "")
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a run's identity comes to, its defaults included. Raises UserError as `train_config`."""
+    """A run's identity with its defaults filled in. Raises UserError as `train_config`."""
     config = saved_train_config(values)
     whole = to_plain(asdict(config))
     section = config.model

@@ -91,7 +91,7 @@ def fit(job: Job) -> TrainState:
     check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
-        _full_disk_told(job.workdir),
+        _full_disk_reported(job.workdir),
         memory_told("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         Stop() as stop,
@@ -126,8 +126,8 @@ def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
 def _prepare(
     job: Job, mesh: Mesh, checkpoints: Checkpoints
 ) -> tuple[int, TrainState, Skipped, steps.StepFunction]:
-    """The step to go on after, the state then, on the mesh, the batches to leave out, and the jitted step (compiled
-    when first called)."""
+    """The last step that was done, the state after it, on the mesh, the batches to leave out, and the jitted step
+    (compiled when first called)."""
     config, batch = job.config, job.batch
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
@@ -181,7 +181,7 @@ def _restore(
 ) -> tuple[int, TrainState | None]:
     """The newest checkpoint that all processes can read and its step; 0 and None if there is none at all.
 
-    All come to the same, since reading fails in all of them or in none. Those that are damaged are told and set
+    All come to the same, since reading fails in all of them or in none. Damaged ones are reported and set
     aside. Raises DamagedError if all are.
     """
     damaged: list[int] = []
@@ -209,10 +209,10 @@ def _restore(
 
 
 def _check_batch(batch: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
-    """Raises UserError for a batch of this process that has other arrays than were said before."""
+    """Raises UserError unless a batch of this process has the arrays of a global batch of `shapes`."""
     processes = jax.process_count()
-    for key, told in shapes.items():
-        want = told.dtype, (told.shape[0] // processes, *told.shape[1:])
+    for key, shape in shapes.items():
+        want = shape.dtype, (shape.shape[0] // processes, *shape.shape[1:])
         if key not in batch or (batch[key].dtype, batch[key].shape) != want:
             found = f"{batch[key].dtype} {list(batch[key].shape)}" if key in batch else "not there"
             raise UserError(
@@ -351,15 +351,15 @@ class _Reporter:
             return
         self._last_line = now
         pace = sum(self._times) / len(self._times) if self._times else seconds
-        told = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
+        speed = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
         if first:
-            told = f"{seconds:.1f} s with compilation"
-        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {told}")
+            speed = f"{seconds:.1f} s with compilation"
+        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
 
 
 @contextmanager
-def _full_disk_told(workdir: Path) -> Iterator[None]:
-    """A full disk met by the log or the samples; checkpoints tell of their own."""
+def _full_disk_reported(workdir: Path) -> Iterator[None]:
+    """Raises UserError if the disk is full for the log or the samples; checkpoints report it themselves."""
     try:
         yield
     except OSError as error:

@@ -12,7 +12,7 @@ def run_name(spec: str) -> str:
     """The name of a config's run: `configs/stage3.py:tiny` -> `stage3-tiny`, `configs/tiny/vae.py` -> `tiny/vae`."""
     path, _, argument = spec.partition(":")
     parts = Path(path).with_suffix("").parts
-    # The last `configs` of the path: a checkout may lie in another folder of that name.
+    # The last `configs` of the path: a checkout may be inside another folder of that name.
     above = parts[-2::-1]
     depth = above.index("configs") + 1 if "configs" in above else 1
     inside = parts[-depth:]
