@@ -10,22 +10,23 @@ import argparse
 import json
 import statistics
 import time
+from dataclasses import astuple
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.models.denoisers import denoiser_inputs
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.planning.plans import latent_size
-from mtv_jax.planning.programs import denoiser_inputs
 
 
 def compile_seconds(layers: int) -> float:
     """Seconds of lowering and compiling the gradient of a network with so many layers."""
     jax.clear_caches()
     model: Any = make_model("mtv", make_config("mtv", "tiny", {"dit": {"num_layers": layers}}), remat="block")
-    inputs = denoiser_inputs(model, latent_size(model), 1)
+    inputs = denoiser_inputs(model, astuple(latent_size(model)))
     loss = jax.grad(lambda params, *rest: jnp.sum(model.apply(params, *rest) ** 2))
     begun = time.perf_counter()
     jax.jit(loss).lower(parameter_shapes(model), *inputs).compile()

@@ -1,6 +1,7 @@
 """The audio encoder of a pipeline folder."""
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from mtv_jax.audio.features import AudioEncoder, mel_encoder
 from mtv_jax.audio.wav2vec2 import Wav2Vec2Encoder
 from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.io.files import read_json_object
-from mtv_jax.models.beats import BEATs, BEATsConfig
+from mtv_jax.models.beats import BEATs
 from mtv_jax.models.mel import MelConfig
-from mtv_jax.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
+from mtv_jax.models.registry import NETWORKS
+from mtv_jax.models.wav2vec2 import Wav2Vec2
+from mtv_jax.typing import Params
 from mtv_jax.weights.beats import fbank_config_from_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.pretrained import load_config, load_model
+from mtv_jax.weights.pretrained import identify, load_model
 
+_LOG_MEL = "LogMel"
 _PREPROCESSOR = "preprocessor_config.json"
 """What happens to a sound before the network: transformers' file, or Kaldi's options for BEATs."""
 
@@ -41,21 +45,40 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
     and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for what we do not know.
     """
     values = read_json_object(folder / "config.json")
-    if values.get("_class_name") == "LogMel":
+    if values.get("_class_name") == _LOG_MEL:
         with blamed_on(folder / "config.json"):
             return _log_mel(values)
-    if not isinstance(config := load_config(folder), (Wav2Vec2Config, BEATsConfig)):
-        kind = type(config).__name__.removesuffix("Config")
-        raise UserError(f"{folder}: {kind} is no audio encoder; LogMel, Wav2Vec2Model and BEATs are")
+    spec = identify(folder, values)
+    if spec.audio_encoder is None:
+        encoders = [other for other in NETWORKS.values() if other.audio_encoder is not None]
+        known = sorted([_LOG_MEL, *(name for other in encoders for name in other.class_names)])
+        raise UserError(f"{folder}: {spec.class_names[0]} is no audio encoder; known are {', '.join(known)}")
+    module, _, function = spec.audio_encoder.partition(":")
+    make_encoder = getattr(importlib.import_module(module), function)
     model, params = load_model(folder, dtype=dtype)
     path = folder / _PREPROCESSOR
     preprocessor = read_json_object(path) if path.exists() else {}
     with blamed_on(path):
-        if isinstance(model, BEATs):
-            return BEATsEncoder(model, params, fbank_config_from_json(preprocessor))
-        assert isinstance(model, Wav2Vec2)
-        options = read_fields(preprocessor, _OURS, fixed=_FIXED, harmless=_HARMLESS, origin=str(path))
-        return Wav2Vec2Encoder(model, params, **options)
+        return make_encoder(model, params, preprocessor, str(path))
+
+
+def wav2vec2_encoder(
+    model: Wav2Vec2, params: Params, preprocessor: Mapping[str, Any], origin: str
+) -> AudioEncoder:
+    """The encoder of a wav2vec 2.0 with transformers' preprocessor options, read from `origin`."""
+    options = read_fields(preprocessor, _OURS, fixed=_FIXED, harmless=_HARMLESS, origin=origin)
+    return Wav2Vec2Encoder(model, params, **options)
+
+
+def beats_encoder(model: BEATs, params: Params, preprocessor: Mapping[str, Any], origin: str) -> AudioEncoder:
+    """The encoder of a BEATs with Kaldi's options of its filter bank, read from `origin`."""
+    return BEATsEncoder(model, params, fbank_config_from_json(preprocessor))
+
+
+def needs_full_audio(folder: Path) -> bool:
+    """Whether the encoder of a folder hears whole files (`Wav2Vec2Encoder.alignment`); no network is loaded."""
+    path = folder / _PREPROCESSOR
+    return path.exists() and read_json_object(path).get("_alignment") == "released"
 
 
 def needs_full_audio(folder: Path) -> bool:

@@ -6,6 +6,7 @@ of the autoencoder's latents:
     in_channels, out_channels                    of the latents it is given and of what it predicts
     patch_size, frames_per_token                 cells along each side, and latent frames, that share a token
     text_embed_dim, max_text_seq_length          of the text it is conditioned on
+    text_length_is_fixed                         whether a longer text than that is an error
     num_layers, num_attention_heads, width       of its transformer
     sample_frames, sample_height, sample_width   the latent size of the clips it is trained on
 """

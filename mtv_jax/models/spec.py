@@ -94,6 +94,8 @@ class NetworkSpec:
       remat: names of the rematerialisation policies that its `remat` attribute accepts; none if it has no such
         attribute.
       task: the training task that trains it, if any.
+      audio_encoder: of a network of sound, the function `(module, params, preprocessor options, where they are from)`
+        that makes it an `AudioEncoder`, as `module:function`; imported when it is loaded.
       tracks: `(config, latent_frames) -> name -> shape` of the features of each audio track that a denoiser takes,
         without the batch axis.
       backbone: what it exports to controlnets, if it can carry one.
@@ -112,6 +114,7 @@ class NetworkSpec:
     groups: tuple[str, ...] = ("blocks",)
     remat: tuple[str, ...] = ()
     task: TaskName | None = None
+    audio_encoder: str | None = None
     tracks: Callable[[Any, int], Mapping[str, tuple[int, ...]]] = field(default=_no_tracks)
     backbone: Backbone | None = None
     composite: Composite | None = None

@@ -1,5 +1,6 @@
 """From a folder to the pipeline of its system."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,7 @@ from mtv_jax.audio.features import AudioEncoder
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import visible
-from mtv_jax.models.dit import DiTConfig
-from mtv_jax.models.mst_controlnet import MSTControlNetConfig
-from mtv_jax.models.mtv import MTVConfig
+from mtv_jax.models.denoisers import backbone_config, track_shapes
 from mtv_jax.models.vae3d import VAE3DConfig
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.cogvideox import CogVideoXImageToVideoPipeline, CogVideoXPipeline
@@ -48,12 +47,10 @@ def load_pipeline(folder: Path, *, dtype: Any, mesh: Mesh | None) -> Pipeline:
         "untrained": untrained_parts(folder),
         "folder": folder,
     }
-    config: Any = denoiser.config  # pyright: ignore[reportAttributeAccessIssue]
-    backbone = config.dit if isinstance(config, MTVConfig) else config
-    _check_parts(folder, backbone, vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
-    if isinstance(config, MTVConfig):
+    _check_parts(folder, backbone_config(denoiser), vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
+    if tracks := track_shapes(denoiser, 1):
         parts["audio_encoder"] = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
-        _check_features(folder, parts["audio_encoder"], config.controlnet)
+        _check_features(folder, parts["audio_encoder"], tracks)
     return system(**parts)
 
 
@@ -63,29 +60,30 @@ def untrained_parts(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in names if is_untrained(folder / name))
 
 
-def _check_parts(folder: Path, dit: DiTConfig, vae: VAE3DConfig, text: TextEncoder) -> None:
+def _check_parts(folder: Path, backbone: Any, vae: VAE3DConfig, text: TextEncoder) -> None:
     """Raises UserError, naming the folders, if what one network gives is not what another takes."""
     channels, width = vae.latent_channels, text.model.config.d_model
-    if dit.out_channels != channels or dit.in_channels < channels:
+    if backbone.out_channels != channels or backbone.in_channels < channels:
         raise UserError(
-            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {dit.in_channels} and gives "
-            f"{dit.out_channels}"
+            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {backbone.in_channels} and gives "
+            f"{backbone.out_channels}"
         )
-    if dit.text_embed_dim != width:
+    if backbone.text_embed_dim != width:
         raise UserError(
-            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {dit.text_embed_dim}"
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {backbone.text_embed_dim}"
         )
-    if dit.positions == "rope_learned" and text.text_length > dit.max_text_seq_length:
+    if backbone.text_length_is_fixed and text.text_length > backbone.max_text_seq_length:
         raise UserError(
             f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
-            f"{dit.max_text_seq_length}"
+            f"{backbone.max_text_seq_length}"
         )
 
 
-def _check_features(folder: Path, encoder: AudioEncoder, config: MSTControlNetConfig) -> None:
-    made, taken = (encoder.num_layers, encoder.num_channels), (config.audio_layers, config.audio_channels)
-    if made != taken:
-        raise UserError(
-            f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
-            f"{taken[0]} x {taken[1]}"
-        )
+def _check_features(folder: Path, encoder: AudioEncoder, tracks: Mapping[str, tuple[int, ...]]) -> None:
+    made = encoder.num_layers, encoder.num_channels
+    for _, *taken in tracks.values():
+        if made != tuple(taken):
+            raise UserError(
+                f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
+                f"{taken[0]} x {taken[1]}"
+            )

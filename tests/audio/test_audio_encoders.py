@@ -160,7 +160,9 @@ def test_a_folder_of_beats_is_an_encoder(beats, tmp_path):
 
 def test_what_is_no_audio_encoder_is_an_error(tmp_path):
     write_json(tmp_path / "config.json", t5.config_to_json(T5Config.tiny()))
-    with pytest.raises(UserError, match="T5 is no audio encoder"):
+    with pytest.raises(
+        UserError, match="T5EncoderModel is no audio encoder; known are BEATs, LogMel, Wav2Vec2"
+    ):
         load_audio_encoder(tmp_path)
 
 

@@ -38,6 +38,7 @@ class ToyConfig:
     frames_per_token: int = 1
     text_embed_dim: int = 8
     max_text_seq_length: int = 24
+    text_length_is_fixed: bool = False
     num_layers: int = 1
     num_attention_heads: int = 1
     sample_frames: int = 2

@@ -128,6 +128,9 @@ def test_only_a_folder_without_controlnet_may_lack_one(pipeline_folder, tmp_path
         UserError, match=r"text_proj/kernel has the shape \(8, 16\), this run needs \(4, 16\)"
     ):
         check_start(start, parameter_shapes(wide))
+    timed = small("mtv", dit={**SMALL["mtv"]["dit"], "ofs_embed_dim": 8})
+    with pytest.raises(UserError, match="transformer/ofs_embedding/linear_1/kernel is not there"):
+        check_start(find_start(str(tmp_path), timed), parameter_shapes(timed))
     ablated = small("mtv", controlnet={**SMALL["mtv"]["controlnet"], "separate_extraction": False})
     with pytest.raises(UserError, match="controlnet/blocks/norm_music/bias is not there"):
         check_start(find_start(str(pipeline_folder), ablated), parameter_shapes(ablated))

@@ -13,7 +13,9 @@ from safetensors.numpy import load_file, save_file
 from mtv_jax import load_model
 from mtv_jax.convert import main
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json, write_json
 from mtv_jax.models.mtv import MTV
+from mtv_jax.weights.conversion import convert_mtv, convert_pretrained
 from mtv_jax.weights.mtv_sat import config_from_json
 from mtv_jax.weights.pretrained import save_model
 from mtv_jax.weights.tensor_files import read_tensors
@@ -111,6 +113,37 @@ def test_pipeline_is_converted_whole(pipeline_folder, tmp_path):
         assert set(whole) == set(half)
         for key, tensor in half.items():
             np.testing.assert_array_equal(tensor, whole[key].astype(np.float16), err_msg=key)
+
+
+def test_a_pipeline_without_controlnet_is_converted_part_by_part(pipeline_folder, tmp_path):
+    for part in ("transformer", "vae", "scheduler"):
+        shutil.copytree(pipeline_folder / part, tmp_path / "theirs" / part)
+    names = list(convert_pretrained(tmp_path / "theirs", tmp_path / "ours"))
+    assert len(names) == len(tensors(tmp_path / "ours/transformer")) + len(tensors(tmp_path / "ours/vae"))
+    assert {path.name for path in (tmp_path / "ours").iterdir()} == {"transformer", "vae", "scheduler"}
+
+
+def test_a_seed_is_not_weights(pipeline_folder, tmp_path):
+    values = read_json(pipeline_folder / "vae/config.json")
+    write_json(tmp_path / "vae/config.json", values | {"_untrained_seed": 1})
+    with pytest.raises(UserError, match="vae: has no weights, only a seed"):
+        list(convert_pretrained(tmp_path / "vae", tmp_path / "ours"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a.pt", "deep/b.pt"), r"which of a\.pt, b\.pt\? Give the file itself"),
+        (("pytorch_model.bin", "c.ckpt"), r"which of pytorch_model\.bin, c\.ckpt"),
+        ((".hidden/a.pt", "._b.pth"), "no weights in it"),
+    ],
+)
+def test_which_of_several_torch_files_is_meant_must_be_said(tmp_path, names, message):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=message):
+        list(convert_mtv([tmp_path], tmp_path / "ours"))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ SPEC = NetworkSpec(
     weights="mtv_jax.weights.beats",
     class_names=("BEATs",),
     folder="audio_encoder",
+    audio_encoder="mtv_jax.audio.pretrained:beats_encoder",
     example_inputs=_example_inputs,
     make_parameters=_make_parameters,
 )

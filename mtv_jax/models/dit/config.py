@@ -76,6 +76,11 @@ class DiTConfig:
         return self.patch_size_t or 1
 
     @property
+    def text_length_is_fixed(self) -> bool:
+        """Whether a text may have no more tokens than `max_text_seq_length`: learned positions come behind them."""
+        return self.positions == "rope_learned"
+
+    @property
     def width(self) -> int:
         """Width of the hidden states."""
         return self.num_attention_heads * self.attention_head_dim

@@ -21,5 +21,6 @@ SPEC = NetworkSpec(
     weights="mtv_jax.weights.wav2vec2",
     class_names=("Wav2Vec2ForCTC", "Wav2Vec2ForPreTraining", "Wav2Vec2Model"),
     folder="audio_encoder",
+    audio_encoder="mtv_jax.audio.pretrained:wav2vec2_encoder",
     example_inputs=_example_inputs,
 )
