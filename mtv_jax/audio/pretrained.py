@@ -81,12 +81,6 @@ def needs_full_audio(folder: Path) -> bool:
     return path.exists() and read_json_object(path).get("_alignment") == "released"
 
 
-def needs_full_audio(folder: Path) -> bool:
-    """Whether the encoder of a folder hears whole files (`Wav2Vec2Encoder.alignment`); no network is loaded."""
-    path = folder / _PREPROCESSOR
-    return path.exists() and read_json_object(path).get("_alignment") == "released"
-
-
 def _log_mel(values: Mapping[str, Any]) -> AudioEncoder:
     same = {field.name: field.name for field in dataclasses.fields(MelConfig)}
     return mel_encoder(MelConfig(**read_fields(values, same, harmless=DIFFUSERS_HARMLESS, origin="LogMel")))
