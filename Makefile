@@ -1,11 +1,10 @@
-# Targets set themselves up: a virtual environment in the checkout, with the newest Python from 3.13 down to
-# 3.11 that really runs. `make PYTHON=/path/to/python VENV=.venv-other test` uses another; an environment that is
-# there keeps its Python.
+# Targets create a virtual environment in the checkout, with the newest Python from 3.13 down to 3.11 that runs.
+# `make PYTHON=/path/to/python VENV=.venv-other test` selects another one; an existing environment keeps its Python.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-# An environment may serve several checkouts; each notes in it what it has installed there.
+# Several checkouts may share an environment; each one marks in it what it has installed.
 CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.$(CHECKOUT)-installed
 DEMO ?= runs/demo
@@ -20,11 +19,11 @@ WORKERS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP)-test  ## make the virtual environment
-setup-dev: $(STAMP)-dev  ## the same with the tools for development
+setup: $(STAMP)-test  ## create the virtual environment
+setup-dev: $(STAMP)-dev  ## the same with development tools
 
-# A command may be there and not run (a shim without a version behind it), so each is tried. Versions that
-# pyenv holds count too. Newer Pythons have a newer jax, which is faster on CPU.
+# A command may exist but not run (a shim without an installed version), so each one is tried, as are the versions
+# installed by pyenv. Newer Pythons have a newer jax, which is faster on CPUs.
 VERSIONS ?= 3.13 3.12 3.11
 define FIND_PYTHON
 for version in $(VERSIONS); do \
@@ -43,17 +42,17 @@ $(BIN)/python:
 	fi; \
 	echo "making $(VENV) with $$("$$python" --version)"; "$$python" -m venv $(VENV)
 
-# This checkout's code runs, in child processes and scripts too, whatever checkout the environment has installed.
+# Makes this checkout's code run, also in child processes and scripts, whichever checkout the environment installed.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-# The checkout that the environment has installed, if that is another one and still there.
+# The checkout that the environment has installed, if it is another one and still exists.
 OTHER_CHECKOUT = $(BIN)/python -I -c 'import importlib.util, os; \
   spec = importlib.util.find_spec("mtv_jax"); \
   root = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""; \
   there = root and os.path.exists(os.path.join(root, "pyproject.toml")); \
   print(root if there and not os.path.samefile(root, ".") else "")'
 
-# Called with what installs this checkout; it is done unless that would take the environment from another one.
+# $(call INSTALL,command): runs the command that installs this checkout, unless another checkout uses the environment.
 define INSTALL
 @other="$$($(OTHER_CHECKOUT))" || exit; \
 if [ -n "$$other" ]; then \
@@ -69,8 +68,8 @@ $(STAMP)-lowest: $(BIN)/python pyproject.toml
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet \
 	  --python $(BIN)/python --resolution lowest-direct --editable '.[test]')
 
-# Its speech and effects are real recordings that no training hears.
-demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, and how well it keeps in step (half a minute)
+# Its speech and effects are real recordings that no training uses.
+demo: setup  ## generate a video of a bundled scene and measure how well it follows its tracks (half a minute)
 	$(RUN) mtv_jax.sample --preset tiny --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("$(SCENE)/scene.json"))["prompt"])')" \
 	  --speech $(SCENE)/speech.flac --effects $(SCENE)/effects.flac --music $(SCENE)/music.flac \
@@ -78,7 +77,7 @@ demo: setup  ## a video of a bundled scene by the preset tiny, a contact sheet, 
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
-train-demo: setup  ## a real clip to shards, tiny networks trained on it, a video with sound (4 minutes)
+train-demo: setup  ## encode a real clip, train tiny networks on it and sample a video with sound (4 minutes)
 	rm -rf $(TRAIN_DEMO)
 	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/frames --frames-only --num-frames 5 --stride 2
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(TRAIN_DEMO)/vae --config.data.dir=$(TRAIN_DEMO)/frames
@@ -89,21 +88,21 @@ train-demo: setup  ## a real clip to shards, tiny networks trained on it, a vide
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(TRAIN_DEMO)/demo.mp4
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
 
-# Each command goes on where it was stopped, so these do too; what is finished is left as it is. To train a part anew,
-# remove its folder and those of all that follow.
-tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; stop and start it as you like)
+# Each command resumes where it was stopped, and finished parts are skipped. To train a part again, remove its folder
+# and those of all later parts.
+tiny: setup  ## train the preset `tiny` from scratch and measure it (hours; can be stopped and restarted)
 	test -e runs/tiny/frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/frames --clips 6000 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py
 	test -e runs/tiny/encoders/tokenizer || { mkdir -p runs/tiny/encoders && \
 	  cp -r mtv_jax/assets/tiny/model_index.json mtv_jax/assets/tiny/audio_encoder runs/tiny/encoders && \
-	  $(BIN)/python benchmarks/train_tiny_text.py --out runs/tiny/encoders; }
+	  $(BIN)/python recipes/train_tiny_text.py --out runs/tiny/encoders; }
 	test -e runs/tiny/theatre/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out runs/tiny/theatre --clips 5000 --encoders runs/tiny/encoders --vae runs/tiny/vae
 	$(RUN) mtv_jax.train --config configs/tiny/backbone.py
 	for stage in 1 2 3 4 5; do $(RUN) mtv_jax.train --config configs/stage$$stage.py:tiny || exit; done
 	$(RUN) mtv_jax.train --config configs/tiny/finish.py
-	$(BIN)/python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny runs/tiny/finish \
+	$(BIN)/python recipes/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny runs/tiny/finish \
 	  --out runs/tiny/training.json
 	rm -rf runs/tiny/preset
 	$(RUN) mtv_jax.convert --from diffusers --in runs/tiny/finish/pipeline --out runs/tiny/preset --dtype fp16
@@ -112,9 +111,9 @@ tiny: setup  ## train the preset `tiny` from nothing, and measure it (hours; sto
 	@echo "its max_num_frames is noted in model_index.json by hand, after benchmarks/lengths.py"
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
-# The same in a few minutes: a few steps of everything show that one follows another, no more.
+# The same path in a few minutes, with a few steps of each part, to show that the parts work together.
 STAGES := runs/stages
-stages: setup  ## the way of `make tiny` in some minutes, without its result
+stages: setup  ## run a few steps of each part of `make tiny` (minutes)
 	test -e $(STAGES)/frames/manifest.json || \
 	  $(RUN) mtv_jax.curate theatre --out $(STAGES)/frames --clips 120 --frames-only --num-frames 5
 	$(RUN) mtv_jax.train --config configs/tiny/vae.py --workdir $(STAGES)/vae --config.data.dir=$(STAGES)/frames \
@@ -131,27 +130,27 @@ BRIEF := --config.data.dir=$(STAGES)/theatre --config.num_steps=40 --config.data
 
 PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: setup  ## the tests
+test: setup  ## run the tests
 	$(PYTEST)
 
-mutants: setup  ## does some test fail for each mistake of tests/mutants.toml? (half an hour)
+mutants: setup  ## check that a test fails for each mutation in tests/mutants.toml (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(STAMP)-test $(STAMP)-parity  ## all tests, the slow ones and the comparisons with torch originals too
+test-all: $(STAMP)-test $(STAMP)-parity  ## run all tests, including slow ones and comparisons with the torch originals
 	$(PYTEST) -m ''
 
-# Each in an environment of its own with the oldest Python: the newer ones need not have these versions. Called with
-# PARITY_PYTHON=/path/to/python they use that one.
+# Each has its own environment with the oldest Python, since newer ones may lack these versions.
+# PARITY_PYTHON=/path/to/python selects the Python of both.
 PARITY_PYTHON ?=
 OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
 
-parity:  ## the comparisons with torch originals (Python 3.11)
+parity:  ## compare with the torch originals (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-parity run-parity; fi
 run-parity: $(STAMP)-test $(STAMP)-parity
 	$(PYTEST) -m parity tests/parity
 
-test-lowest:  ## tests of io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)
+test-lowest:  ## test io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "test-lowest: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-lowest run-lowest; fi
 run-lowest: $(STAMP)-lowest
@@ -160,16 +159,16 @@ run-lowest: $(STAMP)-lowest
 find-python:
 	@$(FIND_PYTHON)
 
-lint: setup-dev  ## ruff, pyright and the import contract
+lint: setup-dev  ## run ruff, pyright and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-check: lint test parity test-lowest  ## what has to pass: lint, tests, originals, lowest versions
+check: lint test parity test-lowest  ## run what CI requires: lint, tests, parity, lowest versions
 
-bench: setup  ## step time, sample time and peak memory, as JSON
+bench: setup  ## measure step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
-clean:  ## remove the environments, the demos and caches (trainings stay in runs/)
+clean:  ## remove environments, demos and caches (trainings in runs/ are kept)
 	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(TRAIN_DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -128,7 +128,7 @@ def _run(module: str, *options: str) -> None:
     subprocess.run([sys.executable, "-m", module, *options], check=True)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40, help="that each is measured on, one noise each")
     parser.add_argument("--sampling-steps", type=int, default=8)
     parser.add_argument("--only", help="one run, such as full-0; the table is of what is there")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     runs = [(variant, seed) for seed in range(args.seeds) for variant in VARIANTS]
     names = [f"{variant}-{seed}" for variant, seed in runs]
     if args.only and args.only not in names:

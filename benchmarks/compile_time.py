@@ -33,13 +33,13 @@ def compile_seconds(layers: int) -> float:
     return time.perf_counter() - begun
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--layers", default="4,16", help="depths, by commas (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="compilations of each (default: %(default)s)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     depths = [int(n) for n in args.layers.split(",")]
     times: dict[int, list[float]] = {depth: [] for depth in depths}
     for _ in range(args.rounds):

@@ -44,7 +44,7 @@ TOKENS, HEADS, HEAD_DIM = 13 * 30 * 45 + 226, 48, 64
 CONFIG = Path(__file__).parent.parent / "configs" / "stage3.py"
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,7 @@ def main() -> None:
         "--limit", type=int, default=150, help="seconds a part may take (default: %(default)s)"
     )
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.part:
         print(json.dumps(PARTS[args.part]()))
         return

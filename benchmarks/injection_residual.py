@@ -63,7 +63,7 @@ def train(workdir: Path, fields: dict[str, str], args: argparse.Namespace) -> li
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--clips", type=int, default=8, help="that each is measured on, one noise each")
     parser.add_argument("--sampling-steps", type=int, default=8)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     readers = fit_readers()
     found: dict[str, dict[str, Any]] = {}
     for number, (name, fields) in enumerate(VARIANTS.items()):

@@ -24,7 +24,7 @@ from mtv_jax.text.template import scene_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACKS
+from mtv_jax.typing import TRACK_RATE, TRACKS
 
 SHOWN = {"correlation with loudness": "lips", "F1 within a frame": "events"}
 
@@ -43,7 +43,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.wav" for name in TRACKS}
         for name, file in files.items():
-            write_audio(file, clip.tracks[name], 16000)
+            write_audio(file, clip.tracks[name], TRACK_RATE)
         prompt = scene_prompt(**vars(clip.words))
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
@@ -51,7 +51,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Reading]:
     return scene_readings(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,7 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=8, help="of each length")
     parser.add_argument("--out", type=Path, help="JSON to write too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     pipe, readers, rows = Pipeline.from_pretrained(args.preset), fit_readers(), []
     for length in args.lengths:
         config = TheatreConfig(num_frames=length, fps=pipe.defaults.clip.fps)

@@ -41,20 +41,21 @@ print(json.dumps({"before": before, "peak": peak(), "parameters": size, "seconds
 """
 
 
-def write_checkpoint(folder: Path, gigabytes: float) -> tuple[int, int]:
-    """Writes about that many gigabytes of float32; returns the size in bytes, and that of the largest tensor."""
+def write_checkpoint(folder: Path, gigabytes: float, variant: str) -> tuple[int, int]:
+    """Writes blocks of a variant of the DiT in float32; returns the size in bytes, and that of the largest tensor."""
     import dataclasses
 
     import numpy as np
 
     from mtv_jax.io.files import write_json
-    from mtv_jax.models.dit import DiT, DiTConfig
+    from mtv_jax.models.dit import DiT
+    from mtv_jax.models.registry import make_config
     from mtv_jax.models.shapes import parameter_shapes
     from mtv_jax.weights import dit
     from mtv_jax.weights.rules import flat_paths, from_flat_paths, to_tensors
     from mtv_jax.weights.tensor_files import write_tensors
 
-    one = dataclasses.replace(DiTConfig.cogvideox_5b(), num_layers=1)
+    one = make_config("dit", variant, {"num_layers": 1})
     layer = sum(
         int(np.prod(x.shape)) * 4 for p, x in flat_paths(parameter_shapes(DiT(one))).items() if "blocks" in p
     )
@@ -80,19 +81,20 @@ def write_checkpoint(folder: Path, gigabytes: float) -> tuple[int, int]:
     return sum(sizes), max(sizes)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gigabytes", type=float, default=6.0, help="size of the checkpoint (default 6)")
+    parser.add_argument("--variant", default="cogvideox_5b", help="of the DiT (default cogvideox_5b)")
     parser.add_argument("--dtype", default="bfloat16", help="of the parameters loaded (default bfloat16)")
     parser.add_argument(
         "--devices", type=int, default=1, help="simulated devices of the mesh (default 1: no mesh)"
     )
     parser.add_argument("--folder", type=Path, help="where to write the checkpoint (default: temporary)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        size, largest = write_checkpoint(Path(name), args.gigabytes)
+        size, largest = write_checkpoint(Path(name), args.gigabytes, args.variant)
         flags = f"--xla_force_host_platform_device_count={args.devices}"
         done = subprocess.run(
             [sys.executable, "-c", _CHILD, name, args.dtype],

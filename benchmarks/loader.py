@@ -98,7 +98,7 @@ def read(shards: ShardSet, args: argparse.Namespace) -> dict:
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument(
         "--dir", type=Path, help="where to write the shards (default: the system's temporary folder)"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(dir=args.dir) as name:
         directory = Path(name)
         write_shards(directory, records(args.records), kind="latents")

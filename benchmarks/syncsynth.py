@@ -105,10 +105,10 @@ def measure(instrument: SyncSynth, clips: list[TheatreClip]) -> dict[str, object
     return {"figures": table, "significant_by_shift": late, "significant_where_worse": told}
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=int, default=120)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     instrument = load_syncsynth()
     fit = dataclasses.asdict(instrument)["fit"]
     print(json.dumps({"fit": fit, **measure(instrument, spoken_clips(args.clips))}, indent=2))

@@ -10,7 +10,6 @@ not hard to find.
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,8 +58,7 @@ def events(clips: Sequence[TheatreClip], threshold: float, tolerance: int) -> fl
     return f1_score(*(int(n) for n in counts))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command."""
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -80,8 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "clips": args.clips,
     }
     print(json.dumps(figures, indent=1))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

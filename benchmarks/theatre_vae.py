@@ -15,14 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.data.transforms import to_unit
+from mtv_jax.data.transforms import to_uint8, to_unit
 from mtv_jax.evaluation.theatre_cases import performed
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.progress import progress
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.pipelines.run import to_bytes
 from mtv_jax.theatre import TheatreConfig
 from mtv_jax.weights.pretrained import load_model
 
@@ -49,16 +48,16 @@ class Coder:
             decoded, mean = self._through(jnp.asarray(video)[None])
             self.errors.append(float(np.mean((np.clip(decoded[0], -1, 1) - video) ** 2)))
             self.spreads.append(np.asarray(mean, np.float64).reshape(-1, mean.shape[-1]).std(axis=0))
-            yield np.asarray(to_bytes(decoded[0]))
+            yield np.asarray(to_uint8(decoded[0]))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--vae", required=True, help="pipeline folder, folder of an autoencoder, or preset")
     parser.add_argument("--clips", type=int, default=200)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     coder = Coder(pipeline_folder(args.vae))
     clips = evaluation_clips(Run(TheatreConfig(), args.clips))
     samples = watch(fit_readers(), clips, [0], lambda cases: coder(map(performed, progress(cases, "coding"))))

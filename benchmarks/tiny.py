@@ -89,7 +89,7 @@ def rendering(clips: int = 40) -> dict[str, float]:
     return {"frames_per_core_second": frames / (time.process_time() - started)}
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=int, default=3, help="clips to sample, as the preset does by default (default: 3)"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     pipe = Pipeline.from_pretrained("tiny")
     size = sum(x.size for x in jax.tree.leaves(pipe.denoiser_params))
     result = {

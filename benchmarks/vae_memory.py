@@ -16,19 +16,21 @@ import jax
 import jax.numpy as jnp
 from sides import latent_sizes, peak_memory
 
+from mtv_jax.models.registry import make_config
 from mtv_jax.models.shapes import random_params
-from mtv_jax.models.vae3d import VAE3D, Tiling, VAE3DConfig, tiled_decode
+from mtv_jax.models.vae3d import VAE3D, Tiling, tiled_decode
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--latents", type=latent_sizes, default=[13, 60, 90], help="default: 13x60x90")
+    parser.add_argument("--variant", default="cogvideox_5b", help="of the network (default: %(default)s)")
     parser.add_argument("--tile", help="height x width in pixels (default: diffusers', 240x360)")
-    args = parser.parse_args()
-    config = VAE3DConfig.cogvideox_5b()
+    args = parser.parse_args(argv)
+    config = make_config("vae3d", args.variant)
     tiling = Tiling(*map(int, args.tile.split("x"))) if args.tile else Tiling.of(config)
     model = VAE3D(config, dtype=jnp.dtype(args.dtype))
     params = jax.block_until_ready(random_params(model, 0))

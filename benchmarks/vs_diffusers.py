@@ -95,7 +95,7 @@ def compare(network: str, dtype: str, args: argparse.Namespace, directory: Path)
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -113,7 +113,7 @@ def main() -> None:
         help="smaller is quicker (default: 13x32x32)",
     )
     parser.add_argument("--out", type=Path, help="file for the JSON too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     networks = args.only.split(",")
     if unknown := set(networks) - set(SIZES):
         parser.error(f"--only {','.join(sorted(unknown))}: known are {', '.join(SIZES)}")

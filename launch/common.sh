@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts of this folder share: options, errors, dry runs, the command that trains. Sourced, not run.
+# Shared by the scripts of this folder: options, errors, dry runs, the training command. Sourced, not run.
 set -euo pipefail
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
@@ -17,7 +17,7 @@ fail() {
   exit 2
 }
 
-# option NAME DEFAULT TEXT: --NAME VALUE. required NAME TEXT: the same, to be given. flag NAME TEXT: --NAME.
+# option NAME DEFAULT TEXT: --NAME VALUE. required NAME TEXT: the same without a default. flag NAME TEXT: --NAME.
 option() { names+=("$1") opt[$1]=$2 kind[$1]=option about[$1]=$3; }
 required() { names+=("$1") opt[$1]='' kind[$1]=required about[$1]=$2; }
 flag() { names+=("$1") opt[$1]='' kind[$1]=flag about[$1]=$2; }
@@ -33,8 +33,8 @@ usage() {
     esac
     printf '  --%-18s %s %s\n' "$name" "${about[$name]}" "$default"
   done
-  printf '  --%-18s %s\n' 'config.KEY=VALUE' 'replaces a value of the config; goes to mtv_jax.train as it stands' \
-    'skip-batches=A:B' 'leaves out the batches A to B - 1; goes to mtv_jax.train as it stands' \
+  printf '  --%-18s %s\n' 'config.KEY=VALUE' 'overrides a value of the config; passed to mtv_jax.train unchanged' \
+    'skip-batches=A:B' 'skips the batches A to B - 1; passed to mtv_jax.train unchanged' \
     'dry-run' 'print the commands, one a line, and run nothing (default: no)' 'help' 'show this and exit'
 }
 
@@ -47,7 +47,7 @@ known() {
 parse() {
   local name
   while [ "$#" -gt 0 ]; do
-    # A command of the dry run has one line.
+    # The dry run prints one line per command.
     case $1${2-} in *$'\n'*) fail "${1%%$'\n'*}: a value may not hold a line break" ;; esac
     case $1 in
       --help | -h) usage && exit 0 ;;
@@ -71,14 +71,14 @@ parse() {
     fi
   done
   for name in "${names[@]}"; do
-    [ "${kind[$name]}" != required ] || [ "${opt[$name]}" ] || fail "--$name is missing; $0 --help says what it is"
+    [ "${kind[$name]}" != required ] || [ "${opt[$name]}" ] || fail "--$name is missing; see $0 --help"
   done
 }
 
-# need TOOL HINT: the tool is there, or nothing is going to be run.
+# need TOOL HINT: fails unless the tool is installed or this is a dry run.
 need() { [ "$dry_run" ] || command -v "$1" >/dev/null || fail "$1 is not installed: $2"; }
 
-# The words as one line of shell.
+# Quotes the words as one line of shell.
 quoted() {
   local word line='' quote="'\\''"
   for word in "$@"; do
@@ -90,22 +90,22 @@ quoted() {
 
 run() { if [ "$dry_run" ]; then quoted "$@"; else "$@"; fi; }
 
-# train_with PYTHON [--config.KEY=VALUE ...]: puts the command into `train`. What the user gave comes last and wins.
+# train_with PYTHON [--config.KEY=VALUE ...]: sets `train` to the command. The user's options come last and win.
 # shellcheck disable=SC2034
 train_with() {
   train=("$1" -m mtv_jax.train --config "${opt[config]}" --workdir "${opt[workdir]}" "${@:2}" "${overrides[@]}")
 }
 
-# The config is a file of the checkout: that is what other machines get of this one.
+# The config must be a file of the checkout, since other machines receive only that.
 config_of_checkout() {
   local file=${opt[config]%%:*}
   [ -f "$root/$file" ] || fail "--config ${opt[config]}: no such file in $root"
 }
 
-# The same for machines that share the files of this one.
+# The same for machines that share this one's file system.
 config_is_there() { [[ ${opt[config]} == /* && -f ${opt[config]%%:*} ]] || config_of_checkout; }
 
-# whole NAME ...: the values of these options are whole numbers above 0.
+# whole NAME ...: checks that the values of these options are whole numbers above 0.
 whole() {
   local name
   for name in "$@"; do
@@ -113,7 +113,7 @@ whole() {
   done
 }
 
-# The name given with --name, or one made of the workdir's last part.
+# The name given with --name, or one derived from the last part of the workdir.
 run_name() {
   local name=mtv-${opt[workdir]##*/}
   name=${opt[name]:-${name//_/-}}
@@ -122,13 +122,13 @@ run_name() {
   echo "$name"
 }
 
-# The topology is spelled as mtv_jax.plan does.
+# The topology has the spelling of mtv_jax.plan.
 topology_is_spelled() {
   [[ ${opt[topology]} =~ ^[a-z0-9]+:[0-9]+(x[0-9]+)+$ ]] ||
     fail "--topology ${opt[topology]}: must be like v5p:4x4x8 or v6e:16x16"
 }
 
-# workdir_under MOUNT: what is written elsewhere would go with the machine.
+# workdir_under MOUNT: files written elsewhere would be lost with the machine.
 workdir_under() {
   [[ ${opt[workdir]} == "$1"/?* ]] || fail "--workdir ${opt[workdir]}: must be under $1, where the bucket is mounted"
 }

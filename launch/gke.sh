@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains on a TPU slice of a GKE cluster: a JobSet, submitted with xpk (1.16 is what this was written for).
+# Trains on a TPU slice of a GKE cluster: a JobSet, submitted with xpk (written for 1.16).
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Submits a training to a GKE cluster that xpk made. JobSet starts it again, from its last
+summary='Submits a training to a GKE cluster created with xpk. JobSet restarts it from its last
 checkpoint, when a node is preempted or maintained.'
 required config 'config file of this checkout, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples, under the mount'
@@ -13,11 +13,11 @@ required zone 'zone of the cluster'
 required cluster 'name of the cluster'
 required image 'image to run, REGISTRY/PROJECT/NAME:TAG'
 option topology v5p:4x4x8 'slice, as mtv_jax.plan names it'
-option name '' 'name of the workload; none: mtv- and the last part of the workdir'
-option storage mtv-bucket 'name that xpk storage attach gave the bucket'
-option mount /bucket 'where it is mounted'
-option max-restarts 50 'how often JobSet starts the training again'
-option grace 600 'seconds that a pod has to save after SIGTERM'
+option name '' 'name of the workload; by default mtv- and the last part of the workdir'
+option storage mtv-bucket 'name of the bucket in xpk storage attach'
+option mount /bucket 'mount point of the bucket'
+option max-restarts 50 'maximum number of restarts by JobSet'
+option grace 600 'seconds that a pod has for saving after SIGTERM'
 option priority medium 'very-low, low, medium, high or very-high'
 flag build 'build the image from this checkout and push it first'
 parse "$@"
@@ -36,9 +36,8 @@ if [ "${opt[build]}" ]; then
   run docker build --platform=linux/amd64 --file=launch/Dockerfile "--tag=${opt[image]}" .
   run docker push "${opt[image]}"
 fi
-# xpk lets JobSet restart after the statuses 127 to 255: 143 of a training that SIGTERM stopped, and what a crash or a
-# lost peer gives (and 130 of one that SIGINT stopped), but no mistake in the config, which is 2. exec: the signal has
-# to reach the command.
+# xpk lets JobSet restart after the exit codes 127 to 255: 143 of a training stopped by SIGTERM, and those of a crash or
+# a lost peer (and 130 after SIGINT), but not 2, an error in the config. exec: the signal must reach the command.
 run xpk workload create "--workload=$name" "--cluster=${opt[cluster]}" \
   "--project=${opt[project]}" "--zone=${opt[zone]}" "--tpu-type=${opt[topology]/:/-}" \
   "--docker-image=${opt[image]}" "--storage=${opt[storage]}" "--priority=${opt[priority]}" \

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Trains on all devices of this machine. The same command goes on with a run that was stopped.
+# Trains on all devices of this machine. The same command resumes a stopped run.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Makes the environment if there is none and trains on all devices of this machine.
+summary='Creates the environment if needed and trains on all devices of this machine.
 Paths are relative to the checkout.'
 required config 'config file, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples'
-option extra none 'what drives the devices: none (CPU), cuda or tpu'
+option extra none 'device support to install: none (CPU), cuda or tpu'
 parse "$@"
 
 config_is_there
@@ -18,6 +18,6 @@ train_with .venv/bin/python
 run cd "$root"
 run make --quiet setup
 [ "${opt[extra]}" = none ] || run .venv/bin/python -m pip install --quiet --editable ".[${opt[extra]}]"
-# In the place of this shell, so that a signal for it reaches the training.
+# exec, so that a signal to this script reaches the training.
 [ "$dry_run" ] || exec "${train[@]}"
 run "${train[@]}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains on Cloud TPU VMs: asks for them in the queue; they start training by themselves when they come.
+# Trains on Cloud TPU VMs: creates a queued resource, whose VMs start training when they boot.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(cd "${BASH_SOURCE[0]%/*}" 2>/dev/null || true; pwd)/common.sh"
 
-summary='Copies the code of a commit to the bucket and queues a request for TPU VMs. Each of them, at every boot,
+summary='Copies the code of a commit to the bucket and queues a request for TPU VMs. At every boot, each VM
 mounts the bucket, installs the code and trains (launch/tpu_worker.sh).'
 required config 'config file of this checkout, FILE.py[:ARG]'
 required workdir 'folder for checkpoints, metrics and samples, under /bucket, where the bucket is mounted'
@@ -12,8 +12,8 @@ required project 'Google Cloud project'
 required zone 'zone with such TPUs'
 required bucket 'bucket, without gs://'
 option topology v6e:16x16 'slice, as mtv_jax.plan names it'
-option runtime '' "the VMs' software; none: what goes with the topology"
-option name '' 'name of the request and its node; none: mtv- and the last part of the workdir'
+option runtime '' "software version of the VMs; by default the one for the topology"
+option name '' 'name of the request and its node; by default mtv- and the last part of the workdir'
 option ref HEAD 'commit to run'
 flag spot 'take spot capacity, which may be preempted'
 flag reserved 'take capacity from a reservation'
@@ -36,7 +36,7 @@ need gcloud 'install the Google Cloud CLI'
 
 train_with python '--config.compilation_cache=/bucket/jax_cache'
 command=$(quoted "${train[@]}")
-# The values of --metadata are divided by what stands between the two ^, not by a comma, which they may hold.
+# The values of --metadata are separated by the string between the two ^, since they may contain commas.
 divider=@@@
 [[ $command$name != *"$divider"* ]] || fail "a value holds $divider, which divides values on the way to the VMs"
 archive=mtv_jax-$name.tar.gz

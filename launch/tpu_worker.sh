@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The startup script that tpu_vm.sh gives to Cloud TPU VMs; root runs it at every boot. It mounts the bucket,
+# The startup script of the Cloud TPU VMs of tpu_vm.sh, run by root at every boot. It mounts the bucket,
 # installs the code (the first time) and starts the training as the systemd unit mtv-train.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive HOME=/root
@@ -15,7 +15,7 @@ mount_bucket() {
     curl --silent --show-error --fail --output "$key" "$packages/doc/apt-key.gpg"
     echo "deb [signed-by=$key] $packages gcsfuse-$(lsb_release --codename --short) main" \
       >/etc/apt/sources.list.d/gcsfuse.list
-    # Ubuntu upgrades itself after boot and holds the lock meanwhile.
+    # Ubuntu installs upgrades after boot and holds the lock in the meantime.
     apt-get --quiet --option DPkg::Lock::Timeout=600 update
     apt-get --quiet --option DPkg::Lock::Timeout=600 install --yes gcsfuse
   fi
@@ -35,7 +35,7 @@ install_code() {
   touch /opt/mtv_jax/installed
 }
 
-# Where the processes meet, for mtv_jax.sharding.distributed; nothing for a VM that is alone.
+# The variables of mtv_jax.sharding.distributed; none for a single VM.
 meeting() {
   local endpoints first commas
   endpoints=$(metadata worker-network-endpoints)
@@ -48,7 +48,7 @@ meeting() {
   echo "export JAX_PROCESS_ID=$(metadata agent-worker-number)"
 }
 
-# What the unit runs.
+# The script that the unit runs.
 train_script() {
   printf '%s\n' '#!/usr/bin/env bash' 'set -e' 'cd /opt/mtv_jax/code' \
     'export PATH=/opt/mtv_jax/venv/bin:/usr/local/bin:/usr/bin:/bin HOME=/root PYTHONUNBUFFERED=1'
@@ -56,8 +56,8 @@ train_script() {
   echo "exec $(metadata mtv-command)"
 }
 
-# Starts again after a crash, or a stop (143) that nobody here asked for, which `systemctl stop` would be; not after a
-# mistake in the config (2), or Ctrl-C (130).
+# Restarts after a crash, or a stop (143) other than by `systemctl stop`; not after an error in the config (2), or
+# Ctrl-C (130).
 unit() {
   printf '%s\n' '[Unit]' 'StartLimitIntervalSec=3600' 'StartLimitBurst=10' \
     '[Service]' 'ExecStart=/opt/mtv_jax/train.sh' 'Restart=on-failure' 'RestartSec=30' \

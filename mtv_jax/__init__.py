@@ -1,7 +1,7 @@
 """mtv_jax: audio-synchronised video generation in JAX.
 
-The names below are the public API; everything else may move. They are imported when first used, so that
-commands which need no network start at once.
+The names below are the public API; everything else may change. They are imported on first use, so that commands that
+need no networks start immediately.
 """
 
 import importlib

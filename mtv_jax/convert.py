@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.convert`: weights from one form to another."""
+"""`python -m mtv_jax.convert`: converts weights between formats."""
 
 import argparse
 from collections import deque
@@ -10,18 +10,18 @@ from mtv_jax.io.files import atomic_directory, check_output, existing_directory
 from mtv_jax.io.progress import progress
 
 _MARKS = ("model_index.json", "config.json", "vae", "*.safetensors")
-"""What a folder that was written here has one of."""
+"""Files, one of which is in each folder written by this command."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = parser("convert", "Weights from one form to another, checked tensor by tensor.")
+    top = parser("convert", "Convert weights between formats, checked tensor by tensor.")
     top.add_argument(
         "--from",
         dest="source",
         choices=("train", "mtv-sat", "diffusers", "hf"),
         default="train",
-        help="form of what is given: a training directory of ours (its newest checkpoint), the authors' MTV "
+        help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
         "checkpoint, or a folder of diffusers or transformers, pipeline or network",
     )
     top.add_argument(
@@ -38,10 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         "--to",
         choices=("folder", "mtv-sat"),
         default="folder",
-        help="folder: as load_model and Pipeline read it; mtv-sat: safetensors under the authors' names",
+        help="folder: for load_model and Pipeline; mtv-sat: safetensors with the authors' names",
     )
     top.add_argument(
-        "--dtype", choices=tuple(_DTYPES), default=None, help="of the weights written; default: as they are"
+        "--dtype",
+        choices=tuple(_DTYPES),
+        default=None,
+        help="dtype of the written weights; default: unchanged",
     )
     return top
 
@@ -60,7 +63,7 @@ def main(argv: list[str]) -> None:
 
 
 def _check_out(out: Path, inputs: list[Path], *, overwrite: bool) -> None:
-    """Raises UserError unless `out` can be written, and holds nothing but what a conversion before it wrote."""
+    """Raises UserError unless `out` can be written, and is empty or the output of an earlier conversion."""
     check_output(out, folder=True)
     if not out.exists():
         return

@@ -1,31 +1,31 @@
 """`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
-import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
-from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser, run
+from mtv_jax.io.cli import (
+    add_force,
+    add_normalize_loudness,
+    add_overwrite,
+    frame_rate,
+    parser,
+    run,
+    seconds,
+    whole_number,
+)
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import check_output, remove_leftovers, told_of
-from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_clip, check_room
-from mtv_jax.io.lock import FolderLock
+from mtv_jax.io.files import check_output
+from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_room
 from mtv_jax.typing import TRACKS
 
 if TYPE_CHECKING:
-    from mtv_jax.curation.build import BuildConfig
     from mtv_jax.curation.encoders import Encoders
     from mtv_jax.io.clip_size import ClipSize
-
-_MANIFEST = "manifest.json"
-
-NATIVE = "native"
-"""`--fps` for clips that keep the rate of their video."""
 
 _SIZES = (
     "By default clips are as those that the pipeline of --encoders was trained on, if it is ours (tiny: 25 frames of "
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(build)
     build.add_argument(
         "--fps",
-        type=_own_or_rate,
+        type=_rate_or_native,
         help="frames a second, or `native`: each video's own (default: see above)",
     )
     build.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
@@ -117,8 +117,8 @@ def _add_scene(commands: Any) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene.add_argument("--out", type=Path, required=True, help="folder to make")
-    scene.add_argument("--seed", type=_whole, default=0, help="of the theatre")
-    scene.add_argument("--index", type=_whole, default=0, help="of the clip in it")
+    scene.add_argument("--seed", type=whole_number, default=0, help="of the theatre")
+    scene.add_argument("--index", type=whole_number, default=0, help="of the clip in it")
     scene.add_argument(
         "--real-sounds", action="store_true", help="speech and effects of the clip are held-out recordings"
     )
@@ -132,11 +132,11 @@ def _add_scene(commands: Any) -> None:
         )
     scene.add_argument(
         "--onsets",
-        type=_seconds,
+        type=seconds,
         help="seconds at which the prop is struck, such as 0.3,0.9, with --prompt (default: where it is heard)",
     )
     scene.add_argument(
-        "--num-frames", type=_whole, help="of the video (default: 25, or as long as the longest sound)"
+        "--num-frames", type=whole_number, help="of the video (default: 25, or as long as the longest sound)"
     )
     scene.add_argument("--fps", type=frame_rate, default=Fraction(12), help="frames a second")
     add_overwrite(scene)
@@ -146,6 +146,51 @@ def main(argv: list[str]) -> int | None:
     """Runs the command; 1 if no video of a folder could be used, or with --strict one could not."""
     args = _parser().parse_args(argv)
     return {"run": _build, "theatre": _theatre, "scene": _scene, "verify": _verify}[args.command](args)
+
+
+def _build(args: argparse.Namespace) -> int:
+    from mtv_jax.curation.build import BadVideosError, BuildConfig, build_shards, default_skip
+    from mtv_jax.curation.making import check_folder, left_out_warning, locked, summary
+
+    check_folder(args.out, overwrite=args.overwrite)
+    size = _size(args)
+    stride = size.num_frames if args.stride is None else args.stride
+    check_bound("stride", stride, MAX_FRAMES, force=args.force)
+    config = BuildConfig(
+        size,
+        stride,
+        default_skip(size) if args.skip_frames is None else args.skip_frames,
+        frames_only=args.frames_only,
+        demixer=args.demixer,
+        normalize_loudness=args.normalize_loudness,
+    )
+    problem = None
+    with locked(args.out):
+        try:
+            manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
+            left_out = manifest["info"]["left_out"]
+            print(summary(args.out, manifest))
+        except BadVideosError as error:
+            problem, left_out = error, error.left_out
+    lines = [left_out_warning(left_out), problem and f"error: {problem}"]
+    for line in filter(None, lines):
+        print(line, file=sys.stderr)
+    return 1 if problem else 0
+
+
+def _theatre(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.making import check_folder, locked, summary
+    from mtv_jax.curation.theatre import TheatreBuild, build_theatre
+
+    check_folder(args.out, overwrite=args.overwrite)
+    size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
+    check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
+    config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
+    if args.frames_only:
+        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
+        check_room(args.out, needed, force=args.force)
+    with locked(args.out):
+        print(summary(args.out, build_theatre(args.out, _encoders(args), config)))
 
 
 def _scene(args: argparse.Namespace) -> None:
@@ -172,106 +217,20 @@ def _scene(args: argparse.Namespace) -> None:
     )
 
 
-def _whole(text: str) -> int:
-    """A whole number that is not negative."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
+def _verify(args: argparse.Namespace) -> None:
+    from mtv_jax.data.verify import verify_shards
 
-
-def _seconds(text: str) -> list[float]:
-    """Seconds parted by commas; an empty text for none."""
-    try:
-        return [float(part) for part in text.split(",")] if text.strip() else []
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} are not seconds such as 0.3,0.9") from error
-
-
-def _build(args: argparse.Namespace) -> int:
-    from mtv_jax.curation.build import MTV_SKIP, BuildConfig
-
-    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
-    size = _size(args)
-    stride = size.num_frames if args.stride is None else args.stride
-    check_bound("stride", stride, MAX_FRAMES, force=args.force)
-    skip = args.skip_frames
-    if skip is None:
-        skip = MTV_SKIP if size.native_rate else 0
-    config = BuildConfig(
-        size,
-        stride,
-        skip,
-        frames_only=args.frames_only,
-        demixer=args.demixer,
-        normalize_loudness=args.normalize_loudness,
-    )
-    with _owned(args.out):
-        return _build_told(args, config)
-
-
-def _build_told(args: argparse.Namespace, config: "BuildConfig") -> int:
-    """Makes the shards, tells what is in them and which videos are not, and returns the exit status."""
-    from mtv_jax.curation.build import BadVideosError, build_shards
-
-    try:
-        manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
-    except BadVideosError as error:
-        _tell_left_out(error.left_out)
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _report(args, manifest)
-    _tell_left_out(manifest["info"]["left_out"])
-    return 0
-
-
-def _tell_left_out(left_out: dict[str, str]) -> None:
-    """A line for each video that no clip is of."""
-    if left_out:
-        print(f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:", file=sys.stderr)
-    for name, reason in left_out.items():
-        print(f"  {name}: {reason}", file=sys.stderr)
-
-
-def _theatre(args: argparse.Namespace) -> None:
-    from mtv_jax.curation.theatre import TheatreBuild, build_theatre
-
-    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[_MANIFEST])
-    size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
-    check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
-    config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
-    if args.frames_only:
-        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
-        check_room(args.out, needed, force=args.force)
-    with _owned(args.out):
-        _report(args, build_theatre(args.out, _encoders(args), config))
-
-
-@contextlib.contextmanager
-def _owned(out: Path) -> Iterator[None]:
-    """The folder of the shards, for this process alone. Raises UserError if another is at work in it."""
-    with FolderLock(out, "--out"), told_of(out, out):
-        remove_leftovers(out)
-        yield
+    shards, read = verify_shards(args.shards, again=args.again)
+    total = len(shards.manifest["shards"])
+    known = f" ({total - read} of them found whole before)" if read < total else ""
+    print(f"{args.shards}: {len(shards)} records in {total} shards{known}, all whole")
 
 
 def _size(args: argparse.Namespace) -> "ClipSize":
-    """Of the clips to make. Raises UserError if it is out of bounds."""
-    from mtv_jax.pipelines.presets import pipeline_folder
-    from mtv_jax.weights.model_index import default_clip_size
+    from mtv_jax.curation.making import clip_size
 
-    size = default_clip_size(pipeline_folder(args.encoders))
-    size = size.replace(num_frames=args.num_frames, height=args.height, width=args.width)
-    if args.fps == NATIVE:
-        size = replace(size, native_rate=True)
-    elif args.fps is not None:
-        size = size.replace(fps=args.fps, native_rate=False)
-    check_clip(size.num_frames, size.fps, size.height, size.width, force=args.force)
-    return size
-
-
-def _own_or_rate(text: str) -> Fraction | str:
-    """A frame rate, or `NATIVE`."""
-    return text if text == NATIVE else frame_rate(text)
+    given = {name: getattr(args, name) for name in ("num_frames", "height", "width", "fps", "force")}
+    return clip_size(args.encoders, **given)
 
 
 def _encoders(args: argparse.Namespace) -> "Encoders | None":
@@ -280,21 +239,10 @@ def _encoders(args: argparse.Namespace) -> "Encoders | None":
     return None if args.frames_only else Encoders.from_pretrained(args.encoders, args.vae)
 
 
-def _report(args: argparse.Namespace, manifest: dict[str, Any]) -> None:
-    frames, shards = manifest["num_frames"], len(manifest["shards"])
-    rate = "rates of their own" if manifest["fps"] is None else f"{float(Fraction(*manifest['fps'])):g} fps"
-    print(f"{args.out}: {manifest['num_records']} clips of {frames} frames at {rate} in {shards} shards")
-    for subset in manifest["subsets"]:
-        print(f"  {subset['subset']}: {subset['count']} clips")
+def _rate_or_native(text: str) -> Fraction | str:
+    from mtv_jax.curation.making import NATIVE
 
-
-def _verify(args: argparse.Namespace) -> None:
-    from mtv_jax.data.verify import verify_shards
-
-    shards, read = verify_shards(args.shards, again=args.again)
-    total = len(shards.manifest["shards"])
-    known = f" ({total - read} of them found whole before)" if read < total else ""
-    print(f"{args.shards}: {len(shards)} records in {total} shards{known}, all whole")
+    return text if text == NATIVE else frame_rate(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.doctor`: is this machine ready, and what to do where it is not."""
+"""`python -m mtv_jax.doctor`: checks the machine and suggests fixes."""
 
 import argparse
 import json
@@ -12,40 +12,40 @@ _MARKS = {"ok": ("ok    ", "green"), "note": ("note  ", "yellow"), "broken": ("B
 def _parser() -> argparse.ArgumentParser:
     top = parser(
         "doctor",
-        "Look at devices, Python, packages against the project's bounds, extras, FFmpeg, weights of each role, memory "
-        "against what sampling and training need, and the cache of compiled programs. Uses no network. Exits with 1 if "
-        "something that is needed is broken.",
+        "Check devices, Python, package versions, extras, FFmpeg, the weights of each network, the memory that "
+        "sampling and training need, and the cache of compiled programs. Does not use the network. Exits with 1 if a "
+        "required part is broken.",
     )
     top.add_argument(
-        "--preset", default="tiny", help="preset, pipeline folder or training directory to look at"
+        "--preset", default="tiny", help="preset, pipeline folder or training directory to check"
     )
     top.add_argument("--json", action="store_true", help="print the findings as JSON")
     return top
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command: 0 if the machine is usable, 1 if something that is needed is broken."""
+    """Runs the command. Returns 0 if the machine is usable, 1 if a required part is broken."""
     args = _parser().parse_args(argv)
     try:
         from mtv_jax.pipelines.presets import pipeline_folder
         from mtv_jax.planning.health import examine
-    except ImportError as error:  # what the checks themselves need
-        print(f"broken: {error}; pip install -e . (or `make setup`) brings what is needed")
+    except ImportError as error:  # packages that the checks themselves need
+        print(f"broken: {error}; pip install -e . (or `make setup`) installs what is needed")
         return 1
-    pipeline_folder(args.preset)  # one that is not there is the user's mistake, not the machine's
+    pipeline_folder(args.preset)  # a missing folder is a usage error, not a finding
     found = examine(args.preset)
     broken = [finding for finding in found if finding.state == "broken"]
     if args.json:
         print(json.dumps({"usable": not broken, "findings": [vars(finding) for finding in found]}, indent=2))
     else:
         _show(found)
-        told = f"{len(broken)} broken: {', '.join(finding.name for finding in broken)}"
-        print(told if broken else "usable")
+        summary = f"{len(broken)} broken: {', '.join(finding.name for finding in broken)}"
+        print(summary if broken else "usable")
     return 1 if broken else 0
 
 
 def _show(found: list) -> None:
-    """A line each, by sections; on a terminal, marks have colours."""
+    """Prints one line per finding, by section; with colours on a terminal."""
     write, width, section = _writer(), max(len(finding.name) for finding in found), None
     for finding in found:
         if finding.section != section:
@@ -57,7 +57,7 @@ def _show(found: list) -> None:
 
 
 def _writer() -> Callable[[str, str, str], None]:
-    """What prints a mark in a style and the rest of its line; plainly where rich is not there."""
+    """Returns a function that prints a mark in a style and the rest of its line; without rich, in plain text."""
     try:
         from rich.console import Console
         from rich.text import Text

@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.plan`: does a run fit on hardware that is not here, and what would it take at least?"""
+"""`python -m mtv_jax.plan`: estimates memory and least time of a run on other hardware."""
 
 import argparse
 import os
@@ -14,10 +14,10 @@ from mtv_jax.io.files import check_output, write_json, write_text
 def _parser() -> argparse.ArgumentParser:
     top = parser(
         "plan",
-        "Compile the real train step and the samples that are made meanwhile (or, with --sample, a sampling step and "
-        "the decoder) for TPUs ahead of time, and print memory, operations, traffic and the least time. Needs no TPU. "
-        "For GPUs, which nothing can be compiled for here, weights and moments are exact and the rest is an estimate "
-        "(mtv_jax.planning.estimates). Exits with 1 if it does not fit.",
+        "Compile the real train step and the sampling during training (or, with --sample, a sampling step and the "
+        "decoder) for TPUs ahead of time, and print memory, operations, traffic and the least time. Needs no TPU. "
+        "For GPUs, whose programs cannot be compiled without one, weights and moments are exact and the rest is "
+        "estimated (mtv_jax.planning.estimates). Exits with 1 if it does not fit.",
     )
     top.add_argument("--config", required=True, metavar="FILE.py[:ARG]", help="config of the training")
     top.add_argument(
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--sample", action="store_true", help="plan sampling of one video instead of training")
     top.add_argument("--steps", type=int, default=50, help="with --sample: sampling steps")
     top.add_argument(
-        "--report", type=Path, default=None, metavar="FILE.json|html", help="write the plan there too"
+        "--report", type=Path, default=None, metavar="FILE.json|html", help="also write the plan to this file"
     )
     add_overwrite(top)
     top.epilog = "--config.KEY=VALUE replaces a value of the config."
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         check_output(args.report, overwrite=args.overwrite)
     if args.steps < 1:
         raise UserError(f"--steps {args.steps}: must be at least 1")
-    # Planning allocates nothing, and this machine's own accelerators are not asked.
+    # Planning allocates nothing and does not use this machine's accelerators.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from mtv_jax.planning.chips import topology
     from mtv_jax.planning.plans import sampling_plans, training_plans
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     from mtv_jax.training.configs import load_train_config, train_config
 
     values = load_train_config(args.config, overrides).to_dict()
-    # No data are read, so none need be named.
+    # No data is read, so the config need not name any.
     values["data"]["dir"] = values["data"].get("dir") or "none"
     config = train_config(values)
     if args.mesh is not None:
@@ -87,7 +87,7 @@ def _mesh(text: str):
         if axis not in AXES or not size.lstrip("-").isdigit():
             raise UserError(f"--mesh {text}: {part!r} is not AXIS=N with an axis of {', '.join(AXES)}")
         sizes[axis] = int(size)
-    # An axis that is not named has size 1.
+    # Axes that are not named have size 1.
     return MeshConfig(**({"data": 1} | sizes))
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from mtv_jax.io.cli import run, tell_error
+from mtv_jax.io.cli import report_error, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_outputs, existing_file
 from mtv_jax.io.notes import note
@@ -115,7 +115,7 @@ def _make_all(pipe: "Pipeline", wanted: list[Wanted], options: dict[str, Any]) -
         try:
             _make(pipe, video, options, time.monotonic())
         except Exception as error:
-            codes.append(tell_error(error))
+            codes.append(report_error(error))
     if codes:
         print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
     return codes[0] if codes else 0

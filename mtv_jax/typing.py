@@ -1,7 +1,7 @@
-"""Array types that appear in signatures, and the batches that training sees.
+"""Array types used in signatures, the batches of training, and names and rates used everywhere.
 
 Letters: b batch, F pixel frames, f latent frames, H W pixels, h w latent cells, c channels, l text
-tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens an interval,
+tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens per interval,
 s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
 """
 
@@ -13,7 +13,10 @@ from jaxtyping import Bool, Float, Int, Key, UInt8
 
 __all__ = [
     "BATCH_AXES",
+    "SUBSETS",
     "TRACKS",
+    "TRACK_RATE",
+    "VIDEO_SOUND_RATE",
     "Array",
     "Batch",
     "Bool",
@@ -37,6 +40,16 @@ BATCH_AXES = ("data", "fsdp")
 
 TRACKS = ("speech", "effects", "music")
 """What a mix is separated into, and what steers a video."""
+
+
+TRACK_RATE = 16_000
+"""Samples a second of a track, Hz: what every audio encoder here takes."""
+
+VIDEO_SOUND_RATE = 48_000
+"""Samples a second of the sound in a video, Hz."""
+
+SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
+"""The five subsets of DEMIX, in the order in which they are trained (MTV section 3)."""
 
 
 def control_tracks(num_speakers: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from golden_folders import ORIGINALS
 from safetensors.numpy import load_file
 
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.models.mtv import MTV
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params

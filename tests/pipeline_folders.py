@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from safetensors.numpy import load_file, save_file
 
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
 from mtv_jax.models.dit import DiTConfig

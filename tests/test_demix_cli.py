@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from mtv_jax.io.video import write_video
 
 @pytest.fixture
 def mix(tmp_path):
-    t = np.arange(2 * 22050) / 22050
+    t = np.arange(22050) / 22050
     left = (0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
     path = tmp_path / "mix.wav"
     write_audio(path, np.stack([left, left / 2], axis=1), 22050)
@@ -38,12 +39,12 @@ def test_tracks_that_add_up_are_written_with_their_makers(mix, tmp_path, capsys,
     assert exit_code(demix.main, mix, "--out", out, "--format", kind, *options) == 0
     rate = rate or 22050
     tracks = [read_audio(out / f"{n}.{kind}", None, mono=False) for n in ("speech", "effects", "music")]
-    assert [t.shape for t in tracks] == [(2 * rate, 2)] * 3
+    assert [t.shape for t in tracks] == [(rate, 2)] * 3
     np.testing.assert_allclose(sum(tracks), read_audio(mix, rate, mono=False), atol=1e-4)
     report = json.loads((out / "demix.json").read_text())
     assert report["mix"]["sha256"] == hashlib.sha256(mix.read_bytes()).hexdigest()
     assert report["sample_rate"] == rate
-    assert report["samples"] == 2 * rate
+    assert report["samples"] == rate
     assert report["tracks"]["speech"]["model"]["fidelity"] == "real"
     assert report["tracks"]["effects"]["model"]["fidelity"] == "classical"
     lines = capsys.readouterr().out.splitlines()
@@ -56,8 +57,14 @@ def test_tracks_that_add_up_are_written_with_their_makers(mix, tmp_path, capsys,
     )
 
 
+def halves(samples, sample_rate):
+    return {"speech": samples / 2, "effects": samples / 4, "music": samples / 4}
+
+
 def test_sections_of_a_compressed_file_add_up_to_its_one_decoding(tmp_path, monkeypatch):
     """AAC decoders fill in random noise after a seek, so parts must come from one decoding."""
+    demixer = replace(sections.DEMIXERS[sections.DEFAULT_DEMIXER], separate=halves)
+    monkeypatch.setitem(sections.DEMIXERS, sections.DEFAULT_DEMIXER, demixer)
     noise = np.random.default_rng(0).normal(0, 0.1, 6 * 22050).astype(np.float32)
     write_video(tmp_path / "mix.mp4", np.zeros((48, 32, 32, 3), np.uint8), 8, audio=noise, sample_rate=22050)
     monkeypatch.setattr(sections, "SECTION_SECONDS", 2)

@@ -10,13 +10,14 @@ from ml_collections import ConfigDict
 from configs import stages
 from configs.tiny import mixed
 from mtv_jax.io.config import parse_arg
+from mtv_jax.typing import SUBSETS
 
 
 def get_config(arg: str = "") -> ConfigDict:
     parse_arg(arg)
     config = mixed.get_config()
     config.init_from = "runs/stage5-tiny"
-    config.stream = len(stages.SUBSETS) + 1
+    config.stream = len(SUBSETS) + 1
     config.num_steps = 1500
     config.loss.motion_weight = 1.0
     config.optimizer.learning_rate = stages.TINY_RATE / 2

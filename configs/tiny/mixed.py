@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from configs import stages
 from mtv_jax.io.config import parse_arg
+from mtv_jax.typing import SUBSETS
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -20,12 +21,12 @@ def get_config(arg: str = "") -> ConfigDict:
     if part.early and part.late:
         raise ValueError("'early' and 'late' are two trainings; give one")
     config = stages.get_stage(5 if part.late else 1, "tiny")
-    config.data.mixture = ConfigDict(dict.fromkeys(stages.SUBSETS, 1.0))
+    config.data.mixture = ConfigDict(dict.fromkeys(SUBSETS, 1.0))
     if not arg:
         config.optimizer.schedule = "linear"
         return config
     steps = stages.TINY_STEPS
-    config.data.mixture = ConfigDict(dict(zip(stages.SUBSETS, map(float, steps), strict=True)))
+    config.data.mixture = ConfigDict(dict(zip(SUBSETS, map(float, steps), strict=True)))
     if part.early:
         config.num_steps = sum(steps[:-1])
         config.loss.motion_weight = (

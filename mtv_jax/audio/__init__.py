@@ -1,1 +1,1 @@
-"""Tracks: load, resample, separate, and turn into features aligned to latent frames."""
+"""Audio tracks: loading, resampling, separation, and features aligned to video frames."""

@@ -1,4 +1,4 @@
-"""BEATs as an audio encoder: the output of every layer for every video frame."""
+"""BEATs as an audio encoder: the outputs of all layers, aligned to video frames."""
 
 import dataclasses
 import functools
@@ -13,25 +13,25 @@ from mtv_jax.models.beats import BEATs, FbankConfig, normalised_fbank
 from mtv_jax.typing import Params
 
 _SECTION = 64
-"""Patches along time that are encoded at once (10.24 s): it was trained on clips of ten seconds."""
+"""Patches along time per section (10.24 s): BEATs was trained on clips of ten seconds."""
 _HOP = 48
-"""From one section to the next; where they overlap, a patch is taken from where it is farther from an edge."""
+"""Step between sections; where two overlap, each patch comes from the section whose edge is farther away."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BEATsEncoder:
     """Features [F, layers, d] (for effects and music, MTV Table 4).
 
-    How the paper makes features per frame is not said. Here, exactly in time: the sound is cut or padded with
-    zeros to F / fps seconds, the frequency patches of a moment are averaged, and what lies at a frame's middle
-    is interpolated between the middles of patches. Long sounds are encoded in sections.
+    The paper does not define features per frame. Here the alignment is exact: the sound is cut or padded with zeros to
+    F / fps seconds, patches of the same time are averaged over frequency, and the value at the centre of each frame
+    is interpolated between the centres of patches. Long sounds are encoded in sections.
     """
 
     model: BEATs
     params: Params
     bank: FbankConfig = dataclasses.field(default_factory=FbankConfig)
     name: str = "beats"
-    hears_all: bool = False
+    needs_full_audio: bool = False
 
     @property
     def num_layers(self) -> int:
@@ -79,7 +79,7 @@ def _layers(model: BEATs, params: Params, features: jax.Array) -> jax.Array:
 
 
 def _interpolate(values: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Rows of [n, ...] at fractional indices, linear between neighbours and constant beyond the ends."""
+    """Interpolates rows of [n, ...] at fractional indices, linearly; constant beyond the ends."""
     position = np.clip(position, 0, len(values) - 1)
     left = np.minimum(position.astype(int), max(len(values) - 2, 0))
     right = np.minimum(left + 1, len(values) - 1)

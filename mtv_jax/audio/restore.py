@@ -1,7 +1,7 @@
-"""Gives back to a voice what a speech enhancer took from it.
+"""Restores the parts of a voice that a speech enhancer removed.
 
-An enhancer leaves too little rather than too much: it turns voices down, and drops parts of them that it takes for
-noise. What is to follow the loudness of a voice then sees a quieter one, with holes in it.
+Enhancers err on the side of removing too much: they attenuate voices and drop parts that they take for noise. A model
+that follows the loudness of the voice then receives a quieter one with gaps.
 """
 
 import numpy as np
@@ -9,25 +9,25 @@ import numpy as np
 from mtv_jax.typing import Float
 
 _LEVEL_SECONDS = 1.0
-"""Over which the lost level is found."""
+"""Window for estimating the lost level."""
 _MAX_GAIN = 3.0
 _PRESENCE_SECONDS = 0.1
-"""Over which it is judged whether there is a voice."""
+"""Window for deciding whether there is a voice."""
 _ABSENT_DB, _PRESENT_DB = -40.0, -25.0
-"""Level of the voice below that of the mix at which nothing is given back, and at which all of `_SHARE` is."""
+"""Level of the voice relative to the mix at which nothing is restored, and at which all of `_SHARE` is."""
 _SHARE = 0.35
-"""Of what else there is, where there is a voice. All figures were chosen on theatre clips of synthetic and recorded
-voices, by how well the speech's loudness follows the true one's (README, "Sound that is one file")."""
+"""Share of the remaining sound that is restored where there is a voice. All constants were tuned on theatre clips of
+synthetic and recorded voices, by the correlation of the speech's loudness with the true one (docs/evaluation.md)."""
 _TINY = 1e-10
 
 
 def restore_speech(
     mix: Float[np.ndarray, "s c"], speech: Float[np.ndarray, "s c"], sample_rate: int
 ) -> Float[np.ndarray, "s c"]:
-    """A fuller voice, float32 [s, channels], from a mix and what an enhancer found of the voice in it.
+    """Restores a voice, float32 [s, channels], from a mix and an enhancer's estimate of the voice in it.
 
-    First the voice is brought to the level that explains most of the mix (least squares over a second: a voice alone
-    is given back whole); then, where there is a voice, it gets a share of what else there is. Silence stays silence.
+    The estimate is first scaled to the level that explains most of the mix (least squares over a second, which restores
+    a voice alone exactly); then, where there is a voice, a share of the other sound is added. Silence stays silence.
     """
     mix, voice = np.asarray(mix, np.float64), np.asarray(speech, np.float64)
     window = round(_LEVEL_SECONDS * sample_rate)

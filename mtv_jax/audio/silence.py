@@ -1,4 +1,4 @@
-"""Whether a sound can be heard at all: a track that was given and is silent is most likely a mistake."""
+"""Detects silent tracks: a track that was given but is silent is most likely a mistake."""
 
 import os
 
@@ -7,7 +7,7 @@ import numpy as np
 from mtv_jax.io.notes import note
 
 _PEAK = 10 ** (-60 / 20)
-"""Highest sample of silence, -60 dBFS: dither and the hiss of an open microphone stay below."""
+"""Peak of silence, -60 dBFS: dither and microphone hiss stay below it."""
 
 
 def is_silent(samples: np.ndarray) -> bool:
@@ -16,7 +16,7 @@ def is_silent(samples: np.ndarray) -> bool:
 
 
 def note_silence(name: str, file: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
-    """Notes (`mtv_jax.io.notes`) a track and its file if what is heard of it, `samples`, is silent."""
+    """Logs a note (`mtv_jax.io.notes`) that names a track and its file if the `samples` used of it are silent."""
     if is_silent(samples):
         seconds = len(samples) / sample_rate
-        note(f"{name}: the track in {os.fspath(file)} is silent (the {seconds:.2f} s that are heard)")
+        note(f"{name}: the track in {os.fspath(file)} is silent (the {seconds:.2f} s that are used)")

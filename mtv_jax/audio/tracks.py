@@ -1,4 +1,4 @@
-"""The tracks that steer a video, and the sound that goes with it."""
+"""The tracks that condition a video, and the sound that is muxed with it."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,22 +11,20 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACKS, Float, track_kind
+from mtv_jax.typing import TRACK_RATE, TRACKS, Float, track_kind
 
-SAMPLE_RATE = 16000
-"""Of the tracks, Hz: what every audio encoder here takes."""
 MIX = "audio"
-"""What one mixed file is called among sounds that are given by name."""
+"""The name of a mixed file among sounds by name."""
 _PEAK = 0.99
 
 Tracks = Mapping[str, Float[np.ndarray, "_"]]
-"""Mono sound at 16 kHz, float32 [s], by the name of its track. All have one length, unless it is said otherwise."""
+"""Mono sound at 16 kHz, float32 [s], by the name of its track. All have the same length unless noted otherwise."""
 
 
 def load_tracks(
     files: Mapping[str, str | os.PathLike], names: Sequence[str] = TRACKS, **options: Any
 ) -> dict[str, Float[np.ndarray, "_"]]:
-    """Reads tracks, or separates a mix: `make_tracks` of files by name, with its `options`."""
+    """Reads tracks, or separates a mix: `make_tracks` with files by name, and its `options`."""
     return make_tracks({name: read_recording(path) for name, path in files.items()}, names, **options)
 
 
@@ -39,19 +37,19 @@ def make_tracks(
     pad: bool = True,
     normalize_loudness: bool = False,
 ) -> dict[str, Float[np.ndarray, "_"]]:
-    """Tracks of the given sounds. A track without a sound is silence.
+    """Makes tracks of the given sounds. A track without a sound is silent.
 
     Args:
-      sounds: a recording for each track, by its name; or one mix, named `audio`, which is separated by `demixer`: its
-        speech is that of the first speaker.
-      names: of the tracks to return.
+      sounds: a recording for each track, by its name; or one mix, named `audio`, which is separated by `demixer`; its
+        speech is assigned to the first speaker.
+      names: the tracks to return.
       demixer: a name in `audio.demix.DEMIXERS`.
       duration: seconds of the result, cut or padded with silence. None: the length of the longest track.
       pad: whether shorter tracks are padded with silence; otherwise each has the length of its sound.
-      normalize_loudness: whether speech is brought to one level (`mtv_jax.audio.loudness`).
+      normalize_loudness: whether speech is normalised to a fixed level (`mtv_jax.audio.loudness`).
 
     Raises:
-      UserError: both a mix and tracks; no sound and no `duration`; a track that is not among `names`.
+      UserError: both a mix and tracks are given; neither a sound nor `duration` is given; a track is not in `names`.
     """
     check_sounds({name: sound.path for name, sound in sounds.items()}, names)
     if not sounds and duration is None:
@@ -60,13 +58,13 @@ def make_tracks(
         tracks = _separated(sounds[MIX], demixer, duration)
     else:
         heard = {name: x if duration is None else x.first(float(duration)) for name, x in sounds.items()}
-        tracks = {name: sound.mono(SAMPLE_RATE) for name, sound in heard.items()}
+        tracks = {name: sound.mono(TRACK_RATE) for name, sound in heard.items()}
     if normalize_loudness:
         mix = mixed(tracks.values()) if MIX in sounds else None
         for name in [name for name in tracks if track_kind(name) == "speech"]:
-            tracks[name] = normalize_speech(tracks[name], SAMPLE_RATE, mix)
+            tracks[name] = normalize_speech(tracks[name], TRACK_RATE, mix)
     longest = max((len(samples) for samples in tracks.values()), default=0)
-    length = longest if duration is None else round(float(duration) * SAMPLE_RATE)
+    length = longest if duration is None else round(float(duration) * TRACK_RATE)
     silence = np.zeros(length, np.float32)
     return {
         name: tracks.get(name, silence) if not pad else fit_length(tracks.get(name, silence), length)
@@ -75,7 +73,7 @@ def make_tracks(
 
 
 def check_sounds(files: Mapping[str, str | os.PathLike], taken: Sequence[str]) -> None:
-    """Raises UserError for a mix beside tracks, and for a track that is not among those that are `taken`."""
+    """Raises UserError for a mix together with tracks, and for a track that is not in `taken`."""
     tracks = [name for name in files if name != MIX]
     if tracks and MIX in files:
         raise UserError(f"audio and {' and '.join(tracks)}: give one mixed file or separate tracks, not both")
@@ -92,10 +90,10 @@ def check_sounds(files: Mapping[str, str | os.PathLike], taken: Sequence[str]) -
 def mix_sounds(
     sounds: Mapping[str, Recording], sample_rate: int, duration: float | Fraction
 ) -> Float[np.ndarray, "_ 2"]:
-    """The sound to put beside a video of `duration` seconds: the mix as it is, or the sum of the tracks, in stereo.
+    """The stereo sound of a video of `duration` seconds: the mix unchanged, or the sum of the tracks.
 
-    Where the peak would exceed full scale the whole sound is turned down to 0.99, so it is never clipped and its
-    dynamics stay.
+    If the peak would exceed full scale, the whole sound is scaled to a peak of 0.99, so that it does not clip and keeps
+    its dynamics.
     """
     length = round(float(duration) * sample_rate)
     total = np.zeros((length, 2), np.float32)
@@ -106,7 +104,7 @@ def mix_sounds(
 
 
 def mixed(tracks: Iterable[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "_"]:
-    """The sum of tracks of one length, float32 [s]."""
+    """The sum of tracks of equal length, float32 [s]."""
     first, *others = tracks
     return sum(others, start=first)
 
@@ -114,8 +112,8 @@ def mixed(tracks: Iterable[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "_"]:
 def _separated(
     sound: Recording, demixer: str, duration: float | Fraction | None
 ) -> dict[str, Float[np.ndarray, "_"]]:
-    """The tracks of a mix, at most `duration` seconds; the whole file is separated, so that it has its context."""
+    """The tracks of a mix, at most `duration` seconds; the whole file is separated, to provide context."""
     rate = sound.sample_rate
     last = None if duration is None else round(float(duration) * rate)
     tracks = demix(sound.mono(), rate, demixer, end=last).tracks
-    return {name: resample(track[:last], rate, SAMPLE_RATE) for name, track in tracks.items()}
+    return {name: resample(track[:last], rate, TRACK_RATE) for name, track in tracks.items()}

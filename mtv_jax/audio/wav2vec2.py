@@ -1,4 +1,4 @@
-"""wav2vec 2.0 as an audio encoder: the output of every layer for every video frame."""
+"""wav2vec 2.0 as an audio encoder: the outputs of all layers, aligned to video frames."""
 
 import dataclasses
 import functools
@@ -12,24 +12,23 @@ from mtv_jax.io.audio import fit_length
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2 import Wav2Vec2, normalise_waveform, num_video_frames, pad_as_released
-from mtv_jax.models.wav2vec2.preprocess import SAMPLE_RATE
-from mtv_jax.typing import Params
+from mtv_jax.typing import TRACK_RATE, Params
 
 Alignment = Literal["exact", "released"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Wav2Vec2Encoder:
-    """Features [F, layers, d] (MTV's encoder of all tracks). Compiled once for each length of the sound.
+    """Features [F, layers, d] (MTV's encoder for all tracks). Compiled once for each length of the sound.
 
     Attributes:
-      alignment: how frames lie on the sound.
-        `exact`: the sound is cut or padded with zeros to F / fps seconds and stretched over the F frames;
-        normalised over the part in the clip.
-        `released`: as MTV's released inference does. The whole sound is normalised and encoded at once. Frames
-        are completed to whole clips by `16000 // fps` zeros each, then the features are stretched over all of
-        them, so that a padded clip runs slightly off time.
-      clip_length: frames of a clip for `released` (one is shared between neighbours); None completes no clips.
+      alignment: how features are aligned to frames.
+        `exact`: the sound is cut or padded with zeros to F / fps seconds and its features are stretched over the F
+        frames; normalised over the clip.
+        `released`: like MTV's released inference code. The whole sound is normalised and encoded at once. Frames
+        are padded to whole clips with `16000 // fps` zeros each, then the features are stretched over all of
+        them, so that a padded clip drifts slightly.
+      clip_length: frames per clip for `released` (neighbouring clips share one); None: no padding.
     """
 
     model: Wav2Vec2
@@ -55,21 +54,21 @@ class Wav2Vec2Encoder:
         return self.model.config.hidden_size
 
     @property
-    def hears_all(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """The released code normalises and encodes the whole file."""
         return self.alignment == "released"
 
     def __call__(self, waveform: np.ndarray, num_frames: int, fps: float | Fraction) -> np.ndarray:
         """Features of float32 [s] at 16 kHz for F = `num_frames` frames: float32 [F, layers, d]."""
         fps = Fraction(fps)
-        prepare = self._released if self.hears_all else self._exact
+        prepare = self._released if self.needs_full_audio else self._exact
         samples, frames = prepare(np.asarray(waveform, np.float32), num_frames, fps)
         samples = fit_length(samples, max(len(samples), self.model.config.receptive_field))
         states = _layers(self.model, self.params, samples[None], frames)
         return np.asarray(states, np.float32)[:num_frames]
 
     def _exact(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
-        length = round(num_frames / fps * SAMPLE_RATE)
+        length = round(num_frames / fps * TRACK_RATE)
         return fit_length(_normalise(waveform[:length]), length), num_frames
 
     def _released(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
@@ -79,7 +78,7 @@ class Wav2Vec2Encoder:
             samples, frames = pad_as_released(samples, float(fps), self.clip_length)
             step = self.clip_length - 1
         missing = -(-max(num_frames - frames, 0) // step) * step
-        return np.pad(samples, (0, missing * int(SAMPLE_RATE // fps))), frames + missing
+        return np.pad(samples, (0, missing * int(TRACK_RATE // fps))), frames + missing
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))

@@ -24,7 +24,7 @@ from av.error import FFmpegError
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.silence import note_silence
-from mtv_jax.audio.tracks import MIX, SAMPLE_RATE, Tracks, make_tracks
+from mtv_jax.audio.tracks import MIX, Tracks, make_tracks
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
@@ -36,9 +36,15 @@ from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.io.video_folders import videos_in
+from mtv_jax.typing import TRACK_RATE
 
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
+
+
+def default_skip(size: ClipSize) -> int:
+    """Frames to leave out at the start of a video: as MTV does at the videos' own rate, else none."""
+    return MTV_SKIP if size.native_rate else 0
 
 
 _BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
@@ -187,10 +193,10 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         frames = resize_crop(frames, size.height, size.width)
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
-            first = round(begin * SAMPLE_RATE)
+            first = round(begin * TRACK_RATE)
             # No more than the clip: an encoder that hears all would hear what it must not know of, and be compiled
             # anew for every length.
-            last = first + round(size.num_frames / size.fps * SAMPLE_RATE)
+            last = first + round(size.num_frames / size.fps * TRACK_RATE)
             heard = {name: samples[first:last] for name, samples in tracks.items()}
             arrays = encoders.encode(frames, heard, text, size)
         yield ClipRecord(
@@ -208,7 +214,7 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
 def _tracks_of(file: Path, config: BuildConfig) -> Tracks:
     """The tracks of a whole video, separated; logs a warning if its sound is silent."""
     sound = read_recording(file)
-    note_silence("audio", file, sound.mono(SAMPLE_RATE), SAMPLE_RATE)
+    note_silence("audio", file, sound.mono(TRACK_RATE), TRACK_RATE)
     return make_tracks({MIX: sound}, demixer=config.demixer, normalize_loudness=config.normalize_loudness)
 
 

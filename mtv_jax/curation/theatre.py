@@ -26,14 +26,13 @@ from mtv_jax.io.progress import progress
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.theatre import (
     EVALUATION_SEEDS,
-    SUBSETS,
     SoundLibrary,
     TheatreClip,
     TheatreConfig,
     render_clip,
 )
 from mtv_jax.theatre.plan import VERSION
-from mtv_jax.typing import TRACKS
+from mtv_jax.typing import SUBSETS, TRACKS
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""

@@ -1,1 +1,1 @@
-"""Records, shards and the Grain pipeline that feeds training."""
+"""Records, shards and the Grain input pipeline of training."""

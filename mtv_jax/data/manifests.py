@@ -1,4 +1,4 @@
-"""The manifest of a folder of shards, held against its form before anything it names is opened."""
+"""Validation of a shard folder's manifest, before any file that it names is opened."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from mtv_jax.io.files import read_json_object
 from mtv_jax.io.json_text import kind_of
 
 _ARRAYS = {"latents": "latents_mean", "frames": "video"}
-"""What the records of each kind hold."""
+"""The arrays of each kind of record."""
 KINDS = tuple(_ARRAYS)
 SHARD_SUFFIX = ".array_record"
 _MOST_FRAMES = 2**20
@@ -25,7 +25,7 @@ _MOST_AXES = 8
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest in a file. Raises UserError, naming file and field, for one that no build wrote."""
+    """Reads and validates a manifest. Raises UserError, naming file and field, if it is invalid."""
     manifest = read_json_object(path)
     schema = manifest.get("schema")
     if schema != SCHEMA or isinstance(schema, bool):
@@ -40,9 +40,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def read_subset(path: Path, name: str, count: int, total: int) -> tuple[int, ...]:
-    """Record numbers of a subset: `count` different ones below `total`, of the file of the subset `name`.
+    """Reads the file of the subset `name`: `count` distinct record numbers below `total`.
 
-    Raises UserError, naming the file and the field, for anything else.
+    Raises UserError, naming the file and the field, if it is invalid.
     """
     stored = read_json_object(path)
     if stored.get("subset") != name:
@@ -53,24 +53,24 @@ def read_subset(path: Path, name: str, count: int, total: int) -> tuple[int, ...
     if len(numbers) != count:
         raise UserError(f"{path}: records: {len(numbers)} of them, the manifest says {count}")
     if not numbers or min(numbers) < 0 or max(numbers) >= total:
-        raise UserError(f"{path}: records: empty, or names records that are not there")
+        raise UserError(f"{path}: records: empty, or names records that do not exist")
     if len(set(numbers)) < len(numbers):
         raise UserError(f"{path}: records: a record is named twice")
     return tuple(numbers)
 
 
 def check_record(record: ClipRecord, manifest: dict[str, Any], origin: str) -> None:
-    """Raises UserError, naming the field, for a record that is another than the manifest says."""
+    """Raises UserError, naming the field, for a record that does not match the manifest."""
     for name in ("num_frames", "height", "width"):
         if getattr(record, name) != manifest[name]:
             raise UserError(f"{origin}: {name} {getattr(record, name)}, the manifest says {manifest[name]}")
     if manifest["fps"] is not None and list(record.fps) != manifest["fps"]:
         raise UserError(f"{origin}: fps {list(record.fps)}, the manifest says {manifest['fps']}")
-    told = manifest["arrays"]
-    if set(record.arrays) != set(told):
-        raise UserError(f"{origin}: arrays {sorted(record.arrays)}, the manifest says {sorted(told)}")
+    expected = manifest["arrays"]
+    if set(record.arrays) != set(expected):
+        raise UserError(f"{origin}: arrays {sorted(record.arrays)}, the manifest says {sorted(expected)}")
     for key, array in record.arrays.items():
-        shape, dtype = told[key]["shape"], told[key]["dtype"]
+        shape, dtype = expected[key]["shape"], expected[key]["dtype"]
         fits = len(shape) == array.ndim and all(
             n in (None, m) for n, m in zip(shape, array.shape, strict=True)
         )
@@ -105,10 +105,10 @@ def _check(manifest: dict[str, Any]) -> None:
 def _check_arrays(arrays: Any) -> None:
     if not isinstance(arrays, dict):
         raise UserError(f"arrays: {kind_of(arrays)}; must be an object")
-    for key, told in arrays.items():
-        if not isinstance(told, dict):
-            raise UserError(f"arrays: {key}: {kind_of(told)}; must be an object")
-        shape, dtype = told["shape"], told["dtype"]
+    for key, entry in arrays.items():
+        if not isinstance(entry, dict):
+            raise UserError(f"arrays: {key}: {kind_of(entry)}; must be an object")
+        shape, dtype = entry["shape"], entry["dtype"]
         if not isinstance(shape, list) or len(shape) > _MOST_AXES:
             raise UserError(f"arrays: shape of {key}: must be a list of lengths")
         for length in shape:
@@ -119,11 +119,11 @@ def _check_arrays(arrays: Any) -> None:
         except TypeError:
             known = False
         if not known:
-            raise UserError(f"arrays: dtype of {key}: {dtype!r} is no type of number")
+            raise UserError(f"arrays: dtype of {key}: {dtype!r} is not a numeric dtype")
 
 
 def _check_files(manifest: dict[str, Any], field: str, form: Callable[[dict[str, Any]], str]) -> None:
-    """Raises UserError unless each entry of `field` names another file in the folder, its records, size and hash."""
+    """Raises UserError unless each entry of `field` has the name of a distinct file in the folder, counts and hash."""
     entries = manifest[field]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"{field}: must be a list of objects")
@@ -146,5 +146,5 @@ def _check_files(manifest: dict[str, Any], field: str, form: Callable[[dict[str,
 
 
 def _is_file_name(name: Any) -> bool:
-    """Whether a name leads to no other folder, on any system, and is none of hidden files."""
+    """Whether a name stays within the folder, on any system, and is not that of a hidden file."""
     return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", name) is not None

@@ -1,7 +1,7 @@
-"""From shards to batches, by Grain: shuffled, mixed, endless, split over processes, exactly resumable.
+"""Batches from shards with Grain: shuffled, mixed, infinite, split over processes, exactly resumable.
 
-The order is a pure function of the position: row r of global batch i is the same record whatever the number
-of processes, workers or threads, and an iterator's state is little more than the number of batches drawn.
+The order is a pure function of the position: row r of global batch i is the same record for any number of processes,
+workers or threads, and an iterator's state is little more than the number of batches drawn.
 """
 
 import dataclasses
@@ -21,29 +21,30 @@ from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 
 _MAX_BLOCK = 10_000
-"""Rows of a mixture's block at most: its permutation is drawn anew for each row (0.1 ms at this size)."""
+"""Maximum rows of a mixture's block, whose permutation is drawn again for each row (0.1 ms at this size)."""
 
 
 _GRAIN_SEEDS = 2**32
-"""Grain takes no larger ones."""
+"""Grain's limit on seeds."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """How shards become batches.
+    """Options of the input pipeline.
 
     Attributes:
       batch_size: rows of the global batch, over all processes.
-      seed: of the order, below 2**32.
-      shuffle: another order each epoch.
-      repeat: endless, batches always full. False: one pass, no row lost, the last batch may be shorter.
-      keys: arrays to give; None: all the shards have.
-      text_length: tokens that `text` is padded to with zeros; None: as stored (all must be equally long).
-      mixture: subset -> weight; blocks of rows hold exact counts. Without `repeat` it names one subset, which
-        is then read once. None: all records.
-      num_workers: Grain worker processes; 0: threads of this process. A saved state needs the same number.
-      read_threads: threads that read and decode batches, in each worker.
-      prefetch_batches: batches read ahead, in each worker. Memory is about this many batches.
+      seed: seed of the order, below 2**32.
+      shuffle: whether to reshuffle in each epoch.
+      repeat: whether to repeat indefinitely, with full batches. False: one pass over all rows, the last batch may be
+        smaller.
+      keys: arrays to return; None: all arrays of the shards.
+      text_length: tokens to which `text` is padded with zeros; None: as stored (all must have the same length).
+      mixture: subset -> weight; each block of rows has exact proportions. Without `repeat` it names one subset, which
+        is read once. None: all records.
+      num_workers: Grain worker processes; 0: threads of this process. A saved state requires the same number.
+      read_threads: threads per worker that read and decode batches.
+      prefetch_batches: batches per worker to read ahead. Memory is about this many batches.
     """
 
     batch_size: int
@@ -68,25 +69,25 @@ def make_dataset(
 ) -> grain.IterDataset:
     """Batches of `shards` for one process: dicts of NumPy arrays as `mtv_jax.typing.Batch`, dtypes as stored.
 
-    Process p of n gives the contiguous rows [p * batch_size / n, (p + 1) * batch_size / n) of each global
-    batch. `iter(dataset)` has `get_state` and `set_state`, and goes into an Orbax checkpoint by
+    Process p of n returns the contiguous rows [p * batch_size / n, (p + 1) * batch_size / n) of each global
+    batch. `iter(dataset)` has `get_state` and `set_state`, and can be saved in an Orbax checkpoint with
     `grain.checkpoint.CheckpointSave` and `CheckpointRestore`.
 
     Args:
-      first_batch: number of the global batch to begin with; what a run that is resumed, by however many
-        processes and workers, needs to know of the one before. Only for endless reading.
+      first_batch: index of the first global batch, which is all that a resumed run needs, with any number of processes
+        and workers. Requires `repeat`.
       process_index: default `jax.process_index()`.
       process_count: default `jax.process_count()`.
 
     Raises:
-      UserError: a batch size that processes cannot share, an unknown key or subset, or arrays of differing
-        shape; while iterating: a damaged record, or a text longer than `text_length`.
+      UserError: the batch size is not divisible by the number of processes, a key or subset is unknown, or arrays
+        differ in shape; while iterating: a record is damaged, or a text is longer than `text_length`.
     """
     index = jax.process_index() if process_index is None else process_index
     count = jax.process_count() if process_count is None else process_count
     check_reading(shards, config, process_count=count)
     if first_batch and not config.repeat:
-        raise ValueError("first_batch: one pass begins at its beginning")
+        raise ValueError("first_batch: a single pass starts at its beginning")
     keys = _checked_keys(shards, config)
     parents, counts = _parents(shards, config)
     rows = _RowOrder(
@@ -99,13 +100,13 @@ def make_dataset(
     )
     dataset = grain.MapDataset.select_from_datasets(parents, rows)
     dataset = dataset.map(_RowDecoder(keys, config.text_length))
-    # Batching before the iterator makes a batch the unit of work, so workers change speed and not content.
+    # Batching before the iterator makes a batch the unit of work, so workers affect speed but not content.
     dataset = dataset.batch(config.batch_size // count)
     threads = min(config.read_threads, config.prefetch_batches)
     dataset = dataset.to_iter_dataset(grain.ReadOptions(threads, config.prefetch_batches if threads else 0))
     if config.num_workers:
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags, with or without absl's app
+            flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags, even without absl's app
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(config.num_workers))
     return dataset
 
@@ -132,9 +133,9 @@ def batch_shapes(shards: ShardSet, config: DataConfig) -> dict[str, jax.ShapeDty
 
 
 def mixture_counts(weights: Mapping[str, int | float]) -> tuple[int, ...]:
-    """The smallest whole numbers in proportion to the weights: 0.5, 0.25, 0.25 -> 2, 1, 1.
+    """The smallest integers proportional to the weights: 0.5, 0.25, 0.25 -> 2, 1, 1.
 
-    Raises UserError for weights that are not above 0 or have no common proportion below some thousands.
+    Raises UserError for weights that are not above 0, or whose integers would sum to more than a few thousand.
     """
     if not weights or not all(np.isfinite(weight) and weight > 0 for weight in weights.values()):
         raise UserError(f"mixture {dict(weights)}: it needs subsets, with weights above 0")
@@ -149,11 +150,11 @@ def mixture_counts(weights: Mapping[str, int | float]) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class _RowOrder(grain.transforms.DatasetSelectionMap):
-    """This process's row number -> (subset, position in that subset's endless order).
+    """Maps a row number of this process to (subset, position in that subset's infinite order).
 
-    Rows go in blocks of sum(counts), each with exactly `counts` rows of the subsets, in an order drawn from
-    (seed, block). Drawing by global position first and splitting over processes after keeps every process and
-    batch balanced; mixing by turns and then slicing would give process k only subset k.
+    Rows are drawn in blocks of sum(counts), each with exactly `counts` rows of the subsets, in an order drawn from
+    (seed, block). Drawing by global position first and splitting over processes afterwards keeps every process and
+    batch balanced; interleaving and then slicing would give process k only subset k.
     """
 
     counts: tuple[int, ...]
@@ -179,7 +180,7 @@ class _RowOrder(grain.transforms.DatasetSelectionMap):
             return 0, position
         size = sum(self.counts)
         block, slot = divmod(position, size)
-        # Drawn without `shuffle` too: in order, a batch smaller than a block would see one subset.
+        # Permuted without `shuffle` too: in order, a batch smaller than a block would have one subset only.
         slot = int(np.random.default_rng((self.seed or 0, block)).permutation(size)[slot])
         for subset, count in enumerate(self.counts):
             if slot < count:
@@ -190,7 +191,7 @@ class _RowOrder(grain.transforms.DatasetSelectionMap):
 
 @dataclasses.dataclass(frozen=True)
 class _Records:
-    """The bytes of chosen records, as a Grain source."""
+    """The bytes of selected records, as a Grain source."""
 
     shards: ShardSet
     numbers: tuple[int, ...] | None
@@ -204,7 +205,7 @@ class _Records:
 
 @dataclasses.dataclass(frozen=True)
 class _RowDecoder:
-    """Bytes -> the arrays of one row."""
+    """Decodes bytes to the arrays of one row."""
 
     keys: tuple[str, ...]
     text_length: int | None
@@ -221,7 +222,7 @@ class _RowDecoder:
 
 
 def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDataset], tuple[int, ...]]:
-    """A dataset of bytes, endless if so wanted, for each subset, and how many rows of each make a block."""
+    """A dataset of bytes for each subset, infinite with `repeat`, and the rows of each per block."""
     members, counts = _members(shards, config)
     parents = []
     for number, numbers in enumerate(members):

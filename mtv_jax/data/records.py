@@ -1,6 +1,6 @@
-"""One clip as bytes: what it is, where it came from, and its arrays (msgpack, one schema version).
+"""Serialisation of a clip: metadata, provenance and arrays (msgpack with a schema version).
 
-Arrays are named by the keys of `mtv_jax.typing.Batch`, without the batch axis; `text` is stored unpadded.
+Arrays have the names of `mtv_jax.typing.Batch`, without the batch axis; `text` is stored unpadded.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ import numpy as np
 from mtv_jax.io.errors import UserError
 
 SCHEMA = 1
-"""Grows when a reader of the former version could misread a record."""
+"""Increased when a reader of the previous version could misread a record."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipSource:
-    """Where a clip was cut. It covers the time stamps [start_pts, end_pts) of `time_base` seconds each."""
+    """Provenance of a clip. It covers the time stamps [start_pts, end_pts), in units of `time_base` seconds."""
 
     name: str
     sha256: str
@@ -46,27 +46,27 @@ class ClipRecord:
 
 
 def clip_id(source_sha256: str, start_pts: int, end_pts: int, time_base: tuple[int, int]) -> str:
-    """Hexadecimal SHA-256 that names a clip: the same cut of the same file, whatever the file is called."""
+    """Hexadecimal SHA-256 that identifies a cut of a file by the file's content, independent of its name."""
     base = Fraction(*time_base)
     text = f"{source_sha256}:{start_pts}:{end_pts}:{base.numerator}/{base.denominator}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def encode_record(record: ClipRecord) -> bytes:
-    """The record as bytes."""
+    """Serialises a record."""
     fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     fields["source"] = dataclasses.asdict(record.source)
     fields["arrays"] = {key: _pack_array(record.id, key, value) for key, value in record.arrays.items()}
     data = msgpack.packb({"schema": SCHEMA, **fields})
-    assert data is not None  # the type stub says it could be
+    assert data is not None  # the type stub allows None
     return data
 
 
 def decode_record(data: bytes, keys: Collection[str] | None = None) -> ClipRecord:
-    """Reads a record; `keys` names the arrays to keep (None: all). The arrays are read-only views.
+    """Deserialises a record; `keys` names the arrays to keep (None: all). The arrays are read-only views.
 
     Raises:
-      UserError: damaged bytes, another schema version, or a key the record lacks.
+      UserError: the bytes are damaged, have another schema version, or lack a key.
     """
     try:
         fields = msgpack.unpackb(data)
@@ -101,7 +101,7 @@ def decode_record(data: bytes, keys: Collection[str] | None = None) -> ClipRecor
 def _pack_array(clip: str, key: str, array: np.ndarray) -> dict[str, Any]:
     array = np.ascontiguousarray(array)
     if array.dtype.kind in "OUSM":
-        raise TypeError(f"clip {clip}: {key} is of dtype {array.dtype}; arrays of numbers can be stored")
+        raise TypeError(f"clip {clip}: {key} is of dtype {array.dtype}; only numeric arrays can be stored")
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
     return {"shape": list(array.shape), "dtype": array.dtype.name, "data": array.tobytes()}

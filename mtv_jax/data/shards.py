@@ -1,8 +1,8 @@
-"""Folders of clips: ArrayRecord shards with a manifest that says, and proves, what they hold.
+"""Folders of clips: ArrayRecord shards and a manifest with counts and hashes.
 
 A folder holds `clips-00000-of-00003.array_record` ..., `subset-<name>.json` (record numbers) and, written
-last, `manifest.json`. A folder without a manifest is not finished and cannot be opened. What the shards hold is
-checked by `mtv_jax.data.verify`, once.
+last, `manifest.json`. A folder without a manifest is incomplete and cannot be opened. The content of the shards is
+checked by `mtv_jax.data.verify`.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from mtv_jax.io.files import existing_directory, existing_file, sha256, write_js
 
 MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
-# One record a group: a random read unpacks that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
+# One record per group: a random read decompresses that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _COMMON = ("num_frames", "height", "width")
 
@@ -39,26 +39,26 @@ def write_shards(
     records_per_shard: int | None = None,
     bytes_per_shard: int = 256 * 2**20,
 ) -> dict[str, Any]:
-    """Writes records, in their order, as shards; what the folder held of shards before is replaced.
+    """Writes records, in order, as shards; existing shards in the folder are replaced.
 
-    The same records give the same bytes. A run that dies leaves no manifest.
+    The output is deterministic. A run that dies leaves no manifest.
 
     Args:
-      directory: made if needed.
-      records: drawn one at a time; all of one length, size, and set of arrays (equal dtypes). Their rates may differ:
-        the manifest's `fps` is then null.
+      directory: created if needed.
+      records: consumed one at a time; all must have the same length, size and arrays (with equal dtypes). Their frame
+        rates may differ: the manifest's `fps` is then null.
       kind: "latents" or "frames".
-      info: what the reader should know, such as the identities of the encoders. JSON.
-      subsets: name -> clip ids in it; one index file each.
-      records_per_shard: at most so many records a shard.
-      bytes_per_shard: a shard is closed once its records (uncompressed) reach this.
+      info: metadata for readers, such as the identities of the encoders. JSON.
+      subsets: name -> clip ids; one index file each.
+      records_per_shard: maximum number of records per shard.
+      bytes_per_shard: a shard is closed once its records (uncompressed) reach this size.
 
     Returns:
       The manifest.
 
     Raises:
-      UserError: no records, a clip twice, clips that differ in shape, or a subset that is empty or names
-        clips that are not there.
+      UserError: there are no records, a clip is given twice, clips differ in shape, or a subset is empty or names
+        clips that do not exist.
     """
     if kind not in KINDS:
         raise UserError(f"kind {kind!r}: shards hold {' or '.join(KINDS)}")
@@ -89,9 +89,9 @@ def write_shards(
 def _publish_all(
     directory: Path, writer: "_ShardWriter", members: Mapping[str, Any]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Gives finished shards their names and writes the subsets' files; what the manifest says of both.
+    """Renames finished shards, writes the subset files, and returns the manifest's entries for both.
 
-    The former manifest goes first, so that no manifest ever stands beside other shards than its own.
+    The previous manifest is removed first, so that a manifest never describes other shards than its own.
     """
     counts = writer.close()
     _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
@@ -102,13 +102,13 @@ def _publish_all(
 
 
 def open_shards(directory: str | os.PathLike) -> "ShardSet":
-    """Opens a folder of shards after checking names and sizes against its manifest, and the subsets by their hash.
+    """Opens a folder of shards after checking names and sizes against its manifest, and the subsets' hashes.
 
-    The shards are not read: every process of a training opens them at every start, and they may be terabytes.
+    The shards themselves are not read: every process of a training opens them at each start, and they may be terabytes.
 
     Raises:
-      UserError: no folder or manifest, another schema version, a file missing, truncated or longer, or a subset
-        altered.
+      UserError: there is no folder or manifest, the schema version differs, a file is missing or has another size, or
+        a subset was changed.
     """
     directory = existing_directory(directory)
     if not (directory / MANIFEST).exists():
@@ -128,7 +128,7 @@ def open_shards(directory: str | os.PathLike) -> "ShardSet":
 
 @dataclasses.dataclass(frozen=True)
 class ShardSet:
-    """An opened folder of shards. Records are numbered through all shards, in the order they were written."""
+    """An open folder of shards. Records are numbered across all shards, in the order they were written."""
 
     directory: Path
     manifest: dict[str, Any]
@@ -138,7 +138,7 @@ class ShardSet:
 
     @functools.cached_property
     def source(self) -> grain.sources.ArrayRecordDataSource:
-        """Random access to the records' bytes."""
+        """Random access to the bytes of the records."""
         source = grain.sources.ArrayRecordDataSource(
             [str(self.directory / shard["name"]) for shard in self.manifest["shards"]]
         )
@@ -163,14 +163,14 @@ class ShardSet:
         return dataclasses.replace(size, fps=Fraction(*rate))
 
     def read(self, number: int) -> ClipRecord:
-        """Record `number`. Raises UserError for one that is damaged, or another than the manifest says."""
+        """Reads record `number`. Raises UserError if it is damaged, or does not match the manifest."""
         record = decode_record(self.source[number])
         check_record(record, self.manifest, f"{self.directory}: record {number}")
         return record
 
     @property
     def subset_names(self) -> tuple[str, ...]:
-        """Names that `subset` knows."""
+        """Names of the subsets."""
         return tuple(entry["subset"] for entry in self.manifest["subsets"])
 
     def subset(self, name: str) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ class ShardSet:
 
 
 class _ShardWriter:
-    """Hidden temporary files, since the final names hold the number of shards."""
+    """Writes to hidden temporary files, since the final names contain the number of shards."""
 
     def __init__(self, directory: Path, records_per_shard: int | None, bytes_per_shard: int):
         self.paths: list[Path] = []
@@ -194,7 +194,7 @@ class _ShardWriter:
         self._bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Appends a record, in a new shard if the last is full."""
+        """Appends a record, to a new shard if the last one is full."""
         if self._writer and (self._counts[-1] >= self._limits[0] or self._bytes >= self._limits[1]):
             self.close()
         writer = self._writer or self._open()
@@ -203,7 +203,7 @@ class _ShardWriter:
         self._bytes += len(data)
 
     def close(self) -> list[int]:
-        """Ends the last shard; the number of records in each."""
+        """Closes the last shard and returns the number of records in each."""
         if self._writer is not None:
             # Once only, even if it fails.
             writer, self._writer = self._writer, None
@@ -221,7 +221,7 @@ class _ShardWriter:
 
 
 class _Summary:
-    """What all records share, checked record by record."""
+    """The common properties of all records, checked for each one."""
 
     def __init__(self):
         self.ids: dict[str, int] = {}
@@ -231,11 +231,11 @@ class _Summary:
 
     @property
     def fps(self) -> list[int] | None:
-        """The rate of all, if they have one."""
+        """The frame rate of all records; None if they differ."""
         return [n for rate in self.rates for n in rate] if len(self.rates) == 1 else None
 
     def to_json(self, kind: str) -> dict[str, Any]:
-        """As the manifest says it."""
+        """The manifest's fields for these properties."""
         same = {"schema": SCHEMA, "kind": kind, "num_records": len(self.ids), "fps": self.fps}
         return same | self.common | {"arrays": self.arrays}
 
@@ -288,7 +288,7 @@ def _subset_members(
     for name, clips in subsets.items():
         unknown = [clip for clip in clips if clip not in ids]
         if unknown or not clips:
-            reason = f"names clips that are not written, {unknown[0]} first" if unknown else "is empty"
+            reason = f"names clips that were not written, {unknown[0]} first" if unknown else "is empty"
             raise UserError(f"{directory}: subset {name!r} {reason}")
         if not name or not set(name) <= set(
             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
@@ -306,7 +306,7 @@ def _write_subset(directory: Path, name: str, numbers: list[int]) -> dict[str, A
 
 
 def check_size(path: Path, size: int) -> None:
-    """Raises UserError unless a file is there and has the size that its manifest says."""
+    """Raises UserError unless a file exists and has the size in its manifest."""
     existing_file(path)
     found = path.stat().st_size
     if found < size:
@@ -316,7 +316,7 @@ def check_size(path: Path, size: int) -> None:
 
 
 def check_hash(path: Path, digest: str) -> None:
-    """Raises UserError unless a file has the SHA-256 that its manifest says, reading all of it."""
+    """Raises UserError unless a file, which is read whole, has the SHA-256 in its manifest."""
     if sha256(path) != digest:
         raise UserError(f"{path}: altered or damaged: its SHA-256 differs from the manifest; build it again")
 

@@ -1,7 +1,9 @@
-"""Frames to the size and range that networks take, and back."""
+"""Converts frames to the size and range of the networks' inputs, and back."""
 
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -14,10 +16,9 @@ ArrayT = TypeVar("ArrayT", np.ndarray, Array)
 def resize_crop(
     frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "F height width 3"]:
-    """Scales the frames to just cover height x width (bicubic, antialiased) and cuts the middle.
+    """Resizes frames to cover height x width (bicubic, antialiased) and crops the centre.
 
-    The cut is made in source pixels, to a fraction of one, so the shape of things never changes. Raises
-    UserError for sides below 1.
+    The crop is made in fractional source pixels, which keeps the aspect ratio. Raises UserError for a side below 1.
     """
     if height < 1 or width < 1:
         raise UserError(f"size {width}x{height}: height and width must be at least 1")
@@ -38,7 +39,7 @@ def to_unit(video: ArrayT) -> ArrayT:
     return (video.astype(np.float32) - 127.5) / 127.5
 
 
-def to_uint8(video: Float[Array | np.ndarray, "*b H W 3"]) -> UInt8[np.ndarray, "*b H W 3"]:
-    """[-1, 1] to uint8, rounded; values outside are clipped. The inverse of `to_unit`."""
-    pixels = np.asarray(video, np.float32) * 127.5 + 127.5
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+@jax.jit
+def to_uint8(video: Float[Array, "*b H W 3"]) -> UInt8[Array, "*b H W 3"]:
+    """[-1, 1] to uint8 on the device, rounded; values outside are clipped. The inverse of `to_unit`."""
+    return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

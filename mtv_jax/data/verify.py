@@ -1,7 +1,7 @@
-"""Shards read whole and checked against their manifest, each once.
+"""Reads shards completely and checks them against their manifest, once each.
 
-What was found whole is remembered in `verified.json` beside the manifest, by name, size, time of the last change
-and SHA-256 of each file; a file for which any of these differs is read again.
+Verified shards are recorded in `verified.json` beside the manifest, with name, size, modification time and SHA-256 of
+each file; a file for which any of these differs is read again.
 """
 
 import os
@@ -20,23 +20,23 @@ from mtv_jax.io.files import existing_file, read_json, write_json
 from mtv_jax.io.progress import progress
 
 _SECONDS_BETWEEN_WRITES = 5.0
-"""Rewriting the list after each of ten thousand shards would write more than is of use."""
+"""Interval of rewriting the list: with ten thousand shards, rewriting it after each would be wasteful."""
 
 
 def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple[ShardSet, int]:
-    """Reads every shard that is not known to be whole: its SHA-256, its number of records, and each record.
+    """Reads every shard that is not verified yet and checks its SHA-256, its number of records, and each record.
 
-    If it is stopped, the next call goes on behind what was read. Progress is shown on stderr.
+    If it is interrupted, the next call resumes after the last verified shard. Progress is shown on stderr.
 
     Args:
       directory: folder of shards.
-      again: reads those too that were found whole before.
+      again: whether to read verified shards again.
 
     Returns:
-      The opened shards, and how many of them were read now.
+      The open shards, and how many of them were read by this call.
 
     Raises:
-      UserError: as `open_shards`, or a shard that is altered or damaged, by name.
+      UserError: like `open_shards`, or, naming the file, if a shard was changed or is damaged.
     """
     shards = open_shards(directory)
     memory = _Memory(shards.directory / VERIFIED, forget=again)
@@ -45,7 +45,7 @@ def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple
     unknown = [entry for entry in shards.manifest["shards"] if not memory.knows(shards.directory, entry)]
     try:
         for entry in progress(unknown, "verifying shards"):
-            # Taken before the shard is read: of one that changes meanwhile nothing is known.
+            # Taken before the shard is read, so that a change in the meantime is noticed.
             state = _state(shards.directory, entry)
             _check_shard(shards, entry, ids)
             memory.add(entry["name"], state)
@@ -55,7 +55,7 @@ def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple
 
 
 class _Memory:
-    """What `verified.json` says: name of a shard -> its state when it was found whole."""
+    """The content of `verified.json`: name of a shard -> its state when it was verified."""
 
     def __init__(self, path: Path, *, forget: bool):
         self._path = path
@@ -64,29 +64,33 @@ class _Memory:
         self._changed = False
 
     def knows(self, directory: Path, entry: dict[str, Any]) -> bool:
-        """Whether the shard of a manifest's entry was found whole, and has not changed since."""
+        """Whether the shard of a manifest's entry was verified, and has not changed since."""
         return self._known.get(entry["name"]) == _state(directory, entry)
 
     def add(self, name: str, state: dict[str, Any]) -> None:
-        """Notes a shard that is whole."""
+        """Records a verified shard."""
         self._known[name] = state
         self._changed = True
         if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
             self.write()
 
     def write(self) -> None:
-        """Writes what was added since the last write; prints a warning if the folder is read-only."""
+        """Writes the list if it changed; prints a warning if the folder is read-only."""
         if not self._changed:
             return
         try:
             write_json(self._path, self._known)
         except OSError as error:
-            print(f"{self._path}: cannot be remembered ({error.strerror})", file=sys.stderr, flush=True)
+            print(
+                f"{self._path}: verification cannot be recorded ({error.strerror})",
+                file=sys.stderr,
+                flush=True,
+            )
         self._written, self._changed = time.monotonic(), False
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What is remembered; nothing, if that is damaged, since it costs only time."""
+    """Reads the list; empty if it is damaged, since that only costs time."""
     try:
         known = read_json(path)
     except UserError:
@@ -100,7 +104,7 @@ def _state(directory: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -> None:
-    """Raises UserError for a shard that is altered, or holds what the manifest does not say. `ids` are those met."""
+    """Raises UserError for a shard that does not match the manifest. `ids` are the clip ids read so far."""
     path = shards.directory / entry["name"]
     check_hash(path, entry["sha256"])
     try:
@@ -117,27 +121,27 @@ def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -
             record = decode_record(reader.read([number])[0])
             check_record(record, shards.manifest, f"{path}: record {number}")
             if record.id in ids:
-                raise UserError(f"{path}: clip {record.id[:16]} is in {ids[record.id]} too; build it again")
+                raise UserError(f"{path}: clip {record.id[:16]} is also in {ids[record.id]}; build it again")
             ids[record.id] = path.name
     finally:
         reader.close()
 
 
 def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:
-    """Raises UserError if a file of `encoders/` cannot be opened or is not what made the shards.
+    """Raises UserError if a file of `encoders/` cannot be opened or is not the one that encoded the shards.
 
-    A folder without `encoders/` is good for training, not for samples.
+    A folder without `encoders/` supports training, but not sampling.
     """
-    told = shards.manifest["info"].get("encoders")
+    encoders = shards.manifest["info"].get("encoders")
     folder = shards.directory / "encoders"
-    if not folder.is_dir() or not isinstance(told, dict):
+    if not folder.is_dir() or not isinstance(encoders, dict):
         return
-    for part, files in told.items():
+    for part, files in encoders.items():
         for name, digest in files.items() if isinstance(files, dict) else ():
             path = folder / part / name
             if Path(name).name != name or Path(part).name != part:
                 raise UserError(
-                    f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is no name of a file"
+                    f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is not a file name"
                 )
             existing_file(path)
             entry = {"name": f"encoders/{part}/{name}", "sha256": digest}

@@ -26,10 +26,11 @@ ScaleFn = Callable[[Float[Array, "b"]], Float[Array, "b"]]
 
 GuidanceKind = Literal["constant", "dynamic", "dynamic_diffusers"]
 
+_TIMESTEPS = 1000
+"""T of the formulas, whatever the schedule (as in MTV and CogVideoX)."""
 
-def guidance_scale(
-    kind: GuidanceKind, scale: float, *, num_steps: int = 50, num_train_timesteps: int = 1000
-) -> ScaleFn:
+
+def guidance_scale(kind: GuidanceKind, scale: float, *, num_steps: int = 50) -> ScaleFn:
     """The scale as a function of the timestep.
 
     - `constant`: `scale`.
@@ -37,11 +38,11 @@ def guidance_scale(
     - `dynamic_diffusers`: the same with the number of sampling steps for T and t still the training timestep,
       which is what diffusers' CogVideoX pipeline computes: it jumps about between 1 and 1 + scale.
     """
-    t = np.arange(num_train_timesteps)
+    t = np.arange(_TIMESTEPS)
     if kind == "constant":
-        table = np.full(num_train_timesteps, scale, np.float64)
+        table = np.full(_TIMESTEPS, scale, np.float64)
     elif kind in ("dynamic", "dynamic_diffusers"):
-        total = num_train_timesteps if kind == "dynamic" else num_steps
+        total = _TIMESTEPS if kind == "dynamic" else num_steps
         table = 1 + scale * (1 - np.cos(math.pi * ((total - t) / total) ** 5)) / 2
     else:
         raise UserError(f"guidance={kind!r}: not known; use constant, dynamic or dynamic_diffusers")

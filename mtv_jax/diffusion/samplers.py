@@ -5,7 +5,7 @@ All of them do the same at a step: turn the raw prediction into x_0, then
     x <- a x + b x_0 + c x_0 of the step before + d noise
 
 so that a sampler is a table of a, b, c, d (float64, from the schedule) and one step function serves them all.
-The limits at abar = 0 and abar = 1 are taken in that table, never in float32 on the device.
+The limits without signal and without noise are taken in that table, never in float32 on the device.
 """
 
 import dataclasses
@@ -16,14 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.schedule import (
-    Schedule,
-    ScheduleConfig,
-    full_alphas_cumprod,
-    nearest_level,
-    sampling_alphas_cumprod,
-    sampling_timesteps,
-)
+from mtv_jax.diffusion.noise.base import Level, NoiseSchedule
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Float, Key
 
@@ -70,8 +63,6 @@ class Step(NamedTuple):
 
     index: Array
     timestep: Array
-    sqrt_alpha: Array
-    """sqrt(abar) of `x` before the step."""
     x0_from_x: Array
     x0_from_prediction: Array
     next_from_x: Array
@@ -91,75 +82,69 @@ class SamplerState(NamedTuple):
     `fold_in(key, i)`. None: steps add no noise, or it is given."""
 
 
-def sampler_steps(schedule: Schedule, config: SamplerConfig) -> Step:
+def sampler_steps(schedule: NoiseSchedule, config: SamplerConfig) -> Step:
     """The stacked table of all steps, float32 (int32 `index`). `step_at` takes one out."""
-    now, after, ends = sampling_alphas_cumprod(schedule.config, config.num_steps)
-    x0_from_x, x0_from_prediction = _x0_coefficients(schedule.config, now)
+    levels = schedule.sampling_levels(config.num_steps)
     if config.name == "dpm++":
-        rows = _dpm_coefficients(now, after, ends)
+        rows = _dpm_coefficients(levels.now, levels.after, levels.last)
     elif config.name == "ddim":
-        rows = _ddim_coefficients(now, after, config.eta)
+        rows = _ddim_coefficients(levels.now, levels.after, config.eta)
     else:
-        rows = _ddpm_coefficients(now, after)
-    timesteps = sampling_timesteps(schedule.config, config.num_steps)
-    columns = (timesteps, np.sqrt(now), x0_from_x, x0_from_prediction, *rows)
+        rows = _ddpm_coefficients(levels.now, levels.after)
+    columns = (levels.timesteps, levels.x0_from_x, levels.x0_from_prediction, *rows)
     index = jnp.arange(config.num_steps, dtype=jnp.int32)
     return Step(index, *(jnp.asarray(column, jnp.float32) for column in columns))
 
 
-def _x0_coefficients(schedule: ScheduleConfig, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x_0 = first * x + second * prediction; see `schedule.to_x0` for epsilon at abar = 0."""
-    if schedule.x0_level == "nearest":
-        now = full_alphas_cumprod(schedule)[nearest_level(schedule, now)]
-    signal, sigma = np.sqrt(now), np.sqrt(1 - now)
-    if schedule.prediction == "sample":
-        return np.zeros_like(now), np.ones_like(now)
-    if schedule.prediction == "v":
-        return signal, -sigma
-    inverse = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)
-    return inverse, -sigma * inverse
+def _fresh_noise(now: Level, after: Level) -> np.ndarray:
+    """Share of the noise power `now` that was added since `after`: 1 - exp(-2 h), h the step in half_log_snr."""
+    return 1 - now.signal * after.noise / (now.noise * after.signal)
 
 
-def _ddpm_coefficients(now: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, ...]:
+def _ddpm_coefficients(now: Level, after: Level) -> tuple[np.ndarray, ...]:
     """Mean and standard deviation of q(x_after | x_now, x_0) (arXiv 2006.11239, Eq. 7)."""
-    alpha = now / after
-    variance = (1 - after) / (1 - now) * (1 - alpha)
-    from_x = np.sqrt(alpha) * (1 - after) / (1 - now)
-    from_x0 = np.sqrt(after) * (1 - alpha) / (1 - now)
-    return from_x, from_x0, np.zeros_like(now), np.sqrt(variance)
+    fresh = _fresh_noise(now, after)
+    from_x = np.sqrt(now.signal / after.signal) * after.noise / now.noise
+    return (
+        from_x,
+        np.sqrt(after.signal) * fresh,
+        np.zeros_like(fresh),
+        np.sqrt(after.noise * np.maximum(fresh, 0)),
+    )
 
 
-def _ddim_coefficients(now: np.ndarray, after: np.ndarray, eta: float) -> tuple[np.ndarray, ...]:
+def _ddim_coefficients(now: Level, after: Level, eta: float) -> tuple[np.ndarray, ...]:
     """arXiv 2010.02502, Eq. 12 and 16."""
-    sigma = eta * np.sqrt((1 - after) / (1 - now) * (1 - now / after))
+    sigma = eta * np.sqrt(after.noise * np.maximum(_fresh_noise(now, after), 0))
     # At eta 1 the difference is exactly 0 in places, and rounding can leave it below.
-    direction = np.sqrt(np.maximum(1 - after - sigma**2, 0))
-    from_x = direction / np.sqrt(1 - now)
-    return from_x, np.sqrt(after) - from_x * np.sqrt(now), np.zeros_like(now), sigma
+    direction = np.sqrt(np.maximum(after.noise - sigma**2, 0))
+    from_x = direction / np.sqrt(now.noise)
+    return from_x, np.sqrt(after.signal) - from_x * np.sqrt(now.signal), np.zeros_like(sigma), sigma
 
 
-def half_log_snr(alphas_cumprod: np.ndarray) -> np.ndarray:
-    """lambda = log(sqrt(abar) / sqrt(1 - abar)); -inf at abar = 0 and inf at abar = 1."""
+def half_log_snr(level: Level) -> np.ndarray:
+    """lambda = log(sqrt(signal / noise)); -inf without signal and inf without noise."""
     with np.errstate(divide="ignore"):
-        return 0.5 * (np.log(alphas_cumprod) - np.log1p(-alphas_cumprod))
+        return 0.5 * (np.log(level.signal) - np.log(level.noise))
 
 
-def _dpm_coefficients(now: np.ndarray, after: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, ...]:
+def _dpm_coefficients(now: Level, after: Level, last: np.ndarray) -> tuple[np.ndarray, ...]:
     """arXiv 2211.01095 (2M), in the SDE form of CogVideoX: x <- m1 x - m2 (m3 x_0 - m4 previous x_0) + noise.
 
     First order (m3 = 1, m4 = 0) at the first step, at one that follows pure noise (r is infinite) and at
     the end.
     """
-    decay = now * (1 - after) / ((1 - now) * after)  # exp(-2 h), h the step in half_log_snr
-    from_x = (1 - after) / (1 - now) * np.sqrt(now / after)
-    pull = np.sqrt(after) * (1 - decay)
-    noise = np.sqrt((1 - after) * np.maximum(1 - decay, 0))
-    before = np.concatenate([[0.0], now[:-1]])
-    extrapolate = np.zeros_like(now)
-    second = (before > 0) & ~ends
-    here = half_log_snr(now[second])
-    h, h_before = half_log_snr(after[second]) - here, here - half_log_snr(before[second])
-    extrapolate[second] = h / (2 * h_before)
+    fresh = _fresh_noise(now, after)
+    from_x = after.noise / now.noise * np.sqrt(now.signal / after.signal)
+    pull = np.sqrt(after.signal) * fresh
+    noise = np.sqrt(after.noise * np.maximum(fresh, 0))
+    before = Level(*(np.concatenate([[0.0], level[:-1]]) for level in now))
+    extrapolate = np.zeros_like(pull)
+    second = (before.signal > 0) & ~last
+    here, there, then = (
+        half_log_snr(Level(*(part[second] for part in level))) for level in (now, after, before)
+    )
+    extrapolate[second] = (there - here) / (2 * (here - then))
     return from_x, pull * (1 + extrapolate), -pull * extrapolate, noise
 
 

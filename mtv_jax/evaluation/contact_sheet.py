@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mtv_jax.theatre.sounds import SAMPLE_RATE, loudness
-from mtv_jax.typing import TRACKS, UInt8
+from mtv_jax.theatre.sounds import loudness
+from mtv_jax.typing import TRACK_RATE, TRACKS, UInt8
 
 MARGIN = 56
 """Pixels left of frames and waves, for names."""
@@ -27,7 +27,7 @@ _TILE = 96  # pixels that a frame is wide
 _SEAM = 2  # pixels of white between frames
 _GAP = 10  # pixels between clips
 _LEAST_PEAK = 0.05  # of full scale: a quieter track does not fill its lane
-_ONSET_HOP = SAMPLE_RATE // 100
+_ONSET_HOP = TRACK_RATE // 100
 _ONSET_RISE = 4.0  # times the energy of the 50 ms before
 _ONSET_LEAST = 0.05  # of the track's greatest energy
 _ONSET_REST = 0.15  # seconds in which there is no second onset
@@ -53,7 +53,7 @@ def draw_strip(strip: Strip, columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
     count = len(strip.frames)
     shown = [int((column + 0.5) * count / columns) for column in range(columns)]
     frames = np.concatenate([_tile(strip.frames[index]) for index in shown], axis=1)
-    samples = round(count * SAMPLE_RATE / strip.fps)
+    samples = round(count * TRACK_RATE / strip.fps)
     lanes = []
     for name in TRACKS:
         wave = np.asarray(strip.tracks[name], np.float32)[:samples]
@@ -62,7 +62,7 @@ def draw_strip(strip: Strip, columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
         if name == "speech":
             _draw_loudness(lane, loudness(wave, count, Fraction(strip.fps)))
         if name == "effects":
-            _draw_onsets(lane, onsets(wave), samples / SAMPLE_RATE)
+            _draw_onsets(lane, onsets(wave), samples / TRACK_RATE)
         lanes.append(lane)
     return _named(np.concatenate([frames, *lanes]), frames.shape[0])
 
@@ -89,7 +89,7 @@ def onsets(wave: np.ndarray) -> list[float]:
     for index in range(count):
         before = energy[max(index - 5, 0) : index]
         rises = energy[index] > _ONSET_RISE * float(before.mean() if len(before) else 0.0)
-        time = index * _ONSET_HOP / SAMPLE_RATE
+        time = index * _ONSET_HOP / TRACK_RATE
         if energy[index] > least and rises and (not found or time - found[-1] > _ONSET_REST):
             found.append(time)
     return found

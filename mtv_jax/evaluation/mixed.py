@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mtv_jax.audio.demix import demix, find_demixer
-from mtv_jax.audio.tracks import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 RAW = "raw"
 """In place of a demixer's name: the mix as it is on every track, the least that a demixer must be better than."""
@@ -25,4 +25,4 @@ def mixed_tracks(tracks: Mapping[str, np.ndarray], way: str | None) -> dict[str,
     if way is None:
         return dict(tracks)
     mix = np.sum(list(tracks.values()), axis=0, dtype=np.float32)
-    return dict.fromkeys(tracks, mix) if way == RAW else demix(mix, SAMPLE_RATE, way).tracks
+    return dict.fromkeys(tracks, mix) if way == RAW else demix(mix, TRACK_RATE, way).tracks

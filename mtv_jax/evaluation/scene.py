@@ -41,9 +41,9 @@ from mtv_jax.text.template import scene_prompt
 from mtv_jax.text.theatre_language import plan_of_prompt
 from mtv_jax.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip, render_frames
 from mtv_jax.theatre.plan import Prop
-from mtv_jax.theatre.sounds import SAMPLE_RATE, Performance, loudness
+from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACKS
+from mtv_jax.typing import TRACK_RATE, TRACKS
 
 FILE = "scene.json"
 _NAMES = ("prompt", "num_frames", "fps", "onsets", "mood", "theatre")
@@ -79,7 +79,7 @@ class Scene:
         if prop is not None:
             onsets = tuple(onset for onset in prop.onsets if 1 / config.fps <= onset < end)
             prop = replace(prop, onsets=onsets)
-        length = round(end * SAMPLE_RATE)
+        length = round(end * TRACK_RATE)
         tracks = {name: fit_length(wave, length) for name, wave in self.performance.tracks.items()}
         envelope = loudness(tracks["speech"], config.num_frames, config.fps)
         heard = Performance(tracks, envelope, self.performance.mood)
@@ -150,7 +150,7 @@ def write_own_scene(
       UserError: another prompt, sounds that cannot be read, onsets outside of the video.
     """
     tracks = load_tracks(sounds)
-    count = num_frames or max(1, round(len(tracks["speech"]) * fps / SAMPLE_RATE))
+    count = num_frames or max(1, round(len(tracks["speech"]) * fps / TRACK_RATE))
     config = TheatreConfig(num_frames=count, fps=fps)
     plan = plan_of_prompt(prompt, config)
     if onsets is None:
@@ -158,7 +158,7 @@ def write_own_scene(
         onsets = [onset for onset in heard if 1 / fps <= onset < count / fps]
     _struck(Path(folder) / FILE, plan, tuple(onsets))
     told = {"prompt": prompt, "num_frames": count, "fps": str(fps), "onsets": sorted(onsets), "mood": None}
-    length = round(count * SAMPLE_RATE / fps)
+    length = round(count * TRACK_RATE / fps)
     _write(folder, told, {name: fit_length(tracks[name], length) for name in TRACKS})
     return list(onsets)
 
@@ -167,7 +167,7 @@ def _write(folder: str | os.PathLike, told: dict[str, Any], tracks: Mapping[str,
     """Writes the files of a scene, beside others that may be in the folder; FILE last, as the sign that it is whole."""
     folder = Path(folder)
     for name in TRACKS:
-        write_audio(folder / f"{name}.flac", tracks[name], SAMPLE_RATE)
+        write_audio(folder / f"{name}.flac", tracks[name], TRACK_RATE)
     write_json(folder / FILE, told)
 
 
@@ -184,8 +184,8 @@ def read_scene(folder: str | os.PathLike) -> Scene:
     config = TheatreConfig(num_frames=count, fps=fps)
     plan = told.plan("theatre", prompt, config)
     plan = replace(plan, prop=_struck(folder / FILE, plan, onsets))
-    length = round(count * SAMPLE_RATE / fps)
-    tracks = {name: fit_length(read_audio(folder / f"{name}.flac", SAMPLE_RATE), length) for name in TRACKS}
+    length = round(count * TRACK_RATE / fps)
+    tracks = {name: fit_length(read_audio(folder / f"{name}.flac", TRACK_RATE), length) for name in TRACKS}
     envelope = loudness(tracks["speech"], count, fps)
     return Scene(plan, prompt, Performance(tracks, envelope, mood))
 

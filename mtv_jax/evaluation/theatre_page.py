@@ -10,7 +10,7 @@ from mtv_jax.evaluation.theatre_run import Outcome, Row
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import write_video
-from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 RESULTS = "results.json"
 SHEET = "contact_sheet.png"
@@ -162,7 +162,7 @@ def _write_video(out: Path, outcome: Outcome, number: int) -> str:
         outcome.frames[number],
         clip.plan.config.fps,
         audio=clip.tracks["mix"],
-        sample_rate=SAMPLE_RATE,
+        sample_rate=TRACK_RATE,
     )
     return name
 

@@ -1,1 +1,1 @@
-"""Files, video, sound, errors, logging and progress. Knows nothing of networks."""
+"""Files, video, sound, errors, logging and progress. Independent of the networks."""

@@ -1,4 +1,4 @@
-"""Sound files: read any common kind at its true time, resample, write."""
+"""Sound files: read any common format with correct timing, resample, write."""
 
 import contextlib
 import dataclasses
@@ -14,16 +14,17 @@ import soxr
 
 from mtv_jax.io.channels import to_mono, to_stereo
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, existing_file, told_of
+from mtv_jax.io.files import atomic_path, disk_errors, existing_file
 from mtv_jax.io.notes import note
 from mtv_jax.io.sound import Piece, Sound, open_sound
+from mtv_jax.typing import TRACK_RATE
 
 _SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds. `duration` is in seconds, counted; `codec` as the decoder names it."""
+    """Contents of a file. `duration` is in seconds, from decoded samples; `codec` is the decoder's name for it."""
 
     sample_rate: int
     channels: int
@@ -33,33 +34,33 @@ class AudioInfo:
 
 def read_audio(
     path: str | os.PathLike,
-    sample_rate: int | None = 16000,
+    sample_rate: int | None = TRACK_RATE,
     *,
     mono: bool = True,
     start: float = 0.0,
     duration: float | None = None,
 ) -> np.ndarray:
-    """Reads the sound of wav, flac, ogg, mp3, m4a, mp4 and whatever else FFmpeg decodes.
+    """Reads the sound of wav, flac, ogg, mp3, m4a, mp4 and any other file that FFmpeg decodes.
 
-    Of several streams it is the one that a player takes: the default, no commentary. Time 0 is the first video
-    frame where the file has a video, else the first sample: sound that starts late is padded with zeros and sound
-    that starts early is trimmed, as time stamps and edit lists say. Lengths are counted; a file that ends before
-    its header says is read as far as it goes, with a note on stderr.
+    Of several streams the one that a player selects is read: the default, not a commentary. Time 0 is the first
+    video frame if the file has a video, else the first sample. Following time stamps and edit lists, sound that
+    starts late is padded with zeros and sound that starts early is trimmed. Lengths are counted from decoded samples;
+    a file that ends before the length in its header is read to its end, with a note on stderr.
 
     Args:
       path: a sound file, or a video with sound.
-      sample_rate: samples a second of the result (resampled by soxr); None keeps the file's own.
-      mono: mixed down to one channel by the positions of the file's (`mtv_jax.io.channels`). Sides of opposite
-        phase, which would cancel out, are heard, with a note on stderr.
+      sample_rate: sample rate of the result in Hz (resampled by soxr); None keeps the file's.
+      mono: whether to mix down to one channel, by channel position (`mtv_jax.io.channels`). The right side is
+        inverted, with a note on stderr, where the two sides have opposite phase and would cancel.
       start: seconds to skip.
-      duration: at most so many seconds; a shorter file gives what it has. None: to the end.
+      duration: maximum length in seconds; the result may be shorter. None: to the end.
 
     Returns:
       float32 [s], or [s, channels] if not `mono`; full scale is +-1.
 
     Raises:
-      UserError: missing, unreadable, not sound, without a sound track, empty, damaged, of an absurd rate or number
-        of channels, or with samples that are not finite or over 100 times full scale.
+      UserError: the file is missing, unreadable, not sound, without a sound track, empty or damaged, has an
+        unsupported sample rate or number of channels, or samples that are not finite or over 100 times full scale.
     """
     recording = _read(existing_file(path), start, duration)
     if mono:
@@ -69,12 +70,12 @@ def read_audio(
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """The decoded sound of a file, for any number of uses.
+    """The decoded sound of a file, which may be used repeatedly.
 
     Attributes:
-      path: of the file.
+      path: the file.
       samples: float32 [s, channels], full scale is +-1.
-      positions: FFmpeg's name of the position of each channel.
+      positions: FFmpeg's name of each channel's position.
       sample_rate: Hz.
       duration: seconds of the whole file, of which `samples` may be a part (`read_recording`).
     """
@@ -90,38 +91,38 @@ class Recording:
         return dataclasses.replace(self, samples=self.samples[: round(seconds * self.sample_rate)])
 
     def mono(self, sample_rate: int | None = None) -> np.ndarray:
-        """float32 [s] at `sample_rate` (None: its own), mixed down by the positions of the channels.
+        """float32 [s] at `sample_rate` (None: the file's), mixed down by channel position.
 
-        Sides of opposite phase, which would cancel out, are heard, and that is logged as a warning.
+        The right side is inverted, with a warning, where the two sides have opposite phase and would cancel.
         """
         samples, turned = to_mono(self.samples, self.positions)
         if turned:
             note(
-                f"{self.path}: its sides cancel each other out (opposite phase); turned over: {', '.join(turned)}"
+                f"{self.path}: its sides cancel each other out (opposite phase); inverted: {', '.join(turned)}"
             )
         return resample(samples, self.sample_rate, sample_rate or self.sample_rate)
 
     def stereo(self, sample_rate: int) -> np.ndarray:
-        """float32 [s, 2] at `sample_rate`, mixed to left and right by the positions of the channels."""
+        """float32 [s, 2] at `sample_rate`, mixed to stereo by the channel layout."""
         return resample(to_stereo(self.samples, self.positions), self.sample_rate, sample_rate)
 
 
 def read_recording(path: str | os.PathLike, *, keep: float | None = None) -> Recording:
-    """Decodes a file once, as `read_audio` does.
+    """Decodes a file once, like `read_audio`.
 
-    Of a long one only the first `keep` seconds stay in memory; the rest is decoded to count its length. Raises
-    UserError as `read_audio`.
+    Only the first `keep` seconds stay in memory; the rest is decoded to measure the length. Raises UserError
+    like `read_audio`.
     """
     return _read(existing_file(path), 0.0, None, keep=keep)
 
 
 def read_stereo(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
-    """Reads a file as `read_audio` does, mixed to left and right by its layout: float32 [s, 2]."""
+    """Reads a file like `read_audio`, mixed to stereo by its channel layout: float32 [s, 2]."""
     return _read(existing_file(path), 0.0, None).stereo(sample_rate)
 
 
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
-    """Resamples [s] or [s, channels] along time by soxr: float32, round(s * target / source) samples."""
+    """Resamples [s] or [s, channels] along time with soxr: float32, round(s * target / source) samples."""
     samples = np.ascontiguousarray(samples, np.float32)
     if source_rate == target_rate:
         return samples
@@ -130,7 +131,7 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
 
 
 def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
-    """Cuts [s, ...] or pads it with zeros at the end to `length` samples."""
+    """Trims [s, ...] to `length` samples, or pads it with zeros at the end."""
     missing = length - len(samples)
     if missing <= 0:
         return samples[:length]
@@ -138,9 +139,9 @@ def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
-    """Writes [s] or [s, channels] to wav (float32), flac (24 bit), ogg or mp3, by suffix, atomically.
+    """Writes [s] or [s, channels] atomically as wav (float32), flac (24 bit), ogg or mp3, by suffix.
 
-    All but wav clip at full scale. Raises UserError for another suffix.
+    All formats but wav clip at full scale. Raises UserError for any other suffix.
     """
     subtype = _SUBTYPES.get(Path(path).suffix.lower())
     if subtype is None:
@@ -151,29 +152,29 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
 
 @contextlib.contextmanager
 def readable_in_parts(path: str | os.PathLike, folder: str | os.PathLike) -> Iterator[Path]:
-    """A temporary float32 copy of a sound in `folder`, whose parts, read one by one, are exactly those of the whole.
+    """A temporary float32 copy of a sound in `folder` that can be read piece by piece with exact results.
 
-    It is decoded in one go, because decoders fill in noise that differs after every seek (AAC), and seek to places
-    that headers guess (MP3). Raises UserError as `read_audio`.
+    The file is decoded in one pass, because decoders generate noise that differs after each seek (AAC), or seek to
+    positions estimated from headers (MP3). Raises UserError like `read_audio`.
     """
     path = existing_file(path)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".decoded-") as temporary:
         copy = Path(temporary) / "sound.w64"  # wav ends at 4 GB
-        with open_sound(path) as sound, told_of(folder, copy):
+        with open_sound(path) as sound, disk_errors(folder, copy):
             if not _copy(sound, copy):
                 raise UserError(f"{path}: no sound (zero length)")
         yield copy
 
 
 def audio_info(path: str | os.PathLike) -> AudioInfo:
-    """Sample rate, channels and length of a file, which is decoded. Raises UserError as `read_audio` does."""
+    """Decodes a file and returns its sample rate, channels and length. Raises UserError like `read_audio`."""
     with open_sound(existing_file(path)) as sound:
         end = max((position + len(samples) for position, samples in sound.pieces()), default=0)
         return AudioInfo(sound.rate, sound.channels, end / sound.rate, sound.codec)
 
 
 def _read(path: Path, start: float, duration: float | None, *, keep: float | None = None) -> Recording:
-    """A part of a file; of that part at most the first `keep` seconds are put together."""
+    """Reads a part of a file, of which at most the first `keep` seconds are kept."""
     with open_sound(path) as sound:
         limit = None if duration is None else round(duration * sound.rate)
         most = None if keep is None else round(keep * sound.rate)
@@ -190,7 +191,7 @@ def _read(path: Path, start: float, duration: float | None, *, keep: float | Non
 
 
 def _copy(sound: Sound, target: Path) -> int:
-    """Writes all of a sound, and gives the number of samples."""
+    """Writes a whole sound and returns the number of samples."""
     written = 0
     with soundfile.SoundFile(target, "w", sound.rate, sound.channels, "FLOAT") as file:
         for position, samples in sound.pieces():

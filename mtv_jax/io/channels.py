@@ -1,9 +1,9 @@
-"""Loudspeaker layouts: any of them mixed down to stereo and mono.
+"""Mixes any loudspeaker layout down to stereo or mono.
 
-A channel has one gain to the left and one to the right that depend on its position alone, so that a source in one
-position is equally loud whatever else the layout has. They are those of Rec. ITU-R BS.775-4, annex 4: front left and
-right 1, centre and surrounds 3 dB down, no low-frequency channel; mono is the mean of left and right. What BS.775
-does not know is placed between its neighbours, at the same power.
+The left and right gains of a channel depend only on its position, so a source in one position is equally loud in every
+layout. The gains are those of Rec. ITU-R BS.775-4, annex 4: front left and right 1, centre and surrounds 3 dB down, no
+low-frequency channel; mono is the mean of left and right. Positions that BS.775 does not define are placed between
+their neighbours, at the same power.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _GAINS = {
     "DR": (0.0, 1.0),
     "AMBI0": (_HALF_POWER, _HALF_POWER),
 }
-"""To left and right, by FFmpeg's names. Others: surrounds and heights, by the last letter."""
+"""Left and right gains by FFmpeg's channel name. Others are surrounds and heights, placed by their last letter."""
 _BY_LAST_LETTER = {"L": (_HALF_POWER, 0.0), "R": (0.0, _HALF_POWER), "C": (0.5, 0.5)}
 _LAYOUTS = {
     3: ("FL", "FR", "FC"),
@@ -33,18 +33,18 @@ _LAYOUTS = {
     7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
     8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
 }
-"""Of files that name no positions, by their number of channels: the order of FLAC (RFC 9639, 9.1.3) and WAV."""
+"""Layouts of files without channel names, by number of channels: the order of FLAC (RFC 9639, 9.1.3) and WAV."""
 _OPPOSITE = -0.7
-"""Correlation of two sides below which their sum is mostly lost."""
+"""Correlation of two sides below which most of their sum cancels."""
 
 
 def to_stereo(samples: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
-    """Mixes [s, channels] down to [s, 2]; mono is heard on both sides as it is.
+    """Mixes [s, channels] down to [s, 2]; mono is copied to both sides.
 
     Args:
-      samples: float32; two channels stay as they are.
-      names: FFmpeg's of the positions (`FL`, `FC`, `LFE` ...); None: those of the usual layout of so many. Channels
-        that are nowhere are in the middle, each by the square root of their number quieter.
+      samples: float32; two channels are returned unchanged.
+      names: FFmpeg's names of the positions (`FL`, `FC`, `LFE` ...); None: the usual layout for this number of
+        channels. Channels without a position are placed in the middle, divided by the square root of their number.
     """
     channels = samples.shape[1]
     if channels == 2:
@@ -57,10 +57,10 @@ def to_stereo(samples: np.ndarray, names: Sequence[str] | None = None) -> np.nda
 def to_mono(samples: np.ndarray, names: Sequence[str] | None = None) -> tuple[np.ndarray, list[str]]:
     """Mixes [s, channels] down to [s], the mean of left and right.
 
-    A pair of sides of opposite phase would cancel out: the right one is turned over first.
+    Where the two sides of a pair have opposite phase and would cancel, the right one is inverted first.
 
     Returns:
-      The samples, and the names of the channels that were turned over.
+      The samples, and the names of the inverted channels.
     """
     if samples.shape[1] == 1:
         return samples[:, 0], []
@@ -81,7 +81,7 @@ def _matrix(channels: int, names: Sequence[str] | None) -> np.ndarray:
 
 
 def _known(channels: int, names: Sequence[str] | None) -> Sequence[str]:
-    """Names of the positions; usual ones where a file has none."""
+    """Names of the positions; those of the usual layout if a file has none."""
     if names is not None and any(_gains(name) is not None for name in names):
         return names
     if channels == 2:

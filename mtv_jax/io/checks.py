@@ -1,4 +1,4 @@
-"""Fields of a config held against what they are declared as, before anything is built of them."""
+"""Validates the fields of a config against their declared types and bounds, before anything is built from it."""
 
 import functools
 import math
@@ -10,14 +10,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from mtv_jax.io.errors import UserError
 
 _MOST_ENTRIES = 64
-"""Of a list of sizes, such as those of the convolutions of an encoder."""
+"""Maximum length of a list of sizes, such as the convolution widths of an encoder."""
 
 
 def check_fields(config: Any, *, most: int, most_of: Mapping[str, int] | None = None) -> None:
-    """Raises UserError, naming the field, unless all fields of a dataclass are of their types and within bounds.
+    """Raises UserError, naming the field, unless all fields of a dataclass have their types and are within bounds.
 
-    Whole numbers, alone or in tuples, must be from 1 to `most` (or what `most_of` says of the field), other numbers
-    finite; True is no number, and text must be one of its `Literal`. Fields of other types are left to their class.
+    Integers, alone or in tuples, must be from 1 to `most` (or the field's entry in `most_of`), other numbers finite;
+    a bool is not a number, and text must be one of the values of its `Literal`. Fields of other types are validated
+    by their own class.
     """
     hints = _hints(type(config))
     for field in fields(config):
@@ -28,14 +29,14 @@ def check_fields(config: Any, *, most: int, most_of: Mapping[str, int] | None = 
 
 
 def check_whole(name: str, value: Any, *, most: int, least: int = 1) -> int:
-    """`value` if it is a whole number within bounds. Raises UserError, naming it, otherwise."""
+    """Returns `value` if it is an integer within bounds, else raises UserError naming it."""
     if needed := _needed_whole(value, least, most):
         raise UserError(f"{name} {_short(value)}: must be {needed}")
     return value
 
 
 def check_number(name: str, value: Any) -> float:
-    """`value` if it is a finite number. Raises UserError, naming it, otherwise."""
+    """Returns `value` if it is a finite number, else raises UserError naming it."""
     if not _is_finite(value):
         raise UserError(f"{name} {_short(value)}: must be a finite number")
     return value
@@ -47,7 +48,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _needed(value: Any, hint: Any, most: int) -> str | None:
-    """What a value must be, if it is not."""
+    """A description of the values allowed for the type, or None if `value` is one of them."""
     options = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         needed = [_needed(value, option, most) for option in options if option is not type(None)]
@@ -69,7 +70,7 @@ def _needed(value: Any, hint: Any, most: int) -> str | None:
     if hint is float:
         return None if _is_finite(value) else "a finite number"
     if hint is str:
-        return None if isinstance(value, str) else "a text"
+        return None if isinstance(value, str) else "a string"
     return None
 
 
@@ -86,7 +87,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    # A whole number may be too large for a float.
+    # An integer may be too large for a float.
     right = isinstance(value, (int, float)) and not isinstance(value, bool)
     return right and abs(value) < 1e300 and math.isfinite(value)
 

@@ -1,4 +1,4 @@
-"""What every command does alike: a parser that shows defaults, one line for an error, exit codes."""
+"""Shared behaviour of all commands: a parser that shows defaults, one-line errors, exit codes."""
 
 import argparse
 import errno
@@ -28,7 +28,7 @@ _USERS = (
     errno.EPERM,
     errno.EROFS,
 )
-"""What the user has to change: a full disk, a folder that may not be written, a file where a folder should be."""
+"""Errors that the user has to resolve: a full disk, a read-only folder, a file where a folder should be."""
 
 DEBUG = "MTV_JAX_DEBUG"
 """Environment variable: if set, failures show their traceback."""
@@ -54,37 +54,52 @@ def frame_rate(text: str) -> Fraction:
     return rate
 
 
+def whole_number(text: str) -> int:
+    """An argument that is an integer of at least 0."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def seconds(text: str) -> list[float]:
+    """An argument that is a list of times, separated by commas; an empty text is an empty list."""
+    try:
+        return [float(part) for part in text.split(",")] if text.strip() else []
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} are not seconds such as 0.3,0.9") from error
+
+
 def add_overwrite(command: argparse.ArgumentParser) -> None:
-    """The flag without which nothing that is there is replaced (`mtv_jax.io.files.check_output`)."""
+    """Adds --overwrite, without which no existing output is replaced (`mtv_jax.io.files.check_output`)."""
     command.add_argument(
-        "--overwrite", action="store_true", help="replace what is there, once the new is finished"
+        "--overwrite", action="store_true", help="replace an existing output, once the new one is complete"
     )
 
 
 def add_normalize_loudness(command: "argparse._ActionsContainer") -> None:
-    """The flag for `mtv_jax.audio.loudness`; curating and sampling must agree on it."""
+    """Adds the flag for `mtv_jax.audio.loudness`; curation and sampling must use the same value."""
     command.add_argument(
         "--normalize-loudness",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="bring speech to one level, in training and in sampling, before the model hears it",
+        help="normalize speech to a fixed level before encoding it; use the same value in curation and in sampling",
     )
 
 
 def add_force(command: argparse.ArgumentParser, of: str = "length, size, steps and memory") -> None:
-    """The flag that lifts the bounds of `mtv_jax.io.limits` and of `mtv_jax.planning.memory`."""
-    command.add_argument("--force", action="store_true", help=f"go past the bounds on {of}")
+    """Adds --force, which disables the limits of `mtv_jax.io.limits` and `mtv_jax.planning.memory`."""
+    command.add_argument("--force", action="store_true", help=f"ignore the limits on {of}")
 
 
 def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits: 0 or what `main` returns, 1 failed, 2 bad input, 130 interrupted, 143 terminated.
 
     An error is one line on stderr; its traceback is shown only if MTV_JAX_DEBUG is set. SIGTERM and Ctrl-C raise
-    `mtv_jax.io.signals.SignalExit`, so that files half written are removed.
+    `mtv_jax.io.signals.SignalExit`, so that incomplete files are removed.
 
     Args:
-      main: takes the arguments after the command's name.
-      argv: those arguments; default `sys.argv[1:]`.
+      main: called with the arguments after the command's name.
+      argv: the arguments; default `sys.argv[1:]`.
     """
     _quiet()
     restore = signals.handle()
@@ -96,7 +111,7 @@ def run(main: Callable[[list[str]], int | None], argv: Sequence[str] | None = No
 
 
 def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:
-    """Calls `main`, tells its failure, and returns the exit status."""
+    """Calls `main`, reports an error if it fails, and returns the exit status."""
     try:
         code = main(argv) or 0
         sys.stdout.flush()
@@ -104,16 +119,16 @@ def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        # The reader left (`| head`): not an error; give the exit's own flush somewhere to go.
+        # The reader has gone (`| head`), which is not an error; the flush at exit needs somewhere to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        # A library may have made an error of its own of the signal's exception.
-        return signals.exit_code() or tell_error(error)
+        # A library may have wrapped the signal's exception in an error of its own.
+        return signals.exit_code() or report_error(error)
 
 
-def tell_error(error: Exception) -> int:
-    """Prints an error as one line on stderr; returns the exit status that it stands for."""
+def report_error(error: Exception) -> int:
+    """Prints an error as one line on stderr and returns its exit status."""
     if isinstance(error, UserError):
         return _fail(f"error: {error}", 2)
     if isinstance(error, OSError):
@@ -127,14 +142,14 @@ def _fail(message: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    # What is not UTF-8 in a name or a prompt is shown as escapes; it is no error of its own.
+    # Bytes of a name or prompt that are not UTF-8 are printed as escapes rather than raising here.
     line = " ".join(message.split()).encode("utf-8", "backslashreplace").decode("utf-8")
     print(line, file=sys.stderr)
     return code
 
 
 def _quiet() -> None:
-    """Keeps other libraries' chatter off the terminal: a user's lines are ours."""
+    """Silences other libraries' informational output on the terminal."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -12,13 +12,13 @@ from mtv_jax.io.rates import exact_fps
 
 @dataclasses.dataclass(frozen=True)
 class ClipSize:
-    """What clips are: a property of data, which no backbone decides. By default as MTV's.
+    """The size of clips: a property of the data, independent of the backbone. The defaults are MTV's.
 
     Attributes:
-      num_frames, height, width: of every clip; pixels.
-      fps: frames a second.
-      native_rate: clips keep the rates of the videos they are cut from (MTV's training); `fps` is then what
-        videos are sampled at unless told otherwise.
+      num_frames, height, width: of every clip, in frames and pixels.
+      fps: frames per second.
+      native_rate: whether clips keep the rates of the videos they are cut from (MTV's training); `fps` is then the
+        default rate of sampled videos.
     """
 
     num_frames: int = 49
@@ -33,7 +33,7 @@ class ClipSize:
         return self.num_frames / self.fps
 
     def replace(self, **values: Any) -> "ClipSize":
-        """A copy with those values that are not None."""
+        """A copy with the given values; None keeps the current one."""
         given = {name: value for name, value in values.items() if value is not None}
         if "fps" in given:
             if not math.isfinite(given["fps"]):
@@ -44,7 +44,7 @@ class ClipSize:
     def check(self, *, frames: int = 4, pixels: int = 16) -> None:
         """Raises UserError unless the length is 1 + `frames` * k and height and width are multiples of `pixels`.
 
-        The defaults are those of full size: an autoencoder that joins 4 frames and 8 pixels, patches of 2.
+        The defaults are those at full size: an autoencoder with ratios of 4 frames and 8 pixels, patches of 2.
         """
         if self.num_frames < 1:
             raise UserError(f"num_frames {self.num_frames}: must be at least 1")
@@ -63,12 +63,12 @@ class ClipSize:
             raise UserError(f"fps {self.fps}: must be positive")
 
     def to_json(self) -> dict[str, Any]:
-        """As `model_index.json` holds it."""
+        """The JSON form in `model_index.json`."""
         return dataclasses.asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
 
 
 def rate_of(pair: Any, name: str) -> Fraction:
-    """A rate as JSON holds it, [numerator, denominator]. Raises UserError, naming it, for anything else."""
+    """Reads a rate from its JSON form, [numerator, denominator]. Raises UserError, naming it, for anything else."""
     if not isinstance(pair, list) or len(pair) != 2:
         raise UserError(f"{name} {pair!r}: must be a numerator and a denominator")
     return Fraction(*(check_whole(name, number, most=2**31 - 1) for number in pair))

@@ -1,7 +1,7 @@
-"""From decoded frames to what a viewer sees: deinterlaced, square pixels, sRGB, no transparency, upright.
+"""Converts decoded frames to displayed ones: deinterlaced, square pixels, sRGB, no transparency, upright.
 
-Every reading of a video goes through here. FFmpeg's own tools do this in filters that its programs insert; PyAV
-gives the stored frames.
+All code that reads video uses this module. FFmpeg's programs do the same with filters that they insert
+automatically; PyAV returns the stored frames.
 """
 
 import math
@@ -25,13 +25,13 @@ from mtv_jax.io.tone import WIDE_PRIMARIES, is_hdr, to_srgb
 from mtv_jax.typing import UInt8
 
 BACKGROUND = 255
-"""Level of the colour behind what is transparent, in videos and pictures: white, as on a page."""
+"""Background level that transparent videos and pictures are composited on: white."""
 MAX_PIXELS = 1 << 27
-"""Of a frame as shown: 16384 x 8192. More is a damaged header, or does not fit into memory."""
+"""Maximum size of a displayed frame, 16384 x 8192. More means a damaged header, or would not fit into memory."""
 _MAX_SAMPLE_ASPECT = 16
 _UNSPECIFIED = 2
 _HD_LINES = 576
-"""A taller picture without a tag is of high definition: BT.709; others are BT.601 (as players guess)."""
+"""Untagged pictures taller than this are assumed to be BT.709 (high definition), others BT.601, as in players."""
 _MATRICES = (0, 1, 4, 5, 6, 7, 9)
 _UNREAD_MATRICES = {
     8: "YCgCo",
@@ -43,12 +43,12 @@ _UNREAD_MATRICES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
-"""Colour matrices by their numbers in H.273: those that libswscale converts with, and others."""
+"""Colour matrices by their numbers in H.273: those that libswscale supports, and names of the others."""
 _MATRIX_OF_PRIMARIES = {1: 1, 4: 6, 5: 5, 6: 6, 7: 7, 9: 9}
 
 
 class Display:
-    """Shows the frames of one stream, all in the size of the first."""
+    """Converts the frames of one stream for display, all at the size of the first."""
 
     def __init__(self, path: Path, stream: av.VideoStream, first: av.VideoFrame):
         self._path = path
@@ -56,12 +56,12 @@ class Display:
         self._reformatter = VideoReformatter()
         self._coded_aspect = _ratio(stream.codec_context.sample_aspect_ratio)
         self.size = self._shown_size(first)
-        """(height, width) of all frames as shown."""
+        """(height, width) of all displayed frames."""
 
     def show(self, frame: av.VideoFrame, seconds: float = 0.0) -> UInt8[np.ndarray, "H W 3"]:
-        """sRGB pixels of a frame that is on screen at `seconds`.
+        """sRGB pixels of the frame that is displayed at `seconds`.
 
-        Raises UserError if the frame has another shape than the first, or colours that are not known.
+        Raises UserError if the frame's shape differs from the first frame's, or its colours are not supported.
         """
         if (size := self._shown_size(frame)) != self.size and not _same_shape(size, self.size):
             raise UserError(
@@ -73,12 +73,12 @@ class Display:
         return turn.apply(self._pixels(frame, height, width))
 
     def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """(height, width) in square pixels, upright. The side that is too short is enlarged, so no detail goes."""
+        """(height, width) in square pixels, upright. The shorter side is enlarged, so that no detail is lost."""
         aspect = self._sample_aspect()
         height, width = frame.height, frame.width
         if not 1 / _MAX_SAMPLE_ASPECT <= aspect <= _MAX_SAMPLE_ASPECT:
             raise UserError(
-                f"{self._path}: a sample aspect ratio of {aspect.numerator}:{aspect.denominator} cannot be meant "
+                f"{self._path}: a sample aspect ratio of {aspect.numerator}:{aspect.denominator} is not plausible "
                 f"(1:{_MAX_SAMPLE_ASPECT} to {_MAX_SAMPLE_ASPECT}:1 are read); set it to 1:1"
             )
         if aspect > 1:
@@ -92,7 +92,7 @@ class Display:
         return (width, height) if _turn(frame).transpose else (height, width)
 
     def _sample_aspect(self) -> Fraction:
-        """The container's if it says another than the codec did at first, else the codec's of this frame."""
+        """The container's value if it differs from the codec's first one, else the codec's value for this frame."""
         container = self._stream.sample_aspect_ratio
         if container is not None and container.numerator > 0 and _ratio(container) != self._coded_aspect:
             return _ratio(container)
@@ -125,19 +125,19 @@ class Display:
                 interpolation=Interpolation.BICUBIC,
             ).to_ndarray()
         except (FFmpegError, OSError, ValueError) as error:
-            told = f"pixels of the format {frame.format.name} cannot be read ({error})"
-            raise UserError(f"{self._path}: {told}; convert the video to yuv420p") from error
+            reason = f"pixels of the format {frame.format.name} cannot be read ({error})"
+            raise UserError(f"{self._path}: {reason}; convert the video to yuv420p") from error
 
     def _tag(self, frame: av.VideoFrame) -> None:
-        """Says what is stored to libswscale, which guesses BT.601 alone and would map light by some tags."""
+        """Sets the stored colour space for libswscale, which assumes BT.601 and would tone-map some tags itself."""
         matrix = frame.colorspace
         if matrix in _UNREAD_MATRICES:
-            told = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
-            raise UserError(f"{self._path}: {told}; convert the video to BT.709")
+            reason = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
+            raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
         if matrix not in _MATRICES:
             if side_data(frame, Type.DOVI_METADATA) is not None:
-                told = "Dolby Vision without a base layer of BT.2020 cannot be read"
-                raise UserError(f"{self._path}: {told}; convert the video to BT.709")
+                reason = "Dolby Vision without a base layer of BT.2020 cannot be read"
+                raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
             guess = 1 if frame.height > _HD_LINES else 6
             frame.colorspace = _MATRIX_OF_PRIMARIES.get(frame.color_primaries, guess)
         if frame.color_range not in (ColorRange.MPEG, ColorRange.JPEG) and not _is_full_range(frame):
@@ -146,7 +146,7 @@ class Display:
 
 
 class _Turn(NamedTuple):
-    """What brings stored pixels upright: transposed, then mirrored; or turned by an odd angle, clockwise."""
+    """The operation that turns stored pixels upright: transpose, then mirror; or rotate clockwise by any angle."""
 
     transpose: bool = False
     mirror_x: bool = False
@@ -164,9 +164,9 @@ class _Turn(NamedTuple):
 
 
 def _turn(frame: av.VideoFrame) -> _Turn:
-    """What the display matrix of a frame asks for, read as the program ffmpeg reads it (`-autorotate`).
+    """The operation of a frame's display matrix, interpreted as by the program ffmpeg (`-autorotate`).
 
-    The matrix takes stored (x, y) to shown (a x + c y, b x + d y) in 16.16 fixed point (ISO/IEC 14496-12, 6.2.2).
+    The matrix maps stored (x, y) to displayed (a x + c y, b x + d y) in 16.16 fixed point (ISO/IEC 14496-12, 6.2.2).
     Scale and shear are ignored.
     """
     data = side_data(frame, Type.DISPLAYMATRIX)
@@ -185,10 +185,9 @@ def _turn(frame: av.VideoFrame) -> _Turn:
 
 
 def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Frames whose fields are of two moments become whole ones (bwdif), at the same times; others stay.
+    """Deinterlaces frames that the decoder marks as interlaced (bwdif), keeping their times; passes others through.
 
-    Which frames are, and whose field is the first, the decoder says of each. One frame more is held: the filter
-    looks at those around.
+    The field order is taken from each frame. One more frame is held in memory, since the filter uses its neighbours.
     """
     deinterlacer: _Deinterlacer | None = None
     for frame in frames:
@@ -206,7 +205,7 @@ def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 class _Deinterlacer:
-    """FFmpeg's deinterlacer for frames of one kind: as many come out as went in."""
+    """FFmpeg's deinterlacer for frames of one format; returns as many frames as it is given."""
 
     def __init__(self, first: av.VideoFrame):
         self._kind = (first.width, first.height, first.format.name)
@@ -226,7 +225,7 @@ class _Deinterlacer:
     def put(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         self._waiting.append(frame)
         stamp = frame.pts
-        frame.pts = self._count  # the filter wants stamps that rise
+        frame.pts = self._count  # the filter needs increasing time stamps
         self._count += 1
         self._graph.push(frame)
         frame.pts = stamp
@@ -251,18 +250,18 @@ class _Deinterlacer:
 
 
 def over_background(colours: UInt8[np.ndarray, "H W 3"], opacity: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
-    """Composites colours on `BACKGROUND` by their opacity, straight alpha, uint8 or uint16 [H W 1]."""
+    """Composites colours on `BACKGROUND` by straight alpha, uint8 or uint16 [H W 1]."""
     share = opacity.astype(np.float32) / np.iinfo(opacity.dtype).max
     return (colours * share + np.float32(BACKGROUND) * (1 - share) + np.float32(0.5)).astype(np.uint8)
 
 
 def _of_limited_range(levels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Grey of 16 to 235, which libswscale takes for full range whatever its tag says, as 0 to 255."""
+    """Expands grey of 16 to 235, which libswscale treats as full range regardless of its tag, to 0 to 255."""
     return np.clip((levels.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
 
 
 def _deep_white(frame: av.VideoFrame) -> int:
-    """What libswscale makes of white in 16 bits: it shifts levels of 8 bits (limited range), or those stored."""
+    """The 16-bit level of white after libswscale, which shifts 8-bit levels (limited range) or the stored ones."""
     if frame.format.is_rgb or frame.format.has_palette:
         return 65535
     bits = frame.format.components[0].bits if frame.color_range == ColorRange.JPEG else 8
@@ -270,7 +269,7 @@ def _deep_white(frame: av.VideoFrame) -> int:
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:
-    """Whether untagged samples of this format use their whole range."""
+    """Whether untagged samples of this format are full range."""
     name = frame.format.name
     return frame.format.is_rgb or frame.format.has_palette or name.startswith(("yuvj", "gray", "ya", "mono"))
 
@@ -280,7 +279,7 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
 
 
 def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether one is the other scaled, within a hundredth."""
+    """Whether one is a multiple of the other, within 1 %."""
     return abs(size[0] * other[1] / (size[1] * other[0]) - 1) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writing of files and folders, checks of output paths, and strict reading."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ from mtv_jax.io.json_text import MOST_BYTES, decode_text, kind_of, parse_json
 
 _TEMPORARY = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""How a disk refuses what is written to it."""
+"""Error numbers of a disk that rejects a write."""
 _PROBE = bytes(1 << 16)
 _BLOCK = 4096
-"""Bytes that a disk gives to a file at once, on nearly all of them."""
+"""Allocation unit of nearly all file systems, in bytes."""
 
 
 def check_output(
@@ -30,27 +30,28 @@ def check_output(
     marks: Sequence[str] = (),
     inputs: Iterable[str | os.PathLike] = (),
 ) -> Path:
-    """`path`, if a file (or a folder) can be written there; to be called before any work is done for it.
+    """Returns `path` if a file (or a folder) can be written there. Call it before starting any work.
 
     Args:
-      path: what the user gave.
-      folder: whether a folder is to be written, rather than a file.
-      overwrite: whether what is there may be replaced.
-      marks: names in a folder; one that is there says that the folder holds a result, which is what `overwrite` is
-        about. Other files in it do not matter.
+      path: the output path given by the user.
+      folder: whether the output is a folder rather than a file.
+      overwrite: whether an existing result may be replaced.
+      marks: file names in an output folder; if one of them exists, the folder holds a result, to which `overwrite`
+        applies. Other files in the folder are ignored.
       inputs: files and folders that are read, and so must not be replaced.
 
-    Raises UserError: a folder where a file is wanted or the reverse, a name that is too long, a parent that is a file,
-    a place that cannot be written (read-only, full), something there that may not be replaced, one of the inputs.
+    Raises:
+      UserError: `path` is a folder where a file is needed or the reverse, its name is too long, a parent is a file,
+        it cannot be written (read-only, full), an existing result must not be replaced, or it is one of the inputs.
     """
     path = Path(path)
-    with _told_as(path):
+    with _named(path):
         _check_kind(path, folder=folder)
         for result in [path / mark for mark in marks] if folder else [path]:
             _check_absent(result, overwrite=overwrite)
             if any(result.exists() and Path(read).exists() and result.samefile(read) for read in inputs):
                 raise UserError(
-                    f"{result}: is read here, so it cannot be what is written; give another --out"
+                    f"{result}: is an input of this command, so it cannot be its output; give another --out"
                 )
         _check_writable(path if path.is_dir() else path.parent)
     return path
@@ -59,10 +60,10 @@ def check_output(
 def check_outputs(
     paths: Sequence[Path], *, overwrite: bool, inputs: Iterable[str | os.PathLike] = ()
 ) -> None:
-    """`check_output` of several files of one folder, in which is written but once."""
+    """`check_output` for several files of one folder, whose writability is checked once."""
     check_output(paths[0], overwrite=overwrite, inputs=inputs)
     for path in paths[1:]:
-        with _told_as(path):
+        with _named(path):
             _check_kind(path, folder=False)
             _check_absent(path, overwrite=overwrite)
 
@@ -73,7 +74,8 @@ def _check_absent(path: Path, *, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _told_as(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Iterator[None]:
+    """Errors in the block name `path`."""
     try:
         yield
     except OSError as error:
@@ -95,13 +97,13 @@ def _check_kind(path: Path, *, folder: bool) -> None:
             raise UserError(f"{path}: is not a file that can be replaced")
         return
     if not there.is_dir():
-        raise UserError(f"{path}: {there} is a file, so nothing can lie below it")
+        raise UserError(f"{path}: {there} is a file, so it cannot contain anything")
     for missing in above[: above.index(there)]:
-        _exists(there / missing.name)  # alone, so that its length is looked at
+        _exists(there / missing.name)  # on its own, so that its length is checked
 
 
 def _exists(path: Path) -> bool:
-    """Whether something is at `path`, at the end of its links. Raises OSError for a name that cannot be."""
+    """Whether `path` exists, following links. Raises OSError for an invalid name."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -110,7 +112,7 @@ def _exists(path: Path) -> bool:
 
 
 def _check_writable(folder: Path) -> None:
-    """Raises OSError unless a little can be written into a folder, or into what there is above it."""
+    """Raises OSError unless a small file can be written into a folder, or into its nearest existing parent."""
     while not folder.is_dir():
         folder = folder.parent
     with tempfile.TemporaryFile(dir=folder, prefix=_TEMPORARY) as file:
@@ -118,7 +120,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process left half written in a folder. Only for one who holds the folder's lock."""
+    """Removes temporary files that a killed process left in a folder. The caller must hold the folder's lock."""
     for path in folder.glob(f"{_TEMPORARY}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -127,9 +129,9 @@ def remove_leftovers(folder: Path) -> None:
 
 
 class DiskError(UserError, OSError):
-    """The disk did not take what was written to `path`; it is full, for example.
+    """Writing to `path` failed, because the disk is full, for example.
 
-    An OSError too, with its number, for those who can go on without the file.
+    It is also an OSError with an error number, for callers that can do without the file.
     """
 
     def __init__(self, path: str | os.PathLike, number: int):
@@ -143,11 +145,11 @@ class DiskError(UserError, OSError):
 
 
 @contextlib.contextmanager
-def told_of(path: str | os.PathLike, temporary: Path) -> Iterator[None]:
-    """Errors of the disk in the block name `path`, not the `temporary` file or folder that is written to.
+def disk_errors(path: str | os.PathLike, temporary: Path) -> Iterator[None]:
+    """Converts disk errors in the block to a DiskError that names `path`, not the `temporary` file written to.
 
-    Libraries tell of a full disk in as many ways as there are; so after a failure the disk itself is asked. The
-    outermost of several such blocks has the last word. Raises DiskError, and other errors as they are.
+    Libraries report a full disk in different ways, so after a failure the disk itself is tested. Of nested blocks the
+    outermost determines the name. Other errors are raised unchanged.
     """
     try:
         yield
@@ -163,14 +165,14 @@ def told_of(path: str | os.PathLike, temporary: Path) -> Iterator[None]:
 
 
 def _number(error: Exception, temporary: Path) -> int | None:
-    """The system's number for why the disk refused `temporary`; None if `error` is about something else."""
+    """The error number with which the disk rejected `temporary`; None if `error` has another cause."""
     if isinstance(error, OSError) and error.errno is not None:
         named = str(error.filename or "").startswith(str(temporary))
         if named or (error.filename is None and error.errno in _FULL):
             return error.errno
-    told = [number for number in _FULL if os.strerror(number) in str(error)]
-    if told:
-        return told[0]
+    numbers = [number for number in _FULL if os.strerror(number) in str(error)]
+    if numbers:
+        return numbers[0]
     try:
         if temporary.is_dir():
             _check_writable(temporary)
@@ -183,10 +185,10 @@ def _number(error: Exception, temporary: Path) -> int | None:
 
 
 def _flush(path: Path) -> None:
-    """Brings a file to the disk. Raises OSError if that is full: what did not fit libsndfile drops without a word."""
+    """Flushes a file to disk. Raises OSError if the disk is full, which libsndfile ignores silently."""
     with open(path, "r+b") as file:
         size = file.seek(0, os.SEEK_END)
-        file.write(bytes(2 * _BLOCK))  # more than what may be left of the last block
+        file.write(bytes(2 * _BLOCK))  # more than the space left in the last block
         file.flush()
         file.truncate(size)
         os.fsync(file.fileno())
@@ -202,18 +204,18 @@ def _write_probe(file: IO[bytes]) -> None:
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path` that is flushed and renamed to it if the block succeeds.
 
-    The temporary name keeps the suffix, since encoders choose a format by it, and no more of the name, which may be
-    as long as a name can be. Raises DiskError, naming `path`, if the disk is full or cannot be written.
+    The temporary name keeps only the suffix, by which encoders choose a format, since the name itself may already have
+    the maximum length. Raises DiskError, naming `path`, if the disk is full or cannot be written.
     """
     path = Path(path)
-    with told_of(path, path):
+    with disk_errors(path, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         suffix = path.suffix if len(path.suffix) < 16 else ""
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY, suffix=suffix)
     temporary = Path(name)
     try:
         os.close(handle)
-        with told_of(path, temporary):
+        with disk_errors(path, temporary):
             yield temporary
             _flush(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
@@ -230,7 +232,7 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_TEMPORARY))
     former = temporary.with_name(f"{temporary.name}-former")
     try:
-        with told_of(path, temporary):
+        with disk_errors(path, temporary):
             yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
         if path.exists():
@@ -242,17 +244,17 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def link_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Copies a folder; files are linked instead where that can be, so large ones take no room twice.
+    """Copies a folder like `copy_tree`, but hard-links files where possible, so that large ones take no extra space.
 
-    As `copy_tree`. What is written here is replaced by renaming, never changed in place, so a link stays what it was.
+    Files written by this package are replaced by renaming, never changed in place, so a link keeps its content.
     """
     _copy_tree(Path(source), Path(target), _link)
 
 
 def copy_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
-    """Copies a folder, which may be one of links (a snapshot in a Hugging Face cache), as real files and folders.
+    """Copies a folder, resolving links (such as a snapshot in a Hugging Face cache) to real files and folders.
 
-    Hidden ones are left out. Raises UserError for a link to nothing, or to a folder that it lies in.
+    Hidden files are skipped. Raises UserError for a broken link, or a link to a folder that contains it.
     """
     _copy_tree(Path(source), Path(target), shutil.copy2)
 
@@ -263,10 +265,10 @@ def _copy_tree(source: Path, target: Path, copy: Callable[[str, str], object]) -
         real = _resolved(path)
         if real.is_dir():
             if source.resolve().is_relative_to(real):
-                raise UserError(f"{path}: a link to a folder that it lies in")
+                raise UserError(f"{path}: a link to a folder that contains it")
             _copy_tree(path, target / path.name, copy)
         else:
-            # What it is, not the link: a relative one would lead nowhere from another folder (cpython#81793).
+            # The target, not the link: a relative link would break in another folder (cpython#81793).
             copy(os.fspath(real), os.fspath(target / path.name))
 
 
@@ -274,7 +276,7 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve(strict=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise UserError(f"{path}: a link to what is not there ({os.path.realpath(path)})") from error
+        raise UserError(f"{path}: a broken link (to {os.path.realpath(path)})") from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -289,13 +291,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """The text of a file in UTF-8, without a byte order mark. Raises UserError if it is missing or in no such text."""
+    """Reads a UTF-8 file, without its byte order mark. Raises UserError if it is missing or not UTF-8."""
     path = existing_file(path)
     return decode_text(path.read_bytes(), path)
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file. Raises UserError if it is missing, or not JSON as `mtv_jax.io.json_text` has it."""
+    """Reads a JSON file. Raises UserError if it is missing or invalid (`mtv_jax.io.json_text`)."""
     path = existing_file(path)
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -304,7 +306,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
-    """As `read_json`, of a file that must hold an object."""
+    """Like `read_json`, for a file that must hold an object."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise UserError(f'{path}: holds {kind_of(value)}; an object is needed, such as {{"key": 1}}')
@@ -312,21 +314,21 @@ def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def visible(directory: str | os.PathLike) -> list[Path]:
-    """What is in a folder, by name, but for hidden files and folders.
+    """The entries of a folder, sorted by name, without hidden files and folders.
 
-    Those are notes of other programs, often under the names of what we look for: macOS writes `._clip.mp4` beside
-    `clip.mp4` and `._model.safetensors` beside the weights, downloads leave `.cache/`.
+    Those belong to other programs and often match the names searched for: macOS writes `._clip.mp4` beside `clip.mp4`
+    and `._model.safetensors` beside the weights, downloads leave `.cache/`.
     """
     return sorted(path for path in existing_directory(directory).iterdir() if not is_hidden(path))
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a file or folder is hidden, by its name (`__MACOSX` is where zip files of macOS keep such files)."""
+    """Whether a file or folder is hidden, by its name (`__MACOSX`: the folder of such files in zip files of macOS)."""
     return path.name.startswith(".") or path.name == "__MACOSX"
 
 
 def existing_file(path: str | os.PathLike) -> Path:
-    """`path` if it is a readable file. Raises UserError otherwise."""
+    """Returns `path` if it is a readable file, else raises UserError."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file")
@@ -338,7 +340,7 @@ def existing_file(path: str | os.PathLike) -> Path:
 
 
 def existing_directory(path: str | os.PathLike) -> Path:
-    """`path` if it is a directory. Raises UserError otherwise."""
+    """Returns `path` if it is a directory, else raises UserError."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such directory")

@@ -1,4 +1,4 @@
-"""An open video: its main stream, decoded, with the times of its frames."""
+"""An open video: decodes its main stream and gives each frame's time."""
 
 import contextlib
 import itertools
@@ -15,17 +15,17 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, video_streams
 
 Timed = tuple[Fraction, Fraction, av.VideoFrame]
-"""Begin and end of a frame, in seconds from the first one, and the frame."""
+"""Start and end of a frame, in seconds from the first frame, and the frame."""
 
 _MISSING_SECONDS = 0.2
 _EXACT = frozenset({"mov", "mp4", "matroska", "webm"})
 _MISSING_SECONDS_OTHERS = 0.5
-"""A file is called truncated if its frames end this much before its header says, which some kinds say exactly."""
+"""A file counts as truncated if its frames end this much before its header's duration, exact in some formats."""
 
 
 @contextlib.contextmanager
 def open_film(path: Path) -> Iterator["Film"]:
-    """Opens a video and decodes its first frame. Raises UserError, as all of `Film`, if that cannot be done."""
+    """Opens a video and decodes its first frame. Raises UserError on failure, as do the methods of `Film`."""
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError, ValueError) as error:
@@ -43,7 +43,7 @@ def open_film(path: Path) -> Iterator["Film"]:
 
 
 class Film:
-    """The frames of a video's main stream, once, from the beginning or from a time."""
+    """The frames of a video's main stream, read once, from the beginning or from a given time."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream):
         self.path, self.container, self.stream = path, container, stream
@@ -61,15 +61,15 @@ class Film:
         """Time stamp of the first frame, in time bases."""
         zero = stream.start_time or 0 if self._avi else self.start_pts
         self.zero = zero * self.time_base
-        """When the first frame is shown, in seconds of the container."""
+        """Time of the first frame, in seconds of the container's clock."""
         rate = stream.average_rate or stream.guessed_rate
         self.rate = fraction(rate) if rate else Fraction(25)
-        """Frames a second on average, by the header."""
+        """Average frames per second according to the header."""
         self.declared = declared_seconds(path, container, stream)
-        """Seconds by the header; None if it says nothing."""
+        """Duration in seconds according to the header; None if it has none."""
 
     def timed(self, start: Fraction = Fraction(0)) -> Iterator[Timed]:
-        """Frames with their times, whole ones where they are interlaced, from a key frame before `start` (seconds)."""
+        """Deinterlaced frames with their times, starting at a key frame before `start` (seconds)."""
         frames = itertools.chain([self.first], self._decoded)
         if start > 2:
             frames = self._sought(start) or frames
@@ -90,11 +90,11 @@ class Film:
             )
 
     def _stamp(self, frame: av.VideoFrame) -> int | None:
-        """When a frame is shown, in time bases. AVI stamps none; there, frames are shown in the order of decoding."""
+        """Presentation time of a frame, in time bases. AVI has none; its frames are shown in decoding order."""
         return frame.dts if self._avi else frame.pts
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames. What cannot be decoded before the first of them is left out: recordings begin anywhere."""
+        """All frames. Undecodable packets before the first one are skipped, since recordings may start anywhere."""
         count, unread = 0, None
         try:
             for packet in self.container.demux(self.stream):
@@ -111,13 +111,13 @@ class Film:
             if unread is not None and count == 0:
                 raise unread
         except (FFmpegError, OSError) as error:
-            told = f"damaged or truncated video ({error.strerror}), after {count} frames"
-            raise UserError(f"{self.path}: {told}") from error
+            reason = f"damaged or truncated video ({error.strerror}), after {count} frames"
+            raise UserError(f"{self.path}: {reason}") from error
 
     def _sought(self, start: Fraction) -> Iterator[av.VideoFrame] | None:
         """Frames from a key frame at or before `start`; None if the file cannot seek."""
         origin, base = self.start_pts, self.time_base
-        # A second of margin: with B frames and edit lists a key frame's time differs a little from the index's.
+        # A second of margin: with B frames and edit lists a key frame's time differs slightly from the index.
         for target in (origin + int((start - 1) / base), origin):
             try:
                 self.container.seek(target, stream=self.stream, backward=True)
@@ -133,7 +133,7 @@ class Film:
 
 
 def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:
-    """The stream's own; for VP8 and VP9 with transparency libvpx's, since FFmpeg's leave it out."""
+    """The stream's decoder; for VP8 and VP9 with alpha libvpx's, since FFmpeg's native ones drop the alpha."""
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and context.codec.name in ("vp8", "vp9"):
         decoder = av.CodecContext.create(f"libvpx-{context.codec.name}".replace("libvpx-vp8", "libvpx"), "r")

@@ -1,4 +1,4 @@
-"""Lengths that sound files say of themselves, where FFmpeg keeps an estimate or the rest of the file instead."""
+"""Lengths declared in the headers of sound files, where FFmpeg reports an estimate or the rest of the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 
 def has_mp3_header(path: Path) -> bool:
-    """Whether the first frame of an mp3 is a Xing, Info or VBRI header, which alone tells of a length."""
+    """Whether the first frame of an mp3 is a Xing, Info or VBRI header, the only ones that declare a length."""
     with open(path, "rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3":  # its size is 4 x 7 bits
@@ -21,7 +21,7 @@ def has_mp3_header(path: Path) -> bool:
 
 
 def missing_bytes(path: Path) -> int:
-    """Bytes of samples that a wav, w64 or caf should hold by its header, and does not; 0 for other kinds."""
+    """Bytes of samples that the header of a wav, w64 or caf declares and the file lacks; 0 for other formats."""
     with open(path, "rb") as file:
         kind = _KINDS.get(file.read(4))
         if kind is None:
@@ -45,7 +45,7 @@ def lacks_ogg_end(path: Path) -> bool:
 
 
 class _Kind(NamedTuple):
-    """How a file is cut into chunks: bytes of the first header, of a name and of a size."""
+    """Chunk layout of a file format: bytes of the file header, of a chunk's name and of its size."""
 
     head: int
     name: int
@@ -54,7 +54,7 @@ class _Kind(NamedTuple):
     align: int
     counts_header: bool
     endless: int
-    """A size from which on the writer, to a pipe, did not know it."""
+    """Sizes from here on mean unknown, as written by programs that write to a pipe."""
 
 
 _KINDS = {
@@ -65,7 +65,7 @@ _KINDS = {
 
 
 def _chunks(file: BinaryIO, kind: _Kind) -> Iterator[tuple[bytes, int, int]]:
-    """Name (four letters), place and size of the content of each chunk, to the end of the file."""
+    """Name (four letters), offset and size of the content of each chunk, to the end of the file."""
     place = kind.head
     while True:
         file.seek(place)

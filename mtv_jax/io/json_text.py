@@ -1,7 +1,7 @@
-"""Text and JSON that others wrote: read strictly, each mistake told in one line that names where it is.
+"""Strict reading of text and JSON files, with one-line errors that name the position.
 
-What is refused beside bad syntax would otherwise be found far from the file, or as a traceback: a key that is given
-twice, NaN and infinity, numbers of hundreds of digits, lists in lists by the thousand, text that cannot be written.
+Besides invalid syntax this rejects what would otherwise fail later and far from the file: duplicate keys, NaN and
+infinity, numbers of hundreds of digits, nesting by the thousand, text that cannot be encoded.
 """
 
 import codecs
@@ -14,14 +14,14 @@ from typing import Any
 from mtv_jax.io.errors import UserError
 
 MOST_BYTES = 256 * 2**20
-"""Of a JSON file. The largest of ours lists ten million clips in 90 MB."""
+"""Maximum size of a JSON file. The largest one written here lists ten million clips in 90 MB."""
 
 _MOST_DIGITS = 100
-"""Of a whole number: transformers notes 10**30 for "no limit"."""
+"""Maximum digits of an integer: transformers writes 10**30 for "no limit"."""
 _MOST_DEPTH = 64
 
 _OTHER_MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark is the beginning of it
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose byte order mark is a prefix of it
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -29,7 +29,7 @@ _OTHER_MARKS = {
 
 
 def decode_text(data: bytes, origin: object) -> str:
-    """UTF-8, with or without a byte order mark. Raises UserError, naming `origin`, for anything else."""
+    """Decodes UTF-8, with or without a byte order mark. Raises UserError, naming `origin`, for anything else."""
     for mark, name in _OTHER_MARKS.items():
         if data.startswith(mark):
             raise UserError(f"{origin}: its text is {name}; save it as UTF-8")
@@ -42,7 +42,7 @@ def decode_text(data: bytes, origin: object) -> str:
 
 
 def parse_json(data: bytes, origin: object) -> Any:
-    """The value of a JSON text. Raises UserError, naming `origin`."""
+    """Parses a JSON text. Raises UserError, naming `origin`, if it is not valid."""
     text = decode_text(data, origin)
     try:
         value = json.loads(
@@ -57,7 +57,7 @@ def parse_json(data: bytes, origin: object) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"{origin}: not valid JSON (half of a surrogate pair, which is no character)"
+            f"{origin}: not valid JSON (half of a surrogate pair, which is not a character)"
         ) from error
     except RecursionError as error:
         raise UserError(f"{origin}: not valid JSON ({_TOO_DEEP})") from error
@@ -67,7 +67,7 @@ def parse_json(data: bytes, origin: object) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """What a value of JSON is, in words."""
+    """The type of a JSON value, in words."""
     for kind, name in _KINDS.items():
         if isinstance(value, kind):
             return name
@@ -79,7 +79,7 @@ _KINDS = {
     bool: "true or false",
     int: "a number",
     float: "a number",
-    str: "a text",
+    str: "a string",
     list: "a list",
     dict: "an object",
 }
@@ -107,11 +107,11 @@ def _number(text: str) -> float:
 
 
 def _constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _check_depth(value: Any) -> None:
-    """Raises ValueError for what is nested too deeply to be compared or shown safely."""
+    """Raises ValueError for a value nested too deeply to be compared or printed safely."""
     level = [value]
     for _ in range(_MOST_DEPTH):
         level = [item for outer in level if isinstance(outer, (dict, list)) for item in _items(outer)]

@@ -1,9 +1,9 @@
-"""A folder's lock: one command at a time works in it; that of an owner who died is taken over.
+"""A lock on a folder, so that one command at a time works in it; the lock of a dead process is taken over.
 
-The lock is a file, `lock.json`, that says who holds it. The kernel's locks (`flock`, `lockf`) are not used: folders
-that lie in buckets have none, or only such as other machines do not see. Instead an owner on this machine is looked
-for by its process id and its start, and one on another machine is known to live by the file's time, which it moves
-every few seconds.
+The lock is a file, `lock.json`, that names its owner. Kernel locks (`flock`, `lockf`) are not used: mounted buckets do
+not support them, or only within one machine. Instead, an owner on this machine is looked up by its process id and
+start time, and an owner on another machine counts as alive while it updates the file's modification time, every few
+seconds.
 """
 
 import contextlib
@@ -24,23 +24,23 @@ from mtv_jax.io.files import write_json
 LOCK_FILE = "lock.json"
 
 BEAT_SECONDS = 15.0
-"""How often the owner moves the time of its lock."""
+"""Seconds between the owner's updates of the modification time."""
 
 SILENCE_SECONDS = 90.0
-"""An owner on another machine that has not done so for this long is dead. More than the minute for which a mounted
-bucket may show a file as it was."""
+"""Seconds without an update after which an owner on another machine counts as dead. Longer than the minute for which a
+mounted bucket may return stale metadata."""
 
 _SETTLE_SECONDS = 0.3
 
 
 class FolderLock:
-    """The lock of `folder`, held from `with` on; it is released at the end of the block, however that ends.
+    """A context manager that holds the lock of `folder`.
 
-    A folder that is not there is made, and removed again if nothing was put into it. `flag` is what names the folder
-    on the command line.
+    A missing folder is created, and removed again if it stays empty. `flag` is the command-line flag that names the
+    folder, for messages.
 
-    Raises UserError if another process holds it. An owner that another machine took for dead, since it stood still
-    for long, ends with status 2 as soon as it sees that: two must not write.
+    Raises UserError if another process holds the lock. An owner that was suspended, and that another machine took for
+    dead, exits with status 2 as soon as it notices, since two processes must not write.
     """
 
     def __init__(self, folder: str | os.PathLike, flag: str = "--workdir"):
@@ -71,13 +71,13 @@ class FolderLock:
         self._remove_made()
 
     def _remove_made(self) -> None:
-        """Takes the folders away again that this lock made, if they are empty."""
+        """Removes the folders that this lock created, if they are empty."""
         with contextlib.suppress(OSError):
             for path in self._made:
                 path.rmdir()
 
     def _create(self) -> bool:
-        """Whether there was no lock, and this one is now."""
+        """Creates the lock file; returns False if there is one already."""
         try:
             with open(self._path, "x", encoding="utf-8") as file:
                 json.dump(_owner(self._token), file)
@@ -86,7 +86,7 @@ class FolderLock:
         return True
 
     def _take_over(self) -> None:
-        """Puts this process in the place of an owner that is dead. Raises UserError if it lives."""
+        """Replaces a dead owner by this process. Raises UserError if the owner is alive."""
         owner = _read(self._path)
         if _lives(owner, self._path):
             raise UserError(
@@ -94,7 +94,7 @@ class FolderLock:
             )
         print(f"{self._path.parent}: the process that used it is gone; takes over its lock", file=sys.stderr)
         write_json(self._path, _owner(self._token))
-        # Of several that take over at once the last one to write has it.
+        # If several processes take over at once, the last one to write owns it.
         time.sleep(_SETTLE_SECONDS)
         if not self._is_ours():
             raise UserError(f"{self._path.parent}: in use {_told(_read(self._path))}")
@@ -104,7 +104,7 @@ class FolderLock:
 
     def _keep_beating(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
-            # An error that passes is no loss: a bucket may be away for a while.
+            # Transient errors are ignored: a bucket may be unavailable for a while.
             with contextlib.suppress(OSError):
                 owner = _read(self._path)
                 if owner and owner.get("token") != self._token:
@@ -114,7 +114,7 @@ class FolderLock:
 
 
 def _owner(token: str) -> dict[str, Any]:
-    """What a lock says of this process."""
+    """The content of this process's lock file."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return {
         "process": os.getpid(),
@@ -127,7 +127,7 @@ def _owner(token: str) -> dict[str, Any]:
 
 
 def _machine() -> list[str]:
-    """What two processes share if one can look for the other by its number: host, boot, and table of processes."""
+    """Identifies a process table: host, boot and PID namespace. Process ids are comparable only within one."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     table = Path("/proc/self/ns/pid")
     found = [
@@ -138,7 +138,7 @@ def _machine() -> list[str]:
 
 
 def _start(process: int) -> str | None:
-    """When a process began, in the kernel's ticks, or "" where they are not told; None if there is no such process."""
+    """Start time of a process in kernel ticks, "" where it is not available; None if there is no such process."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -150,13 +150,13 @@ def _start(process: int) -> str | None:
             except ProcessLookupError:
                 return None
         return ""
-    # Field 2 is the name in parentheses, which may hold anything; the third is the state, Z of one that has ended.
+    # Field 2 is the name in parentheses, which may contain anything; field 3 is the state, Z for a zombie.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] == "Z" else fields[19]
 
 
 def _lives(owner: dict[str, Any], path: Path) -> bool:
-    """Whether the process that a lock names is there: looked up on this machine, watched for on another."""
+    """Whether the owner of a lock is alive: looked up on this machine, observed if it is on another."""
     if owner.get("machine") == _machine():
         return _start(owner["process"]) is not None and _start(owner["process"]) == owner["start"]
     print(
@@ -179,7 +179,7 @@ def _time(path: Path) -> int | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a lock says; nothing if it is gone, was cut short, or is no lock of ours."""
+    """The content of a lock file; empty if it is missing, truncated or not a lock file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -189,5 +189,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _told(owner: dict[str, Any]) -> str:
     if not owner:
-        return "by a process that has not said its name yet"
+        return "by a process that has not written its name yet"
     return f"by process {owner['process']} (on {owner['host']}) since {owner['since']}"

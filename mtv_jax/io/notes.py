@@ -1,4 +1,4 @@
-"""Notes: what a user should know of an input, and goes on without."""
+"""Warnings about an input that do not stop the work."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ _told: set[str] | None = None
 
 
 def note(message: str) -> None:
-    """Logs a warning of one line; in a command (`once_each`) each is logged once."""
+    """Logs a one-line warning; within `once_each`, as in a command, each distinct one is logged once."""
     if _told is not None:
         if message in _told:
             return
@@ -20,7 +20,7 @@ def note(message: str) -> None:
 
 @contextlib.contextmanager
 def once_each() -> Iterator[None]:
-    """In the block a note is logged once only: a command reads some of its files more than once."""
+    """Logs each distinct note in the block only once, since a command may read a file more than once."""
     global _told
     _told = set()
     try:

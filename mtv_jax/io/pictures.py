@@ -1,4 +1,4 @@
-"""Pictures: any mode and bit depth read as 8-bit sRGB, upright, without transparency."""
+"""Reads pictures of any mode and bit depth as 8-bit sRGB, upright, without transparency."""
 
 import io
 import os
@@ -16,29 +16,29 @@ from mtv_jax.io.notes import note
 from mtv_jax.typing import UInt8
 
 _FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)
-"""White in pictures of numbers that do not say it: of a share, or of whole numbers of 8, 16, 31 and 32 bits."""
+"""Candidates for white where a format does not define it: a fraction, or integers of 8, 16, 31 and 32 bits."""
 _DARKEST = 16
-"""Where a picture's brightest level is this many times below a full scale, that one is not meant."""
+"""A full scale more than this many times the picture's brightest level is rejected."""
 _HEIF = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"msf1"))
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-"""Tags of TIFF 6.0, and values of the second."""
+"""Tags of TIFF 6.0, and the values of the second one."""
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
-    """Reads a picture as a viewer shows it: 8-bit sRGB, turned as its EXIF says, transparency on white.
+    """Reads a picture as a viewer shows it: 8-bit sRGB, rotated by its EXIF tag, transparency on white.
 
-    Levels of 16 bits and floating point are scaled, so that a ramp stays one: white is 65535, or 1. Numbers that do
-    not say their white (float, 32 bits) have the least of 1, 255, 65535, 2^31 and 2^32 that holds them, or, if that
-    is far above them, their brightest one; where some are negative the darkest one is black. An ICC profile is
-    applied. Of an animation the first frame is taken; so it is of what only FFmpeg reads (videos, too).
+    Levels of 16 bits and floating point are scaled linearly: white is 65535, or 1. For formats that do not define
+    white (float, 32 bits) it is the smallest of 1, 255, 65535, 2^31 and 2^32 that is not below the brightest level,
+    or that level itself if the scale is far above it; with negative levels the lowest one is black. An ICC profile
+    is applied. Of animations, and of files that only FFmpeg reads (videos included), the first frame is returned.
 
-    Raises UserError if it is missing, not a picture, damaged, or of over 134 million pixels.
+    Raises UserError if the file is missing, not a picture, damaged, or has over 134 million pixels.
     """
     path = existing_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures and of odd tags: both are dealt with below
+            warnings.simplefilter("ignore")  # about large pictures and unusual tags, both handled below
             with Image.open(path) as image:
                 return _shown(path, image)
     except UserError:
@@ -46,15 +46,15 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "H W 3"]:
     except UnidentifiedImageError as error:
         return _first_frame(path, error)
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: a picture too large to be read ({error})") from error
-    except Exception as error:  # each of Pillow's decoders has its own way to fail on damaged data
+        raise UserError(f"{path}: a picture too large to read ({error})") from error
+    except Exception as error:  # Pillow's decoders raise various errors for damaged data
         raise UserError(f"{path}: damaged picture ({error or type(error).__name__})") from error
 
 
 def write_image(path: str | os.PathLike, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes a picture (png, jpg, webp by suffix), atomically. Raises UserError for an unknown suffix."""
+    """Writes a picture (png, jpg, webp by suffix) atomically. Raises UserError for an unknown suffix."""
     if Path(path).suffix.lower() not in Image.registered_extensions():
-        raise UserError(f"{path}: not a kind of picture that can be written; end the name in .png or .jpg")
+        raise UserError(f"{path}: not a supported picture format; use a name that ends in .png or .jpg")
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary)
 
@@ -71,7 +71,7 @@ def _shown(path: Path, image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     if image.mode in ("I", "F"):
         values = np.asarray(image)
         if (sample_format, bits) == (_UNSIGNED, 32):
-            values = values.view(np.uint32)  # Pillow takes them for signed ones
+            values = values.view(np.uint32)  # Pillow reads them as signed
         if (sample_format, bits) == (_SIGNED, 16):
             return _grey(np.maximum(values, 0), 32767.0)
         return _grey(*_scaled(path, values.astype(np.float64)))
@@ -84,7 +84,7 @@ def _shown(path: Path, image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB of a picture without transparency; by its ICC profile where that fits its mode and can be read."""
+    """RGB of a picture without transparency, using its ICC profile if that is readable and matches the mode."""
     if profile and image.mode in ("RGB", "L", "CMYK", "LAB"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -94,12 +94,12 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 if converted is not None:
                     return converted
         except (ImageCms.PyCMSError, OSError):
-            pass  # a profile that is damaged, or of another mode: viewers leave it out, too
+            pass  # a damaged profile, or one of another mode: viewers ignore it as well
     return image.convert("RGB")
 
 
 def _numbers(image: Image.Image) -> tuple[int | None, int]:
-    """Format and bits of a TIFF's numbers, by its tags; None and 16 for other kinds."""
+    """Sample format and bits of a TIFF, by its tags; None and 16 for other formats."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return None, 16
@@ -107,22 +107,24 @@ def _numbers(image: Image.Image) -> tuple[int | None, int]:
 
 
 def _scaled(path: Path, values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Values from 0 on, and which is white."""
+    """Values shifted to start at 0, and the level of white."""
     if not np.isfinite(values).all():
         raise UserError(f"{path}: holds levels that are not finite (NaN or infinity); export it again")
     low, high = float(values.min()), float(values.max())
     if low < 0:
-        note(f"{path}: its levels are {low:g} to {high:g}; they are shown from black to white")
+        note(f"{path}: its levels are {low:g} to {high:g}; they are mapped from black to white")
         return values - low, high - low
     white = next((scale for scale in _FULL_SCALES if high <= scale), None)
     if white is None or (white > 1 and 0 < high < white / _DARKEST):
-        note(f"{path}: its levels are up to {high:g}, and it does not say what is white: that one is")
+        note(
+            f"{path}: its levels are up to {high:g}, and its format does not define white: that level is used"
+        )
         white = high
     return values, white
 
 
 def _grey(values: np.ndarray, white: float, transparent: float | None = None) -> UInt8[np.ndarray, "H W 3"]:
-    """Levels [H, W] from 0 to `white`; one of them may be transparent."""
+    """A grey picture of levels [H, W] from 0 to `white`; one level may be transparent."""
     levels = np.clip(values * (255 / (white or 1)) + 0.5, 0, 255).astype(np.uint8)
     if transparent is not None:
         levels = np.where(values == transparent, np.uint8(BACKGROUND), levels)
@@ -130,10 +132,10 @@ def _grey(values: np.ndarray, white: float, transparent: float | None = None) ->
 
 
 def _first_frame(path: Path, error: UnidentifiedImageError) -> UInt8[np.ndarray, "H W 3"]:
-    """Of what Pillow does not know, by FFmpeg."""
-    if _has_half_floats(path):  # FFmpeg takes them for whole numbers
+    """Reads formats that Pillow does not support, with FFmpeg."""
+    if _has_half_floats(path):  # FFmpeg reads them as integers
         raise UserError(f"{path}: floating point of 16 bits cannot be read; export it with 32") from error
-    if _head(path, 12)[4:] in _HEIF:  # FFmpeg gives one of its tiles
+    if _head(path, 12)[4:] in _HEIF:  # FFmpeg returns one of its tiles
         raise UserError(f"{path}: HEIF pictures cannot be read; export it as PNG or JPEG") from error
     try:
         with open_film(path) as film:
@@ -143,7 +145,7 @@ def _first_frame(path: Path, error: UnidentifiedImageError) -> UInt8[np.ndarray,
 
 
 def _has_half_floats(path: Path) -> bool:
-    """Whether a file is a TIFF of floating-point numbers of 16 bits."""
+    """Whether a file is a TIFF of 16-bit floating-point numbers."""
     head = _head(path, 8)
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return False
@@ -153,7 +155,7 @@ def _has_half_floats(path: Path) -> bool:
         try:
             tags.load(file)
             return tags.get(_SAMPLE_FORMAT, (0,))[0] == _FLOAT and tags.get(_BITS_PER_SAMPLE, (0,))[0] == 16
-        except Exception:  # a damaged one, which FFmpeg will refuse
+        except Exception:  # a damaged one, which FFmpeg will reject
             return False
 
 

@@ -1,4 +1,4 @@
-"""Progress of anything slow: a bar on a terminal, a plain line now and then elsewhere. On stderr."""
+"""Progress of slow work on stderr: a bar on a terminal, a plain line now and then elsewhere."""
 
 import sys
 import time
@@ -14,11 +14,11 @@ def progress(items: int, description: str) -> Iterator[int]: ...
 @overload
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]: ...
 def progress(items: Any, description: str, total: int | None = None) -> Iterator[Any]:
-    """Yields from `items` (an int counts up to it), showing done, rate and time left on stderr.
+    """Yields from `items` and shows the count, the rate and the time left on stderr.
 
     Args:
-      items: an iterable, or how many.
-      description: what is being done, e.g. "encoding".
+      items: an iterable, or the number of iterations.
+      description: name of the work, e.g. "encoding".
       total: number of items where `items` has no length.
     """
     counted: Any = range(items) if isinstance(items, int) else items
@@ -29,7 +29,7 @@ def progress(items: Any, description: str, total: int | None = None) -> Iterator
 
 
 def say(line: str) -> None:
-    """Says on stderr what takes its time now."""
+    """Prints a line on stderr before a slow step."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Frame rates: what a number or a text means."""
+"""Parsing of frame rates."""
 
 import math
 from fractions import Fraction
@@ -6,31 +6,31 @@ from fractions import Fraction
 from mtv_jax.io.errors import UserError
 
 Number = int | float | Fraction
-"""A rate or a time; a Fraction is taken exactly."""
+"""A rate or a time; a Fraction is used exactly."""
 
 _NTSC = Fraction(1000, 1001)
 _CLOSE = 2e-3
 _CLOSE_OF_TWO_DIGITS = 6.1e-3
-"""23.976 is written 23.98 (rounded) and 23.97 (cut off)."""
+"""Tolerance: 23.976 is also written as 23.98 (rounded) and 23.97 (truncated)."""
 
 
 def exact_fps(fps: Number | str) -> Fraction:
-    """A frame rate as a fraction; decimals near a rate of NTSC television mean that rate.
+    """A frame rate as a fraction; decimals close to an NTSC rate are converted to it.
 
     23.976, 23.98, 29.97, 59.94 and 119.88 become n * 1000/1001 (SMPTE ST 12), as numbers and as text. Fractions,
-    in text as well ("2997/100"), are exact. Raises UserError unless it is a number above 0.
+    also as text ("2997/100"), are exact. Raises UserError unless the rate is a number above 0.
     """
-    told = UserError(f"fps {fps}: a frame rate is a number above 0, such as 24, 29.97 or 30000/1001")
+    invalid = UserError(f"fps {fps}: a frame rate is a number above 0, such as 24, 29.97 or 30000/1001")
     try:
         if isinstance(fps, str) and "/" not in fps:
             fps = float(fps)
         rate = fps if isinstance(fps, float) else Fraction(fps)
     except (ValueError, ZeroDivisionError) as error:
-        raise told from error
+        raise invalid from error
     if isinstance(rate, float):
         rate = _of_decimals(rate) if math.isfinite(rate) and rate > 0 else Fraction(0)
     if rate <= 0:
-        raise told
+        raise invalid
     return rate
 
 

@@ -1,6 +1,6 @@
-"""SIGTERM and Ctrl-C end a command in the same way: what it began is cleaned up, and the exit status says which it was.
+"""Handling of SIGTERM and Ctrl-C: the command cleans up and exits with a status that names the signal.
 
-Imports nothing that takes time: `mtv_jax/__init__.py` calls `handle` before anything else of a command is imported.
+Imports nothing slow: `mtv_jax/__init__.py` calls `handle` before anything else of a command is imported.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from typing import Any
 
 _NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _SAME_SECONDS = 2.0
-"""A signal so soon after another asks for the same thing, and must not break off the clean-up."""
+"""Seconds within which a second signal is ignored, so that it does not interrupt the clean-up."""
 
 
 _AGAIN_SECONDS = 0.05
 
 
 class SignalExit(SystemExit):
-    """Raised where a signal is received; its code is what a shell reports: 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Raised when a signal is received; its code follows the shell's convention: 130 (Ctrl-C) or 143 (SIGTERM)."""
 
     def __init__(self, number: int):
         super().__init__(128 + number)
@@ -31,15 +31,15 @@ _received: list[int] = []
 
 
 def is_command() -> bool:
-    """Whether this process was started as `python -m mtv_jax.<command>`, rather than using the package."""
+    """Whether this process was started as `python -m mtv_jax.<command>`, rather than importing the package."""
     pairs = itertools.pairwise(sys.orig_argv)
     return any(flag == "-m" and module.startswith("mtv_jax.") for flag, module in pairs)
 
 
 def handle() -> Callable[[], None]:
-    """Turns both signals into `SignalExit` from now on; call what it returns to have things as they were.
+    """Makes both signals raise `SignalExit`. Returns a function that restores the previous handlers.
 
-    One that the parent has told to ignore (Ctrl-C, for a job in the background) stays ignored.
+    A signal that the parent process ignores (Ctrl-C, for a background job) stays ignored.
     """
     _received.clear()
     if threading.current_thread() is not threading.main_thread():
@@ -48,7 +48,7 @@ def handle() -> Callable[[], None]:
 
     def leave(number: int, _frame: object) -> None:
         nonlocal last
-        if os.getpid() != process:  # a fork: to clean up is its parent's business
+        if os.getpid() != process:  # a fork: its parent cleans up
             os._exit(128 + number)
         before, last = last, time.monotonic()
         if last - before < _SAME_SECONDS:
@@ -60,7 +60,7 @@ def handle() -> Callable[[], None]:
         raise SignalExit(number)
 
     def ignored(unraisable: Any) -> None:
-        """Python drops what is raised in a finaliser or a callback of C code: once more, a little later."""
+        """Raises once more, a little later: Python drops exceptions raised in a finaliser or a C callback."""
         nonlocal last
         if not isinstance(unraisable.exc_value, SignalExit):
             return hook(unraisable)
@@ -78,12 +78,12 @@ def handle() -> Callable[[], None]:
     def restore() -> None:
         sys.unraisablehook = hook
         for number, handler in handlers.items():
-            if handler is not None:  # None: not Python's, so that it cannot be put back
+            if handler is not None:  # None: installed outside of Python, so it cannot be restored
                 signal.signal(number, handler)
 
     return restore
 
 
 def exit_code() -> int | None:
-    """The exit status after the signal that was received, if one was: a library may have caught its exception."""
+    """The exit status of the received signal, if any: a library may have swallowed its exception."""
     return 128 + _received[0] if _received else None

@@ -1,4 +1,4 @@
-"""An open sound: its main stream, decoded, with the place of each piece in time."""
+"""An open sound file: decodes its main stream and gives each piece's position in time."""
 
 import contextlib
 import itertools
@@ -22,23 +22,23 @@ from mtv_jax.io.notes import note
 from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, side_data, video_streams
 
 Piece = tuple[int, np.ndarray]
-"""Index of the first sample from the time that reading starts at, and samples [s, channels]."""
+"""Index of the first sample, relative to the start of reading, and samples [s, channels]."""
 
 _GAP_SECONDS = 0.01
-"""A time stamp this far from the running sample count is a gap; nearer, it is rounding (Matroska: 1 ms)."""
+"""A time stamp this far from the running sample count is a gap; smaller differences are rounding (Matroska: 1 ms)."""
 _LONGEST_GAP_SECONDS = 3600
 _CUT_SECONDS = 0.1
-"""A file is called cut off if its sound ends this much before its header says; encoders pad by less."""
+"""A file counts as truncated if its sound ends this much before its header's length; encoders pad by less."""
 _PREROLL_SECONDS = Fraction(1, 2)
-"""Decoders need some packets before the one sought, for overlapping transforms."""
+"""Decoded before the position sought, since transforms overlap."""
 _SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm"})
-"""Containers whose stamps are right after a seek; others (raw AAC: guessed by bit rate) are read through."""
+"""Containers with correct time stamps after a seek; others (raw AAC estimates by bit rate) are read from the start."""
 _RATES = (1000, 1_000_000)
 _MAX_CHANNELS = 64
 _LOUDEST = 100.0
-"""What a file may hold: samples a second, channels, and an amplitude (40 dB over full scale)."""
+"""Limits of a file: sample rates in Hz, channels, and amplitude (40 dB over full scale)."""
 _MAX_PLANES = 7
-"""PyAV counts the planes of a frame wrongly from 8 on."""
+"""PyAV miscounts the planes of a frame with 8 or more."""
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -48,18 +48,18 @@ _MAGIC = {
     b"\x1f\x8b": "a gzip archive",
 }
 _SOUND_MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")
-_UNKNOWN = "of no known format"
+_UNKNOWN = "of an unknown format"
 
 
 @contextlib.contextmanager
 def open_sound(path: Path) -> Iterator["Sound"]:
-    """Opens a sound file or a video with sound. Raises UserError, as all of `Sound`, if that cannot be done."""
+    """Opens a sound file or a video with sound. Raises UserError on failure, as do the methods of `Sound`."""
     try:
         container = av.open(os.fspath(path))
     except (FFmpegError, OSError, ValueError) as error:
         if _looks_like_sound(path):
-            told = f"damaged or cut off: its sound cannot be read ({getattr(error, 'strerror', error)})"
-            raise UserError(f"{path}: {told}") from error
+            reason = f"damaged or truncated: its sound cannot be read ({getattr(error, 'strerror', error)})"
+            raise UserError(f"{path}: {reason}") from error
         raise UserError(f"{path}: not a sound file: {_kind(path)}") from error
     with container:
         stream = main_stream(container.streams.audio)
@@ -74,7 +74,7 @@ def open_sound(path: Path) -> Iterator["Sound"]:
 
 
 class Sound:
-    """The samples of a file's main sound stream, once, from the beginning or from a time."""
+    """The samples of a file's main sound stream, read once, from the beginning or from a given time."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.AudioStream):
         self.path, self._container, self._stream = path, container, stream
@@ -92,7 +92,7 @@ class Sound:
         self._decoded = self._frames()
         first = next(self._decoded, None)
         self._first = [] if first is None else [first]
-        if first is not None:  # decoders know better than headers (AAC with spectral band replication)
+        if first is not None:  # decoders are more reliable than headers (AAC with spectral band replication)
             self.rate, self.channels, self.layout = first.sample_rate, first.layout.nb_channels, first.layout
             self._check_kind()
         self._start = self._header_start() if first is None or first.pts is None else _stamp(first)
@@ -101,10 +101,10 @@ class Sound:
         self._origin = self._zero()
 
     def pieces(self, start: float = 0.0, duration: float | None = None) -> Iterator[Piece]:
-        """Decodes by time stamps, so that gaps stay gaps and an edit list moves the sound as a player would.
+        """Decodes by time stamps, so that gaps are kept and edit lists shift the sound as in a player.
 
-        The first piece may begin before `start` (seconds), the last end after `duration`. Says on stderr what is
-        damaged or cut off. Raises UserError for samples that are not finite or far over full scale.
+        The first piece may begin before `start` (seconds) and the last one end after `duration`. Damaged or missing
+        sound is reported on stderr. Raises UserError for samples that are not finite or far over full scale.
         """
         begin = self._origin + Fraction(start)
         frames = itertools.chain(self._first, self._decoded)
@@ -123,16 +123,16 @@ class Sound:
             if duration is not None and cursor >= round(duration * self.rate):
                 rest = self._end_of_packets()
                 break
-        self._tell_if_cut_off(max(Fraction(cursor or 0, self.rate) + begin - self._start, rest))
+        self._note_if_truncated(max(Fraction(cursor or 0, self.rate) + begin - self._start, rest))
 
     @property
     def names(self) -> list[str]:
-        """FFmpeg's names of the channels' positions."""
+        """FFmpeg's names of the channel positions."""
         return [channel.name for channel in self.layout.channels]
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decoded frames; packets that cannot be decoded are left out, which is said if sound follows them."""
-        count, damaged, told = 0, 0, False
+        """Decoded frames; undecodable packets are skipped, with a note if sound follows them."""
+        count, damaged, noted = 0, 0, False
         try:
             for packet in self._container.demux(self._stream):
                 try:
@@ -141,10 +141,10 @@ class Sound:
                     damaged += 1
                     continue
                 for frame in frames:
-                    if damaged and count and not told:
-                        told = True
+                    if damaged and count and not noted:
+                        noted = True
                         note(
-                            f"{self.path}: its sound is damaged at {frame.time or 0:.2f} s; that part is left out"
+                            f"{self.path}: its sound is damaged at {frame.time or 0:.2f} s; that part is skipped"
                         )
                     count += 1
                     yield frame
@@ -158,10 +158,10 @@ class Sound:
             raise UserError(f"{self.path}: damaged: none of its sound can be decoded")
 
     def _position(self, frame: av.AudioFrame, begin: Fraction, cursor: int | None, line: TimeLine) -> int:
-        """Index of a frame's first sample from `begin`: the running count unless its stamp tells of a gap."""
+        """Index of a frame's first sample from `begin`: the running count, unless its time stamp shows a gap."""
         if frame.pts is None:
             return cursor or 0
-        # Floats hold a stamp to a millionth of a sample, and there are many frames.
+        # Floats are exact to a millionth of a sample, and faster than fractions for this many frames.
         seconds = frame.pts * float(fraction(frame.time_base)) - float(begin)
         seconds += float(line.shift(seconds, (cursor or 0) / self.rate))
         stamped = round(seconds * self.rate)
@@ -174,7 +174,7 @@ class Sound:
         return stamped if abs(stamped - cursor) > _GAP_SECONDS * self.rate else cursor
 
     def _samples(self, frame: av.AudioFrame) -> np.ndarray:
-        """float32 [s, channels] in +-1 of a frame of any sample format, packed or planar."""
+        """Converts a frame of any sample format, packed or planar, to float32 [s, channels] in +-1."""
         channels = frame.layout.nb_channels
         if frame.format.is_planar and channels > _MAX_PLANES:
             frame = av.AudioResampler(format=frame.format.packed.name).resample(frame)[0]
@@ -215,7 +215,7 @@ class Sound:
             )
 
     def _take_all(self) -> None:
-        """FFmpeg cuts as much off the end of an Ogg Vorbis as it skips at its beginning: both are done here."""
+        """Trims Ogg Vorbis here: FFmpeg wrongly cuts as much off the end as it skips at the beginning."""
         self._stream.codec_context.flags2 |= Flags2.skip_manual
         self._length = None if self._declared is None else round(self._declared * self.rate)
 
@@ -223,12 +223,12 @@ class Sound:
         return bool(_SEEKABLE & set(self._container.format.name.split(","))) or self.codec.startswith("pcm_")
 
     def _zero(self) -> Fraction:
-        """Seconds, in the container's time, that count as 0: the first video frame, else the first sample."""
+        """Time 0 in seconds of the container's clock: the first video frame, else the first sample."""
         if main_stream(video_streams(self._container)) is not None:
             try:
                 with open_film(self.path) as film:
                     return film.zero
-            except UserError:  # pictures that cannot be decoded; the sound may still be good
+            except UserError:  # undecodable pictures; the sound may still be usable
                 pass
         return self._start
 
@@ -237,9 +237,9 @@ class Sound:
         return Fraction(0) if stamp is None else stamp * fraction(self._stream.time_base)
 
     def _end_of_packets(self) -> Fraction:
-        """Where what is not decoded ends, in seconds from the first sample.
+        """End of the packets that are not decoded, in seconds from the first sample.
 
-        Films are not read to their ends for this: reading their frames tells of it.
+        Videos are not read to the end for this, since reading their frames detects truncation.
         """
         end = Fraction(0)
         if video_streams(self._container):
@@ -250,37 +250,37 @@ class Sound:
                     end = (packet.pts + (packet.duration or 0)) * fraction(packet.time_base) - self._start
         return end
 
-    def _tell_if_cut_off(self, there: Fraction) -> None:
-        """A note, if the header's length is more than what is there, in seconds."""
+    def _note_if_truncated(self, there: Fraction) -> None:
+        """Logs a note if the header's length exceeds the seconds that are there."""
         if lacks_ogg_end(self.path):
-            note(f"{self.path}: its sound is cut off: without an end mark after {float(there):.2f} s")
+            note(f"{self.path}: its sound is truncated: no end mark after {float(there):.2f} s")
         elif self._declared is not None and self._declared - there > _CUT_SECONDS:
             note(
-                f"{self.path}: its sound is cut off: its header says {float(self._declared):.2f} s, "
+                f"{self.path}: its sound is truncated: its header says {float(self._declared):.2f} s, "
                 f"{float(there):.2f} s are there"
             )
 
 
 def _stamp(frame: av.AudioFrame) -> Fraction:
-    """When a frame with a time stamp begins, in seconds of the container."""
+    """Start of a frame that has a time stamp, in seconds of the container's clock."""
     return (frame.pts or 0) * fraction(frame.time_base)
 
 
 def _skipped(frame: av.AudioFrame) -> int:
-    """Samples at the beginning of a frame that are not to be heard (the decoder's start)."""
+    """Samples to drop at the beginning of a frame (the decoder's delay)."""
     data = side_data(frame, Type.SKIP_SAMPLES)
     return 0 if data is None else int.from_bytes(data[:4], "little")
 
 
 def _looks_like_sound(path: Path) -> bool:
-    """Whether a file begins as sound or a film does."""
+    """Whether a file begins like a sound or video file."""
     with open(path, "rb") as file:
         head = file.read(12)
     return head.startswith(_SOUND_MAGIC) or head[4:8] == b"ftyp"
 
 
 def _kind(path: Path) -> str:
-    """What a file that is not sound seems to be."""
+    """Description of a file that is not sound."""
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
@@ -289,7 +289,7 @@ def _kind(path: Path) -> str:
         if head.startswith(magic):
             return kind
     try:
-        head[:-4].decode("utf-8")  # the last character may be cut
+        head[:-4].decode("utf-8")  # the last character may be incomplete
     except UnicodeDecodeError:
         return _UNKNOWN
     return _UNKNOWN if b"\x00" in head else "a text file"

@@ -1,4 +1,4 @@
-"""Which stream of a media file is meant, and what its header says, by PyAV."""
+"""Selects the main stream of a media file and reads its header, with PyAV."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -26,7 +26,7 @@ _NOT_THE_MAIN = (
     | Disposition.karaoke
     | Disposition.dependent
 )
-"""A commentary, a version for some of the listeners or a part of another stream: taken if there is nothing else."""
+"""Commentary, accessible versions and parts of other streams: selected only if there is nothing else."""
 
 _KINDS_WITH_LENGTHS = frozenset(
     {"mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "gif", "apng"}
@@ -37,7 +37,7 @@ _JUMP_SECONDS = 10
 _BACK_SECONDS = 0.5
 _BROADCAST_CLOCK = 90_000
 _ENDLESS = 1 << 62
-"""Of ticks: no length, but what a stream that was not closed says."""
+"""Ticks from which on a length is a placeholder of a stream that was not closed."""
 
 
 def video_streams(container: InputContainer) -> list[av.VideoStream]:
@@ -46,9 +46,9 @@ def video_streams(container: InputContainer) -> list[av.VideoStream]:
 
 
 def main_stream(streams: Sequence[Stream]) -> Stream | None:
-    """The stream that a player shows: not a commentary, else the default, else the first; None if there is none.
+    """The stream that a player selects: not a commentary, else the default, else the first; None if there is none.
 
-    A stream that cannot be decoded is taken only if all are so.
+    An undecodable stream is selected only if all are.
     """
 
     def order(stream: Stream) -> tuple[bool, bool, bool, int]:
@@ -66,9 +66,9 @@ def main_stream(streams: Sequence[Stream]) -> Stream | None:
 def declared_seconds(
     path: Path, container: InputContainer, stream: av.VideoStream | av.AudioStream
 ) -> Fraction | None:
-    """The stream's length by its header, in seconds; None if the header says nothing.
+    """The stream's duration in its header, in seconds; None if there is none.
 
-    For kinds without one FFmpeg gives an estimate by bit rate, which counts as nothing here.
+    For formats without one FFmpeg estimates it from the bit rate; the estimate is not used.
     """
     kinds = set(container.format.name.split(","))
     if not kinds & _KINDS_WITH_LENGTHS or ("mp3" in kinds and not has_mp3_header(path)):
@@ -83,9 +83,9 @@ def declared_seconds(
 
 
 class TimeLine:
-    """Time stamps made to go on where a broadcast's begin anew: at a jump of over 10 s (as for ffmpeg), or back.
+    """Makes the time stamps of broadcasts continuous where they jump by over 10 s (as in ffmpeg) or backwards.
 
-    Other kinds of files mean the times that they say.
+    The time stamps of other formats are used unchanged.
     """
 
     def __init__(self, container: InputContainer):
@@ -94,7 +94,7 @@ class TimeLine:
         self._begun = False
 
     def shift(self, begin: float, expected: float) -> Fraction:
-        """Seconds to add to what is stamped `begin`, what came before having ended at `expected` (seconds)."""
+        """Seconds to add to the time stamp `begin`, given that the previous frame ended at `expected` (seconds)."""
         if self._jumps:
             jump = begin + float(self._shift) - expected
             if self._begun and not -_BACK_SECONDS <= jump <= _JUMP_SECONDS:
@@ -104,27 +104,27 @@ class TimeLine:
 
 
 def side_data(frame: av.VideoFrame | av.AudioFrame, kind: Type) -> bytes | None:
-    """What a frame carries of a kind, if it does."""
+    """A frame's side data of the given type, or None."""
     try:
         data = frame.side_data.get(kind)
-    except ValueError:  # PyAV 18 fails on all of a frame where FFmpeg 8.1 gave it EXIF
+    except ValueError:  # PyAV 18 fails on all side data of a frame to which FFmpeg 8.1 added EXIF
         return None
     return None if data is None else bytes(data)
 
 
 def fraction(value) -> Fraction:
-    """PyAV's own rational (19 and up) or a Fraction, as a Fraction."""
+    """Converts PyAV's own rational (19 and up) or a Fraction to a Fraction."""
     return Fraction(value.numerator, value.denominator)
 
 
 def _cut_off(path: Path, stream: av.VideoStream | av.AudioStream) -> Fraction:
-    """Seconds of sound that FFmpeg leaves out of a length, because the file ends before."""
+    """Seconds that FFmpeg subtracts from a declared length because the file ends earlier."""
     rate = stream.codec_context.bit_rate if isinstance(stream, av.AudioStream) else None
     return Fraction(missing_bytes(path) * 8, rate) if rate else Fraction(0)
 
 
 def _matroska_length(text: str) -> Fraction | None:
-    """Seconds of "00:00:10.416000000", what Matroska tells of a stream's end."""
+    """Parses "00:00:10.416000000", Matroska's tag for the end of a stream, to seconds."""
     try:
         hours, minutes, seconds = text.split(":")
         return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)

@@ -1,6 +1,6 @@
-"""Video files: frames read as shown, at a constant rate by their time stamps; mp4 with sound and gif written.
+"""Reads video frames as displayed, at a constant rate by their time stamps; writes mp4 with sound, and gif.
 
-Memory stays bounded: `iter_frames` holds a few decoded frames, and `write_video` takes an iterable.
+Memory is bounded: `iter_frames` holds a few decoded frames, and `write_video` takes an iterable.
 """
 
 import dataclasses
@@ -23,23 +23,23 @@ from mtv_jax.io.film import Film, Timed, open_film
 from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
-from mtv_jax.typing import Float, UInt8
+from mtv_jax.typing import VIDEO_SOUND_RATE, Float, UInt8
 
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT709 = 1
 _LIMITED_RANGE = 1
 _ROUNDING = Fraction(1, 1000)
-"""Seconds that a time stamp may be off: Matroska keeps milliseconds, and its copies in mp4 have them too."""
+"""Rounding of time stamps in seconds: Matroska stores milliseconds, which copies of it in mp4 inherit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says of itself.
+    """Properties of a video file.
 
-    `width` and `height` are as shown: upright and of square pixels. `rotation` is that of the display matrix,
-    degrees. `fps` is the average rate. `duration` (seconds) and `num_frames` are the header's, None where it has none.
-    Time stamps are `pts * time_base` seconds; `start_pts` is the first frame's.
+    `width` and `height` are those of the displayed picture: upright, in square pixels. `rotation` is that of the
+    display matrix in degrees. `fps` is the average rate. `duration` (seconds) and `num_frames` are the header's, None
+    if it has none. Time stamps are `pts * time_base` seconds; `start_pts` is the first frame's.
     """
 
     width: int
@@ -54,7 +54,7 @@ class VideoInfo:
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
-    """Opens a video and decodes its first frame. Raises UserError as `iter_frames` does."""
+    """Opens a video and decodes its first frame. Raises UserError like `iter_frames`."""
     with open_film(existing_file(path)) as film:
         height, width = film.display.size
         duration = film.declared
@@ -81,23 +81,23 @@ def iter_frames(
     duration: Number | None = None,
     num_frames: int | None = None,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Yields RGB frames at a constant rate: frame i is what is on screen at `start + i / fps`.
+    """Yields RGB frames at a constant rate: frame i is the one displayed at `start + i / fps`.
 
-    Time 0 is the first frame. Frames are chosen by time stamps, so a variable frame rate keeps its timing;
-    the last frame stays for its own duration. They are as a viewer sees them (`mtv_jax.io.display`): upright by
-    the display matrix, of square pixels, deinterlaced, PQ and HLG tone-mapped to sRGB, what is transparent on white,
-    all in the size of the first.
+    Time 0 is the first frame. Frames are selected by time stamps, so a variable frame rate keeps its timing; the
+    last frame lasts for its own duration. Frames are converted for display (`mtv_jax.io.display`): upright by the
+    display matrix, square pixels, deinterlaced, PQ and HLG tone-mapped to sRGB, transparency on white, all at the
+    size of the first one.
 
     Args:
-      fps: frames a second to give; None: the file's average rate.
+      fps: frames per second of the result; None: the file's average rate.
       start: seconds from the first frame.
-      duration: seconds to give at most; None: to the end.
-      num_frames: frames to give at most; None: as many as `duration` or the file holds.
+      duration: maximum length in seconds; None: to the end.
+      num_frames: maximum number of frames; None: all of `duration` or of the file.
 
     Raises:
       UserError: no such file, not a video, no video stream, no frames, damaged or truncated, `start` beyond the
-        end, colours that are not known, or a picture that changes its shape midway; when the file has that, not
-        at the call but while frames are drawn.
+        end, unsupported colours, or a picture that changes its shape. Errors within the file are raised while
+        iterating, not at the call.
     """
     path = existing_file(path)
     with open_film(path) as film:
@@ -119,10 +119,10 @@ def read_video(
     duration: Number | None = None,
     num_frames: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "F H W 3"], float]:
-    """Reads frames as `iter_frames` yields them, stacked, and their rate (frames a second).
+    """Reads the frames of `iter_frames` into one array; also returns their rate (frames per second).
 
     Raises:
-      UserError: as `iter_frames`; also if fewer than `num_frames` frames are there.
+      UserError: like `iter_frames`; also if there are fewer than `num_frames` frames.
     """
     path = existing_file(path)
     rate = probe(path).fps if fps is None else exact_fps(fps)
@@ -131,7 +131,7 @@ def read_video(
         raise UserError(f"{path}: no frames in the {float(duration or 0):g} s after {float(start):g} s")
     if num_frames is not None and duration is None and len(frames) < num_frames:
         raise UserError(
-            f"{path}: {num_frames} frames at {float(rate):g} fps from {float(start):g} s were asked for, "
+            f"{path}: {num_frames} frames at {float(rate):g} fps from {float(start):g} s were requested, "
             f"the video holds {len(frames)}; ask for fewer"
         )
     return np.stack(frames), float(rate)
@@ -147,23 +147,23 @@ def write_video(
     crf: int = 18,
     preset: str = "medium",
 ) -> None:
-    """Writes an mp4 (h264, yuv420p, BT.709, index in front) that is whole or not there.
+    """Writes an mp4 (h264, yuv420p, BT.709, index in front) atomically.
 
-    Its container's `comment` says that it was generated (`made_by`), as a gif's does.
+    The container's `comment` marks it as generated (`made_by`), as in a gif.
 
-    Sound is AAC, cut or padded with silence to exactly F / fps seconds, its sample 0 at frame 0. A rate AAC
-    does not know is resampled to 48 kHz.
+    Sound is AAC, cut or padded with silence to exactly F / fps seconds, with sample 0 at frame 0. Sample rates that AAC
+    does not support are resampled to 48 kHz.
 
     Args:
       path: ends in .mp4, .m4v or .mov.
       frames: RGB; even height and width.
-      fps: frames a second.
-      audio: [s] mono or [s, 1 or 2], full scale +-1 (louder is clipped).
-      sample_rate: samples a second of `audio`.
+      fps: frames per second.
+      audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
+      sample_rate: of `audio`, in Hz.
       crf: x264 quality, 0 (lossless) to 51; 18 is visually close to the original.
 
     Raises:
-      UserError: another suffix, odd sides, no frames, or sound that is not finite or has over 2 channels.
+      UserError: unsupported suffix, odd height or width, no frames, or sound that is not finite or has over 2 channels.
     """
     path = Path(path)
     if path.suffix.lower() not in _VIDEO_SUFFIXES:
@@ -198,7 +198,7 @@ def write_gif(
     frames: UInt8[np.ndarray, "F H W 3"] | Iterable[UInt8[np.ndarray, "H W 3"]],
     fps: Number,
 ) -> None:
-    """Writes an endless gif, atomically. Its clock ticks every 10 ms: frames are rounded, the sum is not."""
+    """Writes a looping gif atomically. Its clock has 10 ms ticks: durations are rounded without drift."""
     images = [Image.fromarray(frame) for frame in frames]
     if not images:
         raise UserError(f"{path}: there are no frames to write")
@@ -217,19 +217,19 @@ def write_gif(
 
 
 def made_by() -> str:
-    """What files written here say of themselves, as their comment: made by a model, and by which program.
+    """The comment in written files, which marks them as generated and names this program.
 
-    The last word is IPTC's for media that a trained model made (cv.iptc.org/newscodes/digitalsourcetype).
+    The last word is IPTC's term for media made by a trained model (cv.iptc.org/newscodes/digitalsourcetype).
     """
     try:
         version = importlib.metadata.version("mtv_jax")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
         version = "of unknown version"
     return f"Generated by mtv_jax {version}; digital source type: trainedAlgorithmicMedia"
 
 
 def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> Iterator[np.ndarray]:
-    """Holds each frame until the next one's time. A frame up to `slack` seconds late counts as in time."""
+    """Repeats each frame until the next one's time. A frame up to `slack` seconds late counts as on time."""
     count, until = 0, Fraction(0)
     for frame, begin, until in _intervals(film.timed(start)):
         pixels: np.ndarray | None = None
@@ -242,7 +242,7 @@ def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> I
 
 
 def _intervals(frames: Iterator[Timed]) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:
-    """Each frame, when it appears and when the next one does (the last: when it ends), in seconds."""
+    """Each frame with its start and the start of the next one (for the last: its own end), in seconds."""
     before: Timed | None = None
     for timed in frames:
         if before is not None:
@@ -259,7 +259,7 @@ def _encode(
     sound: tuple[np.ndarray, int] | None,
     options: dict[str, str],
 ) -> None:
-    """Encodes frames and, after each, its share of the sound, so that the muxer can interleave them."""
+    """Encodes frames, each followed by its part of the sound, so that the muxer can interleave them."""
     video = container.add_stream("libx264", rate=rate, options=options)
     video.pix_fmt = "yuv420p"
     context = video.codec_context
@@ -268,7 +268,9 @@ def _encode(
     speaker = None
     if sound is not None:
         samples, sample_rate = sound
-        speaker = container.add_stream("aac", rate=sample_rate if sample_rate in _AAC_RATES else 48000)
+        speaker = container.add_stream(
+            "aac", rate=sample_rate if sample_rate in _AAC_RATES else VIDEO_SOUND_RATE
+        )
         speaker.layout = "mono" if samples.shape[1] == 1 else "stereo"
         speaker.bit_rate = 96_000 * samples.shape[1]
     sent = 0
@@ -303,7 +305,7 @@ def _audio_frame(sound: tuple[np.ndarray, int], begin: int, end: int) -> av.Audi
 
 
 def _checked_sound(path: Path, audio: np.ndarray, sample_rate: int | None) -> tuple[np.ndarray, int]:
-    """[s, c] float32 within full scale, and its rate."""
+    """Sound as float32 [s, c] clipped to full scale, and its sample rate."""
     if not sample_rate or sample_rate <= 0:
         raise UserError(f"{path}: sound without a sample rate; give sample_rate")
     samples = np.asarray(audio, np.float32)

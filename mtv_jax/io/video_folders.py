@@ -1,4 +1,4 @@
-"""Folders of videos: which files in them are videos, by their names, and what is none."""
+"""Folders of videos: selects video files by suffix and explains why other entries are skipped."""
 
 import os
 from pathlib import Path
@@ -11,14 +11,14 @@ _ENDINGS = (
     "qt rm rmvb ts vob webm wmv y4m"
 )
 VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
-"""Of the containers and streams of video that PyAV (FFmpeg) opens; a file's content decides what it is."""
+"""Suffixes of the video formats that PyAV (FFmpeg) opens; the format itself is detected from the content."""
 
 
 def videos_in(directory: str | os.PathLike) -> tuple[list[Path], dict[str, str]]:
-    """The video files in a folder, by name, and why each of its other entries is none.
+    """The video files in a folder, by name, and the reason why each other entry is not one.
 
-    The description beside a video (its name with `.json`) is told of only if there is no such video; hidden files are
-    left out of both. Raises UserError if there is no video.
+    A description (the video's name with `.json`) is listed only if it has no video; hidden files are ignored. Raises
+    UserError if there is no video.
     """
     entries = visible(directory)
     files = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and _is_file(path)]
@@ -31,7 +31,7 @@ def videos_in(directory: str | os.PathLike) -> tuple[list[Path], dict[str, str]]
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file, or a link to nothing, which is told of as a bad video; no pipe, which is read for ever."""
+    """Whether it is a file, or a broken link (reported as a bad video). Pipes are excluded: reading them blocks."""
     return path.is_file() or not path.exists()
 
 

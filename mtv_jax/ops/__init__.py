@@ -1,1 +1,1 @@
-"""Array operations the networks share: attention, rotary positions, causal convolution, norms, patches."""
+"""Array operations shared by the networks: attention, rotary positions, causal convolution, norms, patches."""

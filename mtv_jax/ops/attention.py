@@ -1,4 +1,4 @@
-"""The one attention function of all networks, with its backends."""
+"""The attention function of all networks, with its backends."""
 
 from functools import partial
 from typing import Literal, get_args
@@ -13,9 +13,9 @@ from mtv_jax.typing import Array, Float
 Backend = Literal["auto", "xla", "chunked", "splash", "cudnn"]
 
 _QUERY_CHUNK = 1024
-"""Queries a chunk: the logits of a chunk stay near a megabyte a head at a few thousand keys."""
+"""Queries per chunk: with a few thousand keys, the logits of a chunk take about a megabyte per head."""
 _SPLIT_QUERIES = 1024
-"""From so many queries on, tokens that lie on several devices are exchanged for heads; fewer are gathered."""
+"""Number of queries from which on sharded tokens are exchanged for heads; fewer are gathered."""
 
 
 def attention(
@@ -28,15 +28,15 @@ def attention(
     scale: float | None = None,
     backend: Backend = "auto",
 ) -> Float[Array, "b n h d"]:
-    """Softmax attention. Logits and softmax are float32 whatever the inputs are.
+    """Softmax attention. Logits and softmax are computed in float32 for inputs of any dtype.
 
     `mask` (bool, true = attend) and `bias` (added to the scaled logits) broadcast to `b h n m`;
-    `scale` defaults to 1/sqrt(d). Backends: `xla` keeps all logits, `chunked` those of one block of
-    queries at a time (memory linear in length, recomputed in the backward pass), `splash` is the kernel for TPUs
-    (`mtv_jax.ops.splash`) and `cudnn` that for GPUs, in half precision; neither of the two takes mask or bias. `auto`
-    is, from twice `_QUERY_CHUNK` queries on, the platform's own or else chunked; below it is `xla`.
+    `scale` defaults to 1/sqrt(d). Backends: `xla` keeps all logits; `chunked` keeps those of one block of queries at a
+    time (memory linear in length, recomputed in the backward pass); `splash` is the kernel for TPUs
+    (`mtv_jax.ops.splash`) and `cudnn` the one for GPUs, in half precision; neither supports mask or bias. `auto`
+    selects the platform's kernel, or else `chunked`, from twice `_QUERY_CHUNK` queries on, and `xla` below.
 
-    On a mesh (`jax.set_mesh`) whose context axis splits tokens, long sequences go through
+    On a mesh (`jax.set_mesh`) whose context axis splits tokens, long sequences use
     `mtv_jax.ops.context.attend_on_mesh`.
     """
     factor = q.shape[-1] ** -0.5 if scale is None else scale
@@ -46,17 +46,17 @@ def attention(
         raise ValueError(f"attention backend {backend!r}: use one of {', '.join(get_args(Backend))}")
     if mask is None and bias is None:
         local = partial(_unmasked, scale=factor, backend=backend)
-        # A kernel sees one device's part; tokens that lie on several devices must meet.
+        # A kernel runs on one device's shard, so sharded tokens must be exchanged.
         if backend == "splash" or (axis_size("context") > 1 and q.shape[1] >= _SPLIT_QUERIES):
             return attend_on_mesh(local, q, k, v) if on_mesh() else local(q, k, v, k.shape[1])
         return local(q, k, v, k.shape[1])
     if backend in ("splash", "cudnn"):
-        raise ValueError(f"attention backend {backend!r}: takes neither mask nor bias")
+        raise ValueError(f"attention backend {backend!r}: supports neither mask nor bias")
     return (_chunked if backend == "chunked" else _plain)(q, k, v, mask, bias, factor)
 
 
 def _best(q: Array, unmasked: bool) -> Backend:
-    """The backend for this platform and length."""
+    """Selects the backend for this platform and length."""
     if q.shape[1] <= 2 * _QUERY_CHUNK:
         return "xla"
     if unmasked and platform() == "tpu":
@@ -67,9 +67,9 @@ def _best(q: Array, unmasked: bool) -> Backend:
 
 
 def _unmasked(q: Array, k: Array, v: Array, keys: int, *, scale: float, backend: Backend) -> Array:
-    """Attention on one device, over the first `keys` keys."""
+    """Attention on one device over the first `keys` keys."""
     if backend == "splash":
-        from mtv_jax.ops.splash import splash_attention  # Pallas takes a third of a second to import
+        from mtv_jax.ops.splash import splash_attention  # importing Pallas takes a third of a second
 
         return splash_attention(q, k, v, scale=scale, keys=keys, interpret=platform() == "cpu")
     k, v = k[:, :keys], v[:, :keys]
@@ -79,7 +79,7 @@ def _unmasked(q: Array, k: Array, v: Array, keys: int, *, scale: float, backend:
 
 
 def split_heads(x: Float[Array, "b n w"], heads: int) -> Float[Array, "b n h d"]:
-    """Cuts the width into heads."""
+    """Splits the width into heads."""
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
@@ -95,7 +95,7 @@ def _plain(q, k, v, mask, bias, scale):
     if mask is not None:
         logits = jnp.where(mask, logits, jnp.finfo(jnp.float32).min)
     weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
-    total = weights.sum(-1, keepdims=True)  # divided by behind the product, where there is less to divide
+    total = weights.sum(-1, keepdims=True)  # divided by after the product, which is the smaller array
     out = jnp.einsum("bhnm,bmhd->bhnd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
     return jnp.swapaxes(out / total, 1, 2).astype(v.dtype)
 
@@ -107,7 +107,7 @@ def _chunked(q, k, v, mask, bias, scale):
     padded = chunks * size
 
     def split_queries(x, axis):
-        """Cuts a query axis into chunks and moves them in front; broadcast axes stay whole."""
+        """Splits the query axis into chunks on a new leading axis; broadcast axes are not split."""
         widths = [(0, 0)] * x.ndim
         widths[axis] = (0, padded - n)
         x = jnp.pad(x, widths)

@@ -1,11 +1,11 @@
-"""Convolutions written as a CPU runs them fastest.
+"""Convolutions optimised for CPUs.
 
-3D ones go block by block: what lies between their steps stays small, in cache and in memory.
+3D convolutions are computed block by block, so that intermediate results stay small, in cache and in memory.
 
-In bfloat16 a block is a few rows, and products of matrices take the place of a convolution: XLA on a CPU
-widens bfloat16 convolutions to float32, but multiplies bfloat16 matrices by the processor's own instructions,
-twice as fast. In float32 a block is a frame, and a sum over time taps of 2D convolutions takes the place of
-XLA's 3D one, which takes 3 to 4 times as long.
+In bfloat16 a block is a few rows, computed by matrix products instead of a convolution: XLA on CPUs widens bfloat16
+convolutions to float32, but multiplies bfloat16 matrices with the processor's own instructions, twice as fast. In
+float32 a block is a frame, computed as a sum of 2D convolutions over time taps; XLA's 3D convolution takes 3 to 4 times
+as long.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from mtv_jax.ops.precision import convolution
 from mtv_jax.typing import Array, Float
 
 _BLOCK_CELLS = 512
-"""Output cells a block in bfloat16, if a row is not longer; half and twice as many are up to 10 % slower."""
+"""Output cells per block in bfloat16, unless a row is longer; half or twice as many are up to 10 % slower."""
 _LARGE_FRAME = 2**21
-"""Numbers in a frame of the output from which float32 goes frame by frame; below, kernels cost more to read."""
+"""Output elements per frame from which on float32 is computed frame by frame; below, reading the kernels dominates."""
 _FEW_CHANNELS = 16
 
 
@@ -30,9 +30,9 @@ _FEW_CHANNELS = 16
 def block_conv3d(
     x: Float[Array, "b F H W c"], kernel: Float[Array, "kt kh kw c d"]
 ) -> Float[Array, "b F2 H W d"]:
-    """3D convolution without padding in time (F2 = F - kt + 1), zeros around in space (odd kernels).
+    """3D convolution without padding in time (F2 = F - kt + 1) and zero padding in space (odd kernels).
 
-    Returns sums in float32. The gradient is that of `time_taps`: the loops would keep their blocks for it.
+    Returns float32. The gradient is that of `time_taps`, since the loops would store all their blocks for it.
     """
     if x.dtype == jnp.bfloat16:
         return _row_blocks(x, kernel)
@@ -45,9 +45,9 @@ def block_conv3d(
 def time_taps(
     x: Float[Array, "b F H W c"], kernel: Float[Array, "kt kh kw c d"]
 ) -> Float[Array, "b F2 H W d"]:
-    """The same as a sum over time taps of 2D convolutions, all frames at once.
+    """The same convolution as a sum of 2D convolutions over time taps, all frames at once.
 
-    With few channels one 2D convolution over all taps is faster still, but holds its input once a tap.
+    With few channels a single 2D convolution over all taps is faster, but it stores one copy of its input per tap.
     """
     taps = kernel.shape[0]
     frames = x.shape[1] - taps + 1
@@ -83,9 +83,9 @@ def strided_conv1d(
     padding: str,
     **options: Any,
 ) -> Float[Array, "b m d"]:
-    """1D convolution with a float32 result, in the form that `flax.linen.Conv` calls.
+    """1D convolution with a float32 result, with the signature that `flax.linen.Conv` expects.
 
-    In bfloat16 on a CPU one product of the windows, laid side by side, takes the place of XLA's convolution.
+    In bfloat16 on CPUs it is computed as one matrix product of the concatenated windows.
     """
     if x.dtype != jnp.bfloat16 or padding != "VALID" or platform() != "cpu":
         return convolution(x, kernel, window_strides, padding, **options)
@@ -101,8 +101,8 @@ def _same_conv(x: Array, kernel: Array) -> Array:
 
 
 def _row_blocks(x: Array, kernel: Array) -> Array:
-    """Rows are laid side by side, once a tap in time and height, and multiplied by the kernels of all taps
-    along the width at once; the results of those are added, each shifted by its place."""
+    """Concatenates rows, one copy per tap in time and height, and multiplies them by the kernels of all taps along the
+    width at once; the results are shifted by their tap's offset and added."""
     taps, high, wide, _, outputs = kernel.shape
     height, width = x.shape[2:4]
     rows = _rows_of_block(height, width)
@@ -118,19 +118,19 @@ def _row_blocks(x: Array, kernel: Array) -> Array:
 
 
 def _rows_of_block(height: int, width: int) -> int:
-    """The most rows that divide the height and stay within `_BLOCK_CELLS`, at least one."""
+    """The largest number of rows that divides the height and fits into `_BLOCK_CELLS`, at least one."""
     most = max(_BLOCK_CELLS // width, 1)
     return next(rows for rows in range(min(most, height), 0, -1) if height % rows == 0)
 
 
 def _blocks(x: Array, kernel: Array, rows: int, block: Callable[[Array], Array], *, pad: bool) -> Array:
-    """Runs `block` for every output frame and `rows` of it, on the frames and rows of `x` that it reads.
+    """Applies `block` to each group of `rows` of every output frame, given the frames and rows of `x` that it reads.
 
-    With `pad` zeros go around `x` in space first, and blocks get the rows and columns of that margin too.
+    With `pad`, `x` is first padded with zeros in space, and blocks include the rows and columns of the margin.
     """
     taps, high, wide, _, outputs = kernel.shape
     batch, frames, height, width = x.shape[0], x.shape[1] - taps + 1, *x.shape[2:4]
-    # All of it is overwritten; a value of the newest frame keeps XLA from making it before there is one.
+    # Overwritten completely; depending on the last frame keeps XLA from allocating it too early.
     out = jnp.full((batch, frames, height, width, outputs), x[0, -1, 0, 0, 0], jnp.float32)
     margin = 0
     if pad:

@@ -1,4 +1,4 @@
-"""Convolution over video that never looks ahead in time, written the way each backend runs it fastest."""
+"""Convolution over video that is causal in time, with an implementation for each backend."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -15,9 +15,9 @@ def conv2d(
     stride: int = 1,
     padding: tuple[int, int] = (1, 1),
 ) -> Float[Array, "b F H2 W2 d"]:
-    """2D convolution of every frame; `padding` zeros go before and after each spatial axis.
+    """2D convolution of every frame, with `padding` zeros before and after each spatial axis.
 
-    Products of bfloat16 are summed and returned in float32.
+    Products of bfloat16 are accumulated and returned in float32.
     """
     keeps_size = stride == 1 and all(padding == (size // 2, size // 2) for size in kernel.shape[:2])
     if keeps_size and platform() == "cpu":
@@ -30,22 +30,22 @@ def causal_conv3d(
     kernel: Float[Array, "kt kh kw c d"],
     cache: Float[Array, "b P H W c"] | None = None,
 ) -> tuple[Float[Array, "b F H W d"], Float[Array, "b P H W c"]]:
-    """3D convolution, causal in time: output frame i sees input frames i - P to i, P = kt - 1.
+    """3D convolution, causal in time: output frame i depends on input frames i - P to i, P = kt - 1.
 
-    In front of `x` goes `cache`, the P frames before it, or its first frame repeated; zeros go around in
-    space (odd kernels). Returns the output, summed in float32, and the cache for the frames that follow `x`.
+    `x` is preceded by `cache`, the P frames before it, or else by copies of its first frame; it is padded with zeros in
+    space (odd kernels). Returns the output, accumulated in float32, and the cache for the frames that follow `x`.
     Source: diffusers CogVideoXCausalConv3d.
     """
     past = kernel.shape[0] - 1
     x = lax.optimization_barrier(x)
     if cache is None and x.shape[1] == 1:
-        # All taps in time see the one frame: their sum is the same in a third of the work.
+        # All taps in time read the same frame, so summing the taps first takes a third of the work.
         taps = kernel.sum(0, keepdims=True, dtype=jnp.float32).astype(kernel.dtype)
         return _conv3d(x, taps), jnp.repeat(x, past, axis=1)
     if cache is None:
         cache = jnp.repeat(x[:, :1], past, axis=1)
-    # Behind the barrier the new cache is read from here and not computed again, while the old one is in use:
-    # so it can take the old one's place in memory.
+    # The barrier keeps XLA from recomputing the new cache while the old one is in use, so that it can reuse the
+    # old one's memory.
     x = lax.optimization_barrier(jnp.concatenate([cache.astype(x.dtype), x], axis=1))
     return _conv3d(x, kernel), x[:, x.shape[1] - past :]
 

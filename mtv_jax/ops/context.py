@@ -1,4 +1,4 @@
-"""Attention whose tokens lie on several devices (context parallelism)."""
+"""Attention over tokens that are sharded across devices (context parallelism)."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from mtv_jax.ops.mesh import axis_size, batch_axes, per_device
 from mtv_jax.typing import Array, Float
 
 Local = Callable[[Array, Array, Array, int], Array]
-"""`(q, k, v, number of real keys) -> output`, on one device: all tokens, some of the heads."""
+"""`(q, k, v, number of valid keys) -> output` on one device: all tokens, some of the heads."""
 
 
 def attend_on_mesh(
@@ -21,11 +21,11 @@ def attend_on_mesh(
     k: Float[Array, "b m h d"],
     v: Float[Array, "b m h d"],
 ) -> Float[Array, "b n h d"]:
-    """Self- or cross-attention on the ambient mesh, `local` being what a device does.
+    """Self- or cross-attention on the ambient mesh, with `local` as the attention of each device.
 
-    Batch lies over data and fsdp, heads over tensor, tokens over context. Devices of the context axis exchange
-    tokens for heads (all-to-all, DeepSpeed-Ulysses), so that each attends over all tokens with a part of the heads.
-    Exact. Raises UserError if the heads cannot be shared out.
+    The batch is split over data and fsdp, heads over tensor, tokens over context. Devices of the context axis exchange
+    tokens for heads (all-to-all, DeepSpeed-Ulysses), so that each attends over all tokens with a part of the heads. The
+    result is exact. Raises UserError if the heads cannot be divided evenly.
     """
     context, tensor, heads = axis_size("context"), axis_size("tensor"), q.shape[2]
     if heads % (context * tensor):

@@ -1,4 +1,4 @@
-"""Normalisation that is computed in float32 whatever the input's type."""
+"""Normalisation computed in float32 for inputs of any dtype."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -14,9 +14,9 @@ def group_norm(
     groups: int,
     eps: float,
 ) -> Float[Array, "b *space c"]:
-    """Group norm over all axes but the first, channels in `groups` runs of neighbours. Returns float32.
+    """Group norm over all axes but the first, with `groups` groups of adjacent channels. Returns float32.
 
-    Raises ValueError if the channels do not divide into the groups.
+    Raises ValueError if the number of channels is not divisible by `groups`.
     """
     batch, channels = x.shape[0], x.shape[-1]
     if channels % groups:
@@ -25,13 +25,13 @@ def group_norm(
     space = tuple(range(1, x.ndim - 1))
 
     def group_mean(values: Array) -> Array:
-        """Mean of a group, given back to each of its channels: [b, 1 ..., c]."""
+        """Mean of each group, broadcast to its channels: [b, 1 ..., c]."""
         means = values.mean(space).reshape(batch, groups, -1).mean(-1, keepdims=True)
         means = jnp.broadcast_to(means, (batch, groups, channels // groups))
         return means.reshape(batch, *(1 for _ in space), channels)
 
     mean = group_mean(x)
     gain = lax.rsqrt(group_mean(jnp.square(x - mean)) + eps) * scale.astype(jnp.float32)
-    # Behind the barrier x - mean is computed again: kept from above it would be as large as x.
+    # The barrier makes XLA recompute x - mean: stored, it would be as large as x.
     x, gain = lax.optimization_barrier((x, gain))
     return (x - mean) * gain + bias.astype(jnp.float32)

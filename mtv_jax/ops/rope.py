@@ -1,6 +1,6 @@
-"""Positions of video tokens: three-dimensional rotary tables and sin-cos embeddings.
+"""Position encodings of video tokens: three-dimensional rotary tables and sin-cos embeddings.
 
-Both put the time axis first and treat rows and columns alike. Tables are float32 numpy constants.
+Both have the time axis first and treat rows and columns alike. Tables are float32 NumPy constants.
 """
 
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ Rope = tuple[Array, Array]
 
 
 def rope_axis_dims(head_dim: int) -> tuple[int, int, int]:
-    """Head dimensions given to time, rows and columns: a quarter and three eighths twice (CogVideoX)."""
+    """Head dimensions of time, rows and columns: one quarter and twice three eighths (CogVideoX)."""
     return head_dim // 4, head_dim // 8 * 3, head_dim // 8 * 3
 
 
@@ -37,11 +37,11 @@ def rope_table(
 
 
 def resized_positions(size: tuple[int, int], trained: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the rows and columns of a grid that is laid over the one of training.
+    """Coordinates of the rows and columns of a grid, mapped onto the training grid.
 
-    The grid is scaled, keeping its shape, until it fits into `trained` (rows, columns) and is centred
-    there (diffusers `get_resize_crop_region_for_grid`), so that the model meets no coordinate it has
-    not been trained on. On the grid of training itself: 0, 1, 2, ...
+    The grid is scaled to fit into `trained` (rows, columns), keeping its aspect ratio, and centred there (diffusers
+    `get_resize_crop_region_for_grid`), so that no coordinate lies outside of the trained range. For the training grid
+    itself the coordinates are 0, 1, 2, ...
     """
     (height, width), (trained_height, trained_width) = size, trained
     if height / width > trained_height / trained_width:
@@ -56,7 +56,7 @@ def resized_positions(size: tuple[int, int], trained: tuple[int, int]) -> tuple[
 
 
 def _spread(start: int, extent: int, count: int) -> np.ndarray:
-    """`count` coordinates from `start`. Off the centre they do not end one step before start + extent:
+    """`count` coordinates from `start`. With an offset they do not end one step before start + extent, because
     diffusers scales the end by (count - 1) / count as if the start were 0."""
     return np.linspace(start, (start + extent) * (count - 1) / count, count)
 
@@ -64,7 +64,7 @@ def _spread(start: int, extent: int, count: int) -> np.ndarray:
 def apply_rope(
     x: Float[Array, "... n h d"], cos: Float[Array, "n e"], sin: Float[Array, "n e"]
 ) -> Float[Array, "... n h d"]:
-    """Rotates interleaved pairs (x0, x1), (x2, x3) ... of every head; computed in float32."""
+    """Rotates the interleaved pairs (x0, x1), (x2, x3) ... of every head, in float32."""
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     cos, sin = cos[:, None, :], sin[:, None, :]
@@ -75,7 +75,7 @@ def apply_rope(
 def sincos_table(
     grid: tuple[int, int, int], dim: int, spatial_scale: float, temporal_scale: float
 ) -> np.ndarray:
-    """Fixed 3D sin-cos embedding [f*h*w, dim]: a quarter of `dim` for time, the rest for columns then rows.
+    """Fixed 3D sin-cos embedding [f*h*w, dim]: a quarter of `dim` for time, the rest for columns, then rows.
 
     Coordinates are divided by the scales (diffusers `get_3d_sincos_pos_embed`).
     """

@@ -1,4 +1,4 @@
-"""Seeds of any size become keys, each its own; what is no seed is refused."""
+"""Random keys from seeds of up to 64 bits."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Key
 
 SEEDS = 2**64
-"""Seeds are from 0 to this, exclusive."""
+"""Exclusive upper bound of seeds."""
 
 _HALF = 2**32
 
 
 def check_seed(seed: Any, name: str = "seed") -> int:
-    """`seed` as an int. Raises UserError, naming it, unless it is a whole number from 0 to 2**64 - 1."""
+    """Returns `seed` as an int. Raises UserError, naming it, unless it is an integer from 0 to 2**64 - 1."""
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
         raise UserError(f"{name} {seed!r}: must be a whole number")
     number = seed.__index__()
@@ -25,10 +25,10 @@ def check_seed(seed: Any, name: str = "seed") -> int:
 
 
 def seed_key(seed: Any, impl: Any = None) -> Key[Array, ""]:
-    """The random key of a seed; different seeds have different keys.
+    """The random key of a seed; distinct seeds have distinct keys.
 
-    `jax.random.key` takes the low 32 bits of a seed alone, unless JAX computes in 64 bits, so that 2**32 would be 0.
-    Here the high 32 bits are folded in where there are any: smaller seeds have the keys that they always had.
+    `jax.random.key` uses only the low 32 bits of a seed, unless JAX runs in 64-bit mode, so that 2**32 would equal 0.
+    Here non-zero high bits are folded in; seeds below 2**32 have the same keys as in `jax.random.key`.
     """
     high, low = divmod(check_seed(seed), _HALF)
     key = jax.random.key(low, impl=impl)

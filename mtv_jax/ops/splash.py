@@ -1,10 +1,9 @@
-"""Attention on TPUs by JAX's splash kernel (Pallas), which never holds the logits.
+"""Attention on TPUs with JAX's splash kernel (Pallas), which does not materialise the logits.
 
-Heads here are 64 wide, while a TPU's matrix unit multiplies 128 x 128 (v5p) or 256 x 256 (v6e, Ironwood) at a time:
-both products of attention have one dimension that fills half or a quarter of it, so they reach at most that share of
-the chip's peak. Two heads cannot share a pass, since their logits must not be added. What is done about it: blocks are
-large, so that the exponentials (the vector unit's work) run behind products that wait for nothing else, and nothing
-is padded to 128 in memory.
+Heads here are 64 wide, while a TPU's matrix unit multiplies 128 x 128 (v5p) or 256 x 256 (v6e, Ironwood) at a time.
+Both products of attention have one dimension that fills half or a quarter of it, so they reach at most that share of
+the chip's peak. Two heads cannot share a pass, since their logits must not be added. To mitigate this, blocks are
+large, so that the exponentials (on the vector unit) overlap with the products, and nothing is padded to 128 in memory.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ma
 from mtv_jax.typing import Array, Float
 
 BLOCK = 512
-"""Queries and keys a block. Lengths are padded to a multiple, which is masked."""
+"""Queries and keys per block. Lengths are padded to a multiple; the padding is masked."""
 
 
 def splash_attention(
@@ -29,9 +28,9 @@ def splash_attention(
     keys: int | None = None,
     interpret: bool = False,
 ) -> Float[Array, "b n h d"]:
-    """Softmax attention without mask, on one device; `keys` is how many of `m` are real, by default all.
+    """Softmax attention without mask on one device; `keys` is how many of the `m` keys are valid, by default all.
 
-    `interpret` runs the kernel step by step on any device, to check it.
+    `interpret` runs the kernel in Pallas' interpreter on any device, for tests.
     """
 
     n, m = q.shape[1], k.shape[1]
@@ -41,7 +40,7 @@ def splash_attention(
     run = kernel.make_splash_mha(
         mask, block_sizes=_blocks(), head_shards=1, q_seq_shards=1, interpret=interpret
     )
-    # Queries of one segment see its keys only: the padding behind the real keys is another segment.
+    # Queries attend only to keys of their own segment; the padding after the valid keys is another segment.
     segments = kernel.SegmentIds(
         q=jnp.zeros(padded_n, jnp.int32), kv=(jnp.arange(padded_m) >= real).astype(jnp.int32)
     )

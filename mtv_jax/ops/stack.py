@@ -1,4 +1,4 @@
-"""Stacks of equal layers: scanned (one copy compiled) or written out, with named remat policies."""
+"""Stacks of identical layers: scanned (compiled once) or unrolled, with named remat policies."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 _STACK = "blocks"
-"""What every network calls its stack of equal layers."""
+"""The name of the stack of identical layers in every network."""
 
 _LAYER_INPUT = "layer_input"
 
@@ -32,10 +32,10 @@ def stack_layers(
 ) -> Callable[..., Any]:
     """A constructor of `length` copies of `block`, whose call is `(carry, *broadcast) -> (carry, None)`.
 
-    Use it in `setup`, and call the result by `run_stack`. Scanned, the parameters of all layers are
-    stacked on axis 0 under the name the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is
-    `none`, `block` (keep only the layer's input), `offload` (the same, in the memory of the host; the layer
-    must pass its carry through `layer_input`) or `dots` (keep the outputs of products with weights).
+    Use it in `setup`, and call the result with `run_stack`. If scanned, the parameters of all layers are stacked on
+    axis 0 under the name that the caller gives; otherwise layer i is named `<name>_<i>`. `remat` is `none`, `block`
+    (store only the layer's input), `offload` (the same, in host memory; the layer must pass its carry through
+    `layer_input`) or `dots` (store the outputs of products with weights).
     """
     if remat != "none":
         block = nn.remat(block, prevent_cse=not scan, policy=REMAT_POLICIES[remat])
@@ -51,25 +51,25 @@ def stack_layers(
 
 
 def layer_input(carry: Any) -> Any:
-    """`carry`, marked as what `remat="offload"` keeps on the host."""
+    """Marks `carry` as the value that `remat="offload"` stores on the host."""
     return jax.tree.map(lambda x: checkpoint_name(x, _LAYER_INPUT), carry)
 
 
 def run_stack(stack: Any, carry: Any, *broadcast: Any) -> Any:
-    """The carry after all layers of what `stack_layers` made."""
+    """Runs all layers of a stack made by `stack_layers` and returns the carry."""
     if not isinstance(stack, (list, tuple)):
         return stack(carry, *broadcast)[0]
     for layer in stack:
-        # Keeps XLA from fusing across layers, which it cannot do in a scan: the two differ less often, and
-        # then in the last bits only.
+        # Keeps XLA from fusing across layers, which it cannot do in a scan, so that the two forms differ more rarely,
+        # and only in the last bits.
         carry, broadcast = jax.lax.optimization_barrier((carry, broadcast))
         carry, _ = layer(carry, *broadcast)
     return jax.lax.optimization_barrier(carry)
 
 
 def unstack_params(params: Any) -> Any:
-    """Parameters of scanned stacks (`blocks`, layers on axis 0) as those of stacks that are written out
-    (`blocks_0`, `blocks_1` ...), at any depth of the tree."""
+    """Converts the parameters of scanned stacks (`blocks`, layers on axis 0) to those of unrolled stacks (`blocks_0`,
+    `blocks_1` ...), at any depth of the tree."""
     if not isinstance(params, Mapping):
         return params
     out: dict[str, Any] = {}

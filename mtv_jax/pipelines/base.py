@@ -16,10 +16,9 @@ from jax.sharding import Mesh
 from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import MIX, check_sounds, make_tracks, mix_sounds, mixed
-from mtv_jax.audio.tracks import SAMPLE_RATE as TRACK_RATE
 from mtv_jax.diffusion.guidance import GuidanceKind
+from mtv_jax.diffusion.noise.base import NoiseSchedule
 from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.compilation import enable_compilation_cache
@@ -46,11 +45,8 @@ from mtv_jax.pipelines.request import (
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
 from mtv_jax.pipelines.video import Video
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import Array, Float, Key, Params, UInt8
+from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE, Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
-
-SAMPLE_RATE = 48000
-"""Of the sound in the video, Hz."""
 
 _Path = str | os.PathLike
 
@@ -78,7 +74,7 @@ class Pipeline(abc.ABC):
     vae: Any
     vae_params: Params
     text_encoder: TextEncoder
-    schedule: Schedule
+    schedule: NoiseSchedule
     defaults: PipelineDefaults
     untrained: tuple[str, ...] = ()
     folder: Path | None = None
@@ -212,8 +208,8 @@ class Pipeline(abc.ABC):
         )
         show = show_progress if progress else None
         (frames,) = sample(self, [request], clip, config, tiled=vae_tiling, progress=show)
-        sound = mix_sounds(sounds, SAMPLE_RATE, clip.duration) if sounds else None
-        return Video(frames, clip.fps, sound, SAMPLE_RATE)
+        sound = mix_sounds(sounds, VIDEO_SOUND_RATE, clip.duration) if sounds else None
+        return Video(frames, clip.fps, sound, VIDEO_SOUND_RATE)
 
     def clip_size(
         self,
@@ -277,12 +273,15 @@ class Pipeline(abc.ABC):
         frames = clip.num_frames + self.vae.config.temporal_compression_ratio * self.padding(clip)
         rows = [
             keyframe_latents(r.keyframes, self.vae, self.vae_params, frames, clip.height, clip.width)
+            if r.keyframes
+            else None
             for r in requests
         ]
-        values, masks = zip(*rows, strict=True)
+        none = [jnp.zeros_like(x) for x in next(row for row in rows if row is not None)]
+        values, masks = zip(*(none if row is None else row for row in rows), strict=True)
         return jnp.stack(values), jnp.stack(masks)
 
-    def hears_whole_files(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """Whether the features of a clip depend on the sound behind it."""
         return False
 
@@ -296,7 +295,7 @@ class Pipeline(abc.ABC):
         self, files: Mapping[str, Sound], size: ClipSize, num_frames: NumFrames
     ) -> float | None:
         """How much of each file is needed at most; None: all of it."""
-        if MIX in files or self.hears_whole_files():
+        if MIX in files or self.needs_full_audio():
             return None
         return seconds_needed(size, num_frames, self.defaults.sampling.max_num_frames)
 
@@ -311,7 +310,7 @@ class Pipeline(abc.ABC):
         """The tracks of a request, float32 [s] at 16 kHz; logs a warning of those that were given and are silent."""
         if not self.tracks:
             return {}
-        whole = bool(sounds) and self.hears_whole_files()
+        whole = bool(sounds) and self.needs_full_audio()
         tracks = make_tracks(
             sounds,
             self.tracks,

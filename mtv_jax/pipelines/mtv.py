@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.audio.features import AudioEncoder, track_features
-from mtv_jax.audio.tracks import SAMPLE_RATE
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.run import Encoded, Request
-from mtv_jax.typing import Array
+from mtv_jax.typing import TRACK_RATE, Array
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class MTVPipeline(Pipeline):
         keyframes, mask = clean
         return Encoded(Conditions(text, conditions.tracks, mask), keyframes, no_text)
 
-    def hears_whole_files(self) -> bool:
+    def needs_full_audio(self) -> bool:
         """As its audio encoder."""
-        return self.audio_encoder.hears_all
+        return self.audio_encoder.needs_full_audio
 
     def _features(self, requests: Sequence[Request], clip: ClipSize) -> dict[str, Array]:
         """[b F L c] of each track."""
-        silence = np.zeros(round(clip.duration * SAMPLE_RATE), np.float32)
+        silence = np.zeros(round(clip.duration * TRACK_RATE), np.float32)
         rows = []
         for request in requests:
             heard = {name: request.tracks.get(name, silence) for name in self.tracks}

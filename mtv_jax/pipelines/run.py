@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.data.transforms import to_unit
+from mtv_jax.data.transforms import to_uint8, to_unit
 from mtv_jax.diffusion.conditions import TEXT, Conditions
 from mtv_jax.diffusion.guidance import GuidanceKind, guidance_groups, guidance_scale, guided
+from mtv_jax.diffusion.noise.base import NoiseSchedule
 from mtv_jax.diffusion.samplers import (
     Denoise,
     SamplerConfig,
@@ -24,7 +25,6 @@ from mtv_jax.diffusion.samplers import (
     start,
     step_at,
 )
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import check_guidance
@@ -127,7 +127,7 @@ class System(Protocol):
         ...
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> NoiseSchedule:
         """The noise schedule."""
         ...
 
@@ -231,7 +231,7 @@ def generate(
     encoded: Encoded,
     noise: Float[Array, "b f h w c"],
     keys: Key[Array, "b"],
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     config: GenerateConfig,
     *,
     progress: Callable[[int, str], Iterable[int]] | None = None,
@@ -289,9 +289,9 @@ def decode_latents(
     """Normalised latents to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
     latents = vae.denormalise(latents)
     if tiled:
-        return np.asarray(to_bytes(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
+        return np.asarray(to_uint8(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
     pieces = decode_stream(vae, vae_params, latents)
-    return np.concatenate([np.asarray(to_bytes(piece)) for piece in pieces], axis=1)
+    return np.concatenate([np.asarray(to_uint8(piece)) for piece in pieces], axis=1)
 
 
 def check_latents(latents: Float[Array, "b f h w c"]) -> None:
@@ -301,9 +301,3 @@ def check_latents(latents: Float[Array, "b f h w c"]) -> None:
         raise FloatingPointError(
             f"latents: {wrong} of {latents.size} numbers are NaN or infinite after sampling; nothing is written"
         )
-
-
-@jax.jit
-def to_bytes(video: Float[Array, "b F H W 3"]) -> UInt8[Array, "b F H W 3"]:
-    """[-1, 1] to bytes, rounded and clipped."""
-    return jnp.clip(jnp.round((video.astype(jnp.float32) + 1) * 127.5), 0, 255).astype(jnp.uint8)

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from mtv_jax.io.video import write_gif, write_video
+from mtv_jax.typing import VIDEO_SOUND_RATE
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Video:
     frames: np.ndarray
     fps: Fraction
     audio: np.ndarray | None = None
-    sample_rate: int = 48000
+    sample_rate: int = VIDEO_SOUND_RATE
 
     @property
     def duration(self) -> float:

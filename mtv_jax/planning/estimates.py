@@ -20,9 +20,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
-from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
-from mtv_jax.sharding.mesh import AXES, AnyMesh
+from mtv_jax.planning.tracing import inner_jaxprs, trace
+from mtv_jax.sharding.mesh import AnyMesh
 from mtv_jax.sharding.rules import map_paths
 from mtv_jax.training import steps
 from mtv_jax.training.optim import OptimizerConfig, is_trainable
@@ -128,16 +128,7 @@ def _needed(equation: JaxprEqn, made: int, reusable: int) -> int:
 
 def _inner(equation: JaxprEqn) -> list[Jaxpr]:
     """Jaxprs inside an equation; not those of Pallas kernels, whose temporaries stay on the chip."""
-    if equation.primitive.name == "pallas_call":
-        return []
-    found = []
-    for value in equation.params.values():
-        for part in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(part, ClosedJaxpr):
-                found.append(part.jaxpr)
-            elif isinstance(part, Jaxpr):
-                found.append(part)
-    return found
+    return [] if equation.primitive.name == "pallas_call" else inner_jaxprs(equation)
 
 
 def _variables(atoms: Iterable[Any]) -> list[Any]:
@@ -159,12 +150,7 @@ def _bytes_a_row(trace: Callable[[int], ClosedJaxpr]) -> float:
 
 def _trace(function: Callable[..., Any], *shapes: Any) -> ClosedJaxpr:
     # As for a TPU: its kernel of attention keeps no logits, and so does that for GPUs, which needs one to be traced.
-    device = AbstractDevice("TPU", None, "tpu")
-    mesh = AbstractMesh(
-        (1,) * len(AXES), AXES, axis_types=(AxisType.Auto,) * len(AXES), abstract_device=device
-    )
-    with jax.sharding.use_abstract_mesh(mesh):
-        return jax.make_jaxpr(function)(*shapes)
+    return trace(function, *shapes, platform="tpu")
 
 
 def _unplaced(tree: Any) -> Any:

@@ -1,126 +1,193 @@
-"""Operations of the MTV denoiser, counted from its shapes: a compiler counts the body of a scan once."""
+"""Floating point operations of a denoiser, counted in its traced program.
+
+The compiler's own count takes the body of a loop once. Here the equations of the jaxpr are gone through, and what is
+inside a scan counts as often as it runs. Only matrix products and convolutions count (a multiply-add is two
+operations); norms, softmax and activations are a few per cent of a transformer.
+
+Training is counted in the same forward program. The gradient of a product with respect to one of its operands costs as
+much as the product, and it is needed if that operand depends on a parameter that trains. That dependence is followed
+through the program.
+"""
 
 import math
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtv_jax.models.dit import DiTConfig
-from mtv_jax.models.mst_controlnet import MSTControlNetConfig
-from mtv_jax.models.mtv import MTV
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, JaxprEqn, Literal  # pyright: ignore[reportPrivateImportUsage]
+
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.weights.rules import flat_paths
+from mtv_jax.planning.programs import denoiser_inputs
+from mtv_jax.planning.sizes import LatentSize
+from mtv_jax.planning.tracing import inner_jaxprs, trace
+from mtv_jax.sharding.rules import map_paths
+from mtv_jax.typing import Params
 
 
 @dataclass(frozen=True)
-class LatentSize:
-    """Latent frames, rows and columns of a clip."""
+class Flops:
+    """Operations of a program: of its products, and of the gradients that training needs of them."""
 
-    latent_frames: int
-    latent_height: int
-    latent_width: int
+    forward: float = 0.0
+    backward: float = 0.0
+
+    def __add__(self, other: "Flops") -> "Flops":
+        return Flops(self.forward + other.forward, self.backward + other.backward)
+
+    def __mul__(self, times: int) -> "Flops":
+        return Flops(times * self.forward, times * self.backward)
 
 
 @dataclass(frozen=True)
-class ForwardFlops:
-    """Operations of one clip's forward pass (a multiply-add is two).
+class ForwardPass:
+    """The traced call of a denoiser on one clip.
 
     Attributes:
-      kernels: parameter path of each kernel -> operations of its products.
-      attention: of the products of attention (logits and values).
+      jaxpr: its program; the first inputs are the leaves of `params`.
+      params: shapes of the parameters, `{"params": ...}`.
     """
 
-    kernels: dict[str, float]
-    attention: float
+    jaxpr: Jaxpr
+    params: Params
 
     @property
     def total(self) -> float:
-        """All of them."""
-        return sum(self.kernels.values()) + self.attention
+        """Operations of the forward pass."""
+        return self._count(lambda path: False).forward
 
     def training(self, trains: Callable[[str], bool], *, recomputes: bool) -> tuple[float, float]:
         """Operations of a training step on one clip: those the mathematics needs, and those that are run.
 
-        The backward pass needs the gradient of every product's input, and that of the kernel only where it
-        trains. With rematerialisation the forward pass runs twice.
+        Args:
+          trains: of a parameter's path, whether it trains.
+          recomputes: whether blocks are rematerialised, so that the forward pass runs twice. What a kernel of
+            attention computes again in its own backward pass is not counted.
         """
-        of_weights = sum(flops for path, flops in self.kernels.items() if trains(path))
-        needed = 2 * self.total + of_weights + self.attention
-        return needed, needed + (self.total if recomputes else 0.0)
+        flops = self._count(trains)
+        needed = flops.forward + flops.backward
+        return needed, needed + (flops.forward if recomputes else 0.0)
+
+    def _count(self, trains: Callable[[str], bool]) -> Flops:
+        trained = jax.tree.leaves(map_paths(lambda path, _: trains(path), self.params))
+        data = len(self.jaxpr.invars) - len(trained)
+        return count_flops(self.jaxpr, [*trained, *[False] * data])
 
 
-def forward_flops(model: Any, size: LatentSize) -> ForwardFlops:
-    """Operations of a forward pass of `MTV` or `DiT` on one clip; norms and activations are left out."""
-    dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
-    control: MSTControlNetConfig | None = model.config.controlnet if isinstance(model, MTV) else None
-    times = _applications(dit, control, size)
-    kernels = {}
-    for path, leaf in flat_paths(parameter_shapes(model)).items():
-        if path.endswith("kernel"):
-            count = next(n for pattern, n in times if re.search(pattern, path))
-            kernels[path] = 2.0 * math.prod(leaf.shape) * count
-    return ForwardFlops(kernels, _attention(dit, control, size))
+def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
+    """The forward pass of a denoiser on one clip, traced with the plain form of attention."""
+    params = parameter_shapes(model)
+    program = trace(model.apply, params, *denoiser_inputs(model, size, 1), platform="cpu")
+    return ForwardPass(program.jaxpr, params)
 
 
 def num_tokens(model: Any, size: LatentSize) -> int:
     """Tokens of video and text that the transformer works on for one clip."""
-    dit: DiTConfig = model.config.dit if isinstance(model, MTV) else model.config
-    return _tokens(dit, size) + dit.max_text_seq_length
+    return model.config.num_tokens(size.latent_frames, size.latent_height, size.latent_width)
 
 
-def _tokens(dit: DiTConfig, size: LatentSize) -> int:
-    frames = -(-size.latent_frames // dit.frames_per_token)
-    return frames * size.latent_height * size.latent_width // dit.patch_size**2
+def count_flops(jaxpr: Jaxpr, trained: Sequence[bool] | None = None) -> Flops:
+    """Operations of a jaxpr's matrix products and convolutions.
+
+    Args:
+      jaxpr: A scan's body counts as often as it runs, a kernel of Pallas as often as its grid says, the most expensive
+        branch of a conditional, and the body of a `while` loop, whose rounds are not known, once.
+      trained: of each input, whether it trains; by default none does.
+    """
+    return _walk(jaxpr, trained or [False] * len(jaxpr.invars))[0]
 
 
-def _applications(
-    dit: DiTConfig, control: MSTControlNetConfig | None, size: LatentSize
-) -> list[tuple[str, int]]:
-    """How many vectors each kernel is multiplied with; the first expression that is found in its path holds."""
-    video = _tokens(dit, size)
-    both = video + dit.max_text_seq_length
-    rules = [
-        (r"patch_embed/text_proj", dit.max_text_seq_length),
-        (r"patch_embed/|^(transformer/)?proj_out", video),
-        (r"time_embedding|norm\d/linear|norm_out_linear|music_modulation|ofs_embedding", 1),
-    ]
-    if control is not None:
-        tracks, speakers = _interacting(control), control.num_speakers
-        frames = control.sound_frames(size.latent_frames)
-        context = size.latent_frames * control.context_tokens
-        # Applied to pairs of steps, as often as time is halved.
-        halvings = control.temporal_compression_ratio.bit_length() - 1
-        pairs = sum((frames - 1) // 2 ** (i + 1) for i in range(halvings))
-        rules += [
-            (r"injection/attn_shared/to_[kv]/", context * (speakers + 2)),
-            (r"injection/attn_\w+/to_[kv]/", context),
-            (r"injection/", video),
-            (r"controlnet/blocks/modulation", 1),
-            (r"controlnet/blocks/(up|down)_speech/", context * speakers),
-            (r"controlnet/blocks/(up|down)_\w+/", context),
-            (r"controlnet/blocks/", context * tracks),
-            (r"controlnet/speech/conv", pairs * speakers),
-            (r"controlnet/speech/", frames * speakers),
-            (r"controlnet/\w+/conv", pairs),
-            (r"controlnet/", frames),
-        ]
-    return [*rules, (r"", both)]
+_Found = tuple[Flops, list[bool]]
+"""Operations, and of each output whether it depends on what trains."""
 
 
-def _interacting(control: MSTControlNetConfig) -> int:
-    """Tracks that go through the interaction blocks."""
-    return control.num_speakers + (1 if control.separate_extraction else 2)
+def _walk(jaxpr: Jaxpr, trained: Sequence[bool]) -> _Found:
+    depends = dict(zip(jaxpr.invars, trained, strict=True))
+
+    def known(atoms: Sequence[Any]) -> list[bool]:
+        return [not isinstance(x, Literal) and depends.get(x, False) for x in atoms]
+
+    total = Flops()
+    for equation in jaxpr.eqns:
+        flops, outputs = _equation(equation, known(equation.invars))
+        total += flops
+        depends |= zip(equation.outvars, outputs, strict=True)
+    return total, known(jaxpr.outvars)
 
 
-def _attention(dit: DiTConfig, control: MSTControlNetConfig | None, size: LatentSize) -> float:
-    video = _tokens(dit, size)
-    both = video + dit.max_text_seq_length
-    flops = 4.0 * dit.num_layers * both**2 * dit.width
-    if control is not None:
-        # Apart or in one, the video attends to every track's tokens; music is one of them if nothing is separate.
-        tracks = control.num_speakers + (1 if control.separate_injection else 2)
-        flops += 4.0 * dit.num_layers * tracks * video * control.context_tokens * dit.width
-        inner = _interacting(control) * control.context_tokens
-        flops += 4.0 * control.interaction_blocks * size.latent_frames * inner**2 * control.width
-    return flops
+def _equation(equation: JaxprEqn, given: list[bool]) -> _Found:
+    name, params = equation.primitive.name, equation.params
+    if name == "scan":
+        (body,) = inner_jaxprs(equation)
+        carried = len(body.outvars) - _stacked(equation.outvars, body.outvars)
+        constants = len(body.invars) - _stacked(equation.invars, body.invars) - carried
+        flops, outputs = _loop(body, given, constants, carried)
+        return flops * params["length"], outputs
+    if name == "while":
+        condition, constants = params["cond_nconsts"], params["body_nconsts"]
+        given, body = given[condition:], params["body_jaxpr"].jaxpr
+        return _loop(body, given, constants, len(given) - constants)
+    if name == "pallas_call":
+        (kernel,) = inner_jaxprs(equation)
+        flops, _ = _walk(kernel, [any(given)] * len(kernel.invars))
+        return flops * math.prod(params["grid_mapping"].grid), [any(given)] * len(equation.outvars)
+    if name == "cond":
+        return _dearest([_walk(branch, given[1:]) for branch in inner_jaxprs(equation)])
+    inner = inner_jaxprs(equation)
+    return _walk(inner[0], given) if inner else _primitive(equation, given)
+
+
+def _loop(body: Jaxpr, given: list[bool], constants: int, carried: int) -> _Found:
+    """One round of a loop, at the inputs `[constants, carry, slices]` that a later round may have."""
+    carry = slice(constants, constants + carried)
+    while True:
+        flops, outputs = _walk(body, given)
+        later = [a or b for a, b in zip(given[carry], outputs[:carried], strict=True)]
+        if later == given[carry]:
+            return flops, outputs
+        given = [*given[:constants], *later, *given[carry.stop :]]
+
+
+def _stacked(wholes: Sequence[Any], parts: Sequence[Any]) -> int:
+    """How many inputs or outputs of a scan have an axis of steps more than in its body.
+
+    The equation's own parameters for this differ between versions of jax.
+    """
+    return sum(whole.aval.ndim > part.aval.ndim for whole, part in zip(wholes, parts, strict=True))
+
+
+def _dearest(branches: list[_Found]) -> _Found:
+    flops = max((flops for flops, _ in branches), key=lambda x: (x.forward, x.backward))
+    return flops, [any(outputs) for outputs in zip(*(outputs for _, outputs in branches), strict=True)]
+
+
+def _primitive(equation: JaxprEqn, given: list[bool]) -> _Found:
+    forward = _product(equation)
+    depends = any(given) and equation.primitive.name != "stop_gradient"
+    outputs = [depends and _is_float(x) for x in equation.outvars]
+    return Flops(forward, forward * sum(given[:2])), outputs
+
+
+def _product(equation: JaxprEqn) -> float:
+    """Operations of one matrix product or convolution; of any other primitive 0."""
+    name, params = equation.primitive.name, equation.params
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        terms = math.prod(_shape(equation.invars[0])[axis] for axis in contracted)
+    elif name == "conv_general_dilated":
+        kernel = _shape(equation.invars[1])
+        outputs_axis = params["dimension_numbers"].rhs_spec[0]
+        # A transposed convolution is written as one of an input with zeros between its cells.
+        terms = math.prod(kernel) / kernel[outputs_axis] / math.prod(params["lhs_dilation"])
+    else:
+        return 0.0
+    return 2.0 * terms * math.prod(_shape(equation.outvars[0]))
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
+
+
+def _is_float(variable: Any) -> bool:
+    return jnp.issubdtype(variable.aval.dtype, jnp.inexact)

@@ -17,8 +17,9 @@ from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import programs
 from mtv_jax.planning.chips import Topology
 from mtv_jax.planning.estimates import placed_bytes
-from mtv_jax.planning.flops import LatentSize, forward_flops
+from mtv_jax.planning.flops import forward_flops
 from mtv_jax.planning.report import Plan, Work
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import AnyMesh, abstract_mesh, check_batch_size, replicated
 from mtv_jax.training.build import DTYPES, make_task
 from mtv_jax.training.configs import TrainConfig, load_train_config, train_config

@@ -22,8 +22,8 @@ from mtv_jax.models.vae3d import streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.ops.mesh import batch_axes
 from mtv_jax.planning import estimates
-from mtv_jax.planning.flops import LatentSize
 from mtv_jax.planning.hlo import Collective, collectives
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import AnyMesh, batch_sharding
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import steps

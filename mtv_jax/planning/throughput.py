@@ -3,8 +3,9 @@
 import jax
 
 from mtv_jax.planning.chips import peak_flops
-from mtv_jax.planning.flops import LatentSize, num_tokens
+from mtv_jax.planning.flops import num_tokens
 from mtv_jax.planning.plans import training_work
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.training.job import Setup
 from mtv_jax.training.metrics import Throughput

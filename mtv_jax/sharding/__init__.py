@@ -1,1 +1,1 @@
-"""Meshes and the rules that place arrays on them, by regular expressions over parameter paths."""
+"""Device meshes, and rules over parameter paths that shard arrays on them."""

@@ -1,4 +1,4 @@
-"""Many processes, one program: how they find each other, and how they agree."""
+"""Multi-process runs: initialisation and agreement between processes."""
 
 import hashlib
 import itertools
@@ -15,19 +15,19 @@ from jax.sharding import Mesh, PartitionSpec
 from mtv_jax.io.errors import UserError
 
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-"""Environment variables by which processes are told of each other where no cluster does it for them."""
+"""Environment variables that configure the processes where no cluster environment does."""
 
 _PATIENCE_SECONDS = 3600
-"""How long processes wait for one another. One that has died ends the others sooner, by JAX's heartbeats."""
+"""How long processes wait for each other. If one dies, JAX's heartbeats end the others sooner."""
 
 _number_asked = itertools.count()
 
 
 def join_processes() -> None:
-    """Joins the other processes of the run, before anything else asks JAX for devices.
+    """Joins the other processes of the run. Call it before anything else asks JAX for devices.
 
-    They are told by `VARIABLES`, or found by JAX on a TPU pod or under slurm; a process that is alone stays alone.
-    Raises UserError if only some of the variables are set, or are no numbers.
+    The processes are configured by `VARIABLES`, or detected by JAX on a TPU pod or under slurm; otherwise the run has
+    a single process. Raises UserError if only some of the variables are set, or are not numbers.
     """
     given = [name for name in VARIABLES if os.environ.get(name)]
     if not given:
@@ -45,7 +45,7 @@ def join_processes() -> None:
 
 
 def _in_cluster() -> bool:
-    """Whether JAX can find the other processes by itself: on a TPU pod, or in a job step of slurm's."""
+    """Whether JAX can detect the other processes: on a TPU pod, or in a slurm job step."""
     hosts = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
     if "," in hosts or os.environ.get("TPU_PROCESS_ADDRESSES_PATH"):
         return True
@@ -61,14 +61,14 @@ def _number(variable: str) -> int:
 
 
 def meet(mesh: Mesh) -> None:
-    """Waits until all processes are here; on CPUs they then make the connections between the devices of `mesh`.
+    """Waits for all processes; on CPUs it then connects the devices of `mesh`.
 
-    XLA's collectives on CPUs (Gloo) connect a set of devices at their first collective, and wait 30 seconds for each
-    other in it, which no flag changes. Processes that compile a step on a busy machine end further apart than that:
-    the first one failed ("Gloo context initialization failed: DEADLINE_EXCEEDED"), waited in JAX's shutdown for the
-    other, which hung in a collective, and after 300 seconds there JAX aborted both (SIGABRT). A set that is connected
-    waits for a late process (60 seconds were tried), so all sets that a program's axes can name are connected here,
-    where everybody is at once.
+    XLA's CPU collectives (Gloo) connect a set of devices at its first collective, with a timeout of 30 seconds that no
+    flag changes. Processes that compile a step on a busy machine may finish further apart than that: the first one
+    failed ("Gloo context initialization failed: DEADLINE_EXCEEDED") and waited in JAX's shutdown for the other, which
+    hung in a collective, until JAX aborted both after 300 seconds (SIGABRT). A connected set waits for a late process
+    (60 seconds were tried), so all sets that a program's axes can name are connected here, where all processes arrive
+    together.
     """
     if jax.process_count() == 1:
         return
@@ -89,7 +89,7 @@ def meet(mesh: Mesh) -> None:
 
 
 def check_same(text: str, what: str) -> None:
-    """Raises UserError, on every process, unless all processes pass the text that the first one passes."""
+    """Raises UserError, on every process, unless all processes pass the same text as process 0."""
     digests = gather(hashlib.sha256(text.encode()).hexdigest())
     others = [i for i, digest in enumerate(digests) if digest != digests[0]]
     if others:
@@ -100,9 +100,9 @@ def check_same(text: str, what: str) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each process passes, by process, on all of them; JSON. To be called by all, in the same order.
+    """Gathers a JSON value from each process, by process index, on all of them. All must call it in the same order.
 
-    They wait for one another up to `_PATIENCE_SECONDS`, and not in a program on the devices, which may give up sooner.
+    Processes wait for each other up to `_PATIENCE_SECONDS`, outside of device programs, whose timeouts may be shorter.
     """
     if jax.process_count() == 1:
         return [value]
@@ -112,31 +112,31 @@ def gather(value: Any) -> list[Any]:
 
 
 def from_first(what: str, decide: Callable[[], str]) -> str:
-    """What `decide` gives on the first process, on all of them; the others do not call it. Waits as `gather` does.
+    """Calls `decide` on process 0 and returns its result on all processes. Waits like `gather`.
 
-    If `decide` raises, the first process raises just that, and the others a UserError if it is one, or else a
-    RuntimeError, so that all exit with one status.
+    If `decide` raises, process 0 raises the same error, and the others a UserError if it is one, or else a
+    RuntimeError, so that all exit with the same status.
     """
     if jax.process_count() == 1:
         return decide()
     key = _next_key(what)
     if jax.process_index() != 0:
-        told = _wait_for(key)
-        if "error" in told:
-            raise (UserError if told["is_users"] else RuntimeError)(told["error"])
-        return told["answer"]
+        result = _wait_for(key)
+        if "error" in result:
+            raise (UserError if result["is_users"] else RuntimeError)(result["error"])
+        return result["answer"]
     try:
-        told = {"answer": decide()}
-    except BaseException as error:  # Ctrl-C too: nobody is to wait for an answer that will not come
-        told = {"error": f"process 0: {error}", "is_users": isinstance(error, UserError)}
+        result = {"answer": decide()}
+    except BaseException as error:  # Ctrl-C too: the others must not wait for an answer
+        result = {"error": f"process 0: {error}", "is_users": isinstance(error, UserError)}
         raise
     finally:
-        _client().key_value_set(key, json.dumps(told))
-    return told["answer"]
+        _client().key_value_set(key, json.dumps(result))
+    return result["answer"]
 
 
 def _next_key(what: str) -> str:
-    """Of the next question to all; the same on every process, since all ask in the same order."""
+    """The key of the next exchange, equal on all processes, since all make them in the same order."""
     return f"mtv_jax/{next(_number_asked)}/{what}"
 
 
@@ -145,7 +145,7 @@ def _wait_for(key: str) -> Any:
 
 
 def _client() -> Any:
-    """The coordination service's. JAX has no public name for what its own checkpoints and Orbax agree by."""
+    """The client of the coordination service. JAX has no public name for it (its checkpoints and Orbax use it too)."""
     client = distributed.global_state.client
     assert client is not None
     return client

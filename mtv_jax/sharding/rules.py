@@ -1,8 +1,8 @@
 """Rules over parameter paths, and the shardings they give.
 
-One idea serves everything that is said of weights by name: a rule is a regular expression with a
-value, and the first rule whose expression matches the *whole* path holds. Paths are joined by `/` and
-begin below `params`: `blocks/attn1/to_q/kernel`.
+A rule is a regular expression with a value; the first rule whose expression matches the *whole* path applies. Sharding,
+training, learning rates and weight decay all use such rules. Paths are joined by `/` and start below `params`:
+`blocks/attn1/to_q/kernel`.
 """
 
 import math
@@ -20,15 +20,15 @@ T = TypeVar("T")
 Spec = tuple[str | None, ...]
 
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
-    # The second product of a pair (attention's output, the feed-forward's) takes its input as the first one
-    # left it: split over tensor, by heads in attention.
+    # The second product of a pair (attention's output, the feed-forward's) takes the input sharding that the first
+    # one produces: split over tensor, by heads in attention.
     (r".*/(to_out|out_proj|o|down(_\w+)?|output_dense)/kernel", ("tensor", "fsdp")),
     (r".*embedding", (None, "fsdp")),
     (r".*kernel", ("fsdp", "tensor")),
     (r".*", ()),
 )
-"""How weights lie on the mesh. A spec names the *last* axes of an array (scanned weights have the layer
-in front, convolutions their window), so one rule serves all of these; axes in front are not split."""
+"""Sharding of the weights. A spec names the *last* axes of an array (scanned weights have a leading layer axis,
+convolutions their window), so one rule covers all of these; leading axes are not split."""
 
 
 def match_rules(path: str, rules: Iterable[tuple[str, T]], default: T) -> T:
@@ -40,8 +40,8 @@ def match_rules(path: str, rules: Iterable[tuple[str, T]], default: T) -> T:
 
 
 def parameter_path(keys: Sequence[Any]) -> str | None:
-    """Path of a parameter from the key path of a leaf, e.g. inside an optimiser's state: what follows
-    the last key `params`. None if there is none."""
+    """Path of a parameter from the key path of a leaf, e.g. in an optimiser's state: the part after the last key
+    `params`. None if there is no such key."""
     names = [_name(key) for key in keys]
     if "params" not in names:
         return None
@@ -57,7 +57,7 @@ def _name(key: Any) -> str:
 
 
 def map_paths(function: Callable[[str, Any], Any], params: Any) -> Any:
-    """`function(path, leaf)` on each leaf of a tree of parameters (`{"params": ...}`)."""
+    """Applies `function(path, leaf)` to each leaf of a tree of parameters (`{"params": ...}`)."""
 
     def visit(keys, leaf):
         path = parameter_path(keys)
@@ -76,7 +76,7 @@ def paths(params: Any) -> list[str]:
 
 
 def check_syntax(patterns: Iterable[str], what: str) -> None:
-    """Raises UserError if a pattern is no regular expression."""
+    """Raises UserError if a pattern is not a valid regular expression."""
     for pattern in patterns:
         try:
             re.compile(pattern)
@@ -85,21 +85,21 @@ def check_syntax(patterns: Iterable[str], what: str) -> None:
 
 
 def check_matches(patterns: Iterable[str], names: Sequence[str], what: str) -> None:
-    """Raises UserError if a pattern matches none of the paths `names`."""
+    """Raises UserError if a pattern matches none of the paths in `names`."""
     for pattern in patterns:
         if not any(re.fullmatch(pattern, name) for name in names):
             raise UserError(f"{what}: {pattern!r} matches no parameter, such as {names[0]!r}")
 
 
-def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, rules=WEIGHT_RULES) -> PartitionSpec:
-    """How the parameter at `path` lies on `mesh`.
+def partition_spec(path: str, shape: tuple[int, ...], mesh: AnyMesh) -> PartitionSpec:
+    """The sharding of the parameter at `path` on `mesh`.
 
-    An axis that does not divide the dimension it would split goes to the largest other dimension that its rule
-    speaks of and that divides (the last of equals), beside an axis that is there already if their product divides.
-    If none does it is dropped: the parameter is then whole on every device of the axis. Layers of a stack and the
-    windows of convolutions, which stand in front of what rules speak of, are never split.
+    A mesh axis that does not divide its dimension is moved to the largest other dimension that the rule covers and that
+    it divides (the last of equals), together with an axis that is already there if their product divides. If there is
+    none it is dropped, and the parameter is replicated along the axis. The layer axis of stacks and the windows of
+    convolutions precede the dimensions that rules cover, and are never split.
     """
-    spec = match_rules(path, rules, ())
+    spec = match_rules(path, WEIGHT_RULES, ())
     spec = spec[max(0, len(spec) - len(shape)) :]
     front = len(shape) - len(spec)
     chosen: dict[int, tuple[str, ...]] = {dim: () for dim in range(len(shape))}
@@ -128,15 +128,15 @@ def _entry(axes: tuple[str, ...]) -> str | tuple[str, ...] | None:
     return axes[0] if axes else None
 
 
-def tree_shardings(tree: Any, mesh: AnyMesh, rules=WEIGHT_RULES) -> Any:
-    """Shardings of a tree that holds parameters or mirrors them (gradients, moments, EMA).
+def tree_shardings(tree: Any, mesh: AnyMesh) -> Any:
+    """Shardings of a tree of parameters, or of one with the same paths (gradients, moments, EMA).
 
-    Leaves that are not below a key `params` (step counts) are replicated. `tree` may be abstract.
+    Leaves outside of a key `params` (step counts) are replicated. `tree` may be abstract.
     """
 
     def place(keys, leaf):
         path = parameter_path(keys)
-        spec = PartitionSpec() if path is None else partition_spec(path, leaf.shape, mesh, rules)
+        spec = PartitionSpec() if path is None else partition_spec(path, leaf.shape, mesh)
         return NamedSharding(mesh, spec)
 
     return jax.tree_util.tree_map_with_path(place, tree)

@@ -1,1 +1,1 @@
-"""Prompts: the template of the paper, tokenizers, embeddings."""
+"""Prompts: the paper's template, tokenizers and embeddings."""

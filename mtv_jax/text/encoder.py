@@ -1,4 +1,4 @@
-"""Prompts to text embeddings, as records store them and as the denoiser takes them."""
+"""Encodes prompts to text embeddings, as stored in records and as given to the denoiser."""
 
 import functools
 from collections.abc import Sequence
@@ -29,20 +29,20 @@ def encode_prompts(
 ) -> list[Float[np.ndarray, "l d"]]:
     """Embeddings of each prompt, float32, on the host.
 
-    `padding` says what the denoiser shall see behind the last token:
-    - `encoded`: the prompt is padded to `max_length` and encoded without a mask, and the padding's
-      embeddings are kept (l = `max_length`). CogVideoX and MTV were trained so; hence the default.
-    - `zeros`: padding is masked and dropped (l = the prompt's tokens, the end token included);
-      `pad_text` fills with zeros later. Wan was trained so, and records are much smaller.
+    `padding` selects the denoiser's input after the last token:
+    - `encoded`: the prompt is padded to `max_length` and encoded without a mask, and the padding's embeddings are kept
+      (l = `max_length`). The default, since CogVideoX and MTV were trained this way.
+    - `zeros`: padding is masked and dropped (l = the prompt's tokens, including the end token); `pad_text` fills
+      with zeros later. Wan was trained this way, and records are much smaller.
 
-    A prompt of more than `max_length` tokens is cut, its end token kept, and a warning is logged.
+    A prompt of more than `max_length` tokens is truncated, keeping its end token, and a warning is logged.
     """
     tokens, mask = _tokenise(tokenizer, prompts, max_length)
     lengths = mask.sum(1) if padding == "zeros" else [max_length] * len(prompts)
     rows = []
     for start in range(0, len(prompts), batch_size):
         part = slice(start, start + batch_size)
-        size = min(batch_size, len(prompts))  # one compilation: a short last batch is filled up
+        size = min(batch_size, len(prompts))  # one compilation: a short last batch is padded
         chunk, chunk_mask = (_fill(array[part], size) for array in (tokens, mask))
         out = _apply(model, params, chunk, chunk_mask if padding == "zeros" else None)
         rows.extend(np.asarray(out)[: len(tokens[part])])
@@ -50,9 +50,9 @@ def encode_prompts(
 
 
 def pad_text(embeddings: Sequence[Float[np.ndarray, "_ d"]], max_length: int) -> Float[np.ndarray, "b n d"]:
-    """Embeddings in one batch of `max_length` tokens, zeros behind each.
+    """Stacks embeddings into a batch of `max_length` tokens, padded with zeros.
 
-    Raises UserError if one is longer: it was encoded for another text length.
+    Raises UserError if one is longer, because it was encoded for another text length.
     """
     batch = np.zeros((len(embeddings), max_length, embeddings[0].shape[-1]), np.float32)
     for row, embedding in zip(batch, embeddings, strict=True):
@@ -77,9 +77,9 @@ def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> 
             raise UserError(f"prompt {prompt!a:.80}: it is not UTF-8")
         ids = tokenizer.encode(prompt)
         if unknown := tokenizer.unknown_words(prompt):
-            note(f"words that the model does not know, and that change nothing: {', '.join(unknown)}")
+            note(f"words that the model does not know, and ignores: {', '.join(unknown)}")
         if len(ids) > max_length:
-            note(f"prompt cut from {len(ids)} to {max_length} tokens: {prompt:.60}...")
+            note(f"prompt truncated from {len(ids)} to {max_length} tokens: {prompt:.60}...")
             ids = [*ids[: max_length - 1], ids[-1]]
         tokens[i, : len(ids)] = ids
         mask[i, : len(ids)] = True
@@ -87,7 +87,7 @@ def _tokenise(tokenizer: Tokenizer, prompts: Sequence[str], max_length: int) -> 
 
 
 def _is_text(prompt: str) -> bool:
-    """Whether it has no bytes that were not UTF-8 on the command line (lone surrogates in Python)."""
+    """Whether it can be encoded as UTF-8; bytes of the command line that cannot are lone surrogates in Python."""
     try:
         prompt.encode()
     except UnicodeEncodeError:
@@ -96,5 +96,5 @@ def _is_text(prompt: str) -> bool:
 
 
 def _fill(array: np.ndarray, size: int) -> np.ndarray:
-    """`array` with its last row repeated up to `size` rows."""
+    """Repeats the last row of `array` up to `size` rows."""
     return np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])

@@ -1,4 +1,4 @@
-"""The text encoder of a pipeline folder: tokenizer, network and how it is to be used."""
+"""The text encoder of a pipeline folder: tokenizer, network and encoding options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from mtv_jax.weights.pretrained import load_model
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Prompts to embeddings. `text_length` is in tokens; for `padding` see `encode_prompts`."""
+    """Encodes prompts to embeddings. `text_length` is in tokens; for `padding` see `encode_prompts`."""
 
     tokenizer: Tokenizer
     model: T5Encoder
@@ -36,14 +36,14 @@ class TextEncoder:
         dtype: Any = jnp.float32,
         mesh: Mesh | None = None,
     ) -> "TextEncoder":
-        """The `text_encoder/` and `tokenizer/` of a pipeline folder; without the latter, bytes are tokens."""
+        """Loads `text_encoder/` and `tokenizer/` of a pipeline folder; without a tokenizer, bytes are tokens."""
         model, params = load_model(folder / "text_encoder", dtype=dtype, mesh=mesh)
         directory = folder / "tokenizer"
         tokenizer = load_tokenizer(directory) if directory.is_dir() else load_tokenizer(None, "bytes")
         return cls(tokenizer, model, params, options.text_length, options.text_padding)  # pyright: ignore[reportArgumentType]
 
     def encode(self, prompts: Sequence[str]) -> list[Float[np.ndarray, "l d"]]:
-        """Embeddings as records store them: without the zeros behind a prompt."""
+        """Embeddings as stored in records: without the zeros after a prompt."""
         return encode_prompts(
             self.tokenizer,
             self.model,
@@ -54,5 +54,5 @@ class TextEncoder:
         )
 
     def __call__(self, prompts: Sequence[str]) -> Float[np.ndarray, "b l d"]:
-        """Embeddings as the denoiser takes them."""
+        """Embeddings as given to the denoiser."""
         return pad_text(self.encode(prompts), self.text_length)

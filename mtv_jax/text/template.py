@@ -1,11 +1,8 @@
-"""How a scene is put into words for the text encoder (MTV section 4.3)."""
+"""The prompt template of MTV (section 4.3)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from mtv_jax.io.errors import UserError
-
-Wording = Literal["released", "paper"]
 
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -14,32 +11,26 @@ def scene_prompt(
     scene: str,
     persons: Sequence[str] = (),
     speaking: Sequence[int] = (),
-    *,
-    wording: Wording = "released",
 ) -> str:
-    """The prompt of a scene: how many take part, what each looks like, who speaks, what is seen.
+    """The prompt of a scene: number of participants, their appearance, who speaks, and the scene description.
 
     Args:
-      scene: what is seen, a sentence or more.
-      persons: the appearance of each participant, in the order they are numbered from 1.
-      speaking: numbers of those who speak in the clip; without any nobody is described.
-      wording: `released` begins a scene without speech by "No conversation.", as the released examples do; in
-        `paper` such a prompt is the scene alone. With speech both are the same.
+      scene: description of the scene, a sentence or more.
+      persons: appearance of each participant, numbered from 1.
+      speaking: numbers of the participants who speak in the clip; if empty, no participant is described.
 
     Raises:
-      UserError: a speaker who is no participant, no scene, or more participants than there are words for.
+      UserError: a speaker is not a participant, the scene is empty, or there are more participants than number words.
     """
-    if wording not in ("released", "paper"):
-        raise UserError(f"wording {wording!r}: must be 'released' or 'paper'")
     if not scene.strip():
-        raise UserError("scene: empty; say what is seen")
+        raise UserError("scene: empty; describe the scene")
     absent = [number for number in speaking if not 1 <= number <= len(persons)]
     if absent:
         raise UserError(f"speaking {absent[0]}: there are {len(persons)} person(s), numbered from 1")
     if len(persons) >= len(_NUMBERS):
         raise UserError(f"{len(persons)} persons: at most {len(_NUMBERS) - 1}")
     if not speaking:
-        return scene.strip() if wording == "paper" else f"No conversation. Scene Description: {scene.strip()}"
+        return f"No conversation. Scene Description: {scene.strip()}"  # as the released examples; the paper: the scene
     entries = [f"Person{i}: {_sentence(look)}" for i, look in enumerate(persons, 1)]
     names = [f"Person{number}" for number in sorted(set(speaking))]
     who = f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"

@@ -1,4 +1,4 @@
-"""Tokenizers: transformers' from a folder, or bytes, which need no file."""
+"""Tokenizers: transformers' from a folder, or bytes, which need no files."""
 
 import codecs
 import contextlib
@@ -28,16 +28,16 @@ TokenizerKind = Literal["bytes", "folder"]
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """What the encoder needs of a tokenizer."""
+    """The interface of a tokenizer that the encoder needs."""
 
     pad_id: int
 
     def encode(self, prompt: str) -> list[int]:
-        """Token ids of the whole prompt, the end-of-sequence token included; not padded."""
+        """Token ids of the whole prompt, including the end-of-sequence token; not padded."""
         ...
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words of the prompt that change nothing, since the vocabulary does not have them, each once."""
+        """Words of the prompt that are not in the vocabulary, each once."""
         ...
 
 
@@ -49,27 +49,27 @@ class ByteTokenizer:
     _first_byte_id = 3
 
     def encode(self, prompt: str) -> list[int]:
-        """Ids of the prompt's bytes, then the end token."""
+        """Ids of the prompt's bytes, followed by the end token."""
         return [self._first_byte_id + byte for byte in prompt.encode("utf-8")] + [self._end_id]
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """None: every text is bytes."""
+        """None: every text can be tokenized to bytes."""
         return []
 
 
 class FolderTokenizer:
-    """A tokenizer as transformers saves it."""
+    """A tokenizer saved by transformers."""
 
     def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
         self.pad_id = tokenizer.pad_token_id
 
     def encode(self, prompt: str) -> list[int]:
-        """Ids of the prompt, then the end token."""
+        """Ids of the prompt, followed by the end token."""
         return self._tokenizer(prompt, add_special_tokens=True, verbose=False).input_ids
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words with a part that becomes the token for what is unknown, without the punctuation around them."""
+        """Words with a part that becomes the unknown token, without the punctuation around them."""
         unknown = self._tokenizer.unk_token_id
         if unknown is None or unknown not in self.encode(prompt):
             return []
@@ -78,9 +78,9 @@ class FolderTokenizer:
 
 
 def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "folder") -> Tokenizer:
-    """The tokenizer saved in `directory`, or the byte-level one, for which `directory` is not read.
+    """Loads the tokenizer saved in `directory`, or the byte-level one, for which `directory` is not read.
 
-    Raises UserError if a folder is needed and missing, or transformers cannot read it.
+    Raises UserError if a folder is required but missing, or transformers cannot read it.
     """
     if kind == "bytes":
         return ByteTokenizer()
@@ -89,14 +89,14 @@ def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "f
     path = existing_directory(directory)
     if obstacle := _obstacle(path):
         raise UserError(obstacle)
-    # transformers says at import that no torch is there; tokenizers do not need it.
+    # transformers logs at import that torch is missing; tokenizers do not need it.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from transformers import AutoTokenizer  # here, since it takes seconds to import
+    from transformers import AutoTokenizer  # lazily, since the import takes seconds
 
     with _plain_json(path) as readable:
         try:
             return FolderTokenizer(AutoTokenizer.from_pretrained(str(readable), local_files_only=True))
-        except Exception as error:  # what is wrong inside a tokenizer shows as anything
+        except Exception as error:  # an invalid tokenizer may raise any error
             raise UserError(
                 f"{path}: not a tokenizer that transformers can read ({_first_line(error)})"
             ) from error
@@ -104,9 +104,9 @@ def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "f
 
 @contextlib.contextmanager
 def _plain_json(path: Path) -> Iterator[Path]:
-    """The folder, or a copy of it whose JSON has no byte order mark, which transformers refuses.
+    """The folder, or a copy of it whose JSON files have no byte order mark, which transformers rejects.
 
-    Raises UserError for a file that is no JSON: transformers' readers would say so in many words.
+    Raises UserError for an invalid JSON file, about which transformers' message would be long.
     """
     marked = []
     for file in visible(path):
@@ -134,7 +134,7 @@ def _check_json(folder: Path, file: Path) -> None:
 
 
 def _obstacle(path: Path) -> str | None:
-    """Why the folder cannot be read, where transformers would say it in many lines."""
+    """Why the folder cannot be read, for errors whose message in transformers has many lines."""
     if (path / "tokenizer.json").is_file():
         return None
     if (path / "spiece.model").is_file():

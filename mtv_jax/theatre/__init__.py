@@ -5,7 +5,6 @@ Actors' mouths follow speech, props react to effects, the stage's colours follow
 """
 
 from mtv_jax.theatre.clip import (
-    SUBSETS,
     TheatreClip,
     Truth,
     Words,
@@ -19,7 +18,6 @@ from mtv_jax.theatre.sounds import Recordings
 
 __all__ = [
     "EVALUATION_SEEDS",
-    "SUBSETS",
     "ClipPlan",
     "Recordings",
     "SoundLibrary",

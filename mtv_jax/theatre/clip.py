@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
 from mtv_jax.theatre.actors import Motion, draw_actor, head_boxes, mouth_boxes, move
 from mtv_jax.theatre.paint import Canvas
 from mtv_jax.theatre.plan import ClipPlan, TheatreConfig, plan_clip
 from mtv_jax.theatre.props import draw_prop
 from mtv_jax.theatre.sounds import Performance, Recordings, perform
 from mtv_jax.theatre.stage import draw_stage, light_of
-
-SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
-"""Names of the five subsets of DEMIX, in the order in which they are trained (MTV section 3)."""
-
-_SILENCE = -45.0  # dBFS over the whole clip; below it a track counts as silent
+from mtv_jax.typing import SUBSETS
 
 
 @dataclass(frozen=True)
@@ -97,9 +94,9 @@ def render_clip(
     )
 
 
-def render_tracks(plan: ClipPlan, recordings: Recordings | None = None) -> dict[str, np.ndarray]:
+def render_tracks(plan: ClipPlan) -> dict[str, np.ndarray]:
     """The sound alone: speech, effects, music and mix, float32 [s] each at 16 kHz."""
-    return perform(plan, recordings).tracks
+    return perform(plan).tracks
 
 
 def render_frames(plan: ClipPlan, performance: Performance | None = None) -> np.ndarray:
@@ -149,8 +146,7 @@ def subsets_of(plan: ClipPlan, tracks: dict[str, np.ndarray]) -> tuple[str, ...]
 
 def audible(wave: np.ndarray) -> bool:
     """Whether the RMS over the whole clip is above -45 dBFS."""
-    rms = np.sqrt(np.mean(np.square(wave, dtype=np.float64)))
-    return bool(rms > 10 ** (_SILENCE / 20))
+    return rms_dbfs(wave) > SILENT_DBFS
 
 
 def _openings(plan: ClipPlan, performance: Performance) -> np.ndarray:

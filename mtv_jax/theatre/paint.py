@@ -63,7 +63,6 @@ class Canvas:
         colour: Colour,
         *,
         corner: float = 0.0,
-        alpha: Value = 1.0,
     ) -> None:
         """A filled rectangle of half width and half height `half`, with corners of radius `corner`."""
         (x, y), (hx, hy) = centre, half
@@ -72,7 +71,7 @@ class Canvas:
         over_x, over_y = np.abs(dx) - (_column(hx) - corner), np.abs(dy) - (_column(hy) - corner)
         outside = np.sqrt(np.maximum(over_x, 0) ** 2 + np.maximum(over_y, 0) ** 2)
         distance = outside + np.minimum(np.maximum(over_x, over_y), 0) - corner
-        self._blend(window, self._coverage(distance), colour, alpha)
+        self._blend(window, self._coverage(distance), colour, 1.0)
 
     def line(
         self, start: tuple[Value, Value], end: tuple[Value, Value], thickness: float, colour: Colour

@@ -11,8 +11,8 @@ import numpy as np
 
 from mtv_jax.io.audio import read_audio
 from mtv_jax.theatre.plan import PROPS
-from mtv_jax.theatre.sounds import SAMPLE_RATE
 from mtv_jax.theatre.stage import Mood
+from mtv_jax.typing import TRACK_RATE
 
 SPEECH_SHARE = 1 / 4
 """Of the clips for training in which somebody speaks: how many speak with a real voice."""
@@ -81,6 +81,6 @@ def _bundled(half: str) -> dict[str, tuple[np.ndarray, ...]]:
     """The sounds of a folder of assets/sounds, decoded once: those of each prop, and of _VOICES."""
     folder = Path(str(importlib.resources.files("mtv_jax.assets"))) / "sounds" / half
     return {
-        name: tuple(read_audio(path, SAMPLE_RATE) for path in sorted((folder / name).glob("*.flac")))
+        name: tuple(read_audio(path, TRACK_RATE) for path in sorted((folder / name).glob("*.flac")))
         for name in (_VOICES, *PROPS)
     }

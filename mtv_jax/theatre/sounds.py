@@ -11,8 +11,8 @@ from mtv_jax.theatre.music import play
 from mtv_jax.theatre.plan import ClipPlan
 from mtv_jax.theatre.speech import draw_voice, speak
 from mtv_jax.theatre.stage import Mood
+from mtv_jax.typing import TRACK_RATE
 
-SAMPLE_RATE = 16000
 """Of all tracks, Hz."""
 SPEECH_LEVEL = 0.1
 """RMS of a loud syllable: what opens a mouth fully."""
@@ -60,7 +60,7 @@ class Performance:
 def perform(plan: ClipPlan, recordings: Recordings | None = None) -> Performance:
     """Makes the sound of a clip. `num_frames / fps` seconds long, to the nearest sample."""
     config = plan.config
-    length = round(config.num_frames * SAMPLE_RATE / config.fps)
+    length = round(config.num_frames * TRACK_RATE / config.fps)
     music, mood = _music(plan, length, recordings)
     tracks = {
         "speech": _speech(plan, length, recordings),
@@ -77,7 +77,7 @@ def loudness(wave: np.ndarray, num_frames: int, fps: Fraction) -> np.ndarray:
 
     RMS by `SPEECH_LEVEL` to the power 0.6 (about how loud it seems: Stevens' law), at most 1; 0 for silence.
     """
-    edges = [round(i * SAMPLE_RATE / fps) for i in range(num_frames + 1)]
+    edges = [round(i * TRACK_RATE / fps) for i in range(num_frames + 1)]
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(wave, np.float64) ** 2)])
     power = np.maximum(np.diff(sums[edges]) / np.diff(edges), 0)
     return np.minimum((np.sqrt(power) / SPEECH_LEVEL) ** _LOUDNESS_POWER, 1.0)
@@ -90,7 +90,7 @@ def _speech(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.nd
     if recorded is not None:
         return _fit(_levelled(recorded, plan.config.fps), length)
     rng = plan.rng("speech")
-    return SPEECH_LEVEL * speak(rng, draw_voice(rng), length, SAMPLE_RATE)
+    return SPEECH_LEVEL * speak(rng, draw_voice(rng), length, TRACK_RATE)
 
 
 def _effects(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.ndarray:
@@ -100,8 +100,8 @@ def _effects(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.n
     recorded = recordings.effect(plan.rng("recorded effects"), plan.prop.name) if recordings else None
     rng = plan.rng("effects")
     for onset in plan.prop.onsets:
-        start = round(onset * SAMPLE_RATE)
-        wave = strike(rng, plan.prop.name, SAMPLE_RATE) if recorded is None else recorded
+        start = round(onset * TRACK_RATE)
+        wave = strike(rng, plan.prop.name, TRACK_RATE) if recorded is None else recorded
         wave = (
             wave / max(np.abs(wave).max(initial=0.0), 1e-9) * _PEAKS["effects"] * (0.7 + 0.3 * rng.random())
         )
@@ -115,12 +115,12 @@ def _music(plan: ClipPlan, length: int, recordings: Recordings | None) -> tuple[
     recorded = recordings.music(plan.rng("recorded music"), length) if recordings else None
     if recorded is not None:
         return _fit(recorded[0], length), recorded[1]
-    return play(plan.rng("music"), plan.mood, plan.timbre, length, SAMPLE_RATE), plan.mood
+    return play(plan.rng("music"), plan.mood, plan.timbre, length, TRACK_RATE), plan.mood
 
 
 def _levelled(wave: np.ndarray, fps: Fraction) -> np.ndarray:
     """Scaled so that the loudest twentieth of its frames has `SPEECH_LEVEL`."""
-    step = max(round(SAMPLE_RATE / fps), 1)
+    step = max(round(TRACK_RATE / fps), 1)
     whole = wave[: len(wave) // step * step]
     levels = np.sqrt((whole.astype(np.float64).reshape(-1, step) ** 2).mean(axis=1))
     return wave * (SPEECH_LEVEL / max(float(np.quantile(levels, 0.95)) if len(levels) else 0.0, 1e-6))

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, SingleDeviceSharding
 
@@ -36,7 +35,7 @@ from mtv_jax.training.failures import (
     memory_told,
     retried,
 )
-from mtv_jax.training.state import TrainState, merge
+from mtv_jax.training.state import TrainState, joined
 from mtv_jax.typing import Params
 
 FOLDER = "checkpoints"
@@ -335,10 +334,8 @@ def read_params(
     They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device. Raises DamagedError.
     """
     params = checkpoints.read("params", step, mesh)
-    use = params["params"]
-    if average and checkpoints.shapes("ema", step) is not None:
-        use = jax.tree.map(lambda x: x.astype(jnp.float32), checkpoints.read("ema", step, mesh))
-    return merge(use, params["frozen"])
+    averaged = average and checkpoints.shapes("ema", step) is not None
+    return joined(**params, ema=checkpoints.read("ema", step, mesh) if averaged else None)
 
 
 def _items(state: TrainState) -> dict[str, Any]:

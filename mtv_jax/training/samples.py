@@ -15,13 +15,12 @@ from jax.experimental import multihost_utils
 
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.shards import ShardSet
-from mtv_jax.data.transforms import to_unit
+from mtv_jax.data.transforms import to_uint8, to_unit
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.pipelines.run import Encoded, GenerateConfig, decode_latents, generate, to_bytes
+from mtv_jax.pipelines.run import Encoded, GenerateConfig, decode_latents, generate
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
@@ -89,7 +88,7 @@ def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         encoded = encode_stream(model, params, video)
         mean = jnp.concatenate([mean for mean, _ in encoded], axis=1)
-        pieces = [_to_host(to_bytes(piece)) for piece in decode_stream(model, params, mean)]
+        pieces = [_to_host(to_uint8(piece)) for piece in decode_stream(model, params, mean)]
         return np.concatenate([clip, np.concatenate(pieces, axis=1)[0]], axis=1), fps
 
     return sample
@@ -99,7 +98,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     """A video generated from prompt and sound of the first clip, below what the autoencoder keeps of that."""
     assert isinstance(config.loss, DenoiserLossConfig)
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
-    schedule, fps = Schedule.create(config.loss.schedule), float(shards.clip_size.fps)
+    schedule, fps = config.loss.schedule.schedule(), float(shards.clip_size.fps)
     latents = decoder.vae.normalise(np.asarray(clip["latents_mean"], np.float32))
     tracks = {name: np.asarray(clip[name], np.float32) for name in model.tracks}
     encoded = Encoded(Conditions(np.asarray(clip["text"], np.float32), tracks))

@@ -34,10 +34,14 @@ class TrainState:
 
     def all_params(self, average: bool = False) -> Params:
         """What `model.apply` takes; with `average`, the moving average where there is one."""
-        use = self.params
-        if average and self.ema is not None:
-            use = jax.tree.map(lambda a, p: a.astype(p.dtype), self.ema, self.params)
-        return merge(use, self.frozen)
+        return joined(self.params, self.frozen, self.ema if average else None)
+
+
+def joined(params: Params, frozen: Params, ema: Params | None) -> Params:
+    """All parameters for `model.apply`: the average `ema`, where there is one, in place of those that train."""
+    if ema is not None:
+        params = jax.tree.map(lambda a, p: a.astype(p.dtype), ema, params)
+    return merge(params, frozen)
 
 
 def create_state(

@@ -11,7 +11,7 @@ from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import LossKind, denoising_loss, noised_latents, stratified_timesteps
 from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import LatentScale
 from mtv_jax.typing import TRACKS, Array, Float, Key, Params, track_kind
@@ -141,11 +141,7 @@ class DenoiserLossConfig:
             raise UserError(f"loss.motion_weight {self.motion_weight}: must not be negative")
         if self.max_weight is not None and self.max_weight <= 0:
             raise UserError(f"loss.max_weight {self.max_weight}: must be above 0, or None for no limit")
-        if (
-            self.kind == "x0_snr"
-            and self.schedule.prediction == "epsilon"
-            and self.schedule.zero_terminal_snr
-        ):
+        if self.kind == "x0_snr" and not self.schedule.x0_at_every_timestep:
             raise UserError(
                 "loss.kind 'x0_snr' with prediction 'epsilon' and zero terminal SNR: pure noise has no x0 "
                 "estimate; use loss.kind 'mse', or loss.schedule.zero_terminal_snr false"
@@ -156,7 +152,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
     """Train a denoiser on batches of latents, text and the tracks that it takes."""
     if config.scaling_factor is None:
         raise UserError("loss.scaling_factor: not given; it is the autoencoder's")
-    scale, schedule = LatentScale(config.scaling_factor), Schedule.create(config.schedule)
+    scale, schedule = LatentScale(config.scaling_factor), config.schedule.schedule()
     tracks = model.tracks
 
     def init(key: Key[Array, ""], batch: Mapping[str, Any]) -> Params:
@@ -191,7 +187,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
         return jnp.mean(losses), {}
 
     def draw(key: Key[Array, ""], rows: int) -> dict[str, Array]:
-        return {"timesteps": stratified_timesteps(key, rows, config.schedule.num_train_timesteps)}
+        return {"timesteps": stratified_timesteps(key, rows, schedule)}
 
     return Task(init, loss, ("latents_mean", "latents_logvar", "text", *tracks), draw)
 

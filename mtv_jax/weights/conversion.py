@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.io.files import (

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.io.checks import check_fields
 from mtv_jax.io.errors import UserError, blamed_on
 from mtv_jax.io.files import read_json_object, write_json

@@ -63,7 +63,7 @@ def test_wav2vec2_gives_the_output_of_every_layer_per_frame(wav2vec2):
 
 def test_exact_wav2vec2_hears_the_clip_and_no_more(wav2vec2):
     encoder = Wav2Vec2Encoder(*wav2vec2)
-    assert not encoder.hears_all
+    assert not encoder.needs_full_audio
     wave = noise(32000)
     np.testing.assert_array_equal(encoder(wave, 24, 24), encoder(wave[:16000], 24, 24))
     short = encoder(wave[:8000], 24, 24)
@@ -73,7 +73,7 @@ def test_exact_wav2vec2_hears_the_clip_and_no_more(wav2vec2):
 
 def test_released_wav2vec2_hears_the_whole_file_in_whole_clips(wav2vec2):
     encoder = Wav2Vec2Encoder(*wav2vec2, alignment="released", clip_length=9)
-    assert encoder.hears_all
+    assert encoder.needs_full_audio
     wave = noise(20000)  # 15 frames at 12 a second: two clips of nine, which share one, are 17
     whole = encoder(wave, 17, 12)
     assert whole.shape == (17, 2, 16)

@@ -5,10 +5,10 @@ import pytest
 
 from mtv_jax.audio import tracks as module
 from mtv_jax.audio.demix import DemixResult
-from mtv_jax.audio.tracks import SAMPLE_RATE, load_tracks, mix_sounds, mixed
+from mtv_jax.audio.tracks import load_tracks, mix_sounds, mixed
 from mtv_jax.io.audio import read_recording, write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import control_tracks
+from mtv_jax.typing import TRACK_RATE, control_tracks
 
 
 def sine(seconds, rate, level=0.3):
@@ -101,7 +101,7 @@ def test_a_mix_is_separated_at_its_own_rate(files, monkeypatch):
     tracks = load_tracks({"audio": files["music"]}, duration=1.0)
     # All of the file is heard, and cut then.
     assert seen == {"rate": 44100, "shape": (88200,), "demixer": "dfn3+hpss", "end": 44100}
-    assert len(tracks["speech"]) == SAMPLE_RATE
+    assert len(tracks["speech"]) == TRACK_RATE
     np.testing.assert_allclose(mixed(tracks.values())[100:-100], sine(1.0, 16000)[100:-100], atol=2e-3)
 
 

@@ -121,4 +121,4 @@ def test_memory_that_is_damaged_or_cannot_be_written_costs_only_time(folder, mon
 
     monkeypatch.setattr(module, "write_json", refuse)
     assert verify_shards(folder, again=True)[1] == 3
-    assert "verified.json: cannot be remembered (Permission denied)" in capsys.readouterr().err
+    assert "verified.json: verification cannot be recorded (Permission denied)" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.guidance import guidance_groups, guidance_scale, guided
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
 from mtv_jax.io.errors import UserError
 
 CONDITIONS = ("text", "speech", "effects", "music")
@@ -96,8 +96,8 @@ def test_guiding_the_prediction_is_guiding_x0(inputs, prediction):
     x, t, _ = inputs
     schedule, steps = Schedule.create(ScheduleConfig(prediction=prediction)), t.astype(jnp.int32)
     u, c = single(inputs), single(inputs, *CONDITIONS)
-    u0, c0 = to_x0(schedule, x, u, steps), to_x0(schedule, x, c, steps)
-    guided_x0 = to_x0(schedule, x, u + 3.5 * (c - u), steps)
+    u0, c0 = schedule.to_x0(x, u, steps), schedule.to_x0(x, c, steps)
+    guided_x0 = schedule.to_x0(x, u + 3.5 * (c - u), steps)
     np.testing.assert_allclose(guided_x0, u0 + 3.5 * (c0 - u0), atol=2e-5)
 
 

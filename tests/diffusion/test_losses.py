@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.losses import denoising_loss, frame_timesteps, noised_latents, stratified_timesteps
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0, velocity
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.io.errors import UserError
 
 SHAPE = (3, 4, 2, 2, 3)
@@ -29,7 +29,7 @@ def test_training_loss_is_that_of_the_mtv_reference(mtv_goldens, reference_sched
         t = jnp.asarray(golden["in.timestep"]).astype(jnp.int32)
         x = noised_latents(schedule, x0, noise, t, clean)
         np.testing.assert_allclose(x, noised, rtol=0, atol=atol, err_msg=path.name)
-        estimate = to_x0(schedule, x, v, frame_timesteps(t, clean))
+        estimate = schedule.to_x0(x, v, frame_timesteps(t, clean))
         np.testing.assert_allclose(estimate, x0_hat, rtol=0, atol=atol, err_msg=path.name)
         loss = denoising_loss(schedule, x0, noise, t, v, clean_mask=clean, kind="x0_snr")
         np.testing.assert_allclose(
@@ -42,7 +42,8 @@ def test_equation_one_is_the_mean_square_against_the_target(draws, prediction):
     x0, noise, guess = draws
     schedule = Schedule.create(ScheduleConfig(prediction=prediction))
     t = jnp.array([0, 421, 999])
-    target = {"v": velocity(schedule, x0, noise, t), "epsilon": noise, "sample": x0}[prediction]
+    a = schedule.alphas_cumprod[t].reshape(3, 1, 1, 1, 1)
+    target = {"v": jnp.sqrt(a) * noise - jnp.sqrt(1 - a) * x0, "epsilon": noise, "sample": x0}[prediction]
     loss = denoising_loss(schedule, x0, noise, t, guess)
     assert loss.shape == (3,)
     np.testing.assert_allclose(loss, ((target - guess) ** 2).mean((1, 2, 3, 4)), rtol=1e-6)
@@ -141,7 +142,7 @@ def test_what_moves_in_the_error_is_weighed_and_added(draws, kind, masked):
 def test_an_error_that_stands_still_does_not_move(draws):
     x0, noise, guess = draws
     schedule, t = Schedule.create(), jnp.array([30, 421, 999])
-    target = velocity(schedule, x0, noise, t)
+    target = schedule.target(x0, noise, t)
     still = target + guess[:, :1]
     for frames in (4, 1):
         plain, weighed = (
@@ -183,17 +184,17 @@ def test_unknown_loss_is_named(draws):
 
 
 def test_timesteps_fill_every_stratum_of_the_global_batch_once():
-    t = np.asarray(jax.jit(stratified_timesteps, static_argnums=1)(jax.random.key(3), 40))
+    t = np.asarray(jax.jit(stratified_timesteps, static_argnums=1)(jax.random.key(3), 40, Schedule.create()))
     assert sorted(t // 25) == list(range(40))
     assert t.dtype == np.int32
-    uneven = np.sort(stratified_timesteps(jax.random.key(3), 7))
+    uneven = np.sort(stratified_timesteps(jax.random.key(3), 7, Schedule.create()))
     assert (uneven >= np.floor(np.arange(7) / 7 * 1000)).all()
     assert (uneven < np.ceil(np.arange(1, 8) / 7 * 1000)).all()
 
 
 def test_each_position_of_the_batch_sees_all_timesteps():
-    keys = jax.random.split(jax.random.key(0), 4000)
-    draws = np.asarray(jax.vmap(lambda k: stratified_timesteps(k, 4))(keys))
+    keys, schedule = jax.random.split(jax.random.key(0), 4000), Schedule.create()
+    draws = np.asarray(jax.vmap(lambda k: stratified_timesteps(k, 4, schedule))(keys))
     # Uniform on 0..999: mean 499.5, variance (1000**2 - 1) / 12; five standard errors.
     error = 5 * np.sqrt((1000**2 - 1) / 12 / 4000)
     np.testing.assert_allclose(draws.mean(0), 499.5, atol=error)

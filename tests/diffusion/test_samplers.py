@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sampler_loop import sample
 
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, sampling_alphas_cumprod, sampling_timesteps
 from mtv_jax.diffusion.samplers import (
     SamplerConfig,
     sampler_step,
@@ -14,7 +15,6 @@ from mtv_jax.diffusion.samplers import (
     start,
     step_at,
 )
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, sampling_alphas_cumprod, sampling_timesteps
 from mtv_jax.io.errors import UserError
 
 ALL = [

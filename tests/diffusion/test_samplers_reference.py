@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mtv_jax.diffusion.noise.vp import Schedule, sampling_alphas_cumprod, sampling_timesteps
 from mtv_jax.diffusion.samplers import (
     SamplerConfig,
     half_log_snr,
@@ -16,7 +17,6 @@ from mtv_jax.diffusion.samplers import (
     start,
     step_at,
 )
-from mtv_jax.diffusion.schedule import Schedule, sampling_alphas_cumprod, sampling_timesteps
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_coefficients(sampler_golden, bounds, counts, reference_schedule):
             for name in ("h", "mult1", "mult2", "mult3", "mult4", "mult_noise")
         }
         steps = sampler_steps(Schedule.create(reference_schedule), SamplerConfig("dpm++", n))
-        now, after, _ = sampling_alphas_cumprod(reference_schedule, n)
-        lamb, lamb_next = half_log_snr(now[:-1]), half_log_snr(after[:-1])
+        levels = Schedule.create(reference_schedule).sampling_levels(n)
+        lamb, lamb_next = half_log_snr(levels.now)[:-1], half_log_snr(levels.after)[:-1]
         np.testing.assert_allclose(lamb, sampler_golden[f"n{n}.lamb"], rtol=0, atol=atol)
         np.testing.assert_allclose(lamb_next, sampler_golden[f"n{n}.lamb_next"], rtol=0, atol=atol)
         np.testing.assert_allclose(lamb_next - lamb, g["h"], rtol=0, atol=atol)

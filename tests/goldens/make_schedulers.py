@@ -77,8 +77,8 @@ def run_ours(case: dict, x_init: np.ndarray, noise: np.ndarray | None) -> tuple[
     import jax
     import jax.numpy as jnp
 
+    from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
     from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
-    from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 
     config = ScheduleConfig(
         snr_shift_scale=case["snr_shift_scale"],

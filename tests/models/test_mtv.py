@@ -23,7 +23,7 @@ from mtv_goldens import (
 )
 
 from mtv_jax.diffusion.conditions import Conditions
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, nearest_level, to_x0
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, nearest_level
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import frame_windows
 from mtv_jax.models.mst_controlnet.model import AudioProjection
@@ -100,7 +100,7 @@ def test_clean_latents_are_the_original_s(name):
     atol = bounds()["sampler sqrt_alphabar*"]
     np.testing.assert_allclose(quantised, tensors["mid.sqrt_alphabar_quantised"], rtol=0, atol=atol)
     levels = jnp.broadcast_to(jnp.asarray(level), prediction.shape[:1])
-    x0 = to_x0(schedule, jnp.asarray(channels_last(tensors["in.x"])), jnp.asarray(prediction), levels)
+    x0 = schedule.to_x0(jnp.asarray(channels_last(tensors["in.x"])), jnp.asarray(prediction), levels)
     np.testing.assert_allclose(
         x0, channels_last(tensors["out.x0"]), rtol=0, atol=bounds()["network out.v / out.x0"]
     )

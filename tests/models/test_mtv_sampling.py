@@ -20,8 +20,8 @@ from mtv_goldens import (
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.guidance import guidance_scale, guided
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig, sampling_timesteps
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, sampling_timesteps
 
 RUNS = cases("in.x_init", "mid.v_uncond_cond")
 BOUND = "sampler_cfg* out.x, mid.x_*, mid.x0_guided"

@@ -10,7 +10,7 @@ from mtv_goldens import bounds, case, cases, channels_last, clean_frames, params
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss, noised_latents
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig, to_x0
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.weights.mtv_sat import RULES
 from mtv_jax.weights.rules import to_state
 
@@ -25,7 +25,7 @@ def loss_and_gradients(model, params, x0, noise, t, conditions):
         noised = noised_latents(schedule, x0, noise, t, clean)
         prediction = model.apply(params, noised, t.astype(jnp.float32), conditions, method="denoise_windowed")
         frames = jnp.where(clean, 0, t[:, None])
-        seen = {"noised": noised, "v": prediction, "x0_hat": to_x0(schedule, noised, prediction, frames)}
+        seen = {"noised": noised, "v": prediction, "x0_hat": schedule.to_x0(noised, prediction, frames)}
         losses = denoising_loss(schedule, x0, noise, t, prediction, clean_mask=clean, kind="x0_snr")
         return jnp.mean(losses), seen
 

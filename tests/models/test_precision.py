@@ -11,8 +11,8 @@ from sampler_loop import sample
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.diffusion.schedule import Schedule
 from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.registry import make_config, make_model

@@ -58,7 +58,7 @@ def test_trajectories_agree_at_every_step(maker):
 def test_training_table_agrees(maker):
     from diffusers.schedulers import CogVideoXDDIMScheduler
 
-    from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
+    from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 
     for shift in (1.0, 3.0, float(np.random.default_rng(SEED).uniform(1, 5))):
         theirs = CogVideoXDDIMScheduler(rescale_betas_zero_snr=True, snr_shift_scale=shift)

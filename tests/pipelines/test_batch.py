@@ -10,7 +10,6 @@ from mtv_jax.data.transforms import to_unit
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.ops.seeds import seed_key
-from mtv_jax.pipelines import base
 from mtv_jax.pipelines.run import (
     GenerateConfig,
     Request,
@@ -40,7 +39,7 @@ def request(row=0, seed=0, prompt="a stage", **tracks):
 @pytest.fixture
 def latents(monkeypatch):
     """Samples stay latents: they are compared more exactly, and the decoder need not be compiled."""
-    monkeypatch.setattr(base, "decode_latents", lambda _vae, _params, latents, *, tiled: np.asarray(latents))
+    monkeypatch.setattr(Pipeline, "decode", lambda _self, latents, _clip, *, tiled: np.asarray(latents))
 
 
 def make(pipe, requests, batch_size=2, sampler="ddim"):

@@ -10,6 +10,7 @@ from pipeline_folders import MEL, SMALL, conditions_of, make_small, write_pipeli
 
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
+from mtv_jax.data.transforms import to_uint8
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
@@ -17,7 +18,7 @@ from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.pipelines.keyframes import keyframe_latents
-from mtv_jax.pipelines.run import decode_latents, to_bytes
+from mtv_jax.pipelines.run import decode_latents
 from mtv_jax.typing import TRACKS
 from mtv_jax.weights.model_index import PipelineDefaults
 
@@ -90,11 +91,11 @@ def test_a_sound_in_a_file_is_heard_in_its_own_frame(pipe, tmp_path, rate):
         assert levels[frame] - np.delete(levels, frame).max() > 0.1
 
 
-def test_an_encoder_that_hears_all_gets_whole_files(pipe, sounds):
+def test_an_encoder_that_needs_the_full_audio_gets_whole_files(pipe, sounds):
     heard = []
 
     class Encoder:
-        name, num_layers, num_channels, hears_all = "double", 2, 8, True
+        name, num_layers, num_channels, needs_full_audio = "double", 2, 8, True
 
         def __call__(self, waveform, num_frames, fps):
             heard.append(len(waveform))
@@ -194,9 +195,9 @@ def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
 def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):
     latents = jax.random.normal(jax.random.key(0), (1, 3, 4, 8, pipe.vae.config.latent_channels))
     unscaled = pipe.vae.denormalise(latents)
-    whole = to_bytes(pipe.vae.apply(pipe.vae_params, unscaled, method="decode"))
+    whole = to_uint8(pipe.vae.apply(pipe.vae_params, unscaled, method="decode"))
     tiling = Tiling.aligned(pipe.vae.config)
-    parts = to_bytes(tiled_decode(pipe.vae, pipe.vae_params, unscaled, tiling))
+    parts = to_uint8(tiled_decode(pipe.vae, pipe.vae_params, unscaled, tiling))
     decoded = decode_latents(pipe.vae, pipe.vae_params, latents)
     np.testing.assert_allclose(decoded.astype(int), np.asarray(whole, int), atol=1)  # a rounding's tie
     np.testing.assert_array_equal(decode_latents(pipe.vae, pipe.vae_params, latents, tiled=True), parts)

@@ -13,7 +13,7 @@ from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.plan import main
 from mtv_jax.planning import estimates, plans, programs
 from mtv_jax.planning.estimates import peak_bytes
-from mtv_jax.planning.flops import LatentSize
+from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import AXES
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import train_config

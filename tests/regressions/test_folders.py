@@ -110,11 +110,11 @@ def test_a_link_to_nothing_or_to_its_own_folder_is_named(tmp_path):
     """Found by attack: siblings of the links of a cache."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "gone").symlink_to("nowhere")
-    with pytest.raises(UserError, match="a/gone: a link to what is not there"):
+    with pytest.raises(UserError, match="a/gone: a broken link"):
         link_tree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "a" / "gone").unlink()
     (tmp_path / "a" / "up").symlink_to("..")
-    with pytest.raises(UserError, match="a/up: a link to a folder that it lies in"):
+    with pytest.raises(UserError, match="a/up: a link to a folder that contains it"):
         copy_tree(tmp_path / "a", tmp_path / "c")
 
 
@@ -205,11 +205,11 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     """Found by a newcomer: a video whose mouth stays shut, of a file without sound in it."""
     write_audio(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
     write_audio(tmp_path / "b.wav", np.full(16000, 0.1, np.float32), 16000)
-    pipe = SimpleNamespace(tracks=TRACKS, hears_whole_files=lambda: False)
+    pipe = SimpleNamespace(tracks=TRACKS, needs_full_audio=lambda: False)
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
     Pipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
     assert caplog.messages == [
-        f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are heard)"
+        f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are used)"
     ]
 
 

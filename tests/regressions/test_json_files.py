@@ -43,7 +43,7 @@ BAD = {
     "nothing": b"",
     "cut off": b'{"a": 1',
 }
-OTHER_TOP = {"a list": b"[1]", "a number": b"1", "a text": b'"x"', "null": b"null"}
+OTHER_TOP = {"a list": b"[1]", "a number": b"1", "a string": b'"x"', "null": b"null"}
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
@@ -270,7 +270,7 @@ def test_words_that_the_preset_does_not_know_are_named(caplog):
 
     tokenizer = load_tokenizer(pipeline_folder("tiny") / "tokenizer")
     _tokenise(tokenizer, ["A giraffe (zebra) in a blue door, giraffe."], 40)
-    assert caplog.messages == ["words that the model does not know, and that change nothing: giraffe, zebra"]
+    assert caplog.messages == ["words that the model does not know, and ignores: giraffe, zebra"]
     assert tokenizer.unknown_words("a blue bell") == []
     with pytest.raises(UserError, match="prompt .*: it is not UTF-8"):
         _tokenise(tokenizer, [b"a bell \xff".decode(errors="surrogateescape")], 40)

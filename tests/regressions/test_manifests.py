@@ -165,7 +165,7 @@ def test_a_shard_that_is_there_twice_under_two_names_is_told(folder):
     second.write_bytes(first.read_bytes())
     manifest = json.loads((folder / "manifest.json").read_text())
     change(folder, "shards.1", manifest["shards"][0] | {"name": second.name})
-    with pytest.raises(UserError, match="clip a is in clips-00000-of-00002.array_record too"):
+    with pytest.raises(UserError, match="clip a is also in clips-00000-of-00002.array_record"):
         verify_shards(folder)
 
 

@@ -10,10 +10,11 @@ from mtv_jax.audio import demix as module
 from mtv_jax.audio.demix import Demixer, demix
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.restore import restore_speech
-from mtv_jax.audio.tracks import SAMPLE_RATE, load_tracks
+from mtv_jax.audio.tracks import load_tracks
 from mtv_jax.evaluation.mixed import RAW, check_mixed, mixed_tracks
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import TRACK_RATE
 
 VOICE = Path(mtv_jax.__file__).parent / "assets/sounds/held_out/speech/b.flac"
 
@@ -21,7 +22,7 @@ VOICE = Path(mtv_jax.__file__).parent / "assets/sounds/held_out/speech/b.flac"
 @pytest.fixture(scope="module")
 def voice():
     """Two seconds of recorded speech that begin in the midst of a word."""
-    return read_audio(VOICE, SAMPLE_RATE)[SAMPLE_RATE : 3 * SAMPLE_RATE]
+    return read_audio(VOICE, TRACK_RATE)[TRACK_RATE : 3 * TRACK_RATE]
 
 
 def rms(samples):
@@ -30,28 +31,28 @@ def rms(samples):
 
 def test_speech_is_heard_from_the_first_moment(voice):
     """Source: theatre clips; the first .3 s of a separated clip lost 27 dB."""
-    speech = demix(voice, SAMPLE_RATE).tracks["speech"]
-    first = slice(round(0.3 * SAMPLE_RATE))
+    speech = demix(voice, TRACK_RATE).tracks["speech"]
+    first = slice(round(0.3 * TRACK_RATE))
     assert rms(speech[first]) > 0.9 * rms(voice[first])
     assert np.argmax(np.correlate(speech, voice, "full")) == len(voice) - 1  # in time to the sample
 
 
 def test_a_voice_alone_is_given_back_whole(voice):
     """Source: theatre clips; separated speech had half its level."""
-    speech = demix(voice, SAMPLE_RATE).tracks["speech"]
+    speech = demix(voice, TRACK_RATE).tracks["speech"]
     assert rms(speech) == pytest.approx(rms(voice), rel=0.05)
     assert rms(speech - voice) < 0.3 * rms(voice)
 
 
 def test_what_an_enhancer_took_of_a_voice_is_given_back():
-    time = np.arange(2 * SAMPLE_RATE)[:, None] / SAMPLE_RATE
+    time = np.arange(2 * TRACK_RATE)[:, None] / TRACK_RATE
     voice = np.sin(2 * np.pi * 200 * time) * (time < 1)
-    restored = restore_speech(voice, 0.5 * voice, SAMPLE_RATE)
+    restored = restore_speech(voice, 0.5 * voice, TRACK_RATE)
     assert rms(restored - voice) < 0.05 * rms(voice)
     silence = np.zeros_like(voice)
-    np.testing.assert_array_equal(restore_speech(silence, silence, SAMPLE_RATE), 0)
+    np.testing.assert_array_equal(restore_speech(silence, silence, TRACK_RATE), 0)
     # Where the enhancer hears no voice there is none.
-    assert rms(restore_speech(voice, 1e-4 * voice, SAMPLE_RATE)) < 1e-3 * rms(voice)
+    assert rms(restore_speech(voice, 1e-4 * voice, TRACK_RATE)) < 1e-3 * rms(voice)
 
 
 def test_a_part_of_a_file_is_cut_from_the_separated_whole(tmp_path, monkeypatch):
@@ -62,13 +63,13 @@ def test_a_part_of_a_file_is_cut_from_the_separated_whole(tmp_path, monkeypatch)
         return {"speech": past, "effects": samples - past, "music": 0 * samples}
 
     monkeypatch.setitem(module.DEMIXERS, "sums", Demixer(sums, dict))
-    noise = np.random.default_rng(0).normal(0.1, 0.1, 3 * SAMPLE_RATE).astype(np.float32)
-    write_audio(tmp_path / "mix.wav", noise, SAMPLE_RATE)
+    noise = np.random.default_rng(0).normal(0.1, 0.1, 3 * TRACK_RATE).astype(np.float32)
+    write_audio(tmp_path / "mix.wav", noise, TRACK_RATE)
     files = {"audio": tmp_path / "mix.wav"}
     whole = load_tracks(files, demixer="sums")
     part = load_tracks(files, demixer="sums", duration=1.5)
     for name, samples in part.items():
-        expected = whole[name][: round(1.5 * SAMPLE_RATE)]
+        expected = whole[name][: round(1.5 * TRACK_RATE)]
         np.testing.assert_allclose(samples, expected, atol=1e-6)
 
 
@@ -90,48 +91,46 @@ def test_speech_of_any_level_opens_the_mouth_as_wide(voice, tmp_path):
     """Source: a newcomer's quiet recording; at a gain of .05 lips hardly moved."""
     heard = {}
     for gain in (0.05, 0.2, 1.0, 4.0):
-        write_audio(tmp_path / f"{gain}.wav", voice * np.float32(gain), SAMPLE_RATE)
+        write_audio(tmp_path / f"{gain}.wav", voice * np.float32(gain), TRACK_RATE)
         heard[gain] = load_tracks({"speech": tmp_path / f"{gain}.wav"}, normalize_loudness=True)["speech"]
     np.testing.assert_allclose(heard[0.05], heard[0.2], atol=1e-4)
     np.testing.assert_allclose(heard[0.05], heard[4.0], atol=1e-4)
     # The level of training, near which all is left as it is.
     assert (
-        0.7
-        < rms(heard[0.05]) / rms(normalize_speech(voice * np.float32(0.1 / rms(voice)), SAMPLE_RATE))
-        < 1.4
+        0.7 < rms(heard[0.05]) / rms(normalize_speech(voice * np.float32(0.1 / rms(voice)), TRACK_RATE)) < 1.4
     )
     own = heard[0.05] * np.float32(1.3)
-    np.testing.assert_array_equal(normalize_speech(own, SAMPLE_RATE), own)
+    np.testing.assert_array_equal(normalize_speech(own, TRACK_RATE), own)
 
 
 def test_silence_and_noise_are_not_raised(voice):
-    noise = np.random.default_rng(0).normal(0, 1, SAMPLE_RATE).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1, TRACK_RATE).astype(np.float32)
     faint = voice * np.float32(3e-4 / rms(voice))
     for samples in (1e-4 * noise, 0.003 * noise, 0.02 * noise, 0 * noise, noise[:5], noise[:0], faint):
-        np.testing.assert_array_equal(normalize_speech(samples, SAMPLE_RATE), samples)
+        np.testing.assert_array_equal(normalize_speech(samples, TRACK_RATE), samples)
 
 
 def test_a_short_word_in_a_long_silence_is_as_loud_as_alone(voice):
     """Found by attack: a quantile over pauses, too, made .6 s in 10 s of silence 18 dB too loud."""
-    word = voice[: SAMPLE_RATE // 2]
-    alone = normalize_speech(word * np.float32(0.1), SAMPLE_RATE)
-    silence = np.zeros(9 * SAMPLE_RATE, np.float32)
-    among = normalize_speech(np.concatenate([word * np.float32(0.1), silence]), SAMPLE_RATE)
+    word = voice[: TRACK_RATE // 2]
+    alone = normalize_speech(word * np.float32(0.1), TRACK_RATE)
+    silence = np.zeros(9 * TRACK_RATE, np.float32)
+    among = normalize_speech(np.concatenate([word * np.float32(0.1), silence]), TRACK_RATE)
     np.testing.assert_allclose(among[: len(word)], alone, atol=0.05 * np.abs(alone).max())
 
 
 def test_what_leaked_into_a_voice_is_not_raised(voice):
     """Found by attack: of a mix without speech traces are in the speech track, which are no quiet voice."""
     leaked = voice * np.float32(0.05)
-    np.testing.assert_array_equal(normalize_speech(leaked, SAMPLE_RATE, mix=np.roll(voice, 500)), leaked)
-    quiet = normalize_speech(leaked, SAMPLE_RATE, mix=2 * leaked)
-    np.testing.assert_array_equal(quiet, normalize_speech(leaked, SAMPLE_RATE))
+    np.testing.assert_array_equal(normalize_speech(leaked, TRACK_RATE, mix=np.roll(voice, 500)), leaked)
+    quiet = normalize_speech(leaked, TRACK_RATE, mix=2 * leaked)
+    np.testing.assert_array_equal(quiet, normalize_speech(leaked, TRACK_RATE))
     assert rms(quiet) > 5 * rms(leaked)
 
 
 def test_the_suite_hears_mixes():
     tracks = {
-        name: np.full(SAMPLE_RATE, level, np.float32) for name, level in zip("abc", (1, 2, 4), strict=True)
+        name: np.full(TRACK_RATE, level, np.float32) for name, level in zip("abc", (1, 2, 4), strict=True)
     }
     assert mixed_tracks(tracks, None) == tracks
     for samples in mixed_tracks(tracks, RAW).values():

@@ -281,7 +281,7 @@ def test_a_scene_of_a_clip_has_any_length(tmp_path):
         ({"fps": "0"}, "'fps' is a frame rate"),
         ({"onsets": 0.5}, "'onsets' is a list of seconds"),
         ({"onsets": ["0.5"]}, "'onsets' is of numbers"),
-        ({"onsets": [float("nan")]}, "NaN is no number of JSON"),
+        ({"onsets": [float("nan")]}, "NaN is not a JSON number"),
         ({"onsets": None, "onset": [0.5]}, "'onsets' is missing .there is 'onset'."),
         ({"mood": "glad"}, "'mood' is null, or"),
         ({"mood": {"valence": 0.5}}, "'mood' is null, or"),

@@ -18,6 +18,8 @@ import pytest
 from front_doors import exit_code, forbid_networks
 
 from mtv_jax import convert, curate, demix, evaluate, plan, sample, train
+from mtv_jax.audio import demix_files
+from mtv_jax.curation.making import locked
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import write_shards
 from mtv_jax.io import cli, files
@@ -162,7 +164,7 @@ def test_an_input_is_not_overwritten(tmp_path, mix, capsys):
     speech = mix.rename(out / "speech.wav")
     content = speech.read_bytes()
     assert exit_code(demix.main, speech, "--out", out, "--overwrite") == 2
-    assert "is read here" in capsys.readouterr().err
+    assert "is an input of this command" in capsys.readouterr().err
     assert speech.read_bytes() == content
 
 
@@ -171,7 +173,7 @@ def test_demix_replaces_tracks_of_the_other_format_too(mix, tmp_path, monkeypatc
         samples = read(0, 32000)
         yield {name: samples / 3 for name in ("speech", "effects", "music")}
 
-    monkeypatch.setattr(demix, "demix_sections", halves)
+    monkeypatch.setattr(demix_files, "demix_sections", halves)
     out = tmp_path / "out"
     assert exit_code(demix.main, mix, "--out", out) == 0
     assert exit_code(demix.main, mix, "--out", out, "--format", "flac") == 2
@@ -205,7 +207,7 @@ def a_flac(path):
 
 
 def shards(path):
-    with curate._owned(path / "out"):
+    with locked(path / "out"):
         write_shards(path / "out", records(), kind="frames")
 
 
@@ -228,7 +230,7 @@ def test_a_disk_that_fills_up_is_told_by_the_users_path(write, name, tmp_path, s
 
 def test_a_disk_that_fills_up_in_demix_exits_with_2(mix, tmp_path, monkeypatch, capsys, small_disk):
     monkeypatch.setattr(
-        demix,
+        demix_files,
         "demix_sections",
         lambda read, *_: [dict.fromkeys(("speech", "effects", "music"), read(0, 32000))],
     )
@@ -347,5 +349,5 @@ def test_a_full_disk_without_a_name_is_told_in_one_line(capsys):
         raise OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300)
 
     assert exit_code(main) == 2
-    assert cli.tell_error(UserError("caf\udce9.wav: no such file")) == 2
+    assert cli.report_error(UserError("caf\udce9.wav: no such file")) == 2
     assert "caf\\udce9.wav" in capsys.readouterr().err

@@ -12,8 +12,8 @@ from front_doors import exit_code
 
 from mtv_jax import sample
 from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.diffusion.schedule import Schedule, ScheduleConfig
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError

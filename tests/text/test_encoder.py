@@ -89,7 +89,9 @@ def test_a_long_prompt_is_cut_keeps_its_end_and_is_logged(encoder, caplog):
         cut, short = encode(encoder, ["x" * 40, "x" * 23], padding="zeros")
     assert len(cut) == 24
     np.testing.assert_allclose(cut, short, atol=2e-5)
-    assert [record.getMessage()[:34] for record in caplog.records] == ["prompt cut from 41 to 24 tokens: x"]
+    assert [record.getMessage()[:40] for record in caplog.records] == [
+        "prompt truncated from 41 to 24 tokens: x"
+    ]
 
 
 def test_pad_text_fills_with_zeros_and_refuses_what_is_too_long():

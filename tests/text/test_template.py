@@ -26,15 +26,8 @@ def test_both_speak_in_the_order_of_their_numbers():
     assert "Person1 and Person2 are speaking." in scene_prompt(SCENE, ["a", "b"], [2, 1])
 
 
-@pytest.mark.parametrize(
-    ("wording", "prompt"), [("released", f"No conversation. Scene Description: {SCENE}"), ("paper", SCENE)]
-)
-def test_without_speech_nobody_is_described(wording, prompt):
-    assert scene_prompt(SCENE, ["a man"], wording=wording) == prompt
-
-
-def test_both_wordings_agree_where_someone_speaks():
-    assert scene_prompt(SCENE, ["a"], [1], wording="paper") == scene_prompt(SCENE, ["a"], [1])
+def test_without_speech_nobody_is_described():
+    assert scene_prompt(SCENE, ["a man"]) == f"No conversation. Scene Description: {SCENE}"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +41,3 @@ def test_both_wordings_agree_where_someone_speaks():
 def test_mistakes_are_named(args, message):
     with pytest.raises(UserError, match=message):
         scene_prompt(*args)
-
-
-def test_unknown_wording_is_named():
-    with pytest.raises(UserError, match="wording 'other'"):
-        scene_prompt(SCENE, wording="other")  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.theatre import SUBSETS, TheatreConfig, plan_clip, render_clip, render_frames, render_tracks
+from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip, render_frames, render_tracks
 from mtv_jax.theatre.paint import Canvas
 from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS
 from mtv_jax.theatre.sounds import perform
@@ -21,6 +21,7 @@ from mtv_jax.theatre.stage import (
     stage_colour,
     valence_of,
 )
+from mtv_jax.typing import SUBSETS
 
 CLIPS = 40
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pipeline_folders import SMALL
 
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.training import steps
 from mtv_jax.training.optim import OptimizerConfig

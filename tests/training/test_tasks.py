@@ -10,7 +10,7 @@ import pytest
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.training.tasks import (
     DenoiserLossConfig,

@@ -11,7 +11,7 @@ from pipeline_folders import DDIM, make_small
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax import load_model, save_model
-from mtv_jax.diffusion.schedule import ScheduleConfig
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
 from mtv_jax.models.dit import DiTConfig

@@ -10,7 +10,7 @@ from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_
 from mtv_jax.evaluation.theatre_suite import Figure
 from mtv_jax.io.errors import UserError
 from mtv_jax.theatre import TheatreClip, TheatreConfig
-from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 SYNC_CLAIM = "lips are in time with the speech (SyncSynth)"
 SIGNIFICANT = 0.01
@@ -48,7 +48,7 @@ def hear_others(instrument: SyncSynth, config: TheatreConfig, waves: Sequence[np
 
     Raises UserError if there is none, or some is shorter.
     """
-    samples = round(config.num_frames * SAMPLE_RATE / config.fps)
+    samples = round(config.num_frames * TRACK_RATE / config.fps)
     if not waves or any(len(wave) < samples for wave in waves):
         raise UserError(f"speech for the null: must be there, and of at least {samples} samples each")
     return np.stack([instrument.hear(wave, config.num_frames, config.fps) for wave in waves])

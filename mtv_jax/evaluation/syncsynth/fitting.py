@@ -1,6 +1,6 @@
 """Fits SyncSynth on its own renderer: what goes together is told from other clips, and from itself too early or late.
 
-Run by `benchmarks/train_syncsynth.py`. The loss is InfoNCE; generators are never trained on it.
+Run by `recipes/train_syncsynth.py`. The loss is InfoNCE; generators are never trained on it.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.evaluation.syncsynth.voice import SAMPLE_RATE, babble
+from mtv_jax.evaluation.syncsynth.voice import babble
+from mtv_jax.typing import TRACK_RATE
 
 SIDE = 32
 """Rows and columns of a picture."""
@@ -41,7 +42,7 @@ class _Mouth:
 def render_example(seed: int, index: int, num_frames: int = 25, fps: float = 12.0) -> Example:
     """Example `index` of `seed`: the same bytes each time."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, index]))
-    wave, loudness = babble(rng, round(num_frames * SAMPLE_RATE / fps))
+    wave, loudness = babble(rng, round(num_frames * TRACK_RATE / fps))
     opening = _opening(rng, loudness, num_frames)
     pictures = _light(rng, _face(rng, opening))
     wave = wave * 10 ** rng.uniform(-1.5, 0.0)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLE_RATE = 16000
+from mtv_jax.typing import TRACK_RATE
+
 """Hz."""
 _WINDOW, _HOP = 400, 200
 
@@ -26,8 +27,8 @@ class _Burst:
 
 def babble(rng: np.random.Generator, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
     """About one voice, float64 [s] at 16 kHz with peak 1, and how loud its vowels are meant to be, [s] in 0..1."""
-    times = np.arange(num_samples) / SAMPLE_RATE
-    bursts = _bursts(rng, num_samples / SAMPLE_RATE)
+    times = np.arange(num_samples) / TRACK_RATE
+    bursts = _bursts(rng, num_samples / TRACK_RATE)
     vowels, hisses = (_envelope([b for b in bursts if b.voiced is kind], times) for kind in (True, False))
     voiced = _colour(rng, _pulses(rng, times), bursts, (250, 3200))
     breath = _colour(rng, rng.standard_normal(num_samples), bursts, (2500, 7000))
@@ -68,8 +69,8 @@ def _pulses(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     """A pulse a period of a gliding pitch between 80 and 320 Hz, over breath, [s]."""
     knots = rng.uniform(80, 280) * rng.uniform(0.85, 1.15, 6)
     pitch = np.interp(times, np.linspace(0, times[-1], len(knots)), knots)
-    beats = np.diff(np.floor(np.cumsum(pitch) / SAMPLE_RATE), prepend=0.0)
-    return beats * np.sqrt(SAMPLE_RATE / pitch) + rng.uniform(0.02, 0.3) * rng.standard_normal(len(times))
+    beats = np.diff(np.floor(np.cumsum(pitch) / TRACK_RATE), prepend=0.0)
+    return beats * np.sqrt(TRACK_RATE / pitch) + rng.uniform(0.02, 0.3) * rng.standard_normal(len(times))
 
 
 def _colour(
@@ -92,8 +93,8 @@ def _bumps(
     rng: np.random.Generator, bursts: list[_Burst], hops: int, band: tuple[float, float]
 ) -> np.ndarray:
     """Gains [hops, _WINDOW // 2 + 1]."""
-    hz = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
-    times = np.arange(hops) * _HOP / SAMPLE_RATE
+    hz = np.fft.rfftfreq(_WINDOW, 1 / TRACK_RATE)
+    times = np.arange(hops) * _HOP / TRACK_RATE
     middles = [(burst.start + burst.end) / 2 for burst in bursts] or [0.0]
     gains = np.full((hops, len(hz)), 0.003)
     for loudness in (1.0, 0.5, 0.2):

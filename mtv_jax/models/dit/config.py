@@ -85,6 +85,14 @@ class DiTConfig:
         """Width of the hidden states."""
         return self.num_attention_heads * self.attention_head_dim
 
+    def num_video_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens of a clip of so many latent frames, rows and columns."""
+        return -(-frames // self.frames_per_token) * height * width // self.patch_size**2
+
+    def num_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens of a clip and of its text, which the transformer works on together."""
+        return self.num_video_tokens(frames, height, width) + self.max_text_seq_length
+
     @classmethod
     def tiny(cls) -> "DiTConfig":
         """A few million parameters, for two CPU cores: clips of 25 frames at 64 x 64."""

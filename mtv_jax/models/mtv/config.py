@@ -20,6 +20,10 @@ class MTVConfig:
                 f"dit.patch_size_t {self.dit.patch_size_t}: the controlnet needs tokens of single latent frames"
             )
 
+    def num_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens of a clip (latent frames, rows, columns) and of its text, which the transformer works on together."""
+        return self.dit.num_tokens(frames, height, width)
+
     @classmethod
     def tiny(cls) -> "MTVConfig":
         """For two CPU cores, log-mel features, clips of 25 frames at 64 x 64."""

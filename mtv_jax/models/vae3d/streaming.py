@@ -14,7 +14,6 @@ from mtv_jax.models.vae3d.model import (
     check_encode_chunk,
     check_video_shape,
     chunk_lengths,
-    chunk_starts_alone,
 )
 from mtv_jax.typing import Array, Float, Params
 
@@ -23,19 +22,15 @@ def decode_stream(
     model: VAE3D,
     params: Params,
     latents: Float[Array, "b f h w z"],
-    *,
-    frames_per_chunk: int = DECODE_CHUNK,
-    lone_first: bool = True,
 ) -> Iterator[Float[Array, "b F H W 3"]]:
     """Yields the video of (unscaled) latents piece by piece: the numbers of `VAE3D.decode`.
 
     One function is compiled for the first chunk and one for the others; each call reuses them.
     """
     cache, start = None, 0
-    for index, length in enumerate(chunk_lengths(latents.shape[1], frames_per_chunk)):
-        alone = chunk_starts_alone(index, length, lone_first)
+    for index, length in enumerate(chunk_lengths(latents.shape[1], DECODE_CHUNK)):
         chunk = latents[:, start : start + length]
-        video, cache = decode_chunk(model, params, chunk, cache, alone)
+        video, cache = decode_chunk(model, params, chunk, cache, index == 0)
         yield video
         start += length
 

@@ -14,10 +14,8 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d.config import VAE3DConfig
 from mtv_jax.models.vae3d.model import (
-    DECODE_CHUNK,
     ENCODE_CHUNK,
     VAE3D,
-    check_encode_chunk,
     check_video_shape,
 )
 from mtv_jax.models.vae3d.streaming import decode_stream, encode_pieces
@@ -76,16 +74,12 @@ def tiled_decode(
     params: Params,
     latents: Float[Array, "b f h w z"],
     tiling: Tiling | None = None,
-    *,
-    frames_per_chunk: int = DECODE_CHUNK,
-    lone_first: bool = True,
 ) -> Float[Array, "b F H W 3"]:
     """`VAE3D.decode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
     tiling = tiling or Tiling.of(model.config)
 
     def run(tile: Array) -> Array:
-        pieces = decode_stream(model, params, tile, frames_per_chunk=frames_per_chunk, lone_first=lone_first)
-        return jnp.concatenate(list(pieces), axis=1)
+        return jnp.concatenate(list(decode_stream(model, params, tile)), axis=1)
 
     return _tiled(run, latents, tiling.cells(model.config), (tiling.height, tiling.width), tiling)
 
@@ -95,12 +89,9 @@ def tiled_encode(
     params: Params,
     video: Float[Array, "b F H W 3"],
     tiling: Tiling | None = None,
-    *,
-    frames_per_chunk: int = ENCODE_CHUNK,
 ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
     """`VAE3D.encode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
     check_video_shape(video.shape, model.config)
-    check_encode_chunk(frames_per_chunk, model.config)
     tiling = tiling or Tiling.of(model.config)
 
     def run(tile: Array) -> Array:
@@ -109,7 +100,7 @@ def tiled_encode(
                 f"tiles of {tiling.height}x{tiling.width} on {video.shape[2]}x{video.shape[3]} leave one of "
                 f"{tile.shape[2]}x{tile.shape[3]} at the edge, less than a latent cell: choose another size"
             )
-        pieces = encode_pieces(model, params, tile, frames_per_chunk)
+        pieces = encode_pieces(model, params, tile, ENCODE_CHUNK)
         return jnp.concatenate([jnp.concatenate(moments, axis=-1) for moments in pieces], axis=1)
 
     moments = _tiled(run, video, (tiling.height, tiling.width), tiling.cells(model.config), tiling)

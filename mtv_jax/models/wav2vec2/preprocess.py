@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 
-from mtv_jax.typing import Float
-
-SAMPLE_RATE = 16_000
+from mtv_jax.typing import TRACK_RATE, Float
 
 
 def normalise_waveform(waveform: Float[np.ndarray, "s"]) -> Float[np.ndarray, "s"]:
@@ -21,7 +19,7 @@ def normalise_waveform(waveform: Float[np.ndarray, "s"]) -> Float[np.ndarray, "s
 
 def num_video_frames(num_samples: int, fps: float) -> int:
     """Video frames that `num_samples` at 16 kHz span: the last may be covered in part only."""
-    return math.ceil(num_samples / SAMPLE_RATE * fps)
+    return math.ceil(num_samples / TRACK_RATE * fps)
 
 
 def pad_as_released(
@@ -35,5 +33,5 @@ def pad_as_released(
     """
     frames = num_video_frames(len(normalised), fps)
     missing = -(frames - 1) % (clip_length - 1)
-    padding = missing * int(SAMPLE_RATE // fps)
+    padding = missing * int(TRACK_RATE // fps)
     return np.pad(np.asarray(normalised, np.float32), (0, padding)), frames + missing

@@ -1,6 +1,6 @@
 """Makes the bundled weights of SyncSynth: what do a few minutes of fitting on its own renderer give?
 
-    python benchmarks/train_syncsynth.py [--out mtv_jax/assets/syncsynth] [--steps 260] [--examples 2500]
+    python recipes/train_syncsynth.py [--out mtv_jax/assets/syncsynth] [--steps 260] [--examples 2500]
 
 Writes `model.safetensors` and `config.json`, and prints the latter's record of the fit as JSON. The theatre is not
 seen: how the weights do there is for `benchmarks/syncsynth.py` to say.
@@ -36,13 +36,13 @@ def record(config: FitConfig, losses: list[float]) -> dict[str, object]:
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     defaults = FitConfig()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/syncsynth"))
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--examples", type=int, default=defaults.examples)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     config = dataclasses.replace(defaults, steps=args.steps, examples=args.examples)
     params, losses = fit_syncsynth(config)
     told = record(config, losses)

@@ -1,6 +1,6 @@
 """How were these weights trained? Losses, times, seeds and versions of a row of runs, as JSON.
 
-    python benchmarks/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny --out training.json
+    python recipes/training_report.py runs/tiny/vae runs/tiny/backbone runs/stage?-tiny --out training.json
 
 Times are sums of the steps' times (with compilation, without saving, and without steps that a killed run did twice);
 losses are means over a tenth of the run. Versions and cores are those of this command: run it where the runs ran.
@@ -49,13 +49,13 @@ def report(workdir: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("workdir", nargs="+", type=Path, help="training directories, in their order")
     parser.add_argument("--out", type=Path, default=Path("training.json"), help="JSON file to write")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     runs = {str(workdir): report(workdir) for workdir in args.workdir}
     told = {
         "minutes": round(sum(run["minutes"] for run in runs.values()), 1),

@@ -1,6 +1,6 @@
 """Cuts the theatre's real sounds (`mtv_jax/assets/sounds`) from the files that they come from.
 
-    python benchmarks/cut_recordings.py SPEECH EFFECTS [--out mtv_jax/assets/sounds]
+    python recipes/cut_recordings.py SPEECH EFFECTS [--out mtv_jax/assets/sounds]
 
 SPEECH is `sample.wav` of pyannote.audio 4.0.7 (two speakers in turns, 30 s, 16 kHz); EFFECTS is a folder of the flac
 files of Debian's sonic-pi-samples. Speech is cut at the turns of the file's labels, so that only one voice is heard
@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from mtv_jax.io.audio import read_audio
-from mtv_jax.theatre.sounds import SAMPLE_RATE
+from mtv_jax.typing import TRACK_RATE
 
 TURNS = {
     "training/speech/a": ((8.32, 9.92), (10.57, 14.49), (18.59, 21.49)),
@@ -50,15 +50,15 @@ EDGE = 0.005
 
 def joined(turns: tuple[tuple[float, float], ...], speech: np.ndarray) -> np.ndarray:
     """Turns (start and end in seconds) one after the other, each with a pause behind it: [s]."""
-    pause = np.zeros(round(PAUSE * SAMPLE_RATE))
-    pieces = [faded(speech[slice(*(round(t * SAMPLE_RATE) for t in turn))], EDGE, EDGE) for turn in turns]
+    pause = np.zeros(round(PAUSE * TRACK_RATE))
+    pieces = [faded(speech[slice(*(round(t * TRACK_RATE) for t in turn))], EDGE, EDGE) for turn in turns]
     return np.concatenate([part for piece in pieces for part in (piece, pause)])
 
 
 def strike(wave: np.ndarray) -> np.ndarray:
     """From its onset, at most `LONGEST`, with a peak just below full scale: [s]."""
     start = int(np.argmax(np.abs(wave) > ONSET * np.abs(wave).max()))
-    wave, length = wave[start:], round(LONGEST * SAMPLE_RATE)
+    wave, length = wave[start:], round(LONGEST * TRACK_RATE)
     if len(wave) > length:
         wave = faded(wave[:length], 0.0, FADE)
     return wave * (0.95 / np.abs(wave).max())
@@ -66,31 +66,31 @@ def strike(wave: np.ndarray) -> np.ndarray:
 
 def faded(wave: np.ndarray, first: float, last: float) -> np.ndarray:
     """With straight ramps over the `first` and the `last` seconds."""
-    times = (np.arange(len(wave)) + 0.5) / SAMPLE_RATE
+    times = (np.arange(len(wave)) + 0.5) / TRACK_RATE
     rise = np.minimum(times / first, 1) if first else 1.0
     return wave * rise * np.minimum(times[::-1] / last, 1)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("speech", type=Path)
     parser.add_argument("effects", type=Path)
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/sounds"))
-    args = parser.parse_args()
-    speech = read_audio(args.speech, SAMPLE_RATE)
+    args = parser.parse_args(argv)
+    speech = read_audio(args.speech, TRACK_RATE)
     waves = {name: joined(turns, speech) for name, turns in TURNS.items()}
     for half, props in STRIKES.items():
         for prop, files in props.items():
             for file in files:
-                wave = read_audio(args.effects / f"{file}.flac", SAMPLE_RATE)
+                wave = read_audio(args.effects / f"{file}.flac", TRACK_RATE)
                 waves[f"{half}/{prop}/{file}"] = strike(wave)
     for name, wave in waves.items():
         path = args.out / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, wave, SAMPLE_RATE, subtype="PCM_16")
-        print(f"{path}: {len(wave) / SAMPLE_RATE:.2f} s")
+        soundfile.write(path, wave, TRACK_RATE, subtype="PCM_16")
+        print(f"{path}: {len(wave) / TRACK_RATE:.2f} s")
 
 
 if __name__ == "__main__":

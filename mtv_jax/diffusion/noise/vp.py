@@ -1,4 +1,4 @@
-"""Noise schedules: how much of the clean latents is left at each of the training timesteps.
+"""Variance-preserving noise (DDPM, CogVideoX): how much of the clean latents is left at each training timestep.
 
 x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise. Everything is computed in numpy float64 from the config
 and stored as float32; latents are cast to float32 before they meet a schedule, whatever the model's dtype.
@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.diffusion.noise.base import Level, SamplingLevels, levels_like
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import Array, Float, Int
+from mtv_jax.typing import Array, Float
 
 Prediction = Literal["v", "epsilon", "sample"]
 Spacing = Literal["trailing", "leading", "linspace", "floor"]
@@ -67,6 +68,15 @@ class ScheduleConfig:
             if value not in allowed:
                 raise UserError(f"{field}={value!r}: not known; use one of {', '.join(allowed)}")
 
+    @property
+    def x0_at_every_timestep(self) -> bool:
+        """Whether a prediction determines x_0 at all timesteps: the noise does not where abar is 0."""
+        return not (self.prediction == "epsilon" and self.zero_terminal_snr)
+
+    def schedule(self) -> "Schedule":
+        """The schedule with its tables."""
+        return Schedule.create(self)
+
     @classmethod
     def cogvideox_2b(cls) -> "ScheduleConfig":
         """Schedule of CogVideoX-2b: SNR shift 3, steps as diffusers."""
@@ -104,6 +114,60 @@ class Schedule:
         abar = full_alphas_cumprod(config)
         arrays = (abar, np.sqrt(abar), np.sqrt(1 - abar))
         return cls(*(jnp.asarray(a, jnp.float32) for a in arrays), config=config)
+
+    @property
+    def num_train_timesteps(self) -> int:
+        """T; timesteps are 0 to T - 1."""
+        return self.config.num_train_timesteps
+
+    def timesteps_at(self, positions: Float[Array, "b"]) -> Array:
+        """Integer timesteps at `positions` in [0, 1), each equally often."""
+        total = self.num_train_timesteps
+        return jnp.minimum((positions * total).astype(jnp.int32), total - 1)
+
+    def levels(self, t: Array) -> tuple[Array, Array]:
+        """sqrt(abar_t) and sqrt(1 - abar_t), in the shape of `t`."""
+        index = jnp.asarray(t).astype(jnp.int32)
+        return self.sqrt_alphas_cumprod[index], self.sqrt_one_minus_alphas_cumprod[index]
+
+    def target(
+        self, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Array
+    ) -> Float[Array, "b ..."]:
+        """What the network predicts; v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0 (arXiv 2202.00512)."""
+        x0, noise = x0.astype(jnp.float32), noise.astype(jnp.float32)
+        if self.config.prediction == "sample":
+            return x0
+        if self.config.prediction == "epsilon":
+            return noise
+        signal, sigma = levels_like(self, x0, t)
+        return signal * noise - sigma * x0
+
+    def to_x0(
+        self, x: Float[Array, "b ..."], prediction: Float[Array, "b ..."], t: Array
+    ) -> Float[Array, "b ..."]:
+        """The x_0 that a raw prediction at `x` stands for, in float32.
+
+        v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / sqrt(abar), and 0 where abar
+        is 0: there the noise says nothing about x_0. sample: itself.
+        """
+        x, prediction = x.astype(jnp.float32), prediction.astype(jnp.float32)
+        if self.config.prediction == "sample":
+            return prediction
+        signal, sigma = levels_like(self, x, t)
+        if self.config.prediction == "v":
+            return signal * x - sigma * prediction
+        return jnp.where(signal > 0, (x - sigma * prediction) / jnp.where(signal > 0, signal, 1.0), 0.0)
+
+    def sampling_levels(self, num_steps: int) -> SamplingLevels:
+        """The timesteps and levels that `num_steps` steps visit, 1 <= num_steps <= T."""
+        now, after, last = sampling_alphas_cumprod(self.config, num_steps)
+        return SamplingLevels(
+            sampling_timesteps(self.config, num_steps),
+            Level(now, 1 - now),
+            Level(after, 1 - after),
+            last,
+            *_x0_coefficients(self.config, now),
+        )
 
 
 def zero_terminal(alphas_cumprod: np.ndarray) -> np.ndarray:
@@ -172,44 +236,14 @@ def nearest_level(config: ScheduleConfig, alphas_cumprod: np.ndarray) -> np.ndar
     return np.abs(np.sqrt(alphas_cumprod)[..., None] - table).argmin(-1)
 
 
-def _levels(schedule: Schedule, t: Int[Array, "..."], ndim: int) -> tuple[Array, Array]:
-    """sqrt(abar_t) and sqrt(1 - abar_t), with trailing axes added up to `ndim`."""
-    index = jnp.asarray(t).astype(jnp.int32)
-    shape = index.shape + (1,) * (ndim - index.ndim)
-    return (
-        schedule.sqrt_alphas_cumprod[index].reshape(shape),
-        schedule.sqrt_one_minus_alphas_cumprod[index].reshape(shape),
-    )
-
-
-def add_noise(
-    schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
-) -> Float[Array, "b ..."]:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise in float32; `t` is `[b]` or, per frame, `[b f]`."""
-    signal, sigma = _levels(schedule, t, x0.ndim)
-    return signal * x0.astype(jnp.float32) + sigma * noise.astype(jnp.float32)
-
-
-def velocity(
-    schedule: Schedule, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Int[Array, "..."]
-) -> Float[Array, "b ..."]:
-    """v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) x_0 (arXiv 2202.00512) in float32; `t` as `add_noise`."""
-    signal, sigma = _levels(schedule, t, x0.ndim)
-    return signal * noise.astype(jnp.float32) - sigma * x0.astype(jnp.float32)
-
-
-def to_x0(
-    schedule: Schedule, x: Float[Array, "b ..."], prediction: Float[Array, "b ..."], t: Int[Array, "..."]
-) -> Float[Array, "b ..."]:
-    """The x_0 that a raw prediction at `x` stands for, in float32; `t` is `[b]` or `[b f]`.
-
-    v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / sqrt(abar), and 0 where abar
-    is 0: there the noise says nothing about x_0. sample: itself.
-    """
-    signal, sigma = _levels(schedule, t, x.ndim)
-    x, prediction = x.astype(jnp.float32), prediction.astype(jnp.float32)
-    if schedule.config.prediction == "sample":
-        return prediction
-    if schedule.config.prediction == "v":
-        return signal * x - sigma * prediction
-    return jnp.where(signal > 0, (x - sigma * prediction) / jnp.where(signal > 0, signal, 1.0), 0.0)
+def _x0_coefficients(config: ScheduleConfig, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x_0 = first * x + second * prediction, as `Schedule.to_x0`."""
+    if config.x0_level == "nearest":
+        now = full_alphas_cumprod(config)[nearest_level(config, now)]
+    signal, sigma = np.sqrt(now), np.sqrt(1 - now)
+    if config.prediction == "sample":
+        return np.zeros_like(now), np.ones_like(now)
+    if config.prediction == "v":
+        return signal, -sigma
+    inverse = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)
+    return inverse, -sigma * inverse

@@ -6,17 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtv_jax.diffusion.schedule import (
+from mtv_jax.diffusion.noise.base import add_noise
+from mtv_jax.diffusion.noise.vp import (
     Schedule,
     ScheduleConfig,
-    add_noise,
     full_alphas_cumprod,
     nearest_level,
     sampling_alphas_cumprod,
     sampling_timesteps,
     shifted_alphas_cumprod,
-    to_x0,
-    velocity,
 )
 from mtv_jax.io.errors import UserError
 
@@ -116,8 +114,10 @@ def test_the_true_prediction_gives_back_x0_at_each_frames_own_timestep(predictio
     x0, noise = jax.random.normal(jax.random.key(0), (2, 2, 3, 1, 2, 4))
     t = jnp.array([[0, 500, 900], [3, 250, 0]])
     x = add_noise(schedule, x0, noise, t)
-    truth = {"v": velocity(schedule, x0, noise, t), "epsilon": noise, "sample": x0}[prediction]
-    close(to_x0(schedule, x, truth, t), x0, 1e-5)
+    signal, sigma = (level[..., None, None, None] for level in schedule.levels(t))
+    truth = {"v": signal * noise - sigma * x0, "epsilon": noise, "sample": x0}[prediction]
+    close(schedule.target(x0, noise, t), truth, 1e-6)
+    close(schedule.to_x0(x, truth, t), x0, 1e-5)
     one = add_noise(schedule, x0[:, :1], noise[:, :1], t[:, 0])
     close(one, x[:, :1], 0)
 
@@ -127,7 +127,7 @@ def test_pure_noise_has_a_finite_x0_and_a_finite_gradient():
         schedule = Schedule.create(ScheduleConfig(prediction=prediction))
 
         def estimate(p, schedule=schedule):
-            return to_x0(schedule, jnp.ones((1, 1)), p, jnp.array([999])).sum()
+            return schedule.to_x0(jnp.ones((1, 1)), p, jnp.array([999])).sum()
 
         value, gradient = jax.value_and_grad(estimate)(jnp.full((1, 1), 2.0))
         assert value == expected
@@ -139,8 +139,8 @@ def test_half_precision_latents_meet_the_schedule_in_float32():
     x = jnp.ones((1, 2), jnp.bfloat16)
     for result in (
         add_noise(schedule, x, x, jnp.array([7])),
-        velocity(schedule, x, x, jnp.array([7])),
-        to_x0(schedule, x, x, jnp.array([7])),
+        schedule.target(x, x, jnp.array([7])),
+        schedule.to_x0(x, x, jnp.array([7])),
     ):
         assert result.dtype == jnp.float32
 
@@ -161,3 +161,13 @@ def test_unknown_choices_are_named(field):
 def test_impossible_step_counts_are_refused(n):
     with pytest.raises(UserError, match=f"num_steps={n}"):
         sampling_timesteps(ScheduleConfig(), n)
+
+
+def test_only_noise_predicted_at_pure_noise_leaves_x0_unknown():
+    unknown = [
+        (prediction, zero)
+        for prediction in ("v", "epsilon", "sample")
+        for zero in (False, True)
+        if not ScheduleConfig(prediction=prediction, zero_terminal_snr=zero).x0_at_every_timestep
+    ]
+    assert unknown == [("epsilon", True)]

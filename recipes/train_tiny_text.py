@@ -1,6 +1,6 @@
 """Makes the text encoder of the preset `tiny`: a word tokenizer, and a T5 that tells who has which look.
 
-    python benchmarks/train_tiny_text.py [--out mtv_jax/assets/tiny] [--steps 400]
+    python recipes/train_tiny_text.py [--out mtv_jax/assets/tiny] [--steps 400]
 
 Nobody has trained a T5 on 51 words. This one learns on prompts of the synthetic theatre to say of each word what it is
 about (the second person's hair, the speaker ...), so that words alike in two persons get embeddings that differ.
@@ -40,7 +40,6 @@ TOKENIZER_CONFIG = {
     "model_max_length": LENGTH,
 }
 WORD = r"[a-z]+[0-9]?"
-TRAIN, HELD_OUT = 6000, 1000
 BATCH = 128
 
 
@@ -112,15 +111,16 @@ def train_step(model: T5Encoder, optimizer, params, state, tokens, labels):
     return optax.apply_updates(params, updates), state, loss
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/tiny"), help="pipeline folder")
     parser.add_argument("--steps", type=int, default=400, help="of 128 prompts")
-    args = parser.parse_args()
+    parser.add_argument("--prompts", type=int, default=6000, help="to learn from; another sixth is held out")
+    args = parser.parse_args(argv)
     started = time.monotonic()
-    prompts, words, told = examples(0, TRAIN)
+    prompts, words, told = examples(0, args.prompts)
     tokenizer = word_tokenizer(sorted({word for row in words for word in row}))
     names = sorted({role for row in told for role in row})
     tokens, labels = as_arrays(tokenizer, prompts, told, names)
@@ -133,9 +133,9 @@ def main() -> None:
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, args.steps))
     state, rng = optimizer.init(params), np.random.default_rng(SEED)
     for _ in range(args.steps):
-        picks = rng.integers(TRAIN, size=BATCH)
+        picks = rng.integers(args.prompts, size=BATCH)
         params, state, loss = train_step(model, optimizer, params, state, tokens[picks], labels[picks])
-    prompts, words, told = examples(TRAIN, HELD_OUT)
+    prompts, words, told = examples(args.prompts, args.prompts // 6)
     tokens, labels = as_arrays(tokenizer, prompts, told, names)
     right = np.argmax(logits(model, params, jnp.asarray(tokens)), -1) == labels
     save_model(args.out / "text_encoder", model, jax.tree.map(np.asarray, params["t5"]))

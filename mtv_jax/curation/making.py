@@ -1,0 +1,73 @@
+"""What all ways of making shards share: the size of clips, the folder that is written, and what is said of it."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
+from mtv_jax.io.limits import check_clip
+from mtv_jax.io.lock import FolderLock
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.weights.model_index import default_clip_size
+
+NATIVE = "native"
+"""Frame rate of clips that keep the rate of their video."""
+
+_MANIFEST = "manifest.json"
+
+
+def clip_size(
+    encoders: str,
+    *,
+    num_frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    fps: Fraction | str | None = None,
+    force: bool = False,
+) -> ClipSize:
+    """The size of clips to make; what is None is as the pipeline `encoders` (a folder or preset) was trained.
+
+    Raises UserError for a pipeline that there is not, and for a size out of bounds unless `force`.
+    """
+    size = default_clip_size(pipeline_folder(encoders))
+    size = size.replace(num_frames=num_frames, height=height, width=width)
+    if fps == NATIVE:
+        size = replace(size, native_rate=True)
+    elif fps is not None:
+        size = size.replace(fps=fps, native_rate=False)
+    check_clip(size.num_frames, size.fps, size.height, size.width, force=force)
+    return size
+
+
+def check_folder(out: Path, *, overwrite: bool) -> None:
+    """Raises UserError if shards cannot be written to `out`, or are there already and may not be replaced."""
+    check_output(out, folder=True, overwrite=overwrite, marks=[_MANIFEST])
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """The folder of the shards, for this process alone. Raises UserError if another is writing to it."""
+    with FolderLock(out, "--out"), disk_errors(out, out):
+        remove_leftovers(out)
+        yield
+
+
+def summary(out: Path, manifest: Mapping[str, Any]) -> str:
+    """What is in finished shards: a line for all, and one for each subset."""
+    frames, shards = manifest["num_frames"], len(manifest["shards"])
+    rate = "rates of their own" if manifest["fps"] is None else f"{float(Fraction(*manifest['fps'])):g} fps"
+    lines = [f"{out}: {manifest['num_records']} clips of {frames} frames at {rate} in {shards} shards"]
+    lines += [f"  {subset['subset']}: {subset['count']} clips" for subset in manifest["subsets"]]
+    return "\n".join(lines)
+
+
+def left_out_warning(left_out: Mapping[str, str]) -> str | None:
+    """A warning with a line for each video (name -> reason) that no clip is of; None if there are none."""
+    if not left_out:
+        return None
+    head = f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:"
+    return "\n".join([head, *(f"  {name}: {reason}" for name, reason in left_out.items())])

@@ -1,0 +1,1 @@
+"""What a level of noise is: one module a family of schedules."""

@@ -1,0 +1,35 @@
+"""Traced programs: how to make them on any machine, and what is inside their equations."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn  # pyright: ignore[reportPrivateImportUsage]
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
+
+from mtv_jax.sharding.mesh import AXES
+
+
+def trace(function: Callable[..., Any], *shapes: Any, platform: Literal["cpu", "tpu"]) -> ClosedJaxpr:
+    """The jaxpr of `function` for one device of a platform, which need not be here; nothing is computed.
+
+    The platform decides which form of attention is traced (`mtv_jax.ops.attention`).
+    """
+    device = AbstractDevice(platform.upper(), None, platform)
+    mesh = AbstractMesh(
+        (1,) * len(AXES), AXES, axis_types=(AxisType.Auto,) * len(AXES), abstract_device=device
+    )
+    with jax.sharding.use_abstract_mesh(mesh):
+        return jax.make_jaxpr(function)(*shapes)
+
+
+def inner_jaxprs(equation: JaxprEqn) -> list[Jaxpr]:
+    """The jaxprs inside an equation: of a loop, a branch, a call, a kernel."""
+    found = []
+    for value in equation.params.values():
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(part, ClosedJaxpr):
+                found.append(part.jaxpr)
+            elif isinstance(part, Jaxpr):
+                found.append(part)
+    return found

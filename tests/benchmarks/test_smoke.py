@@ -1,0 +1,261 @@
+"""Each benchmark runs at toy size and prints JSON of the shape that its readers know."""
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.pipelines.presets import pipeline_folder
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+NEEDS_TORCH = {"torch_side"}
+TINY = pipeline_folder("tiny")
+
+
+@pytest.fixture(autouse=True)
+def scripts_import_each_other(monkeypatch):
+    """As where one of them is run: `python benchmarks/SCRIPT.py` puts its folder on the path."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+def script(name):
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+def printed(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BENCHMARKS.glob("*.py")))
+def test_each_script_is_imported_without_running_and_without_a_front_door(name):
+    text = (BENCHMARKS / f"{name}.py").read_text()
+    for door in ("train", "sample", "evaluate", "curate", "demix"):
+        assert f"mtv_jax.{door} import" not in text
+    if name in NEEDS_TORCH and importlib.util.find_spec("diffusers") is None:
+        pytest.skip("needs torch and diffusers (the extra `parity`)")
+    module = script(name)
+    assert callable(getattr(module, "main", None)) or name in ("sides", "jax_side", "torch_side")
+
+
+def test_theatre_formulas(capsys):
+    script("theatre_formulas").main(["--clips", "3"])
+    found = printed(capsys)
+    assert found["clips"] == 3
+    assert 0.9 < found["lips_correlation"] <= 1
+    assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+
+
+def test_loader(capsys, monkeypatch):
+    loader = script("loader")
+    monkeypatch.setattr(loader, "SHAPES", {"latents_mean": (2, 4, 4, 3), "latents_logvar": (2, 4, 4, 3)})
+    loader.main(["--rows=1", "--step-seconds=0", "--steps=2", "--records=4", "--workers=0"])
+    found = printed(capsys)
+    assert found["record_bytes"]["arrays"] == 2 * 2 * 2 * 4 * 4 * 3
+    assert found["peak_bytes"]["after"] >= found["peak_bytes"]["before"] > 0
+    assert found["records_per_second_at_full_speed"] > 0
+
+
+@pytest.mark.slow
+def test_vae_memory(capsys):
+    script("vae_memory").main(["--variant=tiny", "--latents=2x4x4", "--tile=16x16"])
+    found = printed(capsys)
+    assert found["tile"] == [16, 16]
+    assert found["video"][0] == 1
+    assert found["video"][-1] == 3
+    assert found["peak_bytes"] >= found["peak_bytes_before"] > 0
+
+
+def test_compile_time_takes_the_median_of_each_depth(capsys, monkeypatch):
+    benchmark = script("compile_time")
+    times = iter([1.0, 2.0, 3.0, 4.0, 2.0, 9.0])
+    monkeypatch.setattr(benchmark, "compile_seconds", lambda layers: next(times))
+    benchmark.main(["--layers=1,2"])
+    found = printed(capsys)
+    assert found["seconds"] == {"1": 2.0, "2": 4.0}
+    assert found["ratio"] == 2.0
+
+
+@pytest.mark.slow
+def test_compile_time_compiles():
+    assert script("compile_time").compile_seconds(1) > 0
+
+
+def test_a_gpu_part_that_fails_is_in_the_report_and_in_the_exit_code(tmp_path, monkeypatch):
+    gpu = script("gpu")
+    parts = {"device": {"kind": "toy"}, "step": {"error": "out of memory"}}
+    monkeypatch.setattr(gpu, "_run_part", lambda name, limit: dict(parts[name]))
+    out = tmp_path / "gpu.json"
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--only=device,step", f"--out={out}"])
+    assert caught.value.code == 1
+    found = json.loads(out.read_text())
+    assert found["device"]["kind"] == "toy"
+    assert found["step"]["error"] == "out of memory"
+    assert found["step"]["wall_seconds"] >= 0
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--only=device"])
+    assert caught.value.code == 0
+
+
+def test_gpu_does_not_take_parts_that_there_are_not(capsys):
+    with pytest.raises(SystemExit) as caught:
+        script("gpu").main(["--only=toast"])
+    assert caught.value.code == 2
+    assert "toast" in capsys.readouterr().err
+
+
+def test_our_side_runs_a_folder_of_weights():
+    sides, ours = script("sides"), script("jax_side")
+    case = sides.Case("t5", "float32", str(TINY / "text_encoder"), {"vocabulary": 40, "length": 6})
+    seconds, run, output = ours.prepare(case)
+    run()
+    assert seconds > 0
+    assert output().shape[:2] == (1, 6)
+
+
+def test_our_side_gives_the_denoiser_what_the_case_holds():
+    sides, ours = script("sides"), script("jax_side")
+    model = make_model("dit", make_config("dit", "tiny", {"num_layers": 1}))
+    sizes = {"frames": 1, "height": 8, "width": 8, "channels": 8, "text_length": 4, "text_dim": 64}
+    inputs = sides.Case("dit", "float32", "weights", sizes).inputs()
+    output = jax.eval_shape(ours.forward("dit", model), parameter_shapes(model), *inputs)
+    assert output.shape == (1, 1, 8, 8, 8)
+
+
+@pytest.mark.parity
+def test_the_originals_side_runs(tmp_path):
+    pytest.importorskip("diffusers")
+    sides, theirs = script("sides"), script("torch_side")
+    sizes = {"layers": 1, "d_model": 8, "d_ff": 16, "heads": 2, "vocabulary": 32, "length": 4}
+    seconds, run, output = theirs.prepare(sides.Case("t5", "float32", str(tmp_path), sizes))
+    run()
+    assert seconds > 0
+    assert output().shape == (1, 4, 8)
+
+
+def test_vs_diffusers_pairs_ours_with_theirs(tmp_path, capsys, monkeypatch):
+    benchmark = script("vs_diffusers")
+
+    class Side:
+        def __init__(self, python, name, case):
+            self.scale = 1.0 if name == "jax_side.py" else 2.0
+            self.preparation = self.scale
+
+        def ask(self, request):
+            np.save(request["save"], np.full(3, self.scale))
+            return 10 * self.scale
+
+        def run(self):
+            return self.scale, 3 * self.scale
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(benchmark, "Side", Side)
+    benchmark.main(["--only=t5", "--dtype=float32", "--rounds=2", f"--out={tmp_path / 'out.json'}"])
+    (found,) = printed(capsys)["results"]
+    assert found["seconds"] == [1.0, 2.0]
+    assert found["ratio"] == found["processor_ratio"] == 0.5
+    assert found["peak_bytes"] == [10.0, 20.0]
+    assert found["largest_difference"] == 0.5
+    assert json.loads((tmp_path / "out.json").read_text())["results"] == [found]
+
+
+def test_cases_have_the_same_inputs_on_both_sides():
+    sides = script("sides")
+    for network, sizes in sides.SIZES.items():
+        small = {key: min(value, 4) for key, value in sizes.items()}
+        once, again = (sides.Case(network, "float32", "weights", small).inputs() for _ in range(2))
+        assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+@pytest.mark.slow
+def test_load_memory(capsys):
+    with pytest.raises(SystemExit) as caught:
+        script("load_memory").main(["--variant=tiny", "--gigabytes=0.01"])
+    found = printed(capsys)
+    assert caught.value.code == 0
+    assert found["holds"] is True
+    assert found["peak"] > found["before"]
+    assert found["largest_tensor_bytes"] < found["checkpoint_bytes"]
+
+
+@pytest.mark.slow
+def test_tiny(capsys):
+    script("tiny").main(["--steps=1", "--batch-size=1", "--clips=1"])
+    found = printed(capsys)
+    assert found["training"]["step_seconds"] > 0
+    assert found["sampling"]["clip_seconds"] > 0
+    assert found["theatre"]["frames_per_core_second"] > 0
+
+
+@pytest.mark.slow
+def test_lengths(tmp_path, capsys):
+    script("lengths").main(["--lengths", "9", "--clips=1", f"--out={tmp_path / 'lengths.json'}"])
+    (row,) = json.loads((tmp_path / "lengths.json").read_text())["rows"]
+    assert row == printed(capsys)
+    assert row["num_frames"] == 9
+    assert {"lips", "lips_theatre", "events", "events_theatre"} < set(row)
+
+
+@pytest.mark.slow
+def test_theatre_vae(capsys):
+    script("theatre_vae").main([f"--vae={TINY}", "--clips=4"])
+    found = printed(capsys)
+    assert found["psnr"] > 20
+    assert len(found["figures"]) > 10
+
+
+@pytest.mark.slow
+def test_syncsynth(capsys):
+    script("syncsynth").main(["--clips=4"])
+    found = printed(capsys)
+    assert found["figures"]
+    assert all(0 <= share <= 1 for share in found["significant_by_shift"].values())
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Instead of a training, the preset `tiny` in its workdir."""
+
+    def train(workdir):
+        workdir.mkdir(parents=True)
+        (workdir / "pipeline").symlink_to(TINY)
+
+    return train
+
+
+@pytest.mark.slow
+def test_ablations(tmp_path, capsys, monkeypatch, untrained):
+    benchmark = script("ablations")
+    monkeypatch.setattr(benchmark, "train", lambda variant, seed, workdir, steps: untrained(workdir))
+    options = ["--only=full-0", "--clips=4", "--sampling-steps=1", f"--out={tmp_path}"]
+    benchmark.main(options)
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert len(rows) == len(benchmark.SHOWN)
+    assert all(row["variant"] == "full" for row in rows)
+    with pytest.raises(SystemExit) as caught:
+        benchmark.main(["--only=full-9"])
+    assert caught.value.code == 2
+
+
+@pytest.mark.slow
+def test_injection_residual(tmp_path, monkeypatch, untrained):
+    benchmark = script("injection_residual")
+
+    def train(workdir, fields, args):
+        untrained(workdir)
+        return [3.0, 2.0, 1.0]
+
+    monkeypatch.setattr(benchmark, "train", train)
+    monkeypatch.setattr(benchmark, "VARIANTS", {"residual": {}})
+    benchmark.main(["--clips=4", "--sampling-steps=1", f"--out={tmp_path}"])
+    found = json.loads((tmp_path / "residual.json").read_text())
+    assert found["variants"]["residual"]["first loss"] == 3.0
+    assert found["variants"]["residual"][f"loss, last {benchmark.ENDS} steps"] == 2.0

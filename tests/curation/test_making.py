@@ -1,0 +1,38 @@
+"""What `curate run` and `curate theatre` share."""
+
+from fractions import Fraction
+
+import pytest
+
+from mtv_jax.curation.making import NATIVE, clip_size, left_out_warning, summary
+from mtv_jax.io.errors import UserError
+
+
+def test_what_is_not_given_of_a_clip_is_as_the_pipeline_was_trained():
+    tiny = clip_size("tiny")
+    assert (tiny.num_frames, tiny.height, tiny.width, tiny.fps) == (25, 64, 64, 12)
+    assert not tiny.native_rate
+    wider = clip_size("tiny", width=128, fps=Fraction(24))
+    assert (wider.num_frames, wider.width, wider.fps, wider.native_rate) == (25, 128, 24, False)
+    assert clip_size("tiny", fps=NATIVE).native_rate
+
+
+def test_a_clip_out_of_bounds_needs_force():
+    with pytest.raises(UserError, match="--force"):
+        clip_size("tiny", num_frames=400_001)
+    assert clip_size("tiny", num_frames=400_001, force=True).num_frames == 400_001
+
+
+@pytest.mark.parametrize(("fps", "rate"), [([24000, 1001], "23.976 fps"), (None, "rates of their own")])
+def test_a_summary_counts_clips_shards_and_subsets(tmp_path, fps, rate):
+    manifest = {"num_records": 7, "num_frames": 25, "fps": fps, "shards": [{}, {}]}
+    manifest["subsets"] = [{"subset": "sound_event", "count": 3}]
+    lines = [f"{tmp_path}: 7 clips of 25 frames at {rate} in 2 shards", "  sound_event: 3 clips"]
+    assert summary(tmp_path, manifest).splitlines() == lines
+
+
+def test_each_video_that_is_left_out_is_named_with_the_reason():
+    assert left_out_warning({}) is None
+    lines = ["warning: 2 videos left out:", "  a.mp4: damaged", "  b.mp4: no sound"]
+    assert (left_out_warning({"a.mp4": "damaged", "b.mp4": "no sound"}) or "").splitlines() == lines
+    assert (left_out_warning({"a.mp4": "damaged"}) or "").startswith("warning: 1 video left out:")

@@ -1,0 +1,83 @@
+"""Each recipe runs at toy size and leaves what it is for; none runs when it is imported."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mtv_jax.evaluation.syncsynth import load_syncsynth
+from mtv_jax.io.audio import read_audio, write_audio
+from mtv_jax.training.checkpoint import Checkpoints
+from mtv_jax.weights.pretrained import load_config
+from recipes import cut_recordings, train_syncsynth, train_tiny_text, training_report
+
+
+def test_cut_recordings_cuts_speech_at_its_turns_and_strikes_at_their_onset(tmp_path):
+    rate = cut_recordings.TRACK_RATE
+    noise = np.random.default_rng(0).normal(0, 0.1, 30 * rate).astype(np.float32)
+    write_audio(tmp_path / "speech.wav", noise, rate)
+    quiet = np.zeros(rate, np.float32)
+    quiet[rate // 2 :] = noise[: rate // 2]
+    for props in cut_recordings.STRIKES.values():
+        for file in (file for files in props.values() for file in files):
+            write_audio(tmp_path / f"{file}.flac", quiet, rate)
+    out = tmp_path / "out"
+    cut_recordings.main([str(tmp_path / "speech.wav"), str(tmp_path), "--out", str(out)])
+    assert len(list(out.rglob("*.flac"))) == 4 + 15
+    speech = read_audio(out / "training/speech/b.flac", rate)
+    assert len(speech) == round((17.92 - 14.70 + cut_recordings.PAUSE) * rate)
+    strike = read_audio(out / "held_out/bell/drum_cowbell.flac", rate)
+    assert abs(len(strike) - rate // 2) < 0.01 * rate
+    assert np.abs(strike).max() == pytest.approx(0.95, abs=0.01)
+
+
+class Saved:
+    """The checkpoints of a run that has saved its config."""
+
+    def __init__(self, workdir, read_only):
+        assert read_only
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def latest(self):
+        return 20
+
+    def run(self, step):
+        data = {"batch_size": 4, "mixture": {"basic_face": 1.0, "sound_event": 0.0}}
+        return {"config": {"data": data, "optimizer": {"learning_rate": 1e-3}, "seed": 7}}
+
+
+def test_training_report_sums_times_and_averages_tenths_of_a_run(tmp_path, monkeypatch):
+    assert all(hasattr(Checkpoints, name) for name in vars(Saved))
+    monkeypatch.setattr(training_report, "Checkpoints", Saved)
+    lines = [{"step": step, "loss": float(step), "step_time": 6.0} for step in range(1, 21)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    training_report.main([str(tmp_path), "--out", str(tmp_path / "training.json")])
+    found = json.loads((tmp_path / "training.json").read_text())
+    run = found["runs"][str(tmp_path)]
+    assert found["minutes"] == run["minutes"] == 2.0
+    assert run["mixture"] == {"basic_face": 1.0}
+    assert [part["loss"] for part in run["means"]] == [1.5 + 2 * part for part in range(10)]
+    assert "jax" in found["packages"]
+
+
+@pytest.mark.slow
+def test_train_tiny_text_leaves_an_encoder_and_its_tokenizer(tmp_path, capsys):
+    train_tiny_text.main(["--steps=2", "--prompts=60", "--out", str(tmp_path)])
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((tmp_path / "text.json").read_text())
+    assert 0 <= report["right"] <= 1
+    assert load_config(tmp_path / "text_encoder") == train_tiny_text.CONFIG
+    assert (tmp_path / "tokenizer" / "tokenizer.json").exists()
+
+
+@pytest.mark.slow
+def test_train_syncsynth_leaves_weights_with_their_record(tmp_path, capsys):
+    train_syncsynth.main(["--steps=2", "--examples=8", "--out", str(tmp_path)])
+    record = json.loads(capsys.readouterr().out)
+    assert record["steps"] == 2
+    assert load_syncsynth(tmp_path).fit == record
