@@ -1,4 +1,4 @@
-"""Stage 4 of MTV, sound event: the effects are heard.
+"""Stage 4 of MTV, sound event: effects move what is in the picture.
 
     python -m mtv_jax.train --config configs/stage4.py --config.data.dir=shards
     python -m mtv_jax.train --config configs/stage4.py:tiny

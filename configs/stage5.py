@@ -1,4 +1,4 @@
-"""Stage 5 of MTV, visual mood: the music is heard.
+"""Stage 5 of MTV, visual mood: music sets the mood of the picture.
 
     python -m mtv_jax.train --config configs/stage5.py --config.data.dir=shards
     python -m mtv_jax.train --config configs/stage5.py:tiny

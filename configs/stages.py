@@ -26,11 +26,11 @@ Where the paper and its code differ the default is the code's. The paper's side,
     --config.model.overrides.controlnet.temporal_conv=music                a convolution for music only
     --config.model.overrides.controlnet.separate_feed_forward=true         a feed-forward for each track
     --config.model.overrides.controlnet.borrow_qk_norm=false               plain cross-attention,
-    --config.model.overrides.controlnet.rope_queries=false                 not told where a token lies
+    --config.model.overrides.controlnet.rope_queries=false                 without rotary positions
     --config.model.overrides.controlnet.injection_residual=false           Eq. 2 to the letter: not to be used
 
 `--config.model.variant=mtv_5b_paper` (`tiny_paper`) has all of the controlnet's but the last. Epsilon goes with `mse`,
-since at the last timestep (pure noise) it tells nothing of the picture, which `x0_snr` compares; the sampler's first
+since at the last timestep (pure noise) it says nothing about the picture, which `x0_snr` compares; the sampler's first
 step then starts from a picture of zeros. `--config.loss.schedule.zero_terminal_snr=false` trains without that timestep.
 Any field of the network's config is set in the same way, such as
 `--config.model.overrides.controlnet.zero_init_injection=true` (ours: the backbone is as it was at step 0).
@@ -39,9 +39,13 @@ An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`
 `frozen_backbone`; it goes through all stages, in workdirs of its own.
 """
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
-from configs import common
+from mtv_jax.diffusion.masks import KeyframeConfig
+from mtv_jax.io.config import parse_arg
+from mtv_jax.io.trees import to_tree
+from mtv_jax.models.registry import stage_parameters
+from mtv_jax.training.configs import tree
 from mtv_jax.typing import SUBSETS
 
 TINY_STEPS = (400, 400, 350, 350, 1200)
@@ -54,88 +58,46 @@ TINY_MOTION_WEIGHT = 3.0
 DROP_TRACK = 0.05
 """Chance that a track alone is zero (ours; MTV's code: 0)."""
 
-TRAINABLE = (
-    # The MST-ControlNet.
-    "controlnet/.*",
-    "transformer/blocks/injection/.*",
-    # The backbone's attention, and the norm after it.
-    "transformer/blocks/attn1/to_.*",
-    "transformer/blocks/norm2/norm/.*",
-)
-
 
 def get_stage(number: int, arg: str = "") -> ConfigDict:
     """The config of a stage, 1 to 5, at full size or `tiny`."""
-    if arg not in ("", "tiny"):
-        raise ValueError("the argument is 'tiny', or nothing for the full size")
-    config = common.get_config()
-    config.task = "denoiser"
+    tiny = parse_arg(arg, tiny=False).tiny
+    config = tree("denoiser")
     config.stream = number
-    config.model = common.model("mtv", "mtv_5b")
+    config.model.name = "mtv"
+    config.loss.drop_speech = config.loss.drop_effects = config.loss.drop_music = DROP_TRACK
+    config.loss.keyframes = to_tree(KeyframeConfig)
+    config.data.mixture = ConfigDict({name: float(name == SUBSETS[number - 1]) for name in SUBSETS})
+    config.optimizer.start_factor = 0.05
+    if tiny:
+        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny/backbone/pipeline"
+        _make_tiny(config, number)
+    else:
+        config.init_from = f"runs/stage{number - 1}" if number > 1 else "runs/backbone"
+        _make_full(config)
+    return config
+
+
+def _make_full(config: ConfigDict) -> None:
+    """Optimiser, schedule and sizes of the paper and its code; the batch size, which neither says, is ours.
+
+    The optimiser's defaults are the paper's too: a rate of 1e-5 that falls to 0, clipping at .1.
+    """
+    config.model.variant = "mtv_5b"
     config.model.dtype = "bfloat16"
     config.model.remat = "block"
-    config.ablation = config_dict.placeholder(str)
-    config.loss = _loss()
-    _recipe(config)
-    weights = {name: float(name == SUBSETS[number - 1]) for name in SUBSETS}
-    config.data.mixture = ConfigDict(weights)
-    config.init_from = f"runs/stage{number - 1}" if number > 1 else "runs/backbone"
-    if arg == "tiny":
-        _make_tiny(config, number)
-        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny/backbone/pipeline"
-    return config
-
-
-def _loss() -> ConfigDict:
-    config = ConfigDict()
-    config.kind = "x0_snr"
-    config.scaling_factor = 0.7
-    config.drop_text = 0.1
-    config.drop_tracks = 0.05
-    config.drop_speech = config.drop_effects = config.drop_music = DROP_TRACK
-    config.motion_weight = 0.0
-    config.max_weight = config_dict.placeholder(float)
-    config.schedule = common.schedule()
-    config.keyframes = ConfigDict(
-        {
-            "image_head": 0.22,
-            "random": 0.01,
-            "image_tail": 0.005,
-            "image_head_tail": 0.005,
-            "interpolate": 0.002,
-            "quarter_random": 0.002,
-            "quarter_head": 0.002,
-            "quarter_tail": 0.002,
-            "quarter_head_tail": 0.002,
-        }
-    )
-    return config
-
-
-def _recipe(config: ConfigDict) -> None:
-    """Optimiser, schedule and sizes of the paper and its code; the batch size, which neither says, is ours."""
+    config.loss.scaling_factor = 0.7
     config.num_steps = 40_000
     config.data.batch_size = 128
     config.data.text_length = 226
     config.data.num_workers = 8
-    config.optimizer.learning_rate = 1e-5
-    config.optimizer.schedule = "linear"
     config.optimizer.warmup_steps = 400
     config.optimizer.start_steps = 100
-    config.optimizer.start_factor = 0.05
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.95
-    config.optimizer.eps = 1e-8
-    config.optimizer.weight_decay = 1e-4
-    config.optimizer.clip_norm = 0.1
-    config.optimizer.ema_decay = 0.9999
-    config.optimizer.trainable = TRAINABLE
-    config.mesh = ConfigDict({"data": 1, "fsdp": -1, "tensor": 1, "context": 1})
+    config.optimizer.trainable = stage_parameters("mtv")
+    config.mesh.update({"data": 1, "fsdp": -1})
     config.checkpoint.every = 500
     config.sample.every = 2000
-    config.sample.sampler = "dpm++"
     config.sample.num_inference_steps = 50
-    config.sample.guidance_scale = 3.5
 
 
 def _make_tiny(config: ConfigDict, number: int) -> None:
@@ -143,13 +105,10 @@ def _make_tiny(config: ConfigDict, number: int) -> None:
 
     The network predicts the sample itself: a token holds 128 numbers of a width of 192, and to carry their noise to
     its output too (v) leaves it little room. All parameters train, since the backbone that stage 1 starts from has
-    had but minutes of training itself. The rate falls in the last stage only.
+    been trained for minutes only. The rate falls in the last stage only. The latents' scale is that of the autoencoder
+    beside the shards.
     """
     config.model.variant = "tiny"
-    config.model.dtype = "float32"
-    config.model.remat = "none"
-    # As the autoencoder beside the shards says.
-    config.loss.scaling_factor = config_dict.placeholder(float)
     config.loss.motion_weight = TINY_MOTION_WEIGHT if number == 1 else 1.0
     config.loss.schedule.prediction = "sample"
     config.loss.max_weight = 5.0
@@ -158,15 +117,10 @@ def _make_tiny(config: ConfigDict, number: int) -> None:
     config.data.dir = "runs/tiny/theatre"
     config.data.batch_size = 16
     config.data.text_length = 40
-    config.data.num_workers = 0
     config.optimizer.learning_rate = TINY_RATE
     config.optimizer.schedule = "linear" if number == len(SUBSETS) else "constant"
     config.optimizer.warmup_steps = 50
-    config.optimizer.start_steps = 0
     config.optimizer.clip_norm = 1.0
     config.optimizer.ema_decay = 0.99
-    config.optimizer.trainable = (".*",)
-    config.mesh.update({"data": -1, "fsdp": 1})
     config.checkpoint.every = 100
-    config.sample.every = 0
-    config.sample.update({"sampler": "ddim", "num_inference_steps": 8, "guidance_scale": 1.0})
+    config.sample.update({"every": 0, "sampler": "ddim", "num_inference_steps": 8, "guidance_scale": 1.0})

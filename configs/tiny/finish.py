@@ -9,12 +9,12 @@ from ml_collections import ConfigDict
 
 from configs import stages
 from configs.tiny import mixed
+from mtv_jax.io.config import parse_arg
 from mtv_jax.typing import SUBSETS
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg:
-        raise ValueError("takes no argument")
+    parse_arg(arg)
     config = mixed.get_config()
     config.init_from = "runs/stage5-tiny"
     config.stream = len(SUBSETS) + 1

@@ -12,20 +12,22 @@ the order of the stages is good for: `early` has the steps, the rate and the mea
 from ml_collections import ConfigDict
 
 from configs import stages
+from mtv_jax.io.config import parse_arg
 from mtv_jax.typing import SUBSETS
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg not in ("", "early", "late"):
-        raise ValueError("the argument is 'early', 'late', or nothing")
-    config = stages.get_stage(5 if arg == "late" else 1, "tiny")
+    part = parse_arg(arg, early=False, late=False)
+    if part.early and part.late:
+        raise ValueError("'early' and 'late' are two trainings; give one")
+    config = stages.get_stage(5 if part.late else 1, "tiny")
     config.data.mixture = ConfigDict(dict.fromkeys(SUBSETS, 1.0))
     if not arg:
         config.optimizer.schedule = "linear"
         return config
     steps = stages.TINY_STEPS
     config.data.mixture = ConfigDict(dict(zip(SUBSETS, map(float, steps), strict=True)))
-    if arg == "early":
+    if part.early:
         config.num_steps = sum(steps[:-1])
         config.loss.motion_weight = (
             steps[0] * stages.TINY_MOTION_WEIGHT + sum(steps[1:-1])

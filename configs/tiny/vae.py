@@ -10,16 +10,15 @@ then written large enough that a denoiser's errors do not hide it.
 from ml_collections import ConfigDict
 
 from configs import vae
+from mtv_jax.io.config import parse_arg
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg:
-        raise ValueError("takes no argument")
+    parse_arg(arg)
     config = vae.get_config("tiny")
     config.num_steps = 2600
     config.data.dir = "runs/tiny/frames"
     config.loss.kl_weight = 2e-3
-    config.optimizer.learning_rate = 3e-3
     config.optimizer.lr_factors = ((".*conv(1|2|_in|_out)/kernel", 3.0),)
     config.optimizer.warmup_steps = 50
     config.optimizer.ema_decay = 0.995

@@ -9,7 +9,6 @@ import math
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 import grain
 import jax
@@ -86,9 +85,7 @@ def make_dataset(
     """
     index = jax.process_index() if process_index is None else process_index
     count = jax.process_count() if process_count is None else process_count
-    if config.batch_size < 1 or config.batch_size % count:
-        raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
-    check_whole("seed", config.seed, least=0, most=_GRAIN_SEEDS - 1)
+    check_reading(shards, config, process_count=count)
     if first_batch and not config.repeat:
         raise ValueError("first_batch: a single pass starts at its beginning")
     keys = _checked_keys(shards, config)
@@ -112,6 +109,27 @@ def make_dataset(
             flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags, even without absl's app
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(config.num_workers))
     return dataset
+
+
+def check_reading(shards: ShardSet, config: DataConfig, *, process_count: int | None = None) -> None:
+    """Raises UserError if `make_dataset` would, by the shards' manifest and subsets; no record is read."""
+    count = jax.process_count() if process_count is None else process_count
+    if config.batch_size < 1 or config.batch_size % count:
+        raise UserError(f"batch_size {config.batch_size}: must be a multiple of the {count} processes")
+    check_whole("seed", config.seed, least=0, most=_GRAIN_SEEDS - 1)
+    _checked_keys(shards, config)
+    _members(shards, config)
+
+
+def batch_shapes(shards: ShardSet, config: DataConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of the arrays of a global batch, as the shards' manifest says. Raises as `check_reading`."""
+    shapes = {}
+    for key in _checked_keys(shards, config):
+        shape, dtype = shards.shapes[key], shards.manifest["arrays"][key]["dtype"]
+        if key == "text" and config.text_length is not None:
+            shape = (config.text_length, *shape[1:])
+        shapes[key] = jax.ShapeDtypeStruct((config.batch_size, *shape), np.dtype(dtype))
+    return shapes
 
 
 def mixture_counts(weights: Mapping[str, int | float]) -> tuple[int, ...]:
@@ -198,42 +216,52 @@ class _RowDecoder:
         if "text" in arrays and self.text_length is not None:
             missing = self.text_length - len(arrays["text"])
             if missing < 0:
-                raise UserError(
-                    f"clip {record.id[:16]}: its text has {len(arrays['text'])} tokens, "
-                    f"text_length is {self.text_length}; raise it"
-                )
+                raise UserError(_too_long(f"clip {record.id[:16]}", len(arrays["text"]), self.text_length))
             arrays["text"] = np.pad(arrays["text"], [(0, missing), (0, 0)])
         return arrays
 
 
 def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDataset], tuple[int, ...]]:
     """A dataset of bytes for each subset, infinite with `repeat`, and the rows of each per block."""
-    mixture = config.mixture
-    if mixture is not None and len(mixture) > 1 and not config.repeat:
-        raise UserError(
-            f"mixture {dict(mixture)}: one pass over several subsets has no proportions; name one"
-        )
-    counts = (1,) if mixture is None else mixture_counts(mixture)
-    members = [None] if mixture is None else [shards.subset(name) for name in mixture]
-    sources = [_Records(shards, numbers) for numbers in members]
+    members, counts = _members(shards, config)
     parents = []
-    for number, source in enumerate(sources):
-        parent = grain.MapDataset.source(source)
+    for number, numbers in enumerate(members):
+        parent = grain.MapDataset.source(_Records(shards, numbers))
         if config.shuffle:
             parent = parent.seed((config.seed + number) % _GRAIN_SEEDS).shuffle()
         parents.append(parent.repeat() if config.repeat else parent)
     return parents, counts
 
 
+def _members(shards: ShardSet, config: DataConfig) -> tuple[list[tuple[int, ...] | None], tuple[int, ...]]:
+    """The records of each subset of the mixture (None: all there are), and how many rows of each make a block."""
+    mixture = config.mixture
+    if mixture is None:
+        return [None], (1,)
+    if len(mixture) > 1 and not config.repeat:
+        raise UserError(
+            f"mixture {dict(mixture)}: one pass over several subsets has no proportions; name one"
+        )
+    counts = mixture_counts(mixture)
+    return [shards.subset(name) for name in mixture], counts
+
+
+def _too_long(where: str, tokens: int, text_length: int) -> str:
+    return f"{where}: its text has {tokens} tokens, text_length is {text_length}; raise it"
+
+
 def _checked_keys(shards: ShardSet, config: DataConfig) -> tuple[str, ...]:
-    arrays: dict[str, Any] = shards.manifest["arrays"]
-    keys = tuple(arrays) if config.keys is None else tuple(config.keys)
+    shapes = shards.shapes
+    keys = tuple(shapes) if config.keys is None else tuple(config.keys)
     for key in keys:
-        if key not in arrays:
-            raise UserError(f"key {key!r}: not in {shards.directory}; it has {', '.join(arrays)}")
-        shape = arrays[key]["shape"]
-        padded = key == "text" and config.text_length is not None
-        if None in (shape[1:] if padded else shape):
+        if key not in shapes:
+            raise UserError(f"key {key!r}: not in {shards.directory}; it has {', '.join(shapes)}")
+        shape, length = shapes[key], config.text_length if key == "text" else None
+        if length is not None and shape and (shape[0] or 0) > length:
+            raise UserError(_too_long(f"{shards.directory}", shape[0], length))
+        if None in (shape if length is None else shape[1:]):
             advice = "; give text_length" if key == "text" else ""
-            raise UserError(f"{shards.directory}: {key} differs in shape from clip to clip ({shape}){advice}")
+            raise UserError(
+                f"{shards.directory}: {key} differs in shape from clip to clip ({list(shape)}){advice}"
+            )
     return keys

@@ -149,6 +149,11 @@ class ShardSet:
         return source
 
     @property
+    def shapes(self) -> dict[str, tuple[Any, ...]]:
+        """Of the arrays of a record; an axis whose length differs from clip to clip is None."""
+        return {key: tuple(array["shape"]) for key, array in self.manifest["arrays"].items()}
+
+    @property
     def clip_size(self) -> ClipSize:
         """Of its clips. If their rates differ, `fps` is that of MTV's inference."""
         size, rate = ClipSize(**{name: self.manifest[name] for name in _COMMON}), self.manifest["fps"]

@@ -1,22 +1,22 @@
 """Config files at the command line: `--config file.py[:argument]` and `--config.key=value`.
 
-A config file has `get_config(arg: str = "") -> ml_collections.ConfigDict`. Overrides keep the type of what
-they replace; a key that the file does not have is an error that names the nearest one.
+A config file has `get_config(arg: str = "") -> ml_collections.ConfigDict`. An override keeps the type of the value that
+it replaces. A key that the config does not have is an error, which names the nearest one; only an open section, one
+that is empty in the config, takes any key.
 """
 
 import ast
 import contextlib
 import difflib
-import importlib
-import importlib.util
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from mtv_jax.io.config_modules import run_config
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
 
@@ -34,9 +34,43 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> Config
     except ValueError as error:
         raise UserError(f"{spec}: {error}") from error
     config.lock()
+    open_sections = [key for key, value in flatten(config) if isinstance(value, ConfigDict)]
     for key, text in (overrides or {}).items():
-        override(config, key, text)
+        if key.rpartition(".")[0] in open_sections:
+            _add(config, key, text)
+        else:
+            override(config, key, text)
     return config
+
+
+def parse_arg(arg: str, **known: Any) -> SimpleNamespace:
+    """The argument of a config, such as `tiny,batch_size=4`: flags and `name=value`, separated by commas.
+
+    Args:
+      arg: what `get_config` is given.
+      known: the names it may have, with their defaults. One whose default is False is a flag: its name sets it. Any
+        other needs a value, of the type of the default.
+
+    Returns:
+      A namespace of all names in `known`.
+
+    Raises:
+      ValueError: an unknown name, or a value that is missing or of another type.
+    """
+    found = dict(known)
+    for part in filter(None, arg.split(",")):
+        name, equals, text = part.partition("=")
+        if name not in known:
+            names = (key if value is False else f"{key}=VALUE" for key, value in known.items())
+            raise ValueError(f"unknown argument {name!r}; known are: {', '.join(names) or 'none'}")
+        if not equals and known[name] is not False:
+            raise ValueError(f"argument {name!r}: no value; write {name}=VALUE")
+        kind = type(known[name])
+        try:
+            found[name] = parse(text, kind) if equals else True
+        except (ValueError, SyntaxError) as error:
+            raise ValueError(f"argument {part!r}: must be {_KINDS.get(kind, kind.__name__)}") from error
+    return SimpleNamespace(**found)
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -58,17 +92,14 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def override(config: ConfigDict, key: str, text: str) -> None:
-    """Sets the dotted `key` to what `text` says, of the type it has.
+    """Sets the dotted `key` to the value of `text`, of the type it has.
 
     Raises UserError for an unknown key, a section, or a text of another type.
     """
     values = dict(flatten(config))
     if key not in values:
         raise UserError(_unknown(key, values))
-    *parents, name = key.split(".")
-    section: Any = config
-    for parent in parents:
-        section = section[parent]
+    section, name = _section_of(config, key)
     kind = section.get_type(name)
     try:
         with section.unlocked() if kind is ConfigDict else contextlib.nullcontext():
@@ -77,8 +108,26 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         raise UserError(f"config.{key}={text!r}: must be {_KINDS.get(kind, kind.__name__)}") from error
 
 
+def _add(config: ConfigDict, key: str, text: str) -> None:
+    """Sets a key of an open section to the Python literal `text`."""
+    section, name = _section_of(config, key)
+    try:
+        with section.unlocked():
+            section[name] = _literal(text)
+    except (ValueError, TypeError, SyntaxError) as error:
+        raise UserError(f"config.{key}={text!r}: must be a Python literal") from error
+
+
+def _section_of(config: Any, key: str) -> tuple[Any, str]:
+    """The section that holds a dotted key, and the name of the key in it."""
+    *parents, name = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    return config, name
+
+
 def parse(text: str, kind: type) -> Any:
-    """The value of type `kind` that `text` says. Raises ValueError or SyntaxError if it says none."""
+    """`text` as a value of type `kind`. Raises ValueError or SyntaxError if it is none."""
     if kind is str:
         return text
     if kind is bool:
@@ -152,26 +201,12 @@ def _split_spec(spec: str) -> tuple[Path, str]:
 
 
 def _load_module(path: Path) -> Any:
-    """The module of a config file, which may say `from configs import common` of the files beside it."""
-    folder = path.resolve().parent
-    for name in [name for name in sys.modules if name.split(".")[0] == "configs"]:
-        # It may be another folder's: several checkouts have one.
-        del sys.modules[name]
-    spec = importlib.util.spec_from_file_location(f"mtv_jax_config_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(folder.parent))
     try:
-        importlib.invalidate_caches()
-        spec.loader.exec_module(module)
+        return run_config(path)
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"{path}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(folder.parent))
-    return module
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
@@ -184,7 +219,7 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
 
 
 def _likeness(key: str, name: str) -> float:
-    """Alike as a whole, or in the last part: people forget the section."""
+    """How similar two keys are, as a whole or in their last part: the section is easily forgotten."""
     whole = difflib.SequenceMatcher(None, key, name).ratio()
     last = difflib.SequenceMatcher(None, key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]).ratio()
     return max(whole, last)

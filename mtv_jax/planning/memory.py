@@ -255,21 +255,11 @@ def training_need(
 
 
 def row_bound(model: Any, shards: ShardSet) -> int:
-    """Bytes that the activations of a clip of `shards` surely do not exceed in a train step, nothing recomputed.
-
-    0 if they are not of the kind that it trains on, which the loop tells.
-    """
-    clip, config = shards.read(0).arrays, model.config
+    """An upper bound on the bytes of the activations of a clip of `shards` in a train step, nothing recomputed."""
     if spec_of(model).task == "vae":
-        return (
-            400 * math.prod(clip["video"].shape[:3]) * max(config.block_out_channels)
-            if "video" in clip
-            else 0
-        )
-    if "latents_mean" not in clip:
-        return 0
+        return 400 * math.prod(shards.shapes["video"][:3]) * max(model.config.block_out_channels)
     backbone = backbone_config(model)
-    tokens = _tokens(backbone, LatentSize(*clip["latents_mean"].shape[:3]))
+    tokens = _tokens(backbone, LatentSize(*shards.shapes["latents_mean"][:3]))
     layer = 80 * tokens * backbone.width + 8 * backbone.num_attention_heads * tokens * min(tokens, 2048)
     return 4 * layer * (backbone.num_layers + 2)
 

@@ -1,8 +1,8 @@
-"""From a config file and its flags to the frozen dataclasses that training reads: the one place."""
+"""The config of a training: its frozen dataclasses, the tree that a config file fills in, and the way between them."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.registry import make_config
+from mtv_jax.io.trees import from_dict, to_tree
+from mtv_jax.models.registry import controlnet_parameters, make_config
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
@@ -23,18 +24,15 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
 MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir", "init_from")
-"""Keys (or whole sections) that a run may be resumed with other values of. The others say what is
-trained and on what, so a checkpoint of other values is another run's. (Of the data its content counts,
-`data.shards`, not where it lies; where a run started from is in its weights.)"""
+"""Keys (or sections) whose values may differ when a run is resumed. The others say what is trained and on what, so a
+checkpoint with other values belongs to another run. (Of the data, the content counts, `data.shards`, not its path;
+where a run started from is in its weights.)"""
 
 _RETIRED = ("sample.num",)
-"""Keys of earlier versions, without a meaning now: a config that was saved may have them."""
+"""Keys of earlier versions that have no meaning now; a saved config may have them."""
 
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
-
-_CONTROLNET = ("controlnet/.*", ".*/injection/.*")
-"""Parameters of the MST-ControlNet."""
 
 _NETWORK = "model.overrides"
 """Where a config replaces fields of its network."""
@@ -198,8 +196,19 @@ def _copy_value(source: Any, target: Any, key: str) -> None:
         target[name] = source[name]
 
 
+def tree(task: str) -> ConfigDict:
+    """The tree of `TrainConfig` for a task, `denoiser` or `vae`: every field with its default.
+
+    A config file starts from it and states what differs. What has no default (`num_steps`, `model.name`,
+    `model.variant`, `data.dir`, `data.batch_size`) is None. `train_config` is the way back.
+    """
+    values = to_tree(TrainConfig, {"loss": TASKS[task]})
+    values.task = task
+    return values
+
+
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The config of nested dicts (`ml_collections.ConfigDict.to_dict()`).
+    """The config of a tree as nested dicts (`tree(task).to_dict()`), with what its `ablation` changes.
 
     Raises UserError naming the key for one that is unknown, missing or out of range.
     """
@@ -207,25 +216,13 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
     task = values.get("task")
     if task not in TASKS:
         raise UserError(f"config.task {task!r}: must be one of {', '.join(TASKS)}")
-    sections = {
-        "model": ModelSection,
-        "loss": TASKS[task],
-        "data": DataSection,
-        "optimizer": OptimizerConfig,
-        "mesh": MeshConfig,
-        "checkpoint": CheckpointSection,
-        "sample": SampleSection,
-    }
-    plain = dict(values)
-    for name, section in sections.items():
-        plain[name] = from_dict(section, plain.get(name, {}), f"config.{name}")
-    return _ablated(from_dict(TrainConfig, plain, "config"))
+    return _ablated(from_dict(TrainConfig, values, "config", {"loss": TASKS[task]}))
 
 
 def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The config that a run saved, maybe by an earlier version. Raises UserError as `train_config`."""
+    """The config that a run saved, possibly with an earlier version. Raises UserError as `train_config`."""
     plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    # What the shards held is noted there, to tell runs apart; it is no setting.
+    # The content of the shards is saved with it to identify the run; it is not a setting.
     plain.get("data", {}).pop("shards", None)
     for key in _RETIRED:
         section, _, name = key.partition(".")
@@ -238,53 +235,28 @@ def _ablated(config: TrainConfig) -> TrainConfig:
     if config.ablation is None:
         return config
     if config.ablation == "frozen_backbone":
-        return replace(config, optimizer=replace(config.optimizer, trainable=_CONTROLNET))
+        own = controlnet_parameters(config.model.name)
+        return replace(config, optimizer=replace(config.optimizer, trainable=own))
     overrides = dict(config.model.overrides)
     field_off = {config.ablation.removeprefix("no_"): False}
     overrides["controlnet"] = {**overrides.get("controlnet", {}), **field_off}
     return replace(config, model=replace(config.model, overrides=overrides))
 
 
-def from_dict(kind: type, values: Mapping[str, Any], name: str) -> Any:
-    """A frozen dataclass of `kind` with the given fields; dicts fill fields that are dataclasses."""
-    known = {f.name: f for f in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise UserError(f"{name}.{key}: unknown key; known are {', '.join(known)}")
-    for key, f in known.items():
-        needed = f.default is MISSING and f.default_factory is MISSING
-        if needed and values.get(key) is None:
-            raise UserError(f"{name}.{key}: not given; add --{name}.{key}=VALUE")
-    return kind(**{key: _value(known[key], value, f"{name}.{key}") for key, value in values.items()})
-
-
-def _value(known: Field, value: Any, name: str) -> Any:
-    default = known.default_factory() if known.default_factory is not MISSING else known.default
-    if is_dataclass(default) and isinstance(value, Mapping):
-        whole = {f.name: getattr(default, f.name) for f in fields(default)}
-        return from_dict(type(default), whole | dict(value), name)
-    return _as_tuples(value) if isinstance(default, tuple) else value
-
-
-def _as_tuples(value: Any) -> Any:
-    """Lists, which is what JSON makes of tuples, as tuples."""
-    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
-
-
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Keys of which a resumed run has another value than its checkpoint, `key (was x, is y)`.
 
-    Keys of `MAY_CHANGE` are left out. What a config does not say has its default, so that a checkpoint from before
-    there was a key goes on as it began.
+    Keys of `MAY_CHANGE` are left out. A key that is missing has its default, so that a checkpoint from before a key
+    existed can be resumed.
     """
-    # One that can no longer be read is compared as it was written.
+    # A config that can no longer be read is compared as it was written.
     with contextlib.suppress(UserError):
         saved, now = _complete(saved), _complete(now)
     yield from _differences(saved, now, "")
 
 
 def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a run's identity comes to, its defaults included. Raises UserError as `train_config`."""
+    """A run's identity with its defaults filled in. Raises UserError as `train_config`."""
     config = saved_train_config(values)
     whole = to_plain(asdict(config))
     section = config.model

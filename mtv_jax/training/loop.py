@@ -49,6 +49,7 @@ class Job:
     Attributes:
       config: of the run.
       task: what is trained.
+      batch: shapes and dtypes of the arrays of a global batch.
       batches: `n -> ` the endless batches (dicts of arrays) of this process from number n on, which depend on
         n alone.
       workdir: where checkpoints, metrics and samples go.
@@ -66,6 +67,7 @@ class Job:
 
     config: TrainConfig
     task: Task
+    batch: Mapping[str, jax.ShapeDtypeStruct]
     batches: Callable[[int], Iterable[Any]]
     workdir: Path
     identity: Mapping[str, Any]
@@ -89,7 +91,7 @@ def fit(job: Job) -> TrainState:
     check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
-        _full_disk_told(job.workdir),
+        _full_disk_reported(job.workdir),
         memory_told("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         Stop() as stop,
@@ -124,9 +126,9 @@ def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
 def _prepare(
     job: Job, mesh: Mesh, checkpoints: Checkpoints
 ) -> tuple[int, TrainState, Skipped, steps.StepFunction]:
-    """The step to go on after, the state then, on the mesh, the batches to leave out, and the jitted step (compiled
-    when first called)."""
-    config, batch = job.config, _peek(job)
+    """The last step that was done, the state after it, on the mesh, the batches to leave out, and the jitted step
+    (compiled when first called)."""
+    config, batch = job.config, job.batch
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
     optim.check_rules(config.optimizer, shapes.all_params())
@@ -179,7 +181,7 @@ def _restore(
 ) -> tuple[int, TrainState | None]:
     """The newest checkpoint that all processes can read and its step; 0 and None if there is none at all.
 
-    All come to the same, since reading fails in all of them or in none. Those that are damaged are told and set
+    All come to the same, since reading fails in all of them or in none. Damaged ones are reported and set
     aside. Raises DamagedError if all are.
     """
     damaged: list[int] = []
@@ -206,16 +208,17 @@ def _restore(
     return 0, None
 
 
-def _peek(job: Job) -> Any:
-    """Shapes of the global batch. Raises UserError if arrays are missing."""
-    batch = next(iter(job.batches(0)))
-    missing = [key for key in job.task.keys if key not in batch]
-    if missing:
-        raise UserError(f"the data have no {', '.join(missing)}: they hold {', '.join(sorted(batch))}")
+def _check_batch(batch: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
+    """Raises UserError unless a batch of this process has the arrays of a global batch of `shapes`."""
     processes = jax.process_count()
-    return {
-        key: jax.ShapeDtypeStruct((x.shape[0] * processes, *x.shape[1:]), x.dtype) for key, x in batch.items()
-    }
+    for key, shape in shapes.items():
+        want = shape.dtype, (shape.shape[0] // processes, *shape.shape[1:])
+        if key not in batch or (batch[key].dtype, batch[key].shape) != want:
+            found = f"{batch[key].dtype} {list(batch[key].shape)}" if key in batch else "not there"
+            raise UserError(
+                f"data: {key} of a batch is {found}, not {want[0]} {list(want[1])} as the manifest of the shards says; "
+                "build the shards again"
+            )
 
 
 @dataclass
@@ -274,6 +277,7 @@ class _Run:
         batches = iter(self.job.batches(number))
         with Stop.withheld():
             first = next(batches)
+        _check_batch(first, self.job.batch)
         return itertools.chain([first], batches)
 
     def _identity(self, step: int) -> dict[str, Any]:
@@ -347,15 +351,15 @@ class _Reporter:
             return
         self._last_line = now
         pace = sum(self._times) / len(self._times) if self._times else seconds
-        told = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
+        speed = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
         if first:
-            told = f"{seconds:.1f} s with compilation"
-        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {told}")
+            speed = f"{seconds:.1f} s with compilation"
+        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
 
 
 @contextmanager
-def _full_disk_told(workdir: Path) -> Iterator[None]:
-    """A full disk met by the log or the samples; checkpoints tell of their own."""
+def _full_disk_reported(workdir: Path) -> Iterator[None]:
+    """Raises UserError if the disk is full for the log or the samples; checkpoints report it themselves."""
     try:
         yield
     except OSError as error:

@@ -111,7 +111,7 @@ class DenoiserLossConfig:
 
     Attributes:
       kind: `mse` (MTV Eq. 1) or `x0_snr` (the released code).
-      scaling_factor: of the autoencoder that made the latents; None: as its config says (`mtv_jax.train`
+      scaling_factor: of the autoencoder that made the latents; None: as its config says (`mtv_jax.training.job`
         reads it beside the shards).
       drop_text: chance that a sample's text is all zeros.
       drop_tracks: chance that all tracks of a sample are zeros; independent of the text.

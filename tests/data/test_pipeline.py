@@ -6,7 +6,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from mtv_jax.data.pipeline import DataConfig, make_dataset, mixture_counts
+from mtv_jax.data.pipeline import DataConfig, batch_shapes, check_reading, make_dataset, mixture_counts
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.data.transforms import resize_crop, to_uint8, to_unit
@@ -206,6 +206,20 @@ def test_a_config_that_cannot_work_is_one_clear_line(shards, options, message):
     with pytest.raises(UserError, match=message) as error:
         draw(shards, 9, **options)
     assert "\n" not in str(error.value)
+
+
+def test_shapes_of_a_batch_are_those_of_the_manifest(shards, tmp_path):
+    config = DataConfig(batch_size=4, text_length=5)
+    batch = next(iter(make_dataset(shards, config)))
+    shapes = batch_shapes(shards, config)
+    assert {key: (x.shape, x.dtype) for key, x in shapes.items()} == {
+        key: (x.shape, x.dtype) for key, x in batch.items()
+    }
+    with pytest.raises(UserError, match="give text_length"):
+        batch_shapes(shards, DataConfig(batch_size=4))
+    write_shards(tmp_path, [make_record(2)], kind="latents")  # all texts have 3 tokens
+    with pytest.raises(UserError, match="its text has 3 tokens, text_length is 2"):
+        check_reading(open_shards(tmp_path), DataConfig(batch_size=4, text_length=2))
 
 
 def test_frames_are_scaled_to_cover_and_cut_in_the_middle():

@@ -6,6 +6,7 @@ import pytest
 
 from mtv_jax import train as command
 from mtv_jax.io.errors import UserError
+from mtv_jax.training.workdir import run_name
 
 VAE = ("--config", "configs/vae.py:tiny", "--config.data.batch_size=2", "--config.num_steps=4")
 
@@ -40,7 +41,7 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
     ("arguments", "message"),
     [
         (("--config", "configs/nowhere.py"), "configs/nowhere.py: no such file"),
-        (("--config", "configs/vae.py:big"), "configs/vae.py:big: the argument is 'tiny'"),
+        (("--config", "configs/vae.py:big"), "configs/vae.py:big: unknown argument 'big'; known are: tiny"),
         (("--config", "README.md"), "a config is a Python file"),
         ((*VAE, "--config.optim.learning_rat=1"), "did you mean config.optimizer.learning_rate?"),
         ((*VAE, "--config.batch_size=1"), "did you mean config.data.batch_size?"),
@@ -87,10 +88,11 @@ def test_a_mistake_is_one_line(arguments, message, tmp_path):
         ("/home/configs/checkout/configs/tiny/vae.py", "tiny/vae"),
         ("elsewhere/mine.py", "mine"),
         ("configs.py", "configs"),
+        ("configs/stage3.py:tiny,batch_size=4", "stage3-tiny-batch_size=4"),
     ],
 )
 def test_a_run_is_named_by_its_config(spec, name):
-    assert command._run_name(spec) == name
+    assert run_name(spec) == name
 
 
 def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):

@@ -156,7 +156,7 @@ def test_records_are_what_the_manifest_says(folder, at, value, told):
     with pytest.raises(UserError, match=rf"clips-00000-of-00002\.array_record: record 0: .*{told}"):
         verify_shards(folder)
     with pytest.raises(UserError, match=rf"record 0: .*{told}"):
-        open_shards(folder).read(0)  # as every training does first
+        open_shards(folder).read(0)
 
 
 def test_a_shard_that_is_there_twice_under_two_names_is_told(folder):

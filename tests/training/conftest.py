@@ -37,6 +37,12 @@ def toy_task(nan_at: int | None = None) -> Task:
     return Task(init, loss, ("x",))
 
 
+TOY_BATCH = {
+    "x": jax.ShapeDtypeStruct((BATCH, 8), jnp.float32),
+    "index": jax.ShapeDtypeStruct((BATCH,), jnp.int32),
+}
+
+
 def toy_batches(first: int) -> grain.IterDataset:
     """Record `i` is a function of i; batch k of an unshuffled reading holds step k + 1 as `index`."""
 
@@ -69,7 +75,7 @@ def job_maker(tmp_path: Path):
         for key, value in changes.items():
             values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
         config, task = train_config(values), toy_task(nan_at)
-        return Job(config, task, toy_batches, workdir, values, sample_fn, skip=skip)
+        return Job(config, task, TOY_BATCH, toy_batches, workdir, values, sample_fn, skip=skip)
 
     return make
 

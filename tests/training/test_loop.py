@@ -64,6 +64,24 @@ def test_the_last_checkpoints_are_kept_and_hold_the_average(make_job):
     assert not np.array_equal(average["params"]["body"]["kernel"], raw["params"]["body"]["kernel"])
 
 
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        (
+            "x",
+            (8, 9),
+            r"x of a batch is float32 \[8, 8\], not float32 \[8, 9\] as the manifest of the shards says",
+        ),
+        ("y", (8,), "y of a batch is not there, not float32"),
+    ],
+)
+def test_a_batch_of_other_arrays_than_the_manifest_says_is_one_line(make_job, key, shape, message):
+    job = make_job(num_steps=1)
+    job = dataclasses.replace(job, batch=job.batch | {key: jax.ShapeDtypeStruct(shape, jnp.float32)})
+    with pytest.raises(UserError, match=message):
+        fit(job)
+
+
 def test_a_run_that_goes_on_repeats_one_that_never_stopped(make_job, tmp_path):
     whole = make_job(num_steps=12, workdir=tmp_path / "whole")
     fit(whole)

@@ -16,12 +16,16 @@ from pipeline_folders import SIZE, SMALL
 from mtv_jax import train as command
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
-from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.data.shards import ShardSet, open_shards, write_shards
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import controlnet_parameters
+from mtv_jax.planning.flops import num_tokens
+from mtv_jax.planning.memory import row_bound
+from mtv_jax.planning.sizes import LatentSize
+from mtv_jax.planning.throughput import throughput_of
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
@@ -37,6 +41,7 @@ from mtv_jax.training.configs import (
     train_config,
     with_network_fields,
 )
+from mtv_jax.training.job import make_job, set_up
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
 from mtv_jax.typing import TRACKS
@@ -209,14 +214,28 @@ MINIMAL = {
 }
 
 
-def test_the_command_reads_by_the_stream_s_order(shards, tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(command, "make_dataset", lambda _, reading, **__: read.append(reading.seed))
+def test_a_run_reads_by_the_stream_s_order(shards):
     values = load_train_config("configs/stage1.py:tiny", overrides(f"--config.data.dir={shards}"))
     config = train_config(values.to_dict())
-    command.make_job(config, values, tmp_path / "run")
-    assert read == [config.data_seed]
+    assert set_up(config).reading.seed == config.data_seed
     assert config.data_seed != config.seed
+
+
+def test_a_job_is_made_without_reading_a_record(shards, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ShardSet, "source", property(lambda _: pytest.fail("a record is read")))
+        values = load_train_config("configs/stage1.py:tiny", overrides(f"--config.data.dir={shards}"))
+        setup = set_up(train_config(values.to_dict()))
+        job = make_job(setup, values, tmp_path / "run")
+        bound, throughput = row_bound(setup.model, setup.shards), throughput_of(setup)
+    assert bound > 0
+    assert throughput is not None
+    assert throughput.tokens == 2 * num_tokens(setup.model, LatentSize(2, 4, 4))
+    read = next(iter(job.batches(0)))
+    assert {key: (x.shape, x.dtype) for key, x in read.items()} == {
+        key: (x.shape, x.dtype) for key, x in job.batch.items()
+    }
+    assert job.identity["data"]["dir"] == str(shards)
 
 
 def test_a_config_from_before_streams_trains_and_goes_on_as_it_did():
@@ -472,7 +491,7 @@ def test_stages_follow_one_another(shards, backbone, tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().err
 
     values = load_train_config("configs/stage2.py:tiny", overrides(*arguments, f"--config.init_from={one}"))
-    job = command.make_job(train_config(values.to_dict()), values, tmp_path / "two")
+    job = make_job(set_up(train_config(values.to_dict())), values, tmp_path / "two")
     given = flat_paths(job.initial_params(make_mesh(job.config.mesh)))
     assert given.keys() == trained.keys()
     for path, leaf in given.items():

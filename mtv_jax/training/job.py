@@ -1,0 +1,112 @@
+"""From the config of a run to the job that the loop does."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mtv_jax.data.pipeline import DataConfig, batch_shapes, check_reading, make_dataset
+from mtv_jax.data.shards import ShardSet, open_shards
+from mtv_jax.io.config import to_plain
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_directory
+from mtv_jax.models.registry import make_config, trained_by
+from mtv_jax.sharding.mesh import check_batch_size, make_mesh
+from mtv_jax.training.build import make_task
+from mtv_jax.training.configs import TrainConfig
+from mtv_jax.training.export import encoders_folder, has_encoders
+from mtv_jax.training.init import initial_params_of
+from mtv_jax.training.loop import Job
+from mtv_jax.training.samples import make_sample_fn
+from mtv_jax.training.tasks import Task, VAELossConfig
+from mtv_jax.weights.pretrained import load_config
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a config trains, and on what.
+
+    Attributes:
+      config: with the scale of the latents.
+      model, task: the network, and how it is trained.
+      shards, reading: the data, and how batches are read from them.
+    """
+
+    config: TrainConfig
+    model: Any
+    task: Task
+    shards: ShardSet
+    reading: DataConfig
+
+
+def check_config(config: TrainConfig) -> None:
+    """Raises UserError for an error that shows without data: in the mesh, the batch size or the network."""
+    check_batch_size(make_mesh(config.mesh), config.data.batch_size, config.accumulate)
+    section, known = config.model, trained_by(config.task)
+    if section.name not in known:
+        raise UserError(
+            f"config.model.name {section.name!r}: the task {config.task!r} trains {' or '.join(known)}"
+        )
+    make_config(section.name, section.variant, section.overrides)
+
+
+def set_up(config: TrainConfig) -> Setup:
+    """Makes the model and the task of a config and opens its shards, of which no record is read.
+
+    Raises UserError for an error in the config, also as `check_config`, and for shards that do not fit it.
+    """
+    check_config(config)
+    config = _with_latent_scale(config)
+    model, task = make_task(config)
+    shards = open_shards(config.data.dir)
+    reading = config.data.pipeline(task.keys, config.data_seed)
+    check_reading(shards, reading)
+    return Setup(config, model, task, shards, reading)
+
+
+def make_job(setup: Setup, values: ConfigDict, workdir: Path, **options: Any) -> Job:
+    """The job of a run in `workdir`.
+
+    Args:
+      setup: of the run.
+      values: the tree that its config was made from; checkpoints keep it.
+      workdir: where checkpoints, metrics and samples go.
+      options: other fields of `Job`: `throughput`, `skip`, `check`.
+    """
+    config, shards, reading = setup.config, setup.shards, setup.reading
+    identity = to_plain(values)
+    identity["data"] |= {"dir": config.data.dir, "shards": _content(shards)}
+    return Job(
+        config,
+        setup.task,
+        batch_shapes(shards, reading),
+        lambda first: make_dataset(shards, reading, first_batch=first),
+        workdir,
+        identity,
+        sample=make_sample_fn(config, setup.model, setup.task, shards),
+        initial_params=initial_params_of(config.init_from, setup.model, workdir),
+        **options,
+    )
+
+
+def _with_latent_scale(config: TrainConfig) -> TrainConfig:
+    """The config with the scale of the latents; by default that of the autoencoder beside the shards."""
+    loss = config.loss
+    if isinstance(loss, VAELossConfig) or loss.scaling_factor is not None:
+        return config
+    if not has_encoders(config):
+        existing_directory(config.data.dir)
+        raise UserError(
+            f"{config.data.dir}: no encoders/ beside the shards to take the scale of the latents from; "
+            "add --config.loss.scaling_factor=VALUE"
+        )
+    vae = load_config(encoders_folder(config) / "vae")
+    return replace(config, loss=replace(loss, scaling_factor=vae.scaling_factor))
+
+
+def _content(shards: ShardSet) -> str:
+    """A name for what shards hold, wherever they are."""
+    digests = "".join(shard["sha256"] for shard in shards.manifest["shards"])
+    return hashlib.sha256(digests.encode()).hexdigest()[:16]
