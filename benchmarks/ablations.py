@@ -25,6 +25,7 @@ from mtv_jax.evaluation.theatre_run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre_suite import figures
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.presets import CHECKPOINTS, PIPELINE
 from mtv_jax.theatre import TheatreConfig
 from mtv_jax.training.checkpoint import Checkpoints
 
@@ -65,7 +66,7 @@ def train(variant: str, seed: int, workdir: Path, steps: int) -> None:
 
 def _progress(workdir: Path) -> tuple[int, int] | None:
     """Steps that a training has taken, and that it is to take; None if it has saved nothing."""
-    if not (workdir / "checkpoints").is_dir():
+    if not (workdir / CHECKPOINTS).is_dir():
         return None
     with Checkpoints(workdir, read_only=True) as checkpoints:
         step = checkpoints.latest()
@@ -74,7 +75,7 @@ def _progress(workdir: Path) -> tuple[int, int] | None:
 
 def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) -> list[dict[str, Any]]:
     """The suite's figures of a trained variant, made unless they are there. (Their ceilings are everyone's.)"""
-    file, folder = workdir / FIGURES, workdir / "pipeline"
+    file, folder = workdir / FIGURES, workdir / PIPELINE
     made = {"clips": clips, "sampling_steps": sampling_steps, **provenance(folder)}
     if not file.exists() or read_json(file)["made"] != made:
         pipe = Pipeline.from_pretrained(folder)

@@ -22,6 +22,7 @@ from ablations import measure
 from mtv_jax.evaluation.theatre_readers import fit_readers
 from mtv_jax.io.files import write_json
 from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.training.metrics import METRICS_FILE
 
 VARIANTS = {
     "residual": {},
@@ -59,7 +60,7 @@ def train(workdir: Path, fields: dict[str, str], args: argparse.Namespace) -> li
     command = [sys.executable, "-m", "mtv_jax.train", "--config", "configs/tiny/mixed.py"]
     command += ["--workdir", str(workdir), *(f"--config.{key}={value}" for key, value in flags.items())]
     subprocess.run(command, check=True)
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (workdir / METRICS_FILE).read_text().splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
 
 

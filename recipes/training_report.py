@@ -18,6 +18,7 @@ from typing import Any
 
 from mtv_jax.io.files import write_json
 from mtv_jax.training.checkpoint import Checkpoints
+from mtv_jax.training.metrics import METRICS_FILE
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 PARTS = 10
@@ -27,7 +28,7 @@ NOTED = ("loss", "reconstruction", "psnr", "grad_norm")
 
 def report(workdir: Path) -> dict[str, Any]:
     """What one run did."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (workdir / METRICS_FILE).read_text().splitlines()]
     rows = [line for line in lines if "loss" in line]
     with Checkpoints(workdir, read_only=True) as checkpoints:
         config = checkpoints.run(checkpoints.latest() or 0)["config"]

@@ -26,6 +26,7 @@ from mtv_jax.audio.demix import DEFAULT_DEMIXER
 from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import MIX, Tracks, make_tracks
 from mtv_jax.curation.encoders import Encoders
+from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
 from mtv_jax.data.transforms import resize_crop
@@ -118,7 +119,7 @@ def build_shards(
     if left_out and len(short) == len(parts):
         raise BadVideosError(f"{videos}: none of its {len(files)} videos could be used", left_out | short)
     info = {
-        "encoders": identity,
+        ENCODERS: identity,
         "demixer": config.demixer,
         "normalize_loudness": config.normalize_loudness,
         "stride": config.stride,
@@ -128,7 +129,7 @@ def build_shards(
     kind = "frames" if config.frames_only else "latents"
     manifest = write_shards(out, _records(list(parts), config), kind=kind, info=info)
     if encoders is not None and not config.frames_only:
-        encoders.save(out / "encoders", config.size)
+        encoders.save(out / ENCODERS, config.size)
     shutil.rmtree(work)
     return manifest
 

@@ -20,7 +20,7 @@ from mtv_jax.io.files import atomic_directory, link_tree, sha256, visible, write
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Params, UInt8
-from mtv_jax.weights.model_index import TextOptions, encoders_json, read_defaults
+from mtv_jax.weights.model_index import INDEX, TextOptions, encoders_json, read_defaults
 from mtv_jax.weights.pretrained import load_model
 
 PARTS = ("vae", "text_encoder", "tokenizer", "audio_encoder")
@@ -84,7 +84,7 @@ class Encoders:
             for name, path in self.folders.items():
                 link_tree(path, temporary / name)
             note = encoders_json(size, TextOptions(self.text.text_length, self.text.padding))
-            write_json(temporary / "model_index.json", note)
+            write_json(temporary / INDEX, note)
 
 
 def _stored(name: str, array: Any) -> np.ndarray:

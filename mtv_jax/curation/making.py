@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
 from mtv_jax.io.limits import check_clip
@@ -16,8 +17,6 @@ from mtv_jax.weights.model_index import default_clip_size
 
 NATIVE = "native"
 """Frame rate of clips that keep the rate of their video."""
-
-_MANIFEST = "manifest.json"
 
 
 def clip_size(
@@ -45,7 +44,7 @@ def clip_size(
 
 def check_folder(out: Path, *, overwrite: bool) -> None:
     """Raises UserError if shards cannot be written to `out`, or are there already and may not be replaced."""
-    check_output(out, folder=True, overwrite=overwrite, marks=[_MANIFEST])
+    check_output(out, folder=True, overwrite=overwrite, marks=[MANIFEST])
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import msgpack
 
 from mtv_jax.curation.build import config_stamp
 from mtv_jax.curation.encoders import Encoders
+from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
 from mtv_jax.io.clip_size import ClipSize
@@ -74,7 +75,7 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     identity = encoders.identity if encoders is not None else {}
     sounds = SoundLibrary.training()
     theatre = {"version": VERSION, "recordings": sounds.identity}
-    stamp = config_stamp(config, {"encoders": identity, "theatre": theatre})
+    stamp = config_stamp(config, {ENCODERS: identity, "theatre": theatre})
     parts = [work / f"{first:08d}-{stamp}.msgpack" for first in range(0, config.clips, _PART)]
     for number, part in enumerate(progress(parts, f"rendering theatre ({_PART} clips each)")):
         if not part.exists():
@@ -85,13 +86,13 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     truths = [truth for done in _read(parts) for truth in [done["truth"]]]
     write_text(out / TRUTH, "".join(f"{json.dumps(truth)}\n" for truth in truths))
     if encoders is not None and not config.frames_only:
-        encoders.save(out / "encoders", config.size)  # before the manifest, which says that all is there
+        encoders.save(out / ENCODERS, config.size)  # before the manifest, which says that all is there
     manifest = write_shards(
         out,
         (decode_record(done["record"]) for done in _read(parts)),
         kind="frames" if config.frames_only else "latents",
         info={
-            "encoders": identity,
+            ENCODERS: identity,
             "theatre": {**theatre, "seed": config.seed, **config.stage.to_json()},
         },
         subsets=_subsets(truths),

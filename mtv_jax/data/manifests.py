@@ -15,6 +15,10 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object
 from mtv_jax.io.json_text import kind_of
 
+MANIFEST = "manifest.json"
+ENCODERS = "encoders"
+"""Beside the shards, the folder of what made them; in the manifest's `info`, their hashes."""
+
 _ARRAYS = {"latents": "latents_mean", "frames": "video"}
 """The arrays of each kind of record."""
 KINDS = tuple(_ARRAYS)

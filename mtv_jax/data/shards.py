@@ -16,13 +16,12 @@ from typing import Any
 import grain
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from mtv_jax.data.manifests import KINDS, SHARD_SUFFIX, check_record, read_manifest, read_subset
+from mtv_jax.data.manifests import KINDS, MANIFEST, SHARD_SUFFIX, check_record, read_manifest, read_subset
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file, sha256, write_json
 
-MANIFEST = "manifest.json"
 VERIFIED = "verified.json"
 # One record per group: a random read decompresses that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"

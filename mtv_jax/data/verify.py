@@ -12,9 +12,9 @@ from typing import Any
 
 from array_record.python.array_record_module import ArrayRecordReader
 
-from mtv_jax.data.manifests import check_record
+from mtv_jax.data.manifests import ENCODERS, MANIFEST, check_record
 from mtv_jax.data.records import decode_record
-from mtv_jax.data.shards import MANIFEST, VERIFIED, ShardSet, check_hash, open_shards
+from mtv_jax.data.shards import VERIFIED, ShardSet, check_hash, open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, read_json, write_json
 from mtv_jax.io.progress import progress
@@ -132,8 +132,8 @@ def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:
 
     A folder without `encoders/` supports training, but not sampling.
     """
-    encoders = shards.manifest["info"].get("encoders")
-    folder = shards.directory / "encoders"
+    encoders = shards.manifest["info"].get(ENCODERS)
+    folder = shards.directory / ENCODERS
     if not folder.is_dir() or not isinstance(encoders, dict):
         return
     for part, files in encoders.items():
@@ -144,7 +144,7 @@ def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:
                     f"{shards.directory / MANIFEST}: info: encoders: {part}/{name} is not a file name"
                 )
             existing_file(path)
-            entry = {"name": f"encoders/{part}/{name}", "sha256": digest}
+            entry = {"name": f"{ENCODERS}/{part}/{name}", "sha256": digest}
             if not memory.knows(shards.directory, entry):
                 state = _state(shards.directory, entry)
                 check_hash(path, digest)

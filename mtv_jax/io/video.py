@@ -145,7 +145,6 @@ def write_video(
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
     crf: int = 18,
-    preset: str = "medium",
 ) -> None:
     """Writes an mp4 (h264, yuv420p, BT.709, index in front) atomically.
 
@@ -187,7 +186,7 @@ def write_video(
                     itertools.chain([first], frames),
                     rate,
                     sound,
-                    {"crf": str(crf), "preset": preset},
+                    {"crf": str(crf), "preset": "medium"},
                 )
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -24,6 +24,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
+from mtv_jax.models.denoisers import backbone_config
 from mtv_jax.ops.seeds import check_seed, seed_key
 from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
@@ -227,7 +228,7 @@ class Pipeline(abc.ABC):
             num_frames=num_frames,
             longest=self.defaults.sampling.max_num_frames,
             frames=self.vae.config.temporal_compression_ratio,
-            pixels=self.vae.config.spatial_compression_ratio * self._patch[1],
+            pixels=self.vae.config.spatial_compression_ratio * backbone_config(self.denoiser).patch_size,
             steps=steps,
             force=force,
         )
@@ -247,7 +248,7 @@ class Pipeline(abc.ABC):
 
     def padding(self, clip: ClipSize) -> int:
         """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
-        return -self._latent_frames(clip) % self._patch[0]
+        return -self._latent_frames(clip) % backbone_config(self.denoiser).frames_per_token
 
     def encode_prompts(
         self, requests: Sequence[Request]
@@ -341,11 +342,6 @@ class Pipeline(abc.ABC):
         if unknown := sorted(set(scale) - set(known)):
             raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(known)}")
         return GenerateConfig(chosen, guidance, 1.0, tuple(scale.items()))
-
-    @property
-    def _patch(self) -> tuple[int, int]:
-        """Latent frames, and rows or columns of cells, of a token."""
-        return self.denoiser.patch
 
     def _latent_frames(self, clip: ClipSize) -> int:
         return (clip.num_frames - 1) // self.vae.config.temporal_compression_ratio + 1

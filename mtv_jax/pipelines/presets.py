@@ -6,6 +6,9 @@ from pathlib import Path
 
 from mtv_jax.io.errors import UserError
 
+PIPELINE, CHECKPOINTS = "pipeline", "checkpoints"
+"""Folders of a training directory: its pipeline when it is done, and the checkpoints."""
+
 PRESETS = ("tiny",)
 """Pipelines that come with the package."""
 
@@ -20,9 +23,9 @@ def pipeline_folder(path: str | os.PathLike) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, and no preset of that name ({', '.join(PRESETS)})")
-    if (folder / "pipeline").is_dir():
-        return folder / "pipeline"
-    if (folder / "checkpoints").is_dir():
+    if (folder / PIPELINE).is_dir():
+        return folder / PIPELINE
+    if (folder / CHECKPOINTS).is_dir():
         raise UserError(
             f"{folder}: a training that has not finished; run it to its end, or export what it has: "
             f"python -m mtv_jax.convert --from train --in {folder} --out DIR"

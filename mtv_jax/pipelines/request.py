@@ -87,15 +87,15 @@ def track_folder(folder: str | os.PathLike) -> dict[str, Path]:
     return found
 
 
-def check_prompt(prompt: str, name: str = "prompt") -> None:
+def check_prompt(prompt: str) -> None:
     """Raises UserError for a prompt that is blank, or was not UTF-8 on the command line or in a file."""
     if not prompt.strip():
-        raise UserError(f"{name}: is blank; say what is to be seen")
+        raise UserError("prompt: is blank; say what is to be seen")
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
         shown = prompt.encode("utf-8", "backslashreplace").decode()
-        raise UserError(f"{name} {shown[:60]!r}: is not UTF-8 at character {error.start}") from error
+        raise UserError(f"prompt {shown[:60]!r}: is not UTF-8 at character {error.start}") from error
 
 
 def check_negative_prompt(prompt: str | None, config: GenerateConfig, tracks: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ through the program.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import jax
@@ -78,7 +78,7 @@ class ForwardPass:
 def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
     """The forward pass of a denoiser on one clip, traced with the plain form of attention."""
     params = parameter_shapes(model)
-    program = trace(model.apply, params, *denoiser_inputs(model, size, 1), platform="cpu")
+    program = trace(model.apply, params, *denoiser_inputs(model, astuple(size)), platform="cpu")
     return ForwardPass(program.jaxpr, params)
 
 

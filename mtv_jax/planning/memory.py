@@ -24,6 +24,7 @@ from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import estimates
+from mtv_jax.planning.chips import GIB
 from mtv_jax.planning.room import Room, device_room, host_free
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.distributed import from_first
@@ -36,7 +37,6 @@ from mtv_jax.typing import VIDEO_SOUND_RATE
 from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
-GIB = 2**30
 SAMPLES_HELD = 12 * VIDEO_SOUND_RATE
 """Samples of sound that a second of video takes at the most: tracks and mix, at their rate and ours."""
 _PROGRAM = GIB // 4

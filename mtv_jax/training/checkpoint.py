@@ -24,6 +24,7 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
+from mtv_jax.pipelines.presets import CHECKPOINTS
 from mtv_jax.sharding.distributed import gather
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training.checkpoint_hashes import check_hashes, is_hashed, write_hashes
@@ -38,7 +39,6 @@ from mtv_jax.training.failures import (
 from mtv_jax.training.state import TrainState, joined
 from mtv_jax.typing import Params
 
-FOLDER = "checkpoints"
 _TEMPORARY = "*.orbax-checkpoint-tmp"
 _SETTLE_SECONDS = 10.0
 
@@ -54,7 +54,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, *, keep: int = 3, read_only: bool = False):
-        self.directory = Path(workdir).absolute() / FOLDER
+        self.directory = Path(workdir).absolute() / CHECKPOINTS
         self._saving: int | None = None
         self._hashing: threading.Thread | None = None
         self._ran_full = False
@@ -309,7 +309,7 @@ def load_trained(
     Returns:
       Params, and a dict with `config` (nested dict), `step` and `versions`.
     """
-    existing_directory(Path(workdir) / FOLDER)
+    existing_directory(Path(workdir) / CHECKPOINTS)
     with Checkpoints(Path(workdir), read_only=True) as checkpoints:
         candidates = checkpoints.steps() if step is None else [step]
         if not candidates or not (checkpoints.directory / str(candidates[0])).is_dir():

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.shards import open_shards
 from mtv_jax.data.transforms import to_unit
 from mtv_jax.io.errors import UserError
@@ -17,6 +18,7 @@ from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.model_index import (
+    INDEX,
     PipelineDefaults,
     SamplingDefaults,
     TextOptions,
@@ -50,7 +52,7 @@ def export(workdir: Path, out: Path) -> None:
         else:
             link_encoders(encoders_folder(config), temporary)
             _set_scale(temporary / "vae", config.loss.scaling_factor)
-            write_json(temporary / "model_index.json", index_json(_defaults(config)))
+            write_json(temporary / INDEX, index_json(_defaults(config)))
             save_schedule(temporary / "scheduler", config.loss.schedule)
             write_model(spec.folder_in(temporary), make_model(section.name, network), params)
 
@@ -84,12 +86,12 @@ def _set_scale(vae: Path, scale: float | None) -> None:
 
 def has_encoders(config: TrainConfig) -> bool:
     """Whether the encoders that made the shards lie beside them."""
-    return (Path(config.data.dir) / "encoders").is_dir()
+    return (Path(config.data.dir) / ENCODERS).is_dir()
 
 
 def encoders_folder(config: TrainConfig) -> Path:
     """The encoders that made the shards of a run. Raises UserError if they are not where the shards are."""
-    folder = Path(config.data.dir) / "encoders"
+    folder = Path(config.data.dir) / ENCODERS
     if not has_encoders(config):
         raise UserError(f"{folder}: no such folder; make the shards by `python -m mtv_jax.curate run`")
     return folder

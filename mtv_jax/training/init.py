@@ -15,9 +15,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_of
 from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
+from mtv_jax.pipelines.presets import CHECKPOINTS, PRESETS, pipeline_folder
 from mtv_jax.sharding.distributed import gather
-from mtv_jax.training.checkpoint import FOLDER, Checkpoints, read_params
+from mtv_jax.training.checkpoint import Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights.composite import join_params, split_params
@@ -65,9 +65,9 @@ def find_start(init_from: str, model: nn.Module) -> Start:
     gives that one. Of either the moving average is taken, where there is one. Raises UserError if there is nothing.
     """
     path = Path(init_from)
-    if path.parent.name == FOLDER and path.name.isdecimal():
+    if path.parent.name == CHECKPOINTS and path.name.isdecimal():
         return _checkpoint(path.parent.parent, int(path.name))
-    if (path / FOLDER).is_dir():
+    if (path / CHECKPOINTS).is_dir():
         return _checkpoint(path, None)
     if init_from not in PRESETS and not path.is_dir():
         raise UserError(
@@ -95,7 +95,7 @@ def check_start(start: Start, shapes: Params) -> None:
 
 
 def _has_checkpoint(workdir: Path) -> bool:
-    here = any(path.name.isdecimal() for path in (workdir / FOLDER).glob("*"))
+    here = any(path.name.isdecimal() for path in (workdir / CHECKPOINTS).glob("*"))
     return gather(here)[0]
 
 
@@ -111,7 +111,7 @@ def _checkpoint(workdir: Path, step: int | None) -> Start:
         if step is None and chosen < num_steps:
             raise UserError(
                 f"config.init_from {workdir}: stopped at step {chosen} of {num_steps}; let it finish, or start from "
-                f"what it has by --config.init_from={workdir / FOLDER / str(chosen)}"
+                f"what it has by --config.init_from={workdir / CHECKPOINTS / str(chosen)}"
             )
         saved = checkpoints.shapes("params", chosen)
     shapes = merge(saved["params"], saved["frozen"])
@@ -129,7 +129,7 @@ def _folder(folder: Path, model: nn.Module) -> Start:
     needed = folder / (composite.backbone.folder if composite else spec.folder)
     if not (needed / "config.json").exists():
         raise UserError(
-            f"config.init_from {folder}: neither a training directory ({FOLDER}/) nor a pipeline folder with "
+            f"config.init_from {folder}: neither a training directory ({CHECKPOINTS}/) nor a pipeline folder with "
             f"{needed.name}/"
         )
     part = spec.folder_in(folder)

@@ -20,7 +20,7 @@ from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
-from mtv_jax.weights.model_index import PipelineDefaults, index_json
+from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
     build_model,
     fill,
@@ -61,7 +61,7 @@ def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[s
     )
     yield from writing_model(out, model, params, dtype=dtype)
     save_schedule(out / "scheduler", ScheduleConfig.released())
-    write_json(out / "model_index.json", index_json(PipelineDefaults(ClipSize(native_rate=True))))
+    write_json(out / INDEX, index_json(PipelineDefaults(ClipSize(native_rate=True))))
 
 
 def _mtv_config(source: Path, speakers: int) -> MTVConfig:

@@ -17,7 +17,7 @@ TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipel
 _CLASSES = (MTV, TEXT_TO_VIDEO, IMAGE_TO_VIDEO)
 """Pipelines that we run; the last two are diffusers'."""
 
-_INDEX = "model_index.json"
+INDEX = "model_index.json"
 _DEFAULTS = "_defaults"
 """Its entry of ours."""
 _MOST_SIZE = 2**20
@@ -125,12 +125,12 @@ def default_clip_size(folder: Path) -> ClipSize:
 
 
 def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
-    with blamed_on(folder / _INDEX):
+    with blamed_on(folder / INDEX):
         return PipelineDefaults.from_json(index[_DEFAULTS])
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / _INDEX
+    path = folder / INDEX
     index = read_json_object(path) if path.exists() else {}
     name = index.get("_class_name", TEXT_TO_VIDEO)
     if not isinstance(name, str) or name not in _CLASSES:

@@ -320,7 +320,11 @@ def _fill(template: str, indices: Mapping[str, Any]) -> str:
     return template.format(**{k: v for k, v in indices.items() if v is not None})
 
 
-def listing(names: Sequence[str], most: int = 20) -> str:
+_LISTED = 20
+"""Names in a message at most."""
+
+
+def listing(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    shown = ", ".join(names[:_LISTED])
+    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"

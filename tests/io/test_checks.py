@@ -54,7 +54,7 @@ def test_fields_of_their_types_and_within_bounds_pass(right):
         ("sizes", (), "a list of 1 to 64 whole numbers"),
         ("sizes", (1, 101), "a list of 1 to 64 whole numbers from 1 to 100"),
         ("sizes", (1,) * 65, "a list of 1 to 64"),
-        ("name", 3, "a text"),
+        ("name", 3, "a string"),
         ("on", 1, "true or false"),
     ],
 )

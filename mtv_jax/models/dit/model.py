@@ -174,11 +174,6 @@ class DiT(nn.Module):
         """Names of the tracks that it takes: none."""
         return ()
 
-    @property
-    def patch(self) -> tuple[int, int]:
-        """Latent frames, and rows or columns of cells, of a token."""
-        return self.config.frames_per_token, self.config.patch_size
-
     def __call__(
         self, latents: Float[Array, "b f h w c"], timesteps: Float[Array, "b"], conditions: Conditions
     ) -> Float[Array, "b f h w o"]:

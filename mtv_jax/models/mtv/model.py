@@ -41,11 +41,6 @@ class MTV(nn.Module):
         """Names of the tracks that it takes."""
         return self.config.controlnet.tracks
 
-    @property
-    def patch(self) -> tuple[int, int]:
-        """Latent frames, and rows or columns of cells, of a token."""
-        return self.config.dit.frames_per_token, self.config.dit.patch_size
-
     def __call__(
         self, latents: Float[Array, "b f h w c"], timesteps: Float[Array, "b"], conditions: Conditions
     ) -> Float[Array, "b f h w o"]:
