@@ -12,6 +12,7 @@ from mtv_jax.io import cli
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.config import describe, split_overrides
 from mtv_jax.io.files import check_output
+from mtv_jax.pipelines.presets import PIPELINE
 from mtv_jax.planning.memory import row_bound, training_check
 from mtv_jax.planning.throughput import throughput_of
 from mtv_jax.sharding.distributed import from_first, join_processes
@@ -90,8 +91,8 @@ def _export(workdir: Path) -> None:
         # Orbax reads with all processes or with one, and the others have exited by now.
         print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
         return
-    export(workdir, workdir / "pipeline")
-    print(f"pipeline folder: {workdir / 'pipeline'}")
+    export(workdir, workdir / PIPELINE)
+    print(f"pipeline folder: {workdir / PIPELINE}")
 
 
 def _parser() -> argparse.ArgumentParser:
