@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mtv_jax.curation.build import BuildConfig, build_shards
 from mtv_jax.curation.encoders import Encoders
-from mtv_jax.data.shards import MANIFEST
+from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights.model_index import default_clip_size
 
