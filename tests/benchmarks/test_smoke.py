@@ -36,8 +36,7 @@ def printed(capsys):
 def test_each_script_is_imported_without_running_and_without_a_front_door(name):
     text = (BENCHMARKS / f"{name}.py").read_text()
     for door in ("train", "sample", "evaluate", "curate", "demix"):
-        # TODO: `ablations` generates clips by a function that is still in the evaluate command.
-        assert f"mtv_jax.{door} import" not in text or name == "ablations"
+        assert f"mtv_jax.{door} import" not in text
     if name in NEEDS_TORCH and importlib.util.find_spec("diffusers") is None:
         pytest.skip("needs torch and diffusers (the extra `parity`)")
     module = script(name)

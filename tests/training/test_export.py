@@ -17,6 +17,7 @@ from pipeline_folders import BACKBONE, SMALL, write_backbone
 from mtv_jax import Pipeline, convert, curate, sample
 from mtv_jax import train as command
 from mtv_jax.data.shards import open_shards
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
@@ -138,6 +139,7 @@ def test_the_paper_s_stage_trains_samples_and_is_exported(walked, tmp_path, monk
     ]
     assert command.main(arguments) == 0
     paper = Pipeline.from_pretrained(tmp_path / "pipeline")
+    assert isinstance(paper.schedule, Schedule)
     assert paper.schedule.config.prediction == "epsilon"
     assert paper.denoiser.config.controlnet.separate_feed_forward
     frames = paper("noise", progress=False).frames
