@@ -5,7 +5,7 @@ import contextlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -21,6 +21,8 @@ from mtv_jax.io.files import (
 )
 
 _OBJECTS = ("tokenizer.json", "tokenizer_config.json")
+_PLAIN_KEYS = {"tokenizer_class", "pad_token", "eos_token", "unk_token", "model_max_length"}
+"""Of a `tokenizer_config.json` that adds nothing to the `tokenizer.json` beside it."""
 _PUNCTUATION = ".,;:!?()[]{}\"'"
 
 TokenizerKind = Literal["bytes", "folder"]
@@ -58,19 +60,22 @@ class ByteTokenizer:
 
 
 class FolderTokenizer:
-    """A tokenizer saved by transformers."""
+    """A tokenizer saved by transformers.
 
-    def __init__(self, tokenizer: Any):
-        self._tokenizer = tokenizer
-        self.pad_id = tokenizer.pad_token_id
+    `ids` gives the ids of a prompt, special tokens included; `pad_id` and `unknown_id` are those of special tokens.
+    """
+
+    def __init__(self, ids: Callable[[str], list[int]], pad_id: int, unknown_id: int | None):
+        self._ids = ids
+        self.pad_id, self._unknown_id = pad_id, unknown_id
 
     def encode(self, prompt: str) -> list[int]:
         """Ids of the prompt, followed by the end token."""
-        return self._tokenizer(prompt, add_special_tokens=True, verbose=False).input_ids
+        return self._ids(prompt)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words with a part that becomes the unknown token, without the punctuation around them."""
-        unknown = self._tokenizer.unk_token_id
+        unknown = self._unknown_id
         if unknown is None or unknown not in self.encode(prompt):
             return []
         words = dict.fromkeys(word.strip(_PUNCTUATION) for word in prompt.split())
@@ -89,17 +94,44 @@ def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "f
     path = existing_directory(directory)
     if obstacle := _obstacle(path):
         raise UserError(obstacle)
-    # transformers logs at import that torch is missing; tokenizers do not need it.
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from transformers import AutoTokenizer  # lazily, since the import takes seconds
-
     with _plain_json(path) as readable:
         try:
-            return FolderTokenizer(AutoTokenizer.from_pretrained(str(readable), local_files_only=True))
+            return _plain_fast(readable) or _of_transformers(readable)
         except Exception as error:  # an invalid tokenizer may raise any error
             raise UserError(
                 f"{path}: not a tokenizer that transformers can read ({_first_line(error)})"
             ) from error
+
+
+def _of_transformers(path: Path) -> FolderTokenizer:
+    # transformers logs at import that torch is missing; tokenizers do not need it.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import AutoTokenizer  # lazily, since the import takes seconds
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+
+    def ids(prompt: str) -> list[int]:
+        return tokenizer(prompt, add_special_tokens=True, verbose=False).input_ids
+
+    return FolderTokenizer(ids, tokenizer.pad_token_id, tokenizer.unk_token_id)
+
+
+def _plain_fast(path: Path) -> FolderTokenizer | None:
+    """The tokenizer of a `tokenizer.json` to which its config adds nothing, read without importing transformers.
+
+    transformers' class for such a file, `PreTrainedTokenizerFast`, only calls it. None for any other folder.
+    """
+    file, config_file = path / "tokenizer.json", path / "tokenizer_config.json"
+    if not (file.is_file() and config_file.is_file()):
+        return None
+    config = read_json_object(config_file)
+    if config.get("tokenizer_class") != "PreTrainedTokenizerFast" or not _PLAIN_KEYS.issuperset(config):
+        return None
+    import tokenizers
+
+    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    pad, unknown = (tokenizer.token_to_id(str(config.get(name))) for name in ("pad_token", "unk_token"))
+    return None if pad is None else FolderTokenizer(lambda prompt: tokenizer.encode(prompt).ids, pad, unknown)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.t5 import T5Config, T5Encoder
+from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text.encoder import encode_prompts, pad_text
 from mtv_jax.text.tokenizer import ByteTokenizer, load_tokenizer
 
@@ -99,3 +100,14 @@ def test_pad_text_fills_with_zeros_and_refuses_what_is_too_long():
     np.testing.assert_array_equal(batch[..., 0], [[1, 1, 0, 0], [1, 1, 1, 1]])
     with pytest.raises(UserError, match="4 tokens: the model takes 3"):
         pad_text([np.ones((4, 3), np.float32)], 3)
+
+
+def test_a_plain_tokenizer_gives_the_ids_of_transformers():
+    from transformers import AutoTokenizer
+
+    folder = pipeline_folder("tiny") / "tokenizer"
+    ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    for prompt in ("a bell on the left, red curtain behind.", "xyzzy", "", "Two  spaces, a\nline!", "bell " * 60):
+        assert ours.encode(prompt) == theirs(prompt, add_special_tokens=True).input_ids
+    assert ours.pad_id == theirs.pad_token_id
+    assert ours.unknown_words("a xyzzy bell") == ["xyzzy"]
