@@ -210,3 +210,8 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
         "results.json",
         "videos",
     ]
+    again = [*argv, *options, "--real-sounds", "--allow-random-weights"]
+    assert evaluate.main(again) == 0
+    assert "the same measurement was made before" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--overwrite"):
+        evaluate.main([*again, "--seed", "1"])
