@@ -5,7 +5,7 @@ tokens, n any tokens, d width, M audio intervals (= latent frames), k audio toke
 s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
 """
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -18,7 +18,6 @@ __all__ = [
     "TRACK_RATE",
     "VIDEO_SOUND_RATE",
     "Array",
-    "Batch",
     "Bool",
     "Float",
     "Int",
@@ -64,15 +63,3 @@ def track_kind(name: str) -> str:
 
 Params = dict[str, Any]
 """Flax variables: `{"params": nested dict of arrays}`, as `model.apply(params, ...)` takes them."""
-
-
-class Batch(TypedDict, total=False):
-    """One batch of records. Shards of latents have all keys but `video`, shards of frames have `video`."""
-
-    video: UInt8[Array, "b F H W 3"]
-    latents_mean: Float[Array, "b f h w c"]
-    latents_logvar: Float[Array, "b f h w c"]
-    text: Float[Array, "b l d"]
-    speech: Float[Array, "b F L c"]
-    effects: Float[Array, "b F L c"]
-    music: Float[Array, "b F L c"]

@@ -67,7 +67,7 @@ def make_dataset(
     process_index: int | None = None,
     process_count: int | None = None,
 ) -> grain.IterDataset:
-    """Batches of `shards` for one process: dicts of NumPy arrays as `mtv_jax.typing.Batch`, dtypes as stored.
+    """Batches of `shards` for one process: dicts of NumPy arrays as in `mtv_jax.data.records`, dtypes as stored.
 
     Process p of n returns the contiguous rows [p * batch_size / n, (p + 1) * batch_size / n) of each global
     batch. `iter(dataset)` has `get_state` and `set_state`, and can be saved in an Orbax checkpoint with

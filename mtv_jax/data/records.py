@@ -1,6 +1,11 @@
 """Serialisation of a clip: metadata, provenance and arrays (msgpack with a schema version).
 
-Arrays have the names of `mtv_jax.typing.Batch`, without the batch axis; `text` is stored unpadded.
+Arrays, by name; a batch adds an axis in front:
+
+    video                          UInt8[F H W 3], in shards of frames; the others are in shards of latents
+    latents_mean, latents_logvar   Float[f h w c], of the autoencoder's posterior
+    text                           Float[l d], stored without padding
+    speech, effects, music, ...    Float[F L c], features of each track of sound
 """
 
 import dataclasses

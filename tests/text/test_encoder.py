@@ -107,7 +107,13 @@ def test_a_plain_tokenizer_gives_the_ids_of_transformers():
 
     folder = pipeline_folder("tiny") / "tokenizer"
     ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
-    for prompt in ("a bell on the left, red curtain behind.", "xyzzy", "", "Two  spaces, a\nline!", "bell " * 60):
+    for prompt in (
+        "a bell on the left, red curtain behind.",
+        "xyzzy",
+        "",
+        "Two  spaces, a\nline!",
+        "bell " * 60,
+    ):
         assert ours.encode(prompt) == theirs(prompt, add_special_tokens=True).input_ids
     assert ours.pad_id == theirs.pad_token_id
     assert ours.unknown_words("a xyzzy bell") == ["xyzzy"]
