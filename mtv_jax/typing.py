@@ -1,4 +1,4 @@
-"""Array types used in signatures, the batches of training, and names and rates used everywhere.
+"""Array types used in signatures, and names and rates used everywhere.
 
 Letters: b batch, F pixel frames, f latent frames, H W pixels, h w latent cells, c channels, l text
 tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens per interval,
