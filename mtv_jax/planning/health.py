@@ -33,14 +33,14 @@ class Finding:
 
     Attributes:
       section, name: what was looked at.
-      told: what is there.
+      message: what it found.
       state: `ok`; `note`: something optional is not there; `broken`: something that is needed does not work.
       fix: what to do about it, a command where there is one.
     """
 
     section: str
     name: str
-    told: str
+    message: str
     state: State = "ok"
     fix: str = ""
 
@@ -71,9 +71,9 @@ def examine(preset: str) -> list[Finding]:
         try:
             found += check()
         except Exception as error:
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
             found.append(
-                Finding(section, "check", told, "broken", "see what is broken above, or report this")
+                Finding(section, "check", message, "broken", "see what is broken above, or report this")
             )
     return found
 
@@ -92,12 +92,12 @@ def bounds() -> Bounds:
         return Bounds(
             SpecifierSet(project["requires-python"]), tuple(map(Requirement, project["dependencies"])), extras
         )
-    told = importlib.metadata.metadata(PACKAGE)
+    metadata = importlib.metadata.metadata(PACKAGE)
     needed = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or ()]
     core = tuple(r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""}))
-    names = told.get_all("Provides-Extra") or []
+    names = metadata.get_all("Provides-Extra") or []
     return Bounds(
-        SpecifierSet(told["Requires-Python"]),
+        SpecifierSet(metadata["Requires-Python"]),
         core,
         {n: tuple(r for r in needed if r not in core and _wanted(r, n)) for n in names},
     )
@@ -112,8 +112,8 @@ def python_found() -> Iterator[Finding]:
         if fits
         else f"make an environment with Python {allowed}: make PYTHON=/path/to/python VENV=.venv setup"
     )
-    told = f"{version} ({sys.executable}), on {platform.system()} {platform.machine()}"
-    yield Finding("python", "python", told, "ok" if fits else "broken", fix)
+    message = f"{version} ({sys.executable}), on {platform.system()} {platform.machine()}"
+    yield Finding("python", "python", message, "ok" if fits else "broken", fix)
     yield Finding("python", PACKAGE, str(_ROOT / PACKAGE))
 
 
@@ -121,9 +121,9 @@ def packages_found() -> Iterator[Finding]:
     """Each package that is needed."""
     for requirement in bounds().packages:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            told, fits = _version(requirement)
+            version, fits = _version(requirement)
             fix = "" if fits else f"pip install '{_plain(requirement)}'"
-            yield Finding("packages", requirement.name, told, "ok" if fits else "broken", fix)
+            yield Finding("packages", requirement.name, version, "ok" if fits else "broken", fix)
 
 
 def extras_found() -> Iterator[Finding]:
@@ -131,11 +131,11 @@ def extras_found() -> Iterator[Finding]:
     known = bounds().extras
     for extra in known:
         lacks = sorted(
-            f"{r.name} {told}" for r in _whole(extra, known) for told, fits in [_version(r)] if not fits
+            f"{r.name} {version}" for r in _whole(extra, known) for version, fits in [_version(r)] if not fits
         )
-        told = f"not there: {', '.join(lacks)}" if lacks else "installed"
+        message = f"not there: {', '.join(lacks)}" if lacks else "installed"
         fix = f"pip install '{PACKAGE}[{extra}]'" if lacks else ""
-        yield Finding("extras", extra, told, "note" if lacks else "ok", fix)
+        yield Finding("extras", extra, message, "note" if lacks else "ok", fix)
 
 
 def devices_found() -> Iterator[Finding]:
@@ -148,11 +148,11 @@ def devices_found() -> Iterator[Finding]:
     for device in jax.local_devices():
         total = float(jnp.ones(8, device=device).sum())  # that it computes at all
         room = device_room(device)
-        free = "memory not told" if room is None else f"{_gib(room.free)} free"
-        told = f"{device.platform}, {device.device_kind}, {free}"
+        free = "memory not reported" if room is None else f"{_gib(room.free)} free"
+        message = f"{device.platform}, {device.device_kind}, {free}"
         state = "ok" if total == 8 else "broken"
         yield Finding(
-            "devices", f"device {device.id}", told, state, "" if total == 8 else "it computes wrongly"
+            "devices", f"device {device.id}", message, state, "" if total == 8 else "it computes wrongly"
         )
 
 
@@ -160,7 +160,7 @@ def media_found() -> Iterator[Finding]:
     """FFmpeg inside of PyAV, and the codecs that videos are written with."""
     import av
 
-    version = getattr(av, "ffmpeg_version_info", "version not told")
+    version = getattr(av, "ffmpeg_version_info", "version not reported")
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     yield Finding("media", "ffmpeg", f"{version} (libavcodec {library}), in PyAV {av.__version__}")
     import soundfile
@@ -183,8 +183,8 @@ def weights_found(preset: str) -> Iterator[Finding]:
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)
-        told = f"{name}: {there}" if there else f"{name}: missing (full size)"
-        yield Finding("weights", role, told, "ok" if there else "note", "" if there else command)
+        message = f"{name}: {there}" if there else f"{name}: missing (full size)"
+        yield Finding("weights", role, message, "ok" if there else "note", "" if there else command)
 
 
 FULL_SIZE = (
@@ -262,10 +262,10 @@ def cache_found() -> Iterator[Finding]:
 
 
 def _against(section: str, name: str, needed: int, free: int, more: str = "") -> Finding:
-    told = f"needs {_gib(needed)} of {_gib(free)}" + (f" ({more})" if more else "")
+    message = f"needs {_gib(needed)} of {_gib(free)}" + (f" ({more})" if more else "")
     if needed <= free:
-        return Finding(section, name, told)
-    return Finding(section, name, f"{told}: TOO LARGE", "note", "a larger device, or more of them (fsdp)")
+        return Finding(section, name, message)
+    return Finding(section, name, f"{message}: TOO LARGE", "note", "a larger device, or more of them (fsdp)")
 
 
 def _parts(preset: str) -> Iterator[Finding]:

@@ -138,9 +138,9 @@ def refuse(need: Need, room: Room) -> None:
     elif wanted <= free and (host := host_free()) is not None and need.host > host:
         wanted, free, name = need.host, host, "the machine"
     if wanted > free:
-        told = ", or ".join(need.advice)
+        advice = ", or ".join(need.advice)
         raise UserError(
-            f"{need.what} needs about {_amount(wanted)} of memory, {name} has {_amount(free)} free: {told}; --force "
+            f"{need.what} needs about {_amount(wanted)} of memory, {name} has {_amount(free)} free: {advice}; --force "
             "tries all the same"
         )
 

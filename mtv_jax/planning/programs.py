@@ -112,7 +112,7 @@ def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
         return _estimated(kinds, temporary)
     shardings: Any = jax.tree.map(lambda x: x.sharding, state)
     step = steps.jit_step(steps.make_step(task, optimizer, 2, 0, accumulate=accumulate), shardings, mesh)
-    with _told("train step", mesh):
+    with _report_out_of_memory("train step", mesh):
         return _compile(lambda: step.lower(state, batch), mesh, kinds, donated=True)
 
 
@@ -142,7 +142,7 @@ def denoise_step(
     if isinstance(mesh, AbstractMesh):
         return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
     run = jax.jit(model.apply)
-    with _told("denoise step", mesh):
+    with _report_out_of_memory("denoise step", mesh):
         return _compile(lambda: run.lower(params, *given), mesh, kinds)
 
 
@@ -165,7 +165,7 @@ def decode_chunk(
             return streaming.decode_chunk(vae, params, latents, None, alone)
 
         return _estimated(kinds, estimates.decoder(decode, params, latents))
-    with _told("decoder", mesh):
+    with _report_out_of_memory("decoder", mesh):
         return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
 
 
@@ -194,7 +194,7 @@ def _input(shape: tuple[int, ...], mesh: AnyMesh) -> jax.ShapeDtypeStruct:
 
 
 @contextmanager
-def _told(what: str, mesh: Mesh) -> Iterator[None]:
+def _report_out_of_memory(what: str, mesh: Mesh) -> Iterator[None]:
     """Turns the compiler's refusal for lack of memory into one line."""
     try:
         yield

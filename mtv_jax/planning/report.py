@@ -115,8 +115,8 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
     rows = [(plan.name, f"{plan.topology.name}, {plan.topology.num_chips} chips, mesh {sizes}")]
     program = plan.program
     for kind, size in program.memory.items():
-        told = f"{amount(size)}, an ESTIMATE" if program.estimated and kind == "temporary" else amount(size)
-        rows += [(f"  {kind}", told)] if size else []
+        text = f"{amount(size)}, an ESTIMATE" if program.estimated and kind == "temporary" else amount(size)
+        rows += [(f"  {kind}", text)] if size else []
     peak = f"{amount(program.peak)} a device"
     if chip is not None:
         limit = chip.hbm / chip.devices
@@ -129,8 +129,8 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         rows.append((f"  {kind}", f"{found.count} times, {amount(found.bytes)} sent by each device"))
     bounds, whole = plan.least_seconds(), plan.whole()
     if bounds is not None and whole is not None:
-        told = ", ".join(f"{seconds:.3g} s by {kind}" for kind, seconds in bounds.items())
-        rows.append(("least time", told))
+        text = ", ".join(f"{seconds:.3g} s by {kind}" for kind, seconds in bounds.items())
+        rows.append(("least time", text))
         if plan.work is not None and math.isfinite(max(bounds.values())):
             share = plan.work.needed / plan.work.run * bounds["operations"] / max(bounds.values())
             rows.append(("highest possible utilisation", f"{share:.0%} of peak, counting what is needed"))

@@ -33,7 +33,7 @@ from mtv_jax.training.failures import (
     agreed,
     first_line,
     is_full_disk,
-    memory_told,
+    report_out_of_memory,
     retried,
 )
 from mtv_jax.training.state import TrainState, joined
@@ -59,7 +59,7 @@ class Checkpoints:
         self._hashing: threading.Thread | None = None
         self._ran_full = False
         _quiet_orbax()
-        with self._told("opening checkpoints"):
+        with self._report_failures("opening checkpoints"):
             # A reader must not clean up: what is half-written may be so by a run that is alive.
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=keep, cleanup_tmp_directories=not read_only, read_only=read_only
@@ -106,7 +106,7 @@ class Checkpoints:
         self.check_space(state)
         items: dict[str, Any] = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
         items["run"] = ocp.args.JsonSave(run)
-        with self._told(f"saving step {step}"):
+        with self._report_failures(f"saving step {step}"):
             self._saving = step
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
         self._hashing = threading.Thread(target=self._hash, args=(step,), daemon=True)
@@ -165,12 +165,12 @@ class Checkpoints:
 
     def check(self) -> None:
         """Raises what went wrong with a checkpoint being written, if something did."""
-        with self._told(f"saving step {self._saving}"):
+        with self._report_failures(f"saving step {self._saving}"):
             self._manager.check_for_errors()
 
     def wait(self) -> None:
         """Waits until the checkpoint being written is whole, and hashed."""
-        with self._told(f"saving step {self._saving}"):
+        with self._report_failures(f"saving step {self._saving}"):
             self._manager.wait_until_finished()
             self._saving = None
         self._wait_for_hashes()
@@ -185,7 +185,7 @@ class Checkpoints:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
-            with self._told(f"saving step {self._saving}"):
+            with self._report_failures(f"saving step {self._saving}"):
                 self._manager.close()
         except Exception:
             # The first error is the one to tell.
@@ -216,7 +216,7 @@ class Checkpoints:
 
         def check() -> None:
             index, count = jax.process_index(), jax.process_count()
-            with self._told(f"reading checkpoint {self._path(step)}"):
+            with self._report_failures(f"reading checkpoint {self._path(step)}"):
                 check_hashes(self._path(step), index, count, items=items)
 
         agreed(check)
@@ -227,11 +227,11 @@ class Checkpoints:
         It must use Orbax's handlers. A manager's `restore` waits for the other processes, for ever if it fails in one.
         """
 
-        def told() -> T:
-            with self._told(f"reading checkpoint {self._path(step)}"):
+        def reported() -> T:
+            with self._report_failures(f"reading checkpoint {self._path(step)}"):
                 return read(self._manager.directory / str(step))
 
-        return agreed(told)
+        return agreed(reported)
 
     def _hash(self, step: int) -> None:
         """Writes this process's share of the hashes, once the checkpoint is committed."""
@@ -244,8 +244,8 @@ class Checkpoints:
             write_hashes(self._path(step), jax.process_index(), jax.process_count())
         except OSError as error:
             # It is whole all the same.
-            told = f"{self._path(step)}: could not be hashed ({first_line(error)}); it is kept as it is"
-            print(told, file=sys.stderr, flush=True)
+            message = f"{self._path(step)}: could not be hashed ({first_line(error)}); it is kept as it is"
+            print(message, file=sys.stderr, flush=True)
 
     def _wait_for_hashes(self) -> None:
         if self._hashing is not None:
@@ -253,14 +253,14 @@ class Checkpoints:
             self._hashing = None
 
     @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
+    def _report_failures(self, doing: str) -> Iterator[None]:
         """Tells a failure of Orbax in one line: a full disk or memory as the user's to mend, others by their reason.
 
         TensorStore's errors are of many types, some of them bare Exceptions. What the system cannot read, though it
         is there, is not known to be damaged.
         """
         try:
-            with memory_told(doing):
+            with report_out_of_memory(doing):
                 yield
         except UserError:
             raise
@@ -275,8 +275,9 @@ class Checkpoints:
             if not doing.startswith("reading") or isinstance(error, MemoryError):
                 raise
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-                told = f"{error.strerror or first_line(error)} (by several tries; nothing was changed: run it again)"
-                raise OSError(error.errno or errno.EIO, told, doing) from error
+                reason = error.strerror or first_line(error)
+                message = f"{reason} (after several attempts; nothing was changed: run it again)"
+                raise OSError(error.errno or errno.EIO, message, doing) from error
             raise DamagedError(f"{doing}: damaged, or not of this program ({first_line(error)})") from error
 
     def _discard_partial(self) -> bool:
@@ -355,12 +356,12 @@ def _quiet_orbax() -> None:
     and the complaint of writes that end when the loop which waited for them is closed.
     """
 
-    def is_told(record: logging.LogRecord) -> bool:
+    def is_reported(record: logging.LogRecord) -> bool:
         message = record.getMessage()
         return "never retrieved" in message and ("orbax" in message or is_full_disk(record.exc_info))
 
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(lambda record: not is_told(record))
+    logging.getLogger("asyncio").addFilter(lambda record: not is_reported(record))
     report = sys.unraisablehook
     sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else report(it)
 

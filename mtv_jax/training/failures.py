@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_told(doing: str) -> Iterator[None]:
+def report_out_of_memory(doing: str) -> Iterator[None]:
     """Tells in one line, as the user's to mend, that a device's memory was too small for what was done."""
     try:
         yield
@@ -85,8 +85,8 @@ def agreed(read: Callable[[], T]) -> T:
     if failed is not None and not isinstance(failed, DamagedError):
         raise failed
     # What is not damage goes before: it must not look as if an older checkpoint would do.
-    told = sorted((outcome[0], index, outcome[1]) for index, outcome in enumerate(outcomes) if outcome)
-    for kind, index, text in told[:1]:
+    failures = sorted((outcome[0], index, outcome[1]) for index, outcome in enumerate(outcomes) if outcome)
+    for kind, index, text in failures[:1]:
         where = "" if len(outcomes) == 1 else f" (process {index} of {len(outcomes)})"
         raise _KINDS[kind](f"{text}{where}") from failed
     return cast(T, value)

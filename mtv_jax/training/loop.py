@@ -24,7 +24,7 @@ from mtv_jax.sharding.mesh import batch_sharding, check_batch_size, make_mesh, p
 from mtv_jax.training import optim, skipping, steps
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.training.configs import TrainConfig, differences
-from mtv_jax.training.failures import DamagedError, memory_told
+from mtv_jax.training.failures import DamagedError, report_out_of_memory
 from mtv_jax.training.metrics import MetricsLog, Throughput
 from mtv_jax.training.skipping import Skipped
 from mtv_jax.training.state import TrainState
@@ -91,15 +91,15 @@ def fit(job: Job) -> TrainState:
     check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
-        _full_disk_reported(job.workdir),
-        memory_told("training"),
+        _report_full_disk(job.workdir),
+        report_out_of_memory("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         Stop() as stop,
     ):
         _check_identity(job, checkpoints)
         start, state, skipped, step_function = _prepare(job, mesh, checkpoints)
         if start >= config.num_steps:
-            _say(f"already at step {start} of {config.num_steps}: nothing to do")
+            _log_message(f"already at step {start} of {config.num_steps}: nothing to do")
             return state
         with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
             run = _Run(job, mesh, checkpoints, log, step_function, skipped, stop)
@@ -141,9 +141,9 @@ def _prepare(
         given = None
         if job.initial_params is not None:
             given = job.initial_params(mesh)
-            _say(f"starts from {config.init_from}: {_count(given)} parameters")
+            _log_message(f"starts from {config.init_from}: {_count(given)} parameters")
         state = steps.compile_init(init, shardings, given)
-    _say(
+    _log_message(
         f"{_count(state.params)} parameters train, {_count(state.frozen)} are frozen; mesh "
         + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
     )
@@ -172,7 +172,7 @@ def _skipped(job: Job, checkpoints: Checkpoints, start: int) -> Skipped:
 
     skipped = Skipped.of(json.loads(from_first("skipped batches", decide)))
     if skipped.ranges:
-        _say(f"leaves out the batches {skipped} ({job.workdir / skipping.RECORD_FILE})")
+        _log_message(f"leaves out the batches {skipped} ({job.workdir / skipping.RECORD_FILE})")
     return skipped
 
 
@@ -193,7 +193,7 @@ def _restore(
         except DamagedError as error:
             if step == steps_there[-1]:
                 raise
-            _say(f"{error}: going on from the one before")
+            _log_message(f"{error}: going on from the one before")
             damaged.append(step)
             continue
         for bad in damaged:
@@ -203,7 +203,7 @@ def _restore(
             if checkpoints.is_hashed(step)
             else ", not all of it hashed: it could not be checked for damage"
         )
-        _say(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
+        _log_message(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
         return step, state
     return 0, None
 
@@ -242,7 +242,7 @@ class _Run:
         batches = self._batches(start)
         if self.stop.at(start):
             raise StoppedError(self.stop.number(), f"no step after {start} was begun")
-        _say("compiling the step")
+        _log_message("compiling the step")
         for step in range(start + 1, config.num_steps + 1):
             begun = time.monotonic()
             batch = put_batch(next(batches), self.mesh)
@@ -291,7 +291,7 @@ class _Run:
 
     def _sample(self, step: int, state: TrainState) -> None:
         assert self.job.sample is not None
-        with memory_told("a sample video (--config.sample.every=0 makes none)"):
+        with report_out_of_memory("a sample video (--config.sample.every=0 makes none)"):
             frames, fps = self.job.sample(step, state.all_params(average=True))
         self.log.video(step, "sample", frames, fps)
 
@@ -354,11 +354,11 @@ class _Reporter:
         speed = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
         if first:
             speed = f"{seconds:.1f} s with compilation"
-        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
+        _log_message(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
 
 
 @contextmanager
-def _full_disk_reported(workdir: Path) -> Iterator[None]:
+def _report_full_disk(workdir: Path) -> Iterator[None]:
     """Raises UserError if the disk is full for the log or the samples; checkpoints report it themselves."""
     try:
         yield
@@ -371,7 +371,7 @@ def _full_disk_reported(workdir: Path) -> Iterator[None]:
         ) from error
 
 
-def _say(message: str) -> None:
+def _log_message(message: str) -> None:
     if jax.process_index() == 0:
         print(message, file=sys.stderr, flush=True)
 

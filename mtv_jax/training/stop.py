@@ -94,7 +94,7 @@ class Stop:
                 os.write(2, b"aborted\n")
                 os._exit(128 + signal.SIGINT)
             if byte[0] == signal.SIGINT:
-                told = "Ctrl-C: stops after this step and saves; Ctrl-C again aborts at once"
-                print(told, file=sys.stderr, flush=True)
+                message = "Ctrl-C: stops after this step and saves; Ctrl-C again aborts at once"
+                print(message, file=sys.stderr, flush=True)
                 if jax.process_count() > 1:
                     os.kill(os.getpid(), signal.SIGTERM)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.clip_size import ClipSize
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import (
     copy_tree,
     existing_directory,
@@ -68,7 +68,7 @@ def _mtv_config(source: Path, speakers: int) -> MTVConfig:
     path = (source if source.is_dir() else source.parent) / "config.json"
     if path.exists():
         values = read_json_object(path)
-        with blamed_on(path):
+        with errors_in_file(path):
             return mtv_sat.config_from_json(values, speakers)
     return replace_fields(MTVConfig.mtv_5b(), {"controlnet": {"num_speakers": speakers}})
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_fields, check_whole
 from mtv_jax.io.clip_size import ClipSize, rate_of
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 
 MTV = "MTVPipeline"
@@ -125,7 +125,7 @@ def default_clip_size(folder: Path) -> ClipSize:
 
 
 def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
-    with blamed_on(folder / INDEX):
+    with errors_in_file(folder / INDEX):
         return PipelineDefaults.from_json(index[_DEFAULTS])
 
 
@@ -143,7 +143,7 @@ def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
     path = folder / "transformer" / "config.json"
     config = read_json_object(path) if path.exists() else {}
     sizes = {"max_text_seq_length": 226, "sample_frames": 49, "sample_height": 60, "sample_width": 90}
-    with blamed_on(path):
+    with errors_in_file(path):
         for key, default in sizes.items():
             sizes[key] = check_whole(key, config.get(key, default), most=_MOST_SIZE)
     frames = sizes["sample_frames"]

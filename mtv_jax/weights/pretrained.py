@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import atomic_directory, existing_directory, read_json_object, write_json
 from mtv_jax.models.denoisers import backbone_of
 from mtv_jax.models.registry import NETWORKS, make_model, spec_of
@@ -129,7 +129,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
             f"{addition}: {spec.class_names[0]} does not go with the network {spec_of(backbone).name!r} beside it"
         )
     own = network_config(addition, values)
-    with blamed_on(addition / "config.json"):
+    with errors_in_file(addition / "config.json"):
         parts = {composite.backbone_field: backbone.config, composite.own_field: own}
         config = spec.config(**parts)
     return make_model(spec.name, config, **options)
@@ -162,7 +162,7 @@ def load_config(directory: str | os.PathLike) -> Any:
 def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
     """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
     spec = identify(directory, values)
-    with blamed_on(directory / "config.json"):
+    with errors_in_file(directory / "config.json"):
         return weight_table(spec).config_from_json(values)
 
 
@@ -205,7 +205,7 @@ def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
     values = read_json_object(path)
     seed = values.pop(_UNTRAINED, None)
     if seed is not None:
-        with blamed_on(path):
+        with errors_in_file(path):
             check_seed(seed, _UNTRAINED)
     return values, seed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.io.checks import check_fields
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 
@@ -27,7 +27,7 @@ _MOST_TIMESTEPS = 100_000
 def load_schedule(folder: Path) -> Schedule:
     """The schedule of a scheduler folder. Raises UserError for settings we do not have."""
     path = folder / _FILE
-    with blamed_on(path):
+    with errors_in_file(path):
         return Schedule.create(config_from_json(read_json_object(path)))
 
 
