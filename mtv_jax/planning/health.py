@@ -1,7 +1,7 @@
-"""Is this machine ready? Python and packages against the project's bounds, devices, FFmpeg, weights, memory, cache.
+"""Diagnoses the installation: Python, package versions, devices, FFmpeg, weights, memory, compilation cache.
 
-Each check gives `Finding`s and imports what it looks at when it is called, so that one that is broken is reported by
-the others. Nothing is downloaded, and no network is asked.
+Each check yields `Finding`s and imports the modules it tests when it is called, so that a broken module does not stop
+the other checks. Nothing is downloaded, and the network is not accessed.
 """
 
 import importlib
@@ -24,18 +24,18 @@ State = Literal["ok", "note", "broken"]
 
 PACKAGE = "mtv_jax"
 _ROOT = Path(__file__).resolve().parents[2]
-"""Of the checkout, if this is one."""
+"""Root of the checkout, if the package runs from one."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-      section, name: what was looked at.
-      message: what it found.
-      state: `ok`; `note`: something optional is not there; `broken`: something that is needed does not work.
-      fix: what to do about it, a command where there is one.
+      section, name: what was checked.
+      message: the result.
+      state: `ok`; `note`: something optional is missing; `broken`: something required does not work.
+      fix: how to fix it, as a command where possible.
     """
 
     section: str
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the project asks for: versions of Python, of packages, and of those of each extra."""
+    """Requirements of the project: versions of Python, of packages, and of the packages of each extra."""
 
     python: SpecifierSet
     packages: tuple[Requirement, ...]
@@ -55,7 +55,7 @@ class Bounds:
 
 
 def examine(preset: str) -> list[Finding]:
-    """All findings. A check that fails itself is one that is broken."""
+    """All findings. A check that raises an error is reported as broken."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", python_found),
         ("packages", packages_found),
@@ -79,9 +79,9 @@ def examine(preset: str) -> list[Finding]:
 
 
 def bounds() -> Bounds:
-    """From the pyproject.toml of the checkout that this is; else as the installed package says.
+    """Requirements from the pyproject.toml of the running checkout, otherwise from the installed package's metadata.
 
-    An environment may have another checkout installed than the one that runs.
+    The installed package may be another checkout than the running one.
     """
     file = _ROOT / "pyproject.toml"
     if file.is_file():
@@ -118,7 +118,7 @@ def python_found() -> Iterator[Finding]:
 
 
 def packages_found() -> Iterator[Finding]:
-    """Each package that is needed."""
+    """Each required package."""
     for requirement in bounds().packages:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             version, fits = _version(requirement)
@@ -127,37 +127,41 @@ def packages_found() -> Iterator[Finding]:
 
 
 def extras_found() -> Iterator[Finding]:
-    """Each extra, with what of it is not there."""
+    """Each extra, with its missing packages."""
     known = bounds().extras
     for extra in known:
         lacks = sorted(
             f"{r.name} {version}" for r in _whole(extra, known) for version, fits in [_version(r)] if not fits
         )
-        message = f"not there: {', '.join(lacks)}" if lacks else "installed"
+        message = f"missing: {', '.join(lacks)}" if lacks else "installed"
         fix = f"pip install '{PACKAGE}[{extra}]'" if lacks else ""
         yield Finding("extras", extra, message, "note" if lacks else "ok", fix)
 
 
 def devices_found() -> Iterator[Finding]:
-    """What JAX computes on, and what is free there."""
+    """The devices of JAX and their free memory."""
     import jax
     import jax.numpy as jnp
 
     from mtv_jax.planning.room import device_room
 
     for device in jax.local_devices():
-        total = float(jnp.ones(8, device=device).sum())  # that it computes at all
+        total = float(jnp.ones(8, device=device).sum())  # tests that it computes
         room = device_room(device)
         free = "memory not reported" if room is None else f"{_gib(room.free)} free"
         message = f"{device.platform}, {device.device_kind}, {free}"
         state = "ok" if total == 8 else "broken"
         yield Finding(
-            "devices", f"device {device.id}", message, state, "" if total == 8 else "it computes wrongly"
+            "devices",
+            f"device {device.id}",
+            message,
+            state,
+            "" if total == 8 else "it computes wrong results",
         )
 
 
 def media_found() -> Iterator[Finding]:
-    """FFmpeg inside of PyAV, and the codecs that videos are written with."""
+    """The FFmpeg libraries of PyAV, and the encoders needed to write videos."""
     import av
 
     version = getattr(av, "ffmpeg_version_info", "version not reported")
@@ -172,11 +176,11 @@ def media_found() -> Iterator[Finding]:
             yield Finding("media", f"encoder {kind}", name)
         except ValueError:
             fix = "pip install --force-reinstall av (its wheel has them)"
-            yield Finding("media", f"encoder {kind}", f"{name} is not there", "broken", fix)
+            yield Finding("media", f"encoder {kind}", f"{name} is missing", "broken", fix)
 
 
 def weights_found(preset: str) -> Iterator[Finding]:
-    """Roles with their weights: of the pipeline, what separates and scores, and those of full size."""
+    """Weights by role: of the pipeline, of source separation and scoring, and those of full size."""
     yield from _parts(preset)
     yield _demixer()
     yield Finding("weights", "demixer, music", "harmonic-percussive separation; needs none")
@@ -205,7 +209,7 @@ FULL_SIZE = (
         "hf download facebook/wav2vec2-base-960h --local-dir mtv/audio_encoder",
     ),
 )
-"""Roles, where their weights are published, and the command that gets them. BEATs comes as a `.pt` of its authors."""
+"""Roles, the repositories of their weights, and the command to download them. BEATs is published as a `.pt` file."""
 
 _ROLES = {
     "transformer": "denoiser",
@@ -224,19 +228,19 @@ TRAININGS = (
     "configs/vae.py",
     "configs/stage5.py",
 )
-"""Of the checkout's configs those that differ in what they keep: all stages are as large as the last."""
+"""The configs of the checkout whose training state differs in size; all stages are as large as the last."""
 STATE_ALONE = "weights, moments, average; `python -m mtv_jax.plan` says what a step adds"
 
 
 def memory_found(preset: str) -> Iterator[Finding]:
-    """What a video of the pipeline, and the state of each training of the checkout, take of a device."""
+    """Device memory needed by a video of the pipeline, and by the state of each training config of the checkout."""
     from mtv_jax.planning.memory import Sample, sample_need
     from mtv_jax.planning.plans import training_state_bytes
     from mtv_jax.planning.room import device_room
 
     room = device_room()
     if room is None:
-        yield Finding("memory", "device", "it does not tell its memory", "note")
+        yield Finding("memory", "device", "it does not report its memory", "note")
         return
     need = sample_need(Sample.of(preset, {}), advise=False)
     yield _against("memory", f"sample {preset}", need.total + need.host * (room.name == "cpu"), room.free)
@@ -247,17 +251,17 @@ def memory_found(preset: str) -> Iterator[Finding]:
 
 
 def cache_found() -> Iterator[Finding]:
-    """Where compiled programs are kept."""
+    """The directory of the compilation cache."""
     from mtv_jax.io.compilation import enable_compilation_cache
 
     folder = enable_compilation_cache()
     if folder is None:
-        yield Finding("cache", "compiled programs", "not kept", "note")
+        yield Finding("cache", "compiled programs", "not cached", "note")
         return
     size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
     above = next(path for path in (folder, *folder.parents) if path.exists())
     writable = os.access(above, os.W_OK)
-    fix = "" if writable else "set XDG_CACHE_HOME to a folder that you may write"
+    fix = "" if writable else "set XDG_CACHE_HOME to a writable folder"
     yield Finding("cache", "compiled programs", f"{folder}, {_gib(size)}", "ok" if writable else "note", fix)
 
 
@@ -313,7 +317,7 @@ def _demixer() -> Finding:
 
 
 def _downloaded(name: str) -> str:
-    """The snapshot of a repository in Hugging Face's cache, or nothing."""
+    """Describes the snapshot of a repository in the Hugging Face cache; empty if there is none."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     snapshots = sorted((cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*"))
@@ -321,17 +325,17 @@ def _downloaded(name: str) -> str:
 
 
 def _version(requirement: Requirement) -> tuple[str, bool]:
-    """The version that is there, with the bounds if it is outside of them, and whether it is within."""
+    """The installed version, with the bounds if it violates them, and whether it satisfies them."""
     try:
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
         return "missing", False
     fits = requirement.specifier.contains(version, prereleases=True)
-    return version if fits else f"{version}, has to be {requirement.specifier}", fits
+    return version if fits else f"{version}, must be {requirement.specifier}", fits
 
 
 def _whole(extra: str, known: dict[str, tuple[Requirement, ...]]) -> list[Requirement]:
-    """What an extra asks for, through extras of ours and of others (`jax[cuda12]`)."""
+    """Requirements of an extra, with nested extras resolved (ours and others, such as `jax[cuda12]`)."""
     found = []
     for requirement in known[extra]:
         if requirement.name.replace("-", "_") == PACKAGE:
@@ -346,7 +350,7 @@ def _whole(extra: str, known: dict[str, tuple[Requirement, ...]]) -> list[Requir
 
 
 def _wanted(requirement: Requirement, extra: str) -> bool:
-    """Whether an extra asks for it, and the package alone does not."""
+    """Whether the extra requires it and the package without extras does not."""
     marker = requirement.marker
     return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
 
