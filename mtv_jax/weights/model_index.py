@@ -135,7 +135,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     index = read_json_object(path) if path.exists() else {}
     name = index.get("_class_name", TEXT_TO_VIDEO)
     if not isinstance(name, str) or name not in _CLASSES:
-        raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
+        raise UserError(f"{path}: pipeline {name!r} is not supported; known are {', '.join(_CLASSES)}")
     return index
 
 
