@@ -36,7 +36,11 @@ def main(argv: list[str]) -> int:
     found = examine(args.preset)
     broken = [finding for finding in found if finding.state == "broken"]
     if args.json:
-        print(json.dumps({"usable": not broken, "findings": [vars(finding) for finding in found]}, indent=2))
+        rows = [
+            {"told" if key == "message" else key: value for key, value in vars(finding).items()}
+            for finding in found
+        ]
+        print(json.dumps({"usable": not broken, "findings": rows}, indent=2))
     else:
         _show(found)
         summary = f"{len(broken)} broken: {', '.join(finding.name for finding in broken)}"
@@ -53,7 +57,7 @@ def _show(found: list) -> None:
             write("", section, "bold")
         fix = f"  ->  {finding.fix}" if finding.fix else ""
         mark, style = _MARKS[finding.state]
-        write(f"  {mark} ", f"{finding.name:<{width}}  {finding.told}{fix}", style)
+        write(f"  {mark} ", f"{finding.name:<{width}}  {finding.message}{fix}", style)
 
 
 def _writer() -> Callable[[str, str, str], None]:

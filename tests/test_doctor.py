@@ -51,7 +51,7 @@ def test_all_that_is_needed_is_looked_at_and_well(found):
 
 def test_what_is_not_there_says_how_to_get_it(found):
     assert all(finding.fix for finding in found if finding.state == "note")
-    full_size = [finding for finding in found if "CogVideoX-5b" in finding.told]
+    full_size = [finding for finding in found if "CogVideoX-5b" in finding.message]
     assert full_size[0].fix.startswith("hf download") or full_size[0].state == "ok"
 
 
@@ -80,7 +80,7 @@ def test_another_python_is_broken(monkeypatch):
     monkeypatch.setattr(health.platform, "python_version", lambda: "3.10.4")
     python, _ = health.python_found()
     assert python.state == "broken"
-    assert "3.10.4" in python.told
+    assert "3.10.4" in python.message
 
 
 def test_a_check_that_fails_is_broken_and_the_others_are_made(monkeypatch):
@@ -92,7 +92,7 @@ def test_a_check_that_fails_is_broken_and_the_others_are_made(monkeypatch):
         monkeypatch.setattr(health, name, lambda *_: iter(()))
     monkeypatch.setattr(health, "media_found", broken)
     rows = [finding for finding in health.examine("tiny") if finding.state == "broken"]
-    assert [(row.section, row.told) for row in rows] == [("media", "OSError: libavcodec.so: cannot open")]
+    assert [(row.section, row.message) for row in rows] == [("media", "OSError: libavcodec.so: cannot open")]
 
 
 def test_it_prints_a_line_each_and_whether_it_is_usable(monkeypatch, capsys):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from mtv_jax.audio.beats import BEATsEncoder
 from mtv_jax.audio.features import AudioEncoder, mel_encoder
 from mtv_jax.audio.wav2vec2 import Wav2Vec2Encoder
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 from mtv_jax.models.beats import BEATs
 from mtv_jax.models.mel import MelConfig
@@ -46,7 +46,7 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
     """
     values = read_json_object(folder / "config.json")
     if values.get("_class_name") == _LOG_MEL:
-        with blamed_on(folder / "config.json"):
+        with errors_in_file(folder / "config.json"):
             return _log_mel(values)
     spec = identify(folder, values)
     if spec.audio_encoder is None:
@@ -58,7 +58,7 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
     model, params = load_model(folder, dtype=dtype)
     path = folder / _PREPROCESSOR
     preprocessor = read_json_object(path) if path.exists() else {}
-    with blamed_on(path):
+    with errors_in_file(path):
         return make_encoder(model, params, preprocessor, str(path))
 
 

@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def blamed_on(file: object) -> Iterator[None]:
+def errors_in_file(file: object) -> Iterator[None]:
     """Converts errors raised in the block by the content of `file` to a UserError that names the file.
 
     For code that parses the content of a file: values of an unexpected type raise any of the errors caught here.

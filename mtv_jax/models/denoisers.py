@@ -1,15 +1,15 @@
-"""What every denoiser has in common: what its config names, and the inputs that it is called with.
+"""The common interface of denoisers: config fields and call inputs.
 
 Planning, pipelines and training read these fields of a backbone's config (`backbone_config`); latent sizes are in cells
 of the autoencoder's latents:
 
-    in_channels, out_channels                    of the latents it is given and of what it predicts
-    patch_size, frames_per_token                 cells along each side, and latent frames, that share a token
+    in_channels, out_channels                    of the input latents and of the prediction
+    patch_size, frames_per_token                 cells along each side, and latent frames, per token
     num_tokens(frames, height, width)            of a clip of this latent size and its text, together
-    text_embed_dim, max_text_seq_length          of the text it is conditioned on
-    text_length_is_fixed                         whether a longer text than that is an error
-    num_layers, num_attention_heads, width       of its transformer
-    sample_frames, sample_height, sample_width   the latent size of the clips it is trained on
+    text_embed_dim, max_text_seq_length          of the text conditioning
+    text_length_is_fixed                         whether a text longer than that is an error
+    num_layers, num_attention_heads, width       of the transformer
+    sample_frames, sample_height, sample_width   latent size of the training clips
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ from mtv_jax.models.registry import make_model, spec_of
 
 
 def backbone_config(model: Any) -> Any:
-    """Config of a denoiser's backbone: its own, or of a network with a controlnet the part without it."""
+    """Config of a denoiser's backbone: its own config, or for a network with a controlnet that of its backbone."""
     return spec_of(model).backbone_config(model.config)
 
 
 def backbone_of(model: nn.Module) -> nn.Module:
-    """The backbone of a denoiser as a network by itself, with the same options; without a controlnet, the denoiser."""
+    """The backbone of a denoiser as a separate network with the same options; without a controlnet, the denoiser."""
     composite = spec_of(model).composite
     if composite is None:
         return model
@@ -47,9 +47,9 @@ def track_shapes(model: Any, latent_frames: int) -> dict[str, tuple[int, ...]]:
 def denoiser_inputs(
     model: Any, size: tuple[int, int, int], *, rows: int = 1, text_length: int | None = None
 ) -> tuple[Any, ...]:
-    """Shapes of what `model.apply(params, ...)` takes for `rows` clips of `size` (latent frames, rows, columns).
+    """Shapes of the inputs of `model.apply(params, ...)` for `rows` clips of `size` (latent frames, rows, columns).
 
-    `text_length` is by default the longest that the network takes.
+    `text_length` defaults to the maximum of the network.
     """
     backbone = backbone_config(model)
     length = backbone.max_text_seq_length if text_length is None else text_length

@@ -1,11 +1,14 @@
-"""How large the networks of a config may be: far more than any there is, and soon told."""
+"""Upper limits of the sizes in a network's config, so that absurd values raise an error early.
+
+They are far above the sizes of any existing network.
+"""
 
 from typing import Any
 
 from mtv_jax.io.checks import check_fields
 
 _MOST = 2**17
-"""Of a width, or any other size without a bound of its own."""
+"""Limit of a width, or any other size without a limit of its own."""
 
 _MOST_OF = {
     "num_layers": 512,
@@ -39,10 +42,9 @@ _MOST_OF = {
     "sample_rate": 2**20,
     "sample_frequency": 2**20,
 }
-"""Largest value of a field of a network's config: each count that makes something be built so many times, or arrays
-of so many rows at once."""
+"""Largest value of fields of a network's config that are counts of modules, or of rows of arrays."""
 
 
 def check_network(config: Any) -> None:
-    """Raises UserError, naming the field, for a value of another type or beyond any network there is."""
+    """Raises UserError, naming the field, for a value of another type or above its limit."""
     check_fields(config, most=_MOST, most_of=_MOST_OF)

@@ -1,4 +1,4 @@
-"""The networks by name, and their configs from plain dicts."""
+"""The registry of networks, and their configs from plain dicts."""
 
 import dataclasses
 import difflib
@@ -25,14 +25,14 @@ NETWORKS: dict[str, NetworkSpec] = {
 
 
 def network(name: str) -> NetworkSpec:
-    """The network of a name. Raises UserError for an unknown one."""
+    """The network with a name. Raises UserError for an unknown name."""
     if name not in NETWORKS:
         raise UserError(f"network {name!r}: unknown; known are {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]
 
 
 def spec_of(model: nn.Module) -> NetworkSpec:
-    """The network that a module is. Raises UserError for one that is not declared."""
+    """The network of a module. Raises UserError for an undeclared network."""
     found = [spec for spec in NETWORKS.values() if spec.module is type(model)]
     if not found:
         raise UserError(f"network {type(model).__name__}: no spec in mtv_jax.models.registry.NETWORKS")
@@ -51,7 +51,7 @@ def controlnet_parameters(name: str) -> tuple[str, ...]:
 
 def stage_parameters(name: str) -> tuple[str, ...]:
     """Regular expressions of the parameters that a training stage updates: those of the controlnet, and those of the
-    backbone that adapt to it. Raises UserError for a network without a controlnet."""
+    backbone that train with it. Raises UserError for a network without a controlnet."""
     return _composite(name).stage_parameters
 
 
@@ -85,7 +85,7 @@ def make_model(name: str, config: Any, *, dtype: Any = jnp.float32, **options: A
 def replace_fields(config: Any, values: Mapping[str, Any], name: str = "config") -> Any:
     """A frozen dataclass with fields replaced from plain data (lists become tuples, dicts nest).
 
-    Raises UserError for a field it does not have, naming the nearest one it has.
+    Raises UserError for an unknown field, suggesting the closest name.
     """
     fields = {f.name for f in dataclasses.fields(config)}
     changes = {}

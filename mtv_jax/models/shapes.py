@@ -1,4 +1,4 @@
-"""Parameter shapes without parameters, their number, and small inputs that every network accepts."""
+"""Parameter shapes and counts without allocating parameters, and small valid inputs of every network."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from mtv_jax.typing import Array, Key, Params
 
 def parameter_shapes(model: nn.Module) -> Params:
     """The tree of ShapeDtypeStructs of a network's parameters (`jax.eval_shape`; nothing is allocated)."""
-    # A copy: what is cached must not change.
+    # A copy: the cached value must not be mutated.
     return jax.tree.map(lambda leaf: leaf, _traced_shapes(model))
 
 
@@ -46,8 +46,8 @@ def random_params(model: nn.Module, seed: int) -> Params:
 def init_key(seed: int) -> Key[Array, ""]:
     """The key to initialise parameters with.
 
-    Its generator is one instruction. The default one is written out for each of a hundred parameters, which took
-    XLA a minute to compile for CPUs where this takes seconds.
+    Its generator is a single instruction. The default one is inlined for each of a hundred parameters, which takes
+    XLA a minute to compile for CPUs; this takes seconds.
     """
     return seed_key(seed, impl="unsafe_rbg")
 
@@ -68,13 +68,13 @@ def example_inputs(model: Any) -> tuple[Any, ...]:
         shapes = spec.example_inputs(model.config)
     else:
         patch = backbone_config(model).patch_size
-        # Two latent frames: with one an audio projection would not meet its convolution.
+        # Two latent frames: with one, an audio projection would not use its convolution.
         shapes = denoiser_inputs(model, (2, patch, patch), text_length=1)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 def _part(path: tuple[str, ...], groups: tuple[str, ...]) -> str:
-    """The part a parameter belongs to; layers with a number of their own are one (`conv_0` ... -> `conv`)."""
+    """The part a parameter belongs to; numbered layers are merged (`conv_0` ... -> `conv`)."""
     depth = 1
     while "/".join(path[:depth]) in groups:
         depth += 1

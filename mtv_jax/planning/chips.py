@@ -1,4 +1,4 @@
-"""TPUs to compile for without having any, and GPUs to estimate for."""
+"""TPU topologies for ahead-of-time compilation, and GPUs for estimates."""
 
 import os
 import re
@@ -19,12 +19,12 @@ class Chip:
 
     Attributes:
       flops: peak bfloat16 operations a second, without sparsity.
-      hbm: bytes of memory. Of a GPU those of the data sheet, in powers of ten: what it has beyond them goes to the
-        CUDA context and the buffers of its libraries.
+      hbm: bytes of memory. For a GPU as in the data sheet, in powers of ten: the remainder is used by the CUDA
+        context and the buffers of its libraries.
       hbm_bandwidth: bytes a second.
       ici_bandwidth: bytes a second over all links, one way; of GPUs NVLink (L4, L40S: PCIe), inside a machine.
-      devices: how many devices JAX sees a chip as.
-      gpu: nothing can be compiled for it here.
+      devices: number of JAX devices per chip.
+      gpu: whether it is a GPU, for which programs are estimated and not compiled.
     """
 
     name: str
@@ -61,7 +61,7 @@ _DEVICE_KINDS = {
     "TPU v6e": "v6e",
     "TPU7x": "tpu7x",
 }
-"""What JAX calls a device -> its chip."""
+"""`device_kind` in JAX -> chip."""
 _GPU_WORDS = {
     "A100": "a100-80gb",
     "H100": "h100",
@@ -70,11 +70,11 @@ _GPU_WORDS = {
     "L40S": "l40s",
     "L4": "l4",
 }
-"""A word of what JAX calls a GPU -> its chip."""
+"""A word of a GPU's `device_kind` in JAX -> chip."""
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """Peak bfloat16 operations a second of what JAX calls one device; None if it is not known."""
+    """Peak bfloat16 FLOP/s of a device by its JAX `device_kind`; None if unknown."""
     if device_kind in _DEVICE_KINDS:
         chip = CHIPS[_DEVICE_KINDS[device_kind]]
         return chip.flops / chip.devices
@@ -87,9 +87,9 @@ class Topology:
     """Devices to plan for.
 
     Attributes:
-      count: how many devices JAX would see.
-      chip: None on a CPU, of which no figures are known.
-      devices: to compile for; None if nothing can be compiled, only estimated (GPUs).
+      count: number of JAX devices.
+      chip: None on a CPU, for which no figures are known.
+      devices: to compile for; None if programs can only be estimated (GPUs).
     """
 
     name: str
@@ -99,11 +99,11 @@ class Topology:
 
     @property
     def num_chips(self) -> int:
-        """Number of chips; of a CPU, of devices."""
+        """Number of chips; on a CPU, of devices."""
         return self.count // (self.chip.devices if self.chip else 1)
 
     def mesh(self, config: MeshConfig) -> AnyMesh:
-        """A mesh of the devices, or of their number alone where there are none to compile for."""
+        """A mesh of the devices; an abstract mesh of the same size where there are none to compile for."""
         if self.devices is None:
             return abstract_mesh(config, self.count)
         return make_mesh(config, self.devices)
@@ -133,11 +133,11 @@ def topology(name: str) -> Topology:
 
 
 def _devices(name: str) -> list[Any]:
-    # The compiler asks the machine what TPU it is; these say that there is none to ask.
+    # The compiler queries the machine for its TPU; these variables declare that there is none.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5p-8")
     os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-    # Compiling holds no chip, so several may do so at once.
+    # Compiling does not lock a chip, so several processes may compile concurrently.
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     try:
         import libtpu  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -157,7 +157,7 @@ def _devices(name: str) -> list[Any]:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Drops what the compiler's start-up writes past Python: warnings about the missing machine."""
+    """Suppresses the warnings about the missing TPU that the compiler writes directly to the file descriptor."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -1,15 +1,15 @@
-"""Temporary memory of programs that nothing here can compile (GPUs'): an estimate from shapes.
+"""Temporary memory of programs that cannot be compiled here (for GPUs), estimated from shapes.
 
-The real program is traced, with the remat policy that its model has, and its equations are gone through in order:
-the most bytes that are alive at once count, inputs left out (`peak_bytes`). Of that the part that grows with the
-batch is kept, the difference between two sizes of it, and multiplied by a device's rows; tokens over `context` share
-it. What does not grow is weights, traced whole but held in parts, so these are counted by themselves:
+The real program is traced, with the remat policy of its model, and its equations are visited in order to find the
+peak of live bytes, without inputs (`peak_bytes`). The part that grows with the batch, from the difference between two
+batch sizes, is multiplied by the rows of a device and divided by `context`. The constant part is weights, which are
+traced whole but sharded on devices, so they are counted separately:
 
-    rows x bytes a row / context + gradients of what trains, in a device's parts (twice if they are accumulated)
-        + weights of a layer gathered, and of the next one, in the dtype of the products + gradients of a layer
+    rows x bytes per row / context + sharded gradients of the trainable parameters (twice if accumulated)
+        + gathered weights of a layer and of the next one, in the compute dtype + gradients of a layer
 
-Compiled for TPUs, train steps and decoders at full size took within 20 % of this (tests/planning/test_estimates.py
-compares it with launch/plans). How weights are gathered is the compiler's choice, and no collective is counted.
+Train steps and decoders at full size, compiled for TPUs, are within 20 % of this (tests/planning/test_estimates.py
+compares it with launch/plans). The compiler decides how weights are gathered, and collectives are not counted.
 """
 
 import math
@@ -31,15 +31,15 @@ from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
 
 DECODER_FACTOR = 3.0
-"""Of a decoder compiled for TPUs took so many times the bytes alive: convolutions copy their inputs."""
+"""Temporary memory of a decoder compiled for TPUs, relative to its live bytes: convolutions copy their inputs."""
 
 _ROWS = 64
-"""Batches of so many rows and of twice as many are compared: activations outweigh weights there."""
+"""Rows of the smaller batch that is traced; the other has twice as many. Activations outweigh weights there."""
 
 _NEW_ROOM = ("dot_general", "conv_general_dilated", "transpose", "concatenate", "gather", "pallas_call")
-"""What these make cannot take the place of what they read; what others make can, if that is not read again."""
+"""Primitives whose outputs cannot reuse the buffers of their inputs; others can, if an input is not read again."""
 _NO_ROOM = ("broadcast_in_dim", "iota")
-"""These are made where they are used."""
+"""Primitives that are fused into their consumers."""
 
 
 def train_step(
@@ -52,7 +52,10 @@ def train_step(
     accumulate: int,
     dtype: Any,
 ) -> int:
-    """Of the train step, bytes on each device; `state` and `batch` are placed on `mesh`, products are in `dtype`."""
+    """Temporary bytes of the train step on each device; `state` and `batch` are placed on `mesh`.
+
+    `dtype` is the compute dtype.
+    """
     step = steps.make_step(task, optimizer, 2, 0)
     shapes = _unplaced(state)
 
@@ -66,7 +69,7 @@ def train_step(
 
 
 def denoise_step(model: Any, params: Params, inputs: tuple[Any, ...], mesh: AnyMesh) -> int:
-    """Of a call of a denoiser; `params` and `inputs` [b ...] are placed on `mesh`."""
+    """Temporary bytes of a denoiser call; `params` and `inputs` [b ...] are placed on `mesh`."""
     shapes = _unplaced(params)
 
     def trace(rows: int) -> ClosedJaxpr:
@@ -77,12 +80,12 @@ def denoise_step(model: Any, params: Params, inputs: tuple[Any, ...], mesh: AnyM
 
 
 def decoder(decode: Callable[..., Any], params: Params, latents: Any, factor: float = DECODER_FACTOR) -> int:
-    """Of a decoder's call on some latents, with what it returns; each device does all of it."""
+    """Temporary bytes of a decoder call, outputs included; each device runs all of it."""
     return round(factor * peak_bytes(_trace(decode, _unplaced(params), _unplaced(latents)).jaxpr))
 
 
 def peak_bytes(jaxpr: Jaxpr) -> int:
-    """The most bytes that are alive at once of what `jaxpr` makes, done in its order; its inputs are not counted."""
+    """Peak bytes of live intermediates of `jaxpr`, executed in order; its inputs are not counted."""
     last = _last_uses(jaxpr)
     alive: dict[Any, int] = {}
     peak = 0
@@ -106,20 +109,20 @@ def placed_bytes(tree: Any) -> int:
 
 
 def _last_uses(jaxpr: Jaxpr) -> dict[Any, int]:
-    """Each variable that is read -> number of the last equation that reads it; results are read behind all."""
+    """Variable -> index of the last equation that reads it; outputs count as read after all equations."""
     last = {x: i for i, equation in enumerate(jaxpr.eqns) for x in _variables(equation.invars)}
     return last | dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
 
 
 def _needed(equation: JaxprEqn, made: int, reusable: int) -> int:
-    """Bytes that an equation needs beside what is alive before it."""
+    """Bytes that an equation needs in addition to the bytes live before it."""
     inner = _inner(equation)
     if not inner:
         in_place = reusable >= made and equation.primitive.name not in _NEW_ROOM
         return 0 if in_place else made
     if equation.primitive.name != "scan":
         return max(made, *(peak_bytes(jaxpr) for jaxpr in inner))
-    # What is stacked over the steps is there as a whole, and its part of the step is taken out of it.
+    # Stacked outputs are allocated whole, so the slice of one step is not counted again.
     (body,) = inner
     pairs = zip(equation.invars, body.invars, strict=True)
     parts = sum(_bytes(part) for whole, part in pairs if _shape(whole) != _shape(part))
@@ -149,7 +152,7 @@ def _bytes_a_row(trace: Callable[[int], ClosedJaxpr]) -> float:
 
 
 def _trace(function: Callable[..., Any], *shapes: Any) -> ClosedJaxpr:
-    # As for a TPU: its kernel of attention keeps no logits, and so does that for GPUs, which needs one to be traced.
+    # Traced for a TPU: its attention kernel keeps no logits, like that of GPUs, which needs a GPU to be traced.
     return trace(function, *shapes, platform="tpu")
 
 
@@ -168,7 +171,7 @@ def rows_of(batch: Any) -> int:
 
 
 def _gathered(params: Params, mesh: AnyMesh, dtype: Any, trains: Callable[[str], bool]) -> int:
-    """Bytes of weights that are whole at a time: of the largest stack's layers, two, and one's gradients."""
+    """Bytes of gathered weights at a time: two layers of the largest stack, and the gradients of one."""
     if mesh.shape["fsdp"] * mesh.shape["tensor"] == 1:
         return 0
     stacks: dict[str, int] = defaultdict(int)

@@ -1,12 +1,12 @@
 """Floating point operations of a denoiser, counted in its traced program.
 
-The compiler's own count takes the body of a loop once. Here the equations of the jaxpr are gone through, and what is
-inside a scan counts as often as it runs. Only matrix products and convolutions count (a multiply-add is two
+The compiler's cost analysis counts the body of a loop once. Here the equations of the jaxpr are visited, and the body
+of a scan is multiplied by its length. Only matrix products and convolutions are counted (a multiply-add is two
 operations); norms, softmax and activations are a few per cent of a transformer.
 
-Training is counted in the same forward program. The gradient of a product with respect to one of its operands costs as
-much as the product, and it is needed if that operand depends on a parameter that trains. That dependence is followed
-through the program.
+Training is counted from the same forward program. The gradient of a product with respect to one of its operands costs
+as much as the product, and it is needed if that operand depends on a trainable parameter. This dependence is
+propagated through the program.
 """
 
 import math
@@ -28,7 +28,7 @@ from mtv_jax.typing import Params
 
 @dataclass(frozen=True)
 class Flops:
-    """Operations of a program: of its products, and of the gradients that training needs of them."""
+    """Operations of a program: of its products, and of their gradients in training."""
 
     forward: float = 0.0
     backward: float = 0.0
@@ -58,12 +58,12 @@ class ForwardPass:
         return self._count(lambda path: False).forward
 
     def training(self, trains: Callable[[str], bool], *, recomputes: bool) -> tuple[float, float]:
-        """Operations of a training step on one clip: those the mathematics needs, and those that are run.
+        """Operations of a training step on one clip: model FLOPs, and hardware FLOPs (with rematerialisation).
 
         Args:
-          trains: of a parameter's path, whether it trains.
-          recomputes: whether blocks are rematerialised, so that the forward pass runs twice. What a kernel of
-            attention computes again in its own backward pass is not counted.
+          trains: predicate on a parameter's path: whether it is trainable.
+          recomputes: whether blocks are rematerialised, so that the forward pass runs twice. Recomputation
+            inside the backward pass of an attention kernel is not counted.
         """
         flops = self._count(trains)
         needed = flops.forward + flops.backward
@@ -76,14 +76,14 @@ class ForwardPass:
 
 
 def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
-    """The forward pass of a denoiser on one clip, traced with the plain form of attention."""
+    """The forward pass of a denoiser on one clip, traced with the reference implementation of attention."""
     params = parameter_shapes(model)
     program = trace(model.apply, params, *denoiser_inputs(model, astuple(size)), platform="cpu")
     return ForwardPass(program.jaxpr, params)
 
 
 def num_tokens(model: Any, size: LatentSize) -> int:
-    """Tokens of video and text that the transformer works on for one clip."""
+    """Video and text tokens of the transformer for one clip."""
     return backbone_config(model).num_tokens(*astuple(size))
 
 
@@ -91,15 +91,15 @@ def count_flops(jaxpr: Jaxpr, trained: Sequence[bool] | None = None) -> Flops:
     """Operations of a jaxpr's matrix products and convolutions.
 
     Args:
-      jaxpr: A scan's body counts as often as it runs, a kernel of Pallas as often as its grid says, the most expensive
-        branch of a conditional, and the body of a `while` loop, whose rounds are not known, once.
-      trained: of each input, whether it trains; by default none does.
+      jaxpr: the body of a scan is multiplied by its length, a Pallas kernel by its grid size; of a conditional the most
+        expensive branch is counted, and the body of a `while` loop, of unknown trip count, once.
+      trained: whether each input is trainable; by default none is.
     """
     return _walk(jaxpr, trained or [False] * len(jaxpr.invars))[0]
 
 
 _Found = tuple[Flops, list[bool]]
-"""Operations, and of each output whether it depends on what trains."""
+"""Operations, and for each output whether it depends on a trainable input."""
 
 
 def _walk(jaxpr: Jaxpr, trained: Sequence[bool]) -> _Found:
@@ -139,7 +139,7 @@ def _equation(equation: JaxprEqn, given: list[bool]) -> _Found:
 
 
 def _loop(body: Jaxpr, given: list[bool], constants: int, carried: int) -> _Found:
-    """One round of a loop, at the inputs `[constants, carry, slices]` that a later round may have."""
+    """One iteration of a loop, with `[constants, carry, slices]` trainable as in any later iteration."""
     carry = slice(constants, constants + carried)
     while True:
         flops, outputs = _walk(body, given)
@@ -150,9 +150,9 @@ def _loop(body: Jaxpr, given: list[bool], constants: int, carried: int) -> _Foun
 
 
 def _stacked(wholes: Sequence[Any], parts: Sequence[Any]) -> int:
-    """How many inputs or outputs of a scan have an axis of steps more than in its body.
+    """Number of scanned inputs or outputs: those with one axis more than in the body.
 
-    The equation's own parameters for this differ between versions of jax.
+    The equation's parameters for this differ between versions of JAX.
     """
     return sum(whole.aval.ndim > part.aval.ndim for whole, part in zip(wholes, parts, strict=True))
 

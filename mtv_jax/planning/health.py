@@ -1,7 +1,7 @@
-"""Is this machine ready? Python and packages against the project's bounds, devices, FFmpeg, weights, memory, cache.
+"""Diagnoses the installation: Python, package versions, devices, FFmpeg, weights, memory, compilation cache.
 
-Each check gives `Finding`s and imports what it looks at when it is called, so that one that is broken is reported by
-the others. Nothing is downloaded, and no network is asked.
+Each check yields `Finding`s and imports the modules it tests when it is called, so that a broken module does not stop
+the other checks. Nothing is downloaded, and the network is not accessed.
 """
 
 import importlib
@@ -24,30 +24,30 @@ State = Literal["ok", "note", "broken"]
 
 PACKAGE = "mtv_jax"
 _ROOT = Path(__file__).resolve().parents[2]
-"""Of the checkout, if this is one."""
+"""Root of the checkout, if the package runs from one."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-      section, name: what was looked at.
-      told: what is there.
-      state: `ok`; `note`: something optional is not there; `broken`: something that is needed does not work.
-      fix: what to do about it, a command where there is one.
+      section, name: what was checked.
+      message: the result.
+      state: `ok`; `note`: something optional is missing; `broken`: something required does not work.
+      fix: how to fix it, as a command where possible.
     """
 
     section: str
     name: str
-    told: str
+    message: str
     state: State = "ok"
     fix: str = ""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the project asks for: versions of Python, of packages, and of those of each extra."""
+    """Requirements of the project: versions of Python, of packages, and of the packages of each extra."""
 
     python: SpecifierSet
     packages: tuple[Requirement, ...]
@@ -55,7 +55,7 @@ class Bounds:
 
 
 def examine(preset: str) -> list[Finding]:
-    """All findings. A check that fails itself is one that is broken."""
+    """All findings. A check that raises an error is reported as broken."""
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", python_found),
         ("packages", packages_found),
@@ -71,17 +71,17 @@ def examine(preset: str) -> list[Finding]:
         try:
             found += check()
         except Exception as error:
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
             found.append(
-                Finding(section, "check", told, "broken", "see what is broken above, or report this")
+                Finding(section, "check", message, "broken", "see what is broken above, or report this")
             )
     return found
 
 
 def bounds() -> Bounds:
-    """From the pyproject.toml of the checkout that this is; else as the installed package says.
+    """Requirements from the pyproject.toml of the running checkout, otherwise from the installed package's metadata.
 
-    An environment may have another checkout installed than the one that runs.
+    The installed package may be another checkout than the running one.
     """
     file = _ROOT / "pyproject.toml"
     if file.is_file():
@@ -92,12 +92,12 @@ def bounds() -> Bounds:
         return Bounds(
             SpecifierSet(project["requires-python"]), tuple(map(Requirement, project["dependencies"])), extras
         )
-    told = importlib.metadata.metadata(PACKAGE)
+    metadata = importlib.metadata.metadata(PACKAGE)
     needed = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or ()]
     core = tuple(r for r in needed if r.marker is None or r.marker.evaluate({"extra": ""}))
-    names = told.get_all("Provides-Extra") or []
+    names = metadata.get_all("Provides-Extra") or []
     return Bounds(
-        SpecifierSet(told["Requires-Python"]),
+        SpecifierSet(metadata["Requires-Python"]),
         core,
         {n: tuple(r for r in needed if r not in core and _wanted(r, n)) for n in names},
     )
@@ -112,55 +112,59 @@ def python_found() -> Iterator[Finding]:
         if fits
         else f"make an environment with Python {allowed}: make PYTHON=/path/to/python VENV=.venv setup"
     )
-    told = f"{version} ({sys.executable}), on {platform.system()} {platform.machine()}"
-    yield Finding("python", "python", told, "ok" if fits else "broken", fix)
+    message = f"{version} ({sys.executable}), on {platform.system()} {platform.machine()}"
+    yield Finding("python", "python", message, "ok" if fits else "broken", fix)
     yield Finding("python", PACKAGE, str(_ROOT / PACKAGE))
 
 
 def packages_found() -> Iterator[Finding]:
-    """Each package that is needed."""
+    """Each required package."""
     for requirement in bounds().packages:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            told, fits = _version(requirement)
+            version, fits = _version(requirement)
             fix = "" if fits else f"pip install '{_plain(requirement)}'"
-            yield Finding("packages", requirement.name, told, "ok" if fits else "broken", fix)
+            yield Finding("packages", requirement.name, version, "ok" if fits else "broken", fix)
 
 
 def extras_found() -> Iterator[Finding]:
-    """Each extra, with what of it is not there."""
+    """Each extra, with its missing packages."""
     known = bounds().extras
     for extra in known:
         lacks = sorted(
-            f"{r.name} {told}" for r in _whole(extra, known) for told, fits in [_version(r)] if not fits
+            f"{r.name} {version}" for r in _whole(extra, known) for version, fits in [_version(r)] if not fits
         )
-        told = f"not there: {', '.join(lacks)}" if lacks else "installed"
+        message = f"missing: {', '.join(lacks)}" if lacks else "installed"
         fix = f"pip install '{PACKAGE}[{extra}]'" if lacks else ""
-        yield Finding("extras", extra, told, "note" if lacks else "ok", fix)
+        yield Finding("extras", extra, message, "note" if lacks else "ok", fix)
 
 
 def devices_found() -> Iterator[Finding]:
-    """What JAX computes on, and what is free there."""
+    """The devices of JAX and their free memory."""
     import jax
     import jax.numpy as jnp
 
     from mtv_jax.planning.room import device_room
 
     for device in jax.local_devices():
-        total = float(jnp.ones(8, device=device).sum())  # that it computes at all
+        total = float(jnp.ones(8, device=device).sum())  # tests that it computes
         room = device_room(device)
-        free = "memory not told" if room is None else f"{_gib(room.free)} free"
-        told = f"{device.platform}, {device.device_kind}, {free}"
+        free = "memory not reported" if room is None else f"{_gib(room.free)} free"
+        message = f"{device.platform}, {device.device_kind}, {free}"
         state = "ok" if total == 8 else "broken"
         yield Finding(
-            "devices", f"device {device.id}", told, state, "" if total == 8 else "it computes wrongly"
+            "devices",
+            f"device {device.id}",
+            message,
+            state,
+            "" if total == 8 else "it computes wrong results",
         )
 
 
 def media_found() -> Iterator[Finding]:
-    """FFmpeg inside of PyAV, and the codecs that videos are written with."""
+    """The FFmpeg libraries of PyAV, and the encoders needed to write videos."""
     import av
 
-    version = getattr(av, "ffmpeg_version_info", "version not told")
+    version = getattr(av, "ffmpeg_version_info", "version not reported")
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     yield Finding("media", "ffmpeg", f"{version} (libavcodec {library}), in PyAV {av.__version__}")
     import soundfile
@@ -172,19 +176,19 @@ def media_found() -> Iterator[Finding]:
             yield Finding("media", f"encoder {kind}", name)
         except ValueError:
             fix = "pip install --force-reinstall av (its wheel has them)"
-            yield Finding("media", f"encoder {kind}", f"{name} is not there", "broken", fix)
+            yield Finding("media", f"encoder {kind}", f"{name} is missing", "broken", fix)
 
 
 def weights_found(preset: str) -> Iterator[Finding]:
-    """Roles with their weights: of the pipeline, what separates and scores, and those of full size."""
+    """Weights by role: of the pipeline, of source separation and scoring, and those of full size."""
     yield from _parts(preset)
     yield _demixer()
     yield Finding("weights", "demixer, music", "harmonic-percussive separation; needs none")
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)
-        told = f"{name}: {there}" if there else f"{name}: missing (full size)"
-        yield Finding("weights", role, told, "ok" if there else "note", "" if there else command)
+        message = f"{name}: {there}" if there else f"{name}: missing (full size)"
+        yield Finding("weights", role, message, "ok" if there else "note", "" if there else command)
 
 
 FULL_SIZE = (
@@ -205,7 +209,7 @@ FULL_SIZE = (
         "hf download facebook/wav2vec2-base-960h --local-dir mtv/audio_encoder",
     ),
 )
-"""Roles, where their weights are published, and the command that gets them. BEATs comes as a `.pt` of its authors."""
+"""Roles, the repositories of their weights, and the command to download them. BEATs is published as a `.pt` file."""
 
 _ROLES = {
     "transformer": "denoiser",
@@ -224,19 +228,19 @@ TRAININGS = (
     "configs/vae.py",
     "configs/stage5.py",
 )
-"""Of the checkout's configs those that differ in what they keep: all stages are as large as the last."""
+"""The configs of the checkout whose training state differs in size; all stages are as large as the last."""
 STATE_ALONE = "weights, moments, average; `python -m mtv_jax.plan` says what a step adds"
 
 
 def memory_found(preset: str) -> Iterator[Finding]:
-    """What a video of the pipeline, and the state of each training of the checkout, take of a device."""
+    """Device memory needed by a video of the pipeline, and by the state of each training config of the checkout."""
     from mtv_jax.planning.memory import Sample, sample_need
     from mtv_jax.planning.plans import training_state_bytes
     from mtv_jax.planning.room import device_room
 
     room = device_room()
     if room is None:
-        yield Finding("memory", "device", "it does not tell its memory", "note")
+        yield Finding("memory", "device", "it does not report its memory", "note")
         return
     need = sample_need(Sample.of(preset, {}), advise=False)
     yield _against("memory", f"sample {preset}", need.total + need.host * (room.name == "cpu"), room.free)
@@ -247,25 +251,25 @@ def memory_found(preset: str) -> Iterator[Finding]:
 
 
 def cache_found() -> Iterator[Finding]:
-    """Where compiled programs are kept."""
+    """The directory of the compilation cache."""
     from mtv_jax.io.compilation import enable_compilation_cache
 
     folder = enable_compilation_cache()
     if folder is None:
-        yield Finding("cache", "compiled programs", "not kept", "note")
+        yield Finding("cache", "compiled programs", "not cached", "note")
         return
     size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
     above = next(path for path in (folder, *folder.parents) if path.exists())
     writable = os.access(above, os.W_OK)
-    fix = "" if writable else "set XDG_CACHE_HOME to a folder that you may write"
+    fix = "" if writable else "set XDG_CACHE_HOME to a writable folder"
     yield Finding("cache", "compiled programs", f"{folder}, {_gib(size)}", "ok" if writable else "note", fix)
 
 
 def _against(section: str, name: str, needed: int, free: int, more: str = "") -> Finding:
-    told = f"needs {_gib(needed)} of {_gib(free)}" + (f" ({more})" if more else "")
+    message = f"needs {_gib(needed)} of {_gib(free)}" + (f" ({more})" if more else "")
     if needed <= free:
-        return Finding(section, name, told)
-    return Finding(section, name, f"{told}: TOO LARGE", "note", "a larger device, or more of them (fsdp)")
+        return Finding(section, name, message)
+    return Finding(section, name, f"{message}: TOO LARGE", "note", "a larger device, or more of them (fsdp)")
 
 
 def _parts(preset: str) -> Iterator[Finding]:
@@ -313,7 +317,7 @@ def _demixer() -> Finding:
 
 
 def _downloaded(name: str) -> str:
-    """The snapshot of a repository in Hugging Face's cache, or nothing."""
+    """Describes the snapshot of a repository in the Hugging Face cache; empty if there is none."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     snapshots = sorted((cache / f"models--{name.replace('/', '--')}" / "snapshots").glob("*"))
@@ -321,17 +325,17 @@ def _downloaded(name: str) -> str:
 
 
 def _version(requirement: Requirement) -> tuple[str, bool]:
-    """The version that is there, with the bounds if it is outside of them, and whether it is within."""
+    """The installed version, with the bounds if it violates them, and whether it satisfies them."""
     try:
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
         return "missing", False
     fits = requirement.specifier.contains(version, prereleases=True)
-    return version if fits else f"{version}, has to be {requirement.specifier}", fits
+    return version if fits else f"{version}, must be {requirement.specifier}", fits
 
 
 def _whole(extra: str, known: dict[str, tuple[Requirement, ...]]) -> list[Requirement]:
-    """What an extra asks for, through extras of ours and of others (`jax[cuda12]`)."""
+    """Requirements of an extra, with nested extras resolved (ours and others, such as `jax[cuda12]`)."""
     found = []
     for requirement in known[extra]:
         if requirement.name.replace("-", "_") == PACKAGE:
@@ -346,7 +350,7 @@ def _whole(extra: str, known: dict[str, tuple[Requirement, ...]]) -> list[Requir
 
 
 def _wanted(requirement: Requirement, extra: str) -> bool:
-    """Whether an extra asks for it, and the package alone does not."""
+    """Whether the extra requires it and the package without extras does not."""
     marker = requirement.marker
     return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
 

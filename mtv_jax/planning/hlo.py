@@ -1,4 +1,4 @@
-"""Collectives of a compiled program, from its text: what they are and how much they move."""
+"""Collectives of a compiled program, parsed from its HLO text: kinds, counts and bytes."""
 
 import math
 import re
@@ -19,16 +19,16 @@ _GROUPS = re.compile(r"replica_groups=(\{\{[\d,]+\}|\[\d+,\d+\]|mesh\[[^\]]*\] \
 
 @dataclass(frozen=True)
 class Collective:
-    """All collectives of a kind: how often one runs in the program, and bytes each device sends in all."""
+    """All collectives of a kind: number of executions in the program, and total bytes that each device sends."""
 
     count: int
     bytes: float
 
 
 def collectives(text: str) -> dict[str, Collective]:
-    """Collectives of a compiled program (`compiled.as_text()`), those of a loop as often as it runs.
+    """Collectives of a compiled program (`compiled.as_text()`), those in a loop multiplied by its trip count.
 
-    Bytes are what a ring over the group makes each device send.
+    Bytes are those that each device sends in a ring algorithm over the group.
     """
     computations, entry = _computations(text)
     totals: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
@@ -56,7 +56,7 @@ def _computations(text: str) -> tuple[dict[str, list[str]], str]:
 
 
 def _visits(computations: dict[str, list[str]], name: str, times: int = 1) -> Iterator[tuple[str, int]]:
-    """Every computation that runs, with how often."""
+    """Every executed computation, with its number of executions."""
     yield name, times
     for line in computations[name]:
         inner = times * _trips(computations, line)
@@ -67,7 +67,7 @@ def _visits(computations: dict[str, list[str]], name: str, times: int = 1) -> It
 
 
 def _trips(computations: dict[str, list[str]], line: str) -> int:
-    """How often the body of a loop runs: what its condition compares the counter with; 1 if that is not known."""
+    """Trip count of a loop: the constant its condition compares the counter with; 1 if unknown."""
     condition = _CONDITION.search(line) if " while(" in line else None
     limits = (
         [int(n) for text in computations.get(condition[1], []) for n in _LIMIT.findall(text)]
@@ -84,7 +84,7 @@ def _sent(kind: str, line: str) -> float:
     if kind == "collective-permute":
         return float(size)
     if kind == "reduce-scatter":
-        # The line shows the result; what goes in is one such part for each member.
+        # The line shows the result; the input is the result times the size of the group.
         operand = line.split("reduce-scatter")[-1]
         size = size if _SHAPE.search(operand.split(",")[0]) else size * members
     share = (members - 1) / members

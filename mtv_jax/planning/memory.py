@@ -1,8 +1,8 @@
-"""Does it fit? What a video, or a train step, needs of a device's memory against what is free there, before it is made.
+"""Checks, before running, that the memory a video or a train step needs is free on the device.
 
-Weights and optimiser state are exact, from shapes and dtypes; activations are an estimate from the traced program
-(`mtv_jax.planning.estimates`); nothing is compiled. Tracing takes about a second, so it is left out where a bound from
-sizes alone says that there is room many times over, or for less than what is surely needed none.
+Weights and optimiser state are exact, from shapes and dtypes; activations are estimated from the traced program
+(`mtv_jax.planning.estimates`); nothing is compiled. Tracing takes about a second, so it is skipped where bounds from
+sizes alone already decide: an upper bound far below the free memory, or a lower bound above it.
 """
 
 import math
@@ -38,22 +38,22 @@ from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
 SAMPLES_HELD = 12 * VIDEO_SOUND_RATE
-"""Samples of sound that a second of video takes at the most: tracks and mix, at their rate and ours."""
+"""Upper bound on the audio samples held per second of video: tracks and mix, at their rate and ours."""
 _PROGRAM = GIB // 4
-"""Of the host, beside arrays: the compiler and its programs."""
+"""Host memory besides arrays: the compiler and compiled programs."""
 _AMPLE = 4
-"""A bound this many times below what is free is not looked at more closely."""
+"""An upper bound this many times below the free memory is accepted without tracing."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that something needs.
+    """Memory requirement in bytes.
 
     Attributes:
-      what: it is, as a user would say.
-      device: on each device, by kind; what is not exact says so.
-      host: beside that, on the machine.
-      advice: what makes it less.
+      what: description for messages.
+      device: bytes on each device, by kind; estimates are labelled as such.
+      host: bytes of host memory, in addition.
+      advice: ways to reduce it.
     """
 
     what: str
@@ -63,7 +63,7 @@ class Need:
 
     @property
     def total(self) -> int:
-        """On each device."""
+        """Total bytes on each device."""
         return sum(self.device.values())
 
 
@@ -73,9 +73,9 @@ class Sample:
 
     Attributes:
       size: of the video.
-      guided: the denoiser sees it twice at a time.
-      dtype: what networks compute in; parameters are float32 all the same.
-      tiled: it is decoded in parts.
+      guided: the denoiser runs on two copies at once (guidance).
+      dtype: compute dtype of the networks; parameters are float32 regardless.
+      tiled: whether it is decoded in tiles.
     """
 
     folder: Path
@@ -116,9 +116,9 @@ def check_memory(
     tiled: bool = False,
     force: bool = False,
 ) -> None:
-    """Raises UserError if the memory that is free does not hold a video of a pipeline, unless it is forced.
+    """Raises UserError if a video of a pipeline does not fit into the free memory, unless `force` is set.
 
-    `guidance_scale` is the model's if it is None; `tiled`: the video is decoded in parts.
+    `guidance_scale` None is the model's; `tiled`: the video is decoded in tiles.
     """
     room = device_room()
     if force or room is None:
@@ -131,22 +131,22 @@ def check_memory(
 
 
 def refuse(need: Need, room: Room) -> None:
-    """Raises UserError, one line with what to do, if `need` is more than the device, or the machine, has free."""
+    """Raises a one-line UserError with advice if `need` exceeds the free memory of the device or the machine."""
     wanted, free, name = need.total, room.free, room.name
     if room.name == "cpu":
         wanted += need.host
     elif wanted <= free and (host := host_free()) is not None and need.host > host:
         wanted, free, name = need.host, host, "the machine"
     if wanted > free:
-        told = ", or ".join(need.advice)
+        advice = ", or ".join(need.advice)
         raise UserError(
-            f"{need.what} needs about {_amount(wanted)} of memory, {name} has {_amount(free)} free: {told}; --force "
-            "tries all the same"
+            f"{need.what} needs about {_amount(wanted)} of memory, {name} has {_amount(free)} free: {advice}; --force "
+            "skips this check"
         )
 
 
 def sample_need(sample: Sample, *, advise: bool = True) -> Need:
-    """What making a video takes: all weights, and the larger of a denoising step and the decoder.
+    """Memory needed to make a video: all weights, and the larger of a denoising step and the decoder.
 
     Raises UserError for sizes that do not fit the model.
     """
@@ -173,9 +173,9 @@ def sample_need(sample: Sample, *, advise: bool = True) -> Need:
 
 
 def sample_bounds(sample: Sample) -> tuple[int, int] | None:
-    """Bytes that a video surely takes, and that it surely does not exceed, by its sizes alone.
+    """Lower and upper bound on the bytes that a video needs, from its sizes alone.
 
-    None for a folder that cannot be read: whoever loads it says why.
+    None for an unreadable folder: loading it raises the error.
     """
     try:
         vae, backbone = load_config(sample.folder / "vae"), backbone_config(build_model(sample.folder))
@@ -192,12 +192,12 @@ def sample_bounds(sample: Sample) -> tuple[int, int] | None:
     )
     decoded = 4 * pixels * vae.block_out_channels[0]
     least = max(2 * hidden, decoded if not sample.tiled else 0) + _host_bytes(sample)
-    # Weights may be kept in half of what they are here, or be made from a seed.
+    # Weights may be stored in half of their size here, or be generated from a seed.
     return least, 2 * files + GIB // 8 + 40 * hidden + 3 * logits + 40 * decoded + _host_bytes(sample)
 
 
 def bounds_need(sample: Sample, least: int) -> Need:
-    """What a video takes at least, where that is too much already."""
+    """The need of a video whose lower bound is already too large."""
     advice = ("make it smaller or shorter (--height, --width, --num-frames)",)
     return Need(_name(sample), {"at least": least - _host_bytes(sample)}, _host_bytes(sample), advice)
 
@@ -205,10 +205,10 @@ def bounds_need(sample: Sample, least: int) -> Need:
 def training_check(
     config: TrainConfig, task: Task, dtype: Any, bound: int, *, force: bool
 ) -> Callable[[TrainState, dict[str, jax.ShapeDtypeStruct], AnyMesh], None]:
-    """What the loop calls with the shapes of state and batch, placed on the mesh, before it makes any of them
-    (`mtv_jax.training.loop.Job`).
+    """The callback that the loop calls with the shapes of state and batch, placed on the mesh, before allocating them
+    (`mtv_jax.training.loop.Job.check`).
 
-    `bound` is what a row's activations surely do not exceed. The first process decides for all.
+    `bound` is an upper bound on the activations of a row. The first process decides for all.
     """
 
     def check(state: TrainState, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh) -> None:
@@ -234,7 +234,7 @@ def training_need(
     mesh: AnyMesh,
     dtype: Any,
 ) -> Need:
-    """What a train step takes of each device: the state and batch, exactly, and the estimate of the rest."""
+    """Memory of a train step on each device: state and batch (exact), and an estimate of the rest."""
     kinds = {
         "parameters": (state.params, state.frozen),
         "optimiser state": state.opt_state,
@@ -255,7 +255,7 @@ def training_need(
 
 
 def row_bound(model: Any, shards: ShardSet) -> int:
-    """An upper bound on the bytes of the activations of a clip of `shards` in a train step, nothing recomputed."""
+    """An upper bound on the activation bytes of a clip of `shards` in a train step without rematerialisation."""
     if spec_of(model).task == "vae":
         return 400 * math.prod(shards.shapes["video"][:3]) * max(model.config.block_out_channels)
     backbone = backbone_config(model)
@@ -265,7 +265,7 @@ def row_bound(model: Any, shards: ShardSet) -> int:
 
 
 def _advice(sample: Sample, total: int) -> tuple[str, ...]:
-    """What would help, with what it would take then."""
+    """Options that reduce the memory, with the resulting need."""
     found = ["make it smaller or shorter (--height, --width, --num-frames)"]
     for flag, other in (
         ("--vae-tiling", replace(sample, tiled=True)),
@@ -283,7 +283,7 @@ def _name(sample: Sample) -> str:
 
 
 def _host_bytes(sample: Sample) -> int:
-    """Frames as bytes, twice as they are put together, and sound."""
+    """Frames as bytes, twice since they are concatenated, and sound."""
     size = sample.size
     frames = 2 * 3 * size.num_frames * size.height * size.width
     sound = 4 * SAMPLES_HELD * size.num_frames / size.fps if size.fps > 0 else 0
@@ -291,7 +291,7 @@ def _host_bytes(sample: Sample) -> int:
 
 
 def _encoders(folder: Path) -> list[Any]:
-    """The networks of text and sound; log-mel features have no weights."""
+    """The text and audio encoders; log-mel features have no weights."""
     models = []
     for part in (folder / "text_encoder", folder / "audio_encoder"):
         if (part / "config.json").exists() and read_config(part)[0].get("_class_name") != "LogMel":
@@ -300,7 +300,7 @@ def _encoders(folder: Path) -> list[Any]:
 
 
 def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
-    """Of a call of the denoiser on this platform, and the latents that the sampler keeps."""
+    """Bytes of a denoiser call on this platform, and of the latents that the sampler keeps."""
     together = backbone_config(model).frames_per_token
     frames = -(-size.latent_frames // together) * together
     inputs = denoiser_inputs(model, (frames, size.latent_height, size.latent_width), rows=rows)
@@ -309,7 +309,7 @@ def _denoise_activations(model: Any, size: LatentSize, rows: int) -> int:
 
 
 def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:
-    """Of the decoder's largest chunk; in tiles the whole video is there too, twice as it is put together."""
+    """Bytes of the decoder's largest chunk; with tiles also the whole video, twice since it is concatenated."""
     height, width, extra = size.latent_height, size.latent_width, 0
     if tiled:
         rows, columns = Tiling.aligned(vae.config).cells(vae.config)
@@ -324,7 +324,7 @@ def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:
     def decode(params: Any, latents: Any) -> Any:
         return streaming.decode_chunk(vae, params, latents, None, alone)
 
-    # What convolutions in time copy is not made where frames are coded one by one.
+    # Without convolutions over time their copies are not made.
     factor = 1.0 if vae.config.temporal_kernel_size == 1 else estimates.DECODER_FACTOR
     return extra + estimates.decoder(decode, parameter_shapes(vae), latents, factor)
 

@@ -1,4 +1,4 @@
-"""From the config of a run to its plans."""
+"""Builds the plans of a run from its config."""
 
 import math
 from dataclasses import replace
@@ -28,11 +28,11 @@ from mtv_jax.training.samples import decodes_in_tiles
 from mtv_jax.training.tasks import DenoiserLossConfig
 
 BRANCHES = 2
-"""Of guidance: with the conditions, and without."""
+"""Branches of guidance: with and without the conditions."""
 
 
 def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
-    """The train step of a config's global batch and, if it makes samples, what these take beside the state."""
+    """The train step of a config's global batch and, if it makes samples, their memory beside the state."""
     model, task = make_task(with_scale(config))
     mesh = topology.mesh(config.mesh)
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
@@ -46,12 +46,12 @@ def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
 
 
 def training_state_bytes(spec: str) -> int:
-    """Bytes of the state of a config's training on each of the devices there are; of its batch nothing.
+    """Bytes of a config's training state on each available device, without the batch.
 
-    `spec` is as `--config` takes it. Raises UserError for a mesh that they do not make.
+    `spec` is as for `--config`. Raises UserError for a mesh that does not fit the devices.
     """
     values = load_train_config(spec).to_dict()
-    # No data are read, so none need be named.
+    # No data is read, so the path may be missing.
     values["data"]["dir"] = values["data"].get("dir") or "none"
     config = train_config(values)
     if isinstance(config.loss, DenoiserLossConfig):
@@ -93,14 +93,14 @@ def _sample_plans(
 
 
 def _copies(mesh: AnyMesh, rows: int) -> float:
-    """How many times devices do the same: rows too few to be split are everybody's."""
+    """Number of devices that repeat the same work: rows too few to be split are replicated."""
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
         axes = batch_axes(rows) or ()
     return mesh.size / math.prod(mesh.shape[axis] for axis in (*axes, "tensor", "context"))
 
 
 def _tiled_video(vae: Any, size: LatentSize, mesh: AnyMesh) -> jax.ShapeDtypeStruct:
-    """Frames of a clip twice, as they are while its tiles are put together."""
+    """Bytes of the frames of a clip twice, as held while its tiles are concatenated."""
     frames = 1 + vae.config.temporal_compression_ratio * (size.latent_frames - 1)
     height, width = (
         n * vae.config.spatial_compression_ratio for n in (size.latent_height, size.latent_width)
@@ -143,21 +143,21 @@ def latent_size(model: Any) -> LatentSize:
 
 
 def _autoencoder(model: Any, dtype: Any) -> Any:
-    """The one whose latents a denoiser makes."""
+    """The autoencoder whose latents a denoiser generates."""
     tiny = make_config("vae3d", "tiny")
     same = tiny.latent_channels == backbone_config(model).out_channels
     return make_model("vae3d", tiny if same else make_config("vae3d", "cogvideox_5b"), dtype=dtype)
 
 
 def with_scale(config: TrainConfig) -> TrainConfig:
-    """The config with some scale of the latents: it changes no shape."""
+    """The config with a placeholder latent scale, which does not affect shapes."""
     if not isinstance(config.loss, DenoiserLossConfig):
         raise UserError(f"config.task {config.task!r}: only the training of a denoiser can be planned")
     return replace(config, loss=replace(config.loss, scaling_factor=config.loss.scaling_factor or 1.0))
 
 
 def training_batch(model: Any, size: LatentSize, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """A global batch as the shards of full-size clips hold it."""
+    """A global batch with the shapes of shards of full-size clips."""
     struct = partial(_rows, rows)
     backbone = backbone_config(model)
     latents = (size.latent_frames, size.latent_height, size.latent_width, backbone.out_channels)

@@ -1,6 +1,6 @@
-"""The programs of a run for devices that are not here: the train step, a sampling step, the decoder.
+"""The programs of a run for devices that are not attached: the train step, a sampling step, the decoder.
 
-They are compiled where there is a compiler for these devices, and else estimated.
+They are compiled where a compiler for these devices is installed, and otherwise estimated.
 """
 
 import time
@@ -35,13 +35,13 @@ from mtv_jax.typing import Params
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was compiled, or whose memory was estimated.
+    """A compiled program, or an estimate of one.
 
     Attributes:
-      memory: bytes on each device, by kind; `temporary` is what the compiler plans beside inputs and outputs, or an
-        estimate of that with the outputs.
-      collectives: by kind (`mtv_jax.planning.hlo`); None of an estimate.
-      seconds: that compiling took; None of an estimate.
+      memory: bytes on each device, by kind; `temporary` is the compiler's allocation besides inputs and outputs, or an
+        estimate of that including outputs.
+      collectives: by kind (`mtv_jax.planning.hlo`); None for an estimate.
+      seconds: compilation time; None for an estimate.
     """
 
     memory: dict[str, int]
@@ -55,13 +55,13 @@ class Program:
 
     @property
     def estimated(self) -> bool:
-        """Whether nothing was compiled (`mtv_jax.planning.estimates`); inputs are exact all the same."""
+        """Whether temporaries are estimated (`mtv_jax.planning.estimates`); inputs are exact in any case."""
         return self.seconds is None
 
 
 @dataclass(frozen=True)
 class Training:
-    """State and global batch of a training on a mesh, as shapes that are placed there."""
+    """State and global batch of a training on a mesh, as shapes with shardings."""
 
     task: Task
     optimizer: OptimizerConfig
@@ -73,7 +73,7 @@ class Training:
     def of(
         cls, task: Task, optimizer: OptimizerConfig, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh
     ) -> "Training":
-        """The first state of a task, placed by the rules, and a batch of these shapes, split over data and fsdp."""
+        """The initial state of a task, sharded by the rules, and a batch of these shapes, over data and fsdp."""
         init = steps.make_init(task, optimizer, 2, 0, batch)
         shapes = jax.eval_shape(init)
         state = steps.placed(shapes, tree_shardings(shapes, mesh))
@@ -81,7 +81,7 @@ class Training:
 
     @property
     def resident(self) -> dict[str, Any]:
-        """What is on the devices as long as the training runs, by kind."""
+        """Bytes on the devices throughout training, by kind."""
         state = self.state
         return {
             "parameters that train": state.params,
@@ -93,7 +93,7 @@ class Training:
 
     @property
     def sampled(self) -> dict[str, Any]:
-        """The kind that samples need beside it: the average in the parameters' dtype, if it is kept in another."""
+        """The kind that samples need in addition: the average in the parameters' dtype, if it is stored in another."""
         average = jax.eval_shape(partial(TrainState.all_params, average=True), self.state)
         kept = jax.tree.leaves(self.state.ema)
         if not kept or kept[0].dtype == jax.tree.leaves(average)[0].dtype:
@@ -102,7 +102,7 @@ class Training:
 
 
 def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
-    """The real train step; `dtype` is what the model computes in."""
+    """The actual train step; `dtype` is the compute dtype of the model."""
     task, optimizer, state, batch = training.task, training.optimizer, training.state, training.batch
     kinds, mesh = training.resident, training.mesh
     if isinstance(mesh, AbstractMesh):
@@ -112,12 +112,12 @@ def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
         return _estimated(kinds, temporary)
     shardings: Any = jax.tree.map(lambda x: x.sharding, state)
     step = steps.jit_step(steps.make_step(task, optimizer, 2, 0, accumulate=accumulate), shardings, mesh)
-    with _told("train step", mesh):
+    with _report_out_of_memory("train step", mesh):
         return _compile(lambda: step.lower(state, batch), mesh, kinds, donated=True)
 
 
 def parameters(model: nn.Module, mesh: AnyMesh, dtype: Any) -> Params:
-    """Shapes of a network's parameters in `dtype`, placed by the rules."""
+    """Shapes of a network's parameters in `dtype`, sharded by the rules."""
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), parameter_shapes(model))
     return steps.placed(shapes, tree_shardings(shapes, mesh))
 
@@ -131,9 +131,9 @@ def denoise_step(
     branches: int,
     resident: dict[str, Any] | None = None,
 ) -> Program:
-    """One evaluation of the denoiser for one clip under guidance, which makes `branches` of it.
+    """One evaluation of the denoiser for one clip with guidance, which runs `branches` copies.
 
-    `resident` is what is on the devices meanwhile, by kind, `params` among it; by default nothing else.
+    `resident` is the memory in use on the devices meanwhile, by kind, including `params`; by default only those.
     """
     given = jax.tree.map(
         lambda x: _input(x.shape, mesh), denoiser_inputs(model, astuple(size), rows=branches)
@@ -142,16 +142,16 @@ def denoise_step(
     if isinstance(mesh, AbstractMesh):
         return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
     run = jax.jit(model.apply)
-    with _told("denoise step", mesh):
+    with _report_out_of_memory("denoise step", mesh):
         return _compile(lambda: run.lower(params, *given), mesh, kinds)
 
 
 def decode_chunk(
     vae: Any, size: LatentSize, mesh: AnyMesh, *, dtype: Any, resident: dict[str, Any] | None = None
 ) -> Program:
-    """The decoder on the first latents of a clip, the most that it takes at once; each device does all of it.
+    """The decoder on the first latents of a clip, the largest chunk it decodes at once; each device runs all of it.
 
-    `resident` is what else is on the devices meanwhile, by kind.
+    `resident` is the memory otherwise in use on the devices meanwhile, by kind.
     """
     params = parameters(vae, mesh, dtype)
     frames = chunk_lengths(size.latent_frames, DECODE_CHUNK)[0]
@@ -165,7 +165,7 @@ def decode_chunk(
             return streaming.decode_chunk(vae, params, latents, None, alone)
 
         return _estimated(kinds, estimates.decoder(decode, params, latents))
-    with _told("decoder", mesh):
+    with _report_out_of_memory("decoder", mesh):
         return _compile(lambda: streaming.decode_chunk.lower(vae, params, latents, None, alone), mesh, kinds)
 
 
@@ -194,8 +194,8 @@ def _input(shape: tuple[int, ...], mesh: AnyMesh) -> jax.ShapeDtypeStruct:
 
 
 @contextmanager
-def _told(what: str, mesh: Mesh) -> Iterator[None]:
-    """Turns the compiler's refusal for lack of memory into one line."""
+def _report_out_of_memory(what: str, mesh: Mesh) -> Iterator[None]:
+    """Converts the compiler's out-of-memory error to a one-line UserError."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -1,4 +1,4 @@
-"""What a program needs against what the hardware has: memory, the least time a step can take, and the whole run."""
+"""Reports a program's needs against the hardware: memory, a lower bound on step time, and the whole run."""
 
 import html
 import math
@@ -11,7 +11,7 @@ from mtv_jax.planning.programs import Program
 
 @dataclass(frozen=True)
 class Work:
-    """Operations of one program over all chips: what the mathematics needs, and what is run."""
+    """Operations of one program over all chips: model FLOPs, and hardware FLOPs."""
 
     needed: float
     run: float
@@ -24,7 +24,7 @@ class Plan:
     Attributes:
       name: of the program.
       mesh: sizes of its axes.
-      steps: how often it runs in the whole of what is planned.
+      steps: number of executions in the planned run.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Plan:
     steps: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, in plain numbers: bytes, seconds, operations."""
+        """All values as plain numbers: bytes, seconds, operations."""
         topology, chip = self.topology, self.topology.chip
         per_device = chip.hbm / chip.devices if chip else None
         values: dict[str, Any] = {
@@ -58,16 +58,16 @@ class Plan:
         return values | {"least_seconds": self.least_seconds(), "whole": self.whole()}
 
     def least_seconds(self) -> dict[str, float] | None:
-        """What a run of the program takes at least, by peak operations, memory and interconnect each.
+        """Lower bounds on the time of one execution, by peak FLOP/s, memory and interconnect bandwidth.
 
-        Of an estimate only by operations; None where nothing is known.
+        For an estimate only by FLOP/s; None where nothing is known.
         """
         chip, program = self.topology.chip, self.program
         if chip is None:
             return None
         bounds = {}
         if program.collectives is not None:
-            # Inputs are read and outputs written once, temporaries written and read.
+            # Inputs are read once, outputs written once, temporaries written and read.
             moved = program.peak + program.memory.get("temporary", 0)
             sent = sum(c.bytes for c in program.collectives.values())
             bounds["memory"] = moved / (chip.hbm_bandwidth / chip.devices)
@@ -77,7 +77,7 @@ class Plan:
         return bounds or None
 
     def whole(self) -> dict[str, float] | None:
-        """Hours and chip-hours of all steps, at the least time of one."""
+        """Hours and chip-hours of all steps, at the lower bound of one."""
         bounds = self.least_seconds()
         if bounds is None:
             return None
@@ -92,12 +92,12 @@ class Plan:
 
 
 def to_text(plan: Plan) -> str:
-    """The plan as a person reads it."""
+    """The plan as text."""
     return "\n".join(f"{name:<34} {value}" for name, value in _rows(plan))
 
 
 def to_html(plans: list[Plan]) -> str:
-    """A page with a table for each plan."""
+    """An HTML page with a table for each plan."""
     parts = []
     for plan in plans:
         rows = "".join(
@@ -115,8 +115,8 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
     rows = [(plan.name, f"{plan.topology.name}, {plan.topology.num_chips} chips, mesh {sizes}")]
     program = plan.program
     for kind, size in program.memory.items():
-        told = f"{amount(size)}, an ESTIMATE" if program.estimated and kind == "temporary" else amount(size)
-        rows += [(f"  {kind}", told)] if size else []
+        text = f"{amount(size)}, an ESTIMATE" if program.estimated and kind == "temporary" else amount(size)
+        rows += [(f"  {kind}", text)] if size else []
     peak = f"{amount(program.peak)} a device"
     if chip is not None:
         limit = chip.hbm / chip.devices
@@ -129,8 +129,8 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
         rows.append((f"  {kind}", f"{found.count} times, {amount(found.bytes)} sent by each device"))
     bounds, whole = plan.least_seconds(), plan.whole()
     if bounds is not None and whole is not None:
-        told = ", ".join(f"{seconds:.3g} s by {kind}" for kind, seconds in bounds.items())
-        rows.append(("least time", told))
+        text = ", ".join(f"{seconds:.3g} s by {kind}" for kind, seconds in bounds.items())
+        rows.append(("least time", text))
         if plan.work is not None and math.isfinite(max(bounds.values())):
             share = plan.work.needed / plan.work.run * bounds["operations"] / max(bounds.values())
             rows.append(("highest possible utilisation", f"{share:.0%} of peak, counting what is needed"))
@@ -148,7 +148,7 @@ def _rows(plan: Plan) -> list[tuple[str, str]]:
 
 
 def amount(size: float) -> str:
-    """Bytes in words."""
+    """Formats bytes with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""How much memory there is, now: of a device, and of the machine that a process may use."""
+"""Free memory: of a device, and of the host."""
 
 import os
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from typing import Any
 import jax
 
 _UNLIMITED = 2**60
-"""What control groups of version 1 say for no limit is above this."""
+"""cgroup v1 reports no limit as a value above this."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """Memory of one device: what JAX calls it, and bytes that are free on it now."""
+    """Memory of one device: its JAX name, and the bytes currently free."""
 
     name: str
     free: int
 
 
 def device_room(device: Any = None, *, devices: int = 1) -> Room | None:
-    """The memory that is free on a device (default: the first one of this process); None if nobody says.
+    """The free memory of a device (default: the first one of this process); None if unknown.
 
-    A GPU's or TPU's is what JAX may allocate there, less what it has allocated. On CPU `devices` that work at once
-    share what the process may use (`host_free`).
+    On a GPU or TPU this is what JAX may allocate, less what it has allocated. On CPU the number `devices` that run
+    concurrently share the free host memory (`host_free`).
     """
     device = jax.local_devices()[0] if device is None else device
     if device.platform == "cpu":
@@ -36,7 +36,7 @@ def device_room(device: Any = None, *, devices: int = 1) -> Room | None:
 
 
 def host_free(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may still use: what the machine has available, and its control groups allow."""
+    """Bytes that this process may still allocate: the machine's available memory, limited by its cgroups."""
     known = [free for free in (_available(root), *_group_rooms(root)) if free is not None]
     return max(0, min(known)) if known else None
 
@@ -53,7 +53,7 @@ def _available(root: Path) -> int | None:
 
 
 def _group_rooms(root: Path) -> list[int]:
-    """Of each control group that this process is in, from its own to the outermost, what its limit leaves."""
+    """Remaining bytes of each cgroup of this process, from the innermost to the root."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -77,7 +77,7 @@ def _group_rooms(root: Path) -> list[int]:
 
 
 def _group_room(folder: Path, limit: str, used: str) -> list[int]:
-    """Limit less use, files' pages not counted, since they are given back; nothing without a limit."""
+    """Limit minus usage, without the reclaimable page cache; nothing without a limit."""
     try:
         most, now = (folder / limit).read_text().strip(), int((folder / used).read_text())
         if most == "max" or int(most) > _UNLIMITED:

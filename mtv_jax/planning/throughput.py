@@ -1,4 +1,4 @@
-"""What a step of a training gets done, for the speed in its log."""
+"""Work done in a training step, for the speed in its log."""
 
 import jax
 
@@ -12,7 +12,7 @@ from mtv_jax.training.metrics import Throughput
 
 
 def throughput_of(setup: Setup) -> Throughput | None:
-    """Tokens and operations of a training step of a denoiser; None for an autoencoder, which is not counted."""
+    """Tokens and operations of a training step of a denoiser; None for an autoencoder, which is not supported."""
     config, model = setup.config, setup.model
     if config.task == "vae":
         return None

@@ -1,4 +1,4 @@
-"""Traced programs: how to make them on any machine, and what is inside their equations."""
+"""Tracing programs for any platform, and the jaxprs nested in their equations."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from mtv_jax.sharding.mesh import AXES
 
 
 def trace(function: Callable[..., Any], *shapes: Any, platform: Literal["cpu", "tpu"]) -> ClosedJaxpr:
-    """The jaxpr of `function` for one device of a platform, which need not be here; nothing is computed.
+    """The jaxpr of `function` for one device of a platform, which need not be attached; nothing is computed.
 
-    The platform decides which form of attention is traced (`mtv_jax.ops.attention`).
+    The platform determines which attention implementation is traced (`mtv_jax.ops.attention`).
     """
     device = AbstractDevice(platform.upper(), None, platform)
     mesh = AbstractMesh(

@@ -1,4 +1,4 @@
-"""From the config of a run to its model and task."""
+"""Builds the model and task of a run from its config."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def make_task(config: TrainConfig) -> tuple[Any, Task]:
-    """The model of a config, and how it is trained."""
+    """The model of a config and its training task."""
     section = config.model
     if section.dtype not in DTYPES:
         raise UserError(f"config.model.dtype {section.dtype!r}: must be one of {', '.join(DTYPES)}")

@@ -1,9 +1,9 @@
 """Checkpoints of a run, by Orbax: written in the background, committed by a rename, the last few kept.
 
-Everything that is said to Orbax is said here. A checkpoint `workdir/checkpoints/<step>/` holds
-`params` (those that train, and the frozen ones), `ema`, `optimizer` and `run` (the config, the step), and hashes of
-all these files (`mtv_jax.training.checkpoint_hashes`). Where the reader is follows from the step, so a run may go on
-with another number of processes.
+This module is the only one that uses Orbax. A checkpoint `workdir/checkpoints/<step>/` holds `params` (trainable and
+frozen), `ema`, `optimizer` and `run` (the config, the step), and hashes of all these files
+(`mtv_jax.training.checkpoint_hashes`). The position of the data reader follows from the step, so a run may resume with
+another number of processes.
 """
 
 import errno
@@ -33,7 +33,7 @@ from mtv_jax.training.failures import (
     agreed,
     first_line,
     is_full_disk,
-    memory_told,
+    report_out_of_memory,
     retried,
 )
 from mtv_jax.training.state import TrainState, joined
@@ -46,10 +46,10 @@ T = TypeVar("T")
 
 
 class Checkpoints:
-    """The checkpoints of one run; a context manager, whose end waits for what is being written.
+    """The checkpoints of one run; a context manager, whose exit waits for pending writes.
 
-    Of many processes all read together: a checkpoint that one of them cannot read, by several tries, is a
-    DamagedError in all. A full disk, found before writing or while, is a UserError that names the last good
+    With several processes, all read together: a checkpoint that one of them cannot read after several attempts raises
+    DamagedError in all. A full disk, detected before or during a write, raises a UserError that names the last good
     checkpoint.
     """
 
@@ -59,8 +59,8 @@ class Checkpoints:
         self._hashing: threading.Thread | None = None
         self._ran_full = False
         _quiet_orbax()
-        with self._told("opening checkpoints"):
-            # A reader must not clean up: what is half-written may be so by a run that is alive.
+        with self._report_failures("opening checkpoints"):
+            # A reader must not clean up: a live run may still be writing.
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=keep, cleanup_tmp_directories=not read_only, read_only=read_only
             )
@@ -69,15 +69,15 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def latest(self) -> int | None:
-        """Step of the newest checkpoint that is whole, or None."""
+        """Step of the newest complete checkpoint, or None."""
         return max(self._steps_here(), default=None)
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are whole, the newest first, as the first process sees them."""
+        """Steps of the complete checkpoints, newest first, as seen by the first process."""
         return gather(self._steps_here())[0]
 
     def set_aside(self, step: int) -> None:
-        """Renames a checkpoint that is damaged, so that it is neither chosen nor counted again."""
+        """Renames a damaged checkpoint, so that it is no longer listed."""
 
         def rename() -> None:
             if jax.process_index() == 0:
@@ -87,33 +87,33 @@ class Checkpoints:
         self._manager.reload()
 
     def is_hashed(self, step: int) -> bool:
-        """Whether all of a checkpoint is hashed; if not, damage to it may go unnoticed."""
+        """Whether every file of a checkpoint is hashed; otherwise damage may go undetected."""
         return self._read(step, lambda _: retried(lambda: is_hashed(self._path(step))))
 
     def run(self, step: int) -> dict[str, Any]:
-        """What was saved of the run beside arrays: `config`, `step`, `versions`."""
+        """The saved metadata of the run: `config`, `step`, `versions`."""
         self._check(step, ["run"])
         handler = ocp.JsonCheckpointHandler()
         return self._read(step, lambda folder: retried(lambda: dict(handler.restore(folder / "run"))))
 
     def save(self, step: int, state: TrainState, run: dict[str, Any]) -> None:
-        """Starts writing the state after `step` steps, first waiting for the one before.
+        """Starts writing the state after `step` steps; waits for the previous save first.
 
-        The arrays are copied before this returns, so the state may be donated at once. What is committed is hashed
-        in the background.
+        The arrays are copied before this returns, so the state may be donated immediately. The committed files are
+        hashed in the background.
         """
         self.wait()
         self.check_space(state)
         items: dict[str, Any] = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
         items["run"] = ocp.args.JsonSave(run)
-        with self._told(f"saving step {step}"):
+        with self._report_failures(f"saving step {step}"):
             self._saving = step
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
         self._hashing = threading.Thread(target=self._hash, args=(step,), daemon=True)
         self._hashing.start()
 
     def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
-        """The state saved at `step`, placed by `shardings` (of any mesh), once all files are known to be whole."""
+        """The state saved at `step`, placed by `shardings` (of any mesh), after verifying all files."""
         self._check(step)
         target = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings
@@ -139,9 +139,9 @@ class Checkpoints:
         return self._read(step, read)
 
     def read(self, item: str, step: int, mesh: Mesh | None = None) -> Any:
-        """One item of a checkpoint as nested dicts of arrays, whatever wrote it, once it is known to be whole.
+        """One item of a checkpoint as nested dicts of arrays, after verifying its files.
 
-        They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device.
+        The arrays are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device.
         """
         self._check(step, [item])
         shapes, device = self.shapes(item, step), SingleDeviceSharding(jax.devices()[0])
@@ -164,19 +164,19 @@ class Checkpoints:
             )
 
     def check(self) -> None:
-        """Raises what went wrong with a checkpoint being written, if something did."""
-        with self._told(f"saving step {self._saving}"):
+        """Raises the error of a pending save, if there is one."""
+        with self._report_failures(f"saving step {self._saving}"):
             self._manager.check_for_errors()
 
     def wait(self) -> None:
-        """Waits until the checkpoint being written is whole, and hashed."""
-        with self._told(f"saving step {self._saving}"):
+        """Waits until the pending save is committed and hashed."""
+        with self._report_failures(f"saving step {self._saving}"):
             self._manager.wait_until_finished()
             self._saving = None
         self._wait_for_hashes()
 
     def describe_last(self) -> str:
-        """The newest whole checkpoint, for a message; waits for one being written."""
+        """Describes the newest complete checkpoint, for a message; waits for a pending save."""
         self.wait()
         return self._last_good()
 
@@ -185,10 +185,10 @@ class Checkpoints:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
-            with self._told(f"saving step {self._saving}"):
+            with self._report_failures(f"saving step {self._saving}"):
                 self._manager.close()
         except Exception:
-            # The first error is the one to tell.
+            # An exception already in flight takes precedence.
             if kind is None:
                 raise
         finally:
@@ -209,43 +209,45 @@ class Checkpoints:
         return f"the last good checkpoint is {self._path(step)}"
 
     def _check(self, step: int, items: Collection[str] | None = None) -> None:
-        """Raises DamagedError unless the files of a checkpoint, or of some items of it, are what was saved.
+        """Raises DamagedError unless the files of a checkpoint, or of some of its items, are as saved.
 
-        Each process reads a share of them.
+        Each process verifies a share of them.
         """
 
         def check() -> None:
             index, count = jax.process_index(), jax.process_count()
-            with self._told(f"reading checkpoint {self._path(step)}"):
+            with self._report_failures(f"reading checkpoint {self._path(step)}"):
                 check_hashes(self._path(step), index, count, items=items)
 
         agreed(check)
 
     def _read(self, step: int, read: Callable[[Any], T]) -> T:
-        """What `read` makes of a checkpoint's folder, if it can in every process.
+        """Returns `read(folder)` of a checkpoint's folder, if it succeeds in every process.
 
-        It must use Orbax's handlers. A manager's `restore` waits for the other processes, for ever if it fails in one.
+        `read` must use Orbax's handlers: a manager's `restore` waits for the other processes and hangs if one fails.
         """
 
-        def told() -> T:
-            with self._told(f"reading checkpoint {self._path(step)}"):
+        def reported() -> T:
+            with self._report_failures(f"reading checkpoint {self._path(step)}"):
                 return read(self._manager.directory / str(step))
 
-        return agreed(told)
+        return agreed(reported)
 
     def _hash(self, step: int) -> None:
         """Writes this process's share of the hashes, once the checkpoint is committed."""
         try:
             self._manager.wait_until_finished()
         except Exception:
-            # The thread that saves tells it.
+            # The saving thread reports it.
             return
         try:
             write_hashes(self._path(step), jax.process_index(), jax.process_count())
         except OSError as error:
-            # It is whole all the same.
-            told = f"{self._path(step)}: could not be hashed ({first_line(error)}); it is kept as it is"
-            print(told, file=sys.stderr, flush=True)
+            # The checkpoint itself is complete.
+            message = (
+                f"{self._path(step)}: could not be hashed ({first_line(error)}); it is kept without hashes"
+            )
+            print(message, file=sys.stderr, flush=True)
 
     def _wait_for_hashes(self) -> None:
         if self._hashing is not None:
@@ -253,14 +255,14 @@ class Checkpoints:
             self._hashing = None
 
     @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
-        """Tells a failure of Orbax in one line: a full disk or memory as the user's to mend, others by their reason.
+    def _report_failures(self, doing: str) -> Iterator[None]:
+        """Converts errors of Orbax to one line: UserError for a full disk or lack of memory, others by their cause.
 
-        TensorStore's errors are of many types, some of them bare Exceptions. What the system cannot read, though it
-        is there, is not known to be damaged.
+        TensorStore raises errors of many types, including bare Exceptions. A file that exists but cannot be read (an
+        I/O error) is not reported as damaged.
         """
         try:
-            with memory_told(doing):
+            with report_out_of_memory(doing):
                 yield
         except UserError:
             raise
@@ -275,21 +277,24 @@ class Checkpoints:
             if not doing.startswith("reading") or isinstance(error, MemoryError):
                 raise
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-                told = f"{error.strerror or first_line(error)} (by several tries; nothing was changed: run it again)"
-                raise OSError(error.errno or errno.EIO, told, doing) from error
-            raise DamagedError(f"{doing}: damaged, or not of this program ({first_line(error)})") from error
+                reason = error.strerror or first_line(error)
+                message = f"{reason} (after several attempts; nothing was changed: run it again)"
+                raise OSError(error.errno or errno.EIO, message, doing) from error
+            raise DamagedError(
+                f"{doing}: damaged, or not written by this program ({first_line(error)})"
+            ) from error
 
     def _discard_partial(self) -> bool:
-        """Frees the room that a failed write has taken, and says if there was any; what is committed has another
-        name."""
+        """Deletes the partial files of a failed write and returns whether there were any; committed checkpoints have
+        another name."""
         paths = list(self.directory.glob(_TEMPORARY))
         for path in paths:
             shutil.rmtree(path, ignore_errors=True)
         return bool(paths)
 
     def _discard_late_writes(self) -> None:
-        """Discards until nothing has come back for a while: Orbax does not wait for the writes beside the one that
-        failed, and each makes its folder anew."""
+        """Deletes partial files until none reappear for a while: Orbax does not wait for the writes concurrent with
+        the failed one, and each recreates its folder."""
         empty, end = 0, time.monotonic() + _SETTLE_SECONDS
         while empty < 10 and time.monotonic() < end:
             empty = 0 if self._discard_partial() else empty + 1
@@ -299,11 +304,11 @@ class Checkpoints:
 def load_trained(
     workdir: str | Path, step: int | None = None, *, average: bool = True
 ) -> tuple[Params, dict[str, Any]]:
-    """Parameters of a run's checkpoint on the first device, and what was saved of the run.
+    """Parameters of a run's checkpoint on the first device, and the saved metadata of the run.
 
     Args:
       workdir: of the run.
-      step: which checkpoint; default the newest undamaged one; damaged ones are reported on stderr.
+      step: which checkpoint; defaults to the newest undamaged one; damaged ones are reported on stderr.
       average: the moving average of the weights, where the run keeps one.
 
     Returns:
@@ -323,13 +328,13 @@ def load_trained(
             except DamagedError as error:
                 if not candidates:
                     raise
-                print(f"{error}: taking the one before", file=sys.stderr, flush=True)
+                print(f"{error}: falling back to the previous one", file=sys.stderr, flush=True)
 
 
 def read_params(
     checkpoints: Checkpoints, step: int, mesh: Mesh | None = None, *, average: bool = True
 ) -> Params:
-    """The parameters of a checkpoint; with `average` their average, if there is one.
+    """The parameters of a checkpoint; with `average` their moving average, if there is one.
 
     They are placed on `mesh` by the rules of `mtv_jax.sharding`, or on the first device. Raises DamagedError.
     """
@@ -339,7 +344,7 @@ def read_params(
 
 
 def _items(state: TrainState) -> dict[str, Any]:
-    """The state as the arrays' items of a checkpoint."""
+    """The array items of a checkpoint that hold the state."""
     items = {
         "params": {"params": state.params, "frozen": state.frozen},
         "optimizer": {"step": state.step, "opt_state": state.opt_state},
@@ -349,30 +354,30 @@ def _items(state: TrainState) -> dict[str, Any]:
 
 @functools.cache
 def _quiet_orbax() -> None:
-    """Drops, for the rest of the process, what Orbax's threads print of an error that Orbax also raises.
+    """Silences, for the rest of the process, the log messages of Orbax's threads about errors that Orbax also raises.
 
-    That is its own log of the traceback, asyncio's log of the reads or writes beside the first one that failed,
-    and the complaint of writes that end when the loop which waited for them is closed.
+    These are its own log of the traceback, asyncio's log of the reads or writes concurrent with the first failed one,
+    and the errors of writes that finish after their event loop is closed.
     """
 
-    def is_told(record: logging.LogRecord) -> bool:
+    def is_reported(record: logging.LogRecord) -> bool:
         message = record.getMessage()
         return "never retrieved" in message and ("orbax" in message or is_full_disk(record.exc_info))
 
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(lambda record: not is_told(record))
+    logging.getLogger("asyncio").addFilter(lambda record: not is_reported(record))
     report = sys.unraisablehook
     sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else report(it)
 
 
 def _read_arrays(folder: Any, target: Any) -> Any:
-    """The arrays of one item, as `target` says."""
+    """The arrays of one item, with the shapes, dtypes and shardings of `target`."""
     handler = ocp.StandardCheckpointHandler()
     return retried(lambda: handler.restore(folder, args=ocp.args.StandardRestore(target)))
 
 
 def _rename_to_free(folder: Path, name: str) -> None:
-    """Renames a folder, by a number behind the name if there is one of that name already."""
+    """Renames a folder, appending a number if the name is taken."""
     number, target = 1, folder.with_name(name)
     while target.exists():
         number += 1

@@ -1,9 +1,9 @@
 """Sizes and SHA-256 of the files of a checkpoint: written once it is committed, checked before it is read.
 
-Each of n processes hashes the files that are its share, and writes `hashes-<i>-of-<n>.json` into the
+Each of n processes hashes its share of the files and writes `hashes-<i>-of-<n>.json` into the
 checkpoint's folder: `{"files": {path in the folder: [bytes, SHA-256]}, "of": number of files of all shares,
-"sha256": of the first}`. Any number of processes may check them. A checkpoint without all n was saved by an older
-version, or its process was killed before they were written.
+"sha256": of the first}`. Any number of processes may check them. A checkpoint without all n files was saved by an
+older version, or a process was killed before writing its hashes.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 
 def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
-    """Hashes what is process `index` of `count`'s share of a committed checkpoint. Raises OSError."""
+    """Hashes the share of a committed checkpoint of process `index` of `count`. Raises OSError."""
     files_there = retried(lambda: _files(folder))
     share = files_there[index::count]
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -35,7 +35,7 @@ def write_hashes(folder: Path, index: int = 0, count: int = 1) -> None:
 
 
 def is_hashed(folder: Path) -> bool:
-    """Whether every process wrote its hashes of a checkpoint, and all of them together hashed every file."""
+    """Whether every process wrote its hashes of a checkpoint, and together they cover every file."""
     found = _hash_files(folder)
     counts = {int(match[2]) for match, _ in found}
     try:
@@ -43,14 +43,14 @@ def is_hashed(folder: Path) -> bool:
         hashed = _read_hashes(folder)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
-    # Where processes saw different files, the sum of their shares is another than each one's total.
+    # If processes saw different files, the sum of their shares differs from each total.
     return counts == {len(found)} and totals == {len(hashed)}
 
 
 def check_hashes(
     folder: Path, index: int = 0, count: int = 1, *, items: Collection[str] | None = None
 ) -> None:
-    """Checks process `index` of `count`'s share of the files that are hashed.
+    """Verifies the share of the hashed files of process `index` of `count`.
 
     Args:
       folder: of the checkpoint.
@@ -59,8 +59,8 @@ def check_hashes(
       items: names of items; only their files are checked.
 
     Raises:
-      ValueError: a file is gone, or another than was saved; or hashes cannot be parsed.
-      OSError: a file cannot be read, by several tries.
+      ValueError: a file is missing or differs from what was saved, or hashes cannot be parsed.
+      OSError: a file cannot be read after several attempts.
     """
     hashed = retried(lambda: _read_hashes(folder))
     names = sorted(name for name in hashed if items is None or name.split("/")[0] in items)
@@ -77,7 +77,7 @@ def _files(folder: Path) -> list[str]:
         raise FileNotFoundError(2, "not there yet", str(folder))
     paths = (path for path in folder.rglob("*") if path.is_file())
     names = (path.relative_to(folder).as_posix() for path in paths)
-    # Among those of other processes there may be one being written, whose name begins with a dot.
+    # Another process may still be writing its file, whose name begins with a dot.
     return sorted(name for name in names if not name.removeprefix(".").startswith("hashes-"))
 
 
@@ -90,7 +90,7 @@ def _hash_files(folder: Path) -> list[tuple[re.Match[str], Path]]:
 
 
 def _read_hashes(folder: Path) -> dict[str, list[Any]]:
-    """Path -> [bytes, SHA-256], as far as they were written."""
+    """Path -> [bytes, SHA-256], of the files written so far."""
     hashed: dict[str, list[Any]] = {}
     for _, path in _hash_files(folder):
         hashed |= _parse(path)
@@ -101,7 +101,7 @@ def _parse(path: Path) -> dict[str, list[Any]]:
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         content = json.loads(text)
-        # Not the parsed digest alone: what JSON skips, such as a name given twice, has changed too.
+        # Compares the text, not only the parsed digest: JSON parsing hides changes such as a duplicated name.
         if text == _json(content) and content["sha256"] == _digest(content["files"]):
             return content["files"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The config of a training: its frozen dataclasses, the tree that a config file fills in, and the way between them."""
+"""The training config: frozen dataclasses, the tree that a config file fills in, and the conversion between them."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
 MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir", "init_from")
-"""Keys (or sections) whose values may differ when a run is resumed. The others say what is trained and on what, so a
-checkpoint with other values belongs to another run. (Of the data, the content counts, `data.shards`, not its path;
-where a run started from is in its weights.)"""
+"""Keys (or sections) whose values may differ when a run is resumed. The others identify the run: a checkpoint with
+other values belongs to another run. (The data is identified by its content, `data.shards`, not its path; the starting
+point of a run is in its weights.)"""
 
 _RETIRED = ("sample.num",)
-"""Keys of earlier versions that have no meaning now; a saved config may have them."""
+"""Obsolete keys of earlier versions; a saved config may have them."""
 
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
@@ -57,7 +57,7 @@ class ModelSection:
 class DataSection:
     """Which shards, and how they are read (`mtv_jax.data.pipeline.DataConfig`).
 
-    A subset whose weight in `mixture` is 0 is left out; if all are, every clip is read.
+    A subset whose weight in `mixture` is 0 is excluded; if all weights are 0, every clip is read.
     """
 
     dir: str
@@ -81,7 +81,7 @@ class DataSection:
 
 @dataclass(frozen=True)
 class CheckpointSection:
-    """Save after each `every` steps (and at the end), and keep the last `keep`."""
+    """Save every `every` steps and at the end, and keep the last `keep` checkpoints."""
 
     every: int = 1000
     keep: int = 3
@@ -89,8 +89,8 @@ class CheckpointSection:
 
 @dataclass(frozen=True)
 class SampleSection:
-    """A sample video of one clip after each `every` steps (0: never), and how it is sampled, as is the pipeline that
-    the training leaves."""
+    """A sample video of one clip every `every` steps (0: never). The other fields also set how the exported pipeline
+    samples."""
 
     every: int = 1000
     sampler: SamplerName = "dpm++"
@@ -100,16 +100,16 @@ class SampleSection:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A run of training.
+    """Config of a training run.
 
     Attributes:
       init_from: what a new run starts from: a training directory or a pipeline folder
         (`mtv_jax.training.init`). None or "": random weights.
-      ablation: one of `ABLATIONS`, or None; `train_config` changes model and optimiser as it says.
-      seed: of new parameters, of the order of the data, and of all that is drawn in a step.
-      stream: which of the seed's streams of data order and draws: of runs that start from one another each has
-        its own, or it would meet the noise, timesteps and dropout of the one before again. 0: those of runs
-        from before there were streams.
+      ablation: one of `ABLATIONS`, or None; `train_config` changes model and optimiser accordingly.
+      seed: of new parameters, of the order of the data, and of all random draws in a step.
+      stream: which of the seed's streams of data order and random draws to use. Runs that start from one another
+        need different streams; otherwise noise, timesteps and dropout of the previous run would repeat. 0 is the
+        stream of runs saved before this field existed.
     """
 
     task: str
@@ -146,22 +146,22 @@ class TrainConfig:
         if self.sample.every < 0:
             raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
         check_seed(self.seed, "config.seed")
-        check_whole("config.stream", self.stream, least=0, most=2**31 - 1)  # it is folded in with 32 bits
+        check_whole("config.stream", self.stream, least=0, most=2**31 - 1)  # folded into the key as 32 bits
 
     @property
     def data_seed(self) -> int:
-        """The seed of the order of the data: of `seed` and `stream`."""
+        """The seed of the data order, derived from `seed` and `stream`."""
         if not self.stream and self.seed < 2**32:
             return self.seed
-        # 31 bits: Grain takes 32, and the subsets of a mixture count on from it.
+        # 31 bits: Grain takes 32, and the subsets of a mixture add their index to it.
         return int(np.random.SeedSequence((self.seed, self.stream)).generate_state(1)[0] >> 1)
 
 
 def load_train_config(spec: str, flags: Mapping[str, str] | None = None) -> ConfigDict:
     """The locked config of `spec` with dotted keys replaced, as `mtv_jax.io.config.load_config`.
 
-    `model.overrides.X` is field X of the network's config (`controlnet.rope_queries`); only those that are given
-    are written down. Raises UserError for a key or a field that is not there, and for a value of another type.
+    `model.overrides.X` is field X of the network's config (`controlnet.rope_queries`); only fields that
+    are given are stored. Raises UserError for an unknown key or field, and for a value of another type.
     """
     flags = dict(flags or {})
     of_network = {key: flags.pop(key) for key in list(flags) if key.startswith(f"{_NETWORK}.")}
@@ -176,7 +176,7 @@ def load_train_config(spec: str, flags: Mapping[str, str] | None = None) -> Conf
 
 
 def with_network_fields(config: ConfigDict) -> ConfigDict:
-    """A copy whose `model.overrides` has every field of the network's config, with the values it comes to."""
+    """A copy whose `model.overrides` has every field of the network's config, with its resolved value."""
     model: Any = config.model
     network = asdict(make_config(model.name, model.variant, model.overrides.to_dict()))
     whole: Any = ConfigDict(config.to_dict(preserve_field_references=True))
@@ -185,7 +185,7 @@ def with_network_fields(config: ConfigDict) -> ConfigDict:
 
 
 def _copy_value(source: Any, target: Any, key: str) -> None:
-    """Gives `target` the value of the dotted `key` in `source`, making the sections it lacks."""
+    """Copies the value of the dotted `key` from `source` to `target`, creating missing sections."""
     *parents, name = key.split(".")
     with target.unlocked():
         for parent in parents:
@@ -199,8 +199,8 @@ def _copy_value(source: Any, target: Any, key: str) -> None:
 def tree(task: str) -> ConfigDict:
     """The tree of `TrainConfig` for a task, `denoiser` or `vae`: every field with its default.
 
-    A config file starts from it and states what differs. What has no default (`num_steps`, `model.name`,
-    `model.variant`, `data.dir`, `data.batch_size`) is None. `train_config` is the way back.
+    A config file starts from it and overrides fields. Fields without a default (`num_steps`, `model.name`,
+    `model.variant`, `data.dir`, `data.batch_size`) are None. `train_config` is the inverse.
     """
     values = to_tree(TrainConfig, {"loss": TASKS[task]})
     values.task = task
@@ -208,7 +208,7 @@ def tree(task: str) -> ConfigDict:
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The config of a tree as nested dicts (`tree(task).to_dict()`), with what its `ablation` changes.
+    """The config of a tree as nested dicts (`tree(task).to_dict()`), with its `ablation` applied.
 
     Raises UserError naming the key for one that is unknown, missing or out of range.
     """
@@ -222,7 +222,7 @@ def train_config(values: Mapping[str, Any]) -> TrainConfig:
 def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
     """The config that a run saved, possibly with an earlier version. Raises UserError as `train_config`."""
     plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    # The content of the shards is saved with it to identify the run; it is not a setting.
+    # The content of the shards is saved to identify the run; it is not a setting.
     plain.get("data", {}).pop("shards", None)
     for key in _RETIRED:
         section, _, name = key.partition(".")
@@ -231,7 +231,7 @@ def saved_train_config(values: Mapping[str, Any]) -> TrainConfig:
 
 
 def _ablated(config: TrainConfig) -> TrainConfig:
-    """The config with what its `ablation` takes away."""
+    """The config with its `ablation` applied."""
     if config.ablation is None:
         return config
     if config.ablation == "frozen_backbone":
@@ -244,12 +244,12 @@ def _ablated(config: TrainConfig) -> TrainConfig:
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Keys of which a resumed run has another value than its checkpoint, `key (was x, is y)`.
+    """Keys whose value differs between a resumed run and its checkpoint, as `key (was x, is y)`.
 
-    Keys of `MAY_CHANGE` are left out. A key that is missing has its default, so that a checkpoint from before a key
-    existed can be resumed.
+    Keys of `MAY_CHANGE` are excluded. A missing key has its default, so that a checkpoint that predates a key can be
+    resumed.
     """
-    # A config that can no longer be read is compared as it was written.
+    # A config that can no longer be parsed is compared as saved.
     with contextlib.suppress(UserError):
         saved, now = _complete(saved), _complete(now)
     yield from _differences(saved, now, "")
@@ -260,7 +260,7 @@ def _complete(values: Mapping[str, Any]) -> dict[str, Any]:
     config = saved_train_config(values)
     whole = to_plain(asdict(config))
     section = config.model
-    with contextlib.suppress(UserError):  # a network that the registry does not have
+    with contextlib.suppress(UserError):  # a network that is not in the registry
         whole["model"]["overrides"] = to_plain(
             asdict(make_config(section.name, section.variant, section.overrides))
         )

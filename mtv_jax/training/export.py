@@ -1,4 +1,4 @@
-"""From a training directory to a pipeline folder: the averaged weights, as other programs load them."""
+"""Exports a training directory as a pipeline folder: the averaged weights, in the format that other programs load."""
 
 import dataclasses
 from pathlib import Path
@@ -29,15 +29,15 @@ from mtv_jax.weights.pretrained import write_model
 from mtv_jax.weights.scheduler import save_schedule
 
 _CLIPS = 16
-"""Clips that the scale of the latents is measured on."""
+"""Number of clips that the scale of the latents is measured on."""
 
 
 def export(workdir: Path, out: Path) -> None:
     """Writes the newest checkpoint of a run as a pipeline folder.
 
-    A denoiser comes with the encoders of its shards and is ready to sample; an autoencoder alone is a folder with
-    `vae/`, whose `scaling_factor` is measured: one over the latents' standard deviation. Raises UserError if there
-    is no checkpoint, or the shards are gone.
+    A denoiser is exported with the encoders of its shards and is ready to sample. An autoencoder is exported as a
+    folder with `vae/`, whose `scaling_factor` is measured: one over the latents' standard deviation. Raises UserError
+    if there is no checkpoint, or the shards are missing.
     """
     params, run = load_trained(workdir)
     config = saved_train_config(run["config"])
@@ -58,10 +58,10 @@ def export(workdir: Path, out: Path) -> None:
 
 
 def _defaults(config: TrainConfig) -> PipelineDefaults:
-    """Clips as in the shards, text as training saw it, sampled as the training's own videos.
+    """Defaults of the exported pipeline: clips as in the shards, text and sampling as in training.
 
-    Nothing is taken from the backbone that the training began with: it may have been of another rate and size, and
-    have taken its first frame in channels that are zero here.
+    Nothing is inherited from the backbone that the training started from: it may use another frame rate and size, and
+    be conditioned on a first frame in channels that are zero here.
     """
     shards = open_shards(config.data.dir)
     stored = shards.manifest["arrays"]["text"]["shape"][0]
@@ -78,19 +78,19 @@ def _defaults(config: TrainConfig) -> PipelineDefaults:
 
 
 def _set_scale(vae: Path, scale: float | None) -> None:
-    """Notes the scale of the latents that a denoiser was trained on, None: the autoencoder's, in its config."""
+    """Records the latent scale that a denoiser was trained with; None: that of the autoencoder, in its config."""
     values = read_json_object(vae / "config.json")
     if scale is not None and values.get("scaling_factor") != scale:
         write_json(vae / "config.json", {**values, "scaling_factor": scale})
 
 
 def has_encoders(config: TrainConfig) -> bool:
-    """Whether the encoders that made the shards lie beside them."""
+    """Whether the encoders that made the shards are stored beside them."""
     return (Path(config.data.dir) / ENCODERS).is_dir()
 
 
 def encoders_folder(config: TrainConfig) -> Path:
-    """The encoders that made the shards of a run. Raises UserError if they are not where the shards are."""
+    """The encoders that made the shards of a run. Raises UserError if they are not stored beside the shards."""
     folder = Path(config.data.dir) / ENCODERS
     if not has_encoders(config):
         raise UserError(f"{folder}: no such folder; make the shards by `python -m mtv_jax.curate run`")
@@ -98,7 +98,7 @@ def encoders_folder(config: TrainConfig) -> Path:
 
 
 def link_encoders(source: Path, target: Path) -> None:
-    """Puts every part of a pipeline folder into another, which exists."""
+    """Copies every part of a pipeline folder into an existing one."""
     for path in visible(source):
         if path.is_dir():
             link_tree(path, target / path.name)

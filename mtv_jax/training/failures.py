@@ -1,4 +1,4 @@
-"""What failed: a read that another try mends, the disk, or the device's memory; and one verdict of all processes."""
+"""Failure handling: retried reads, full disks, device out-of-memory errors, and agreement among processes."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from mtv_jax.sharding.distributed import gather
 T = TypeVar("T")
 
 RETRY_SECONDS = (0.5, 2.0)
-"""How long a read that failed waits before it is tried again."""
+"""Delays before each retry of a failed read."""
 _FULL_DISK = re.compile(r"ENOSPC|No space left|disk quota", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|allocat", re.IGNORECASE)
 _EXHAUSTED = "RESOURCE_EXHAUSTED"
@@ -28,12 +28,12 @@ _KINDS = (RuntimeError, UserError, DamagedError)
 
 
 def is_full_disk(error: object) -> bool:
-    """Whether an error (of the system, TensorStore or Orbax) tells of a full disk, or a quota that is used up."""
+    """Whether an error (of the system, TensorStore or Orbax) reports a full disk or an exceeded quota."""
     return bool(_FULL_DISK.search(str(error)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether XLA had not enough memory on a device. TensorStore's full disk is RESOURCE_EXHAUSTED too."""
+    """Whether XLA ran out of device memory. TensorStore reports a full disk as RESOURCE_EXHAUSTED too."""
     text = str(error)
     if _EXHAUSTED not in text or is_full_disk(error):
         return False
@@ -41,8 +41,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_told(doing: str) -> Iterator[None]:
-    """Tells in one line, as the user's to mend, that a device's memory was too small for what was done."""
+def report_out_of_memory(doing: str) -> Iterator[None]:
+    """Converts a device out-of-memory error raised in the block to a one-line UserError."""
     try:
         yield
     except Exception as error:
@@ -55,9 +55,9 @@ def memory_told(doing: str) -> Iterator[None]:
 
 
 def retried(read: Callable[[], T]) -> T:
-    """What `read` gives; if it fails, it is tried again after each of `RETRY_SECONDS`. Raises what it raised last.
+    """Returns the result of `read`, retrying after each of `RETRY_SECONDS`. Raises the error of the last attempt.
 
-    Memory that ran out, on the host or a device, is not tried again.
+    Out-of-memory errors, of the host or a device, are not retried.
     """
     for seconds in RETRY_SECONDS:
         try:
@@ -70,12 +70,12 @@ def retried(read: Callable[[], T]) -> T:
 
 
 def agreed(read: Callable[[], T]) -> T:
-    """What `read` gives this process, if it succeeds in all of them. All have to call this.
+    """Returns the result of `read` in this process, if it succeeds in all processes. A collective call.
 
     Raises:
-      DamagedError: in every process alike, if it was raised in one.
-      UserError, RuntimeError: in the others, if one process failed in another way, which raises its own error. Which
-        of the two follows from what that one raised, so that all exit with one status.
+      DamagedError: in every process, if any process raised it.
+      UserError, RuntimeError: in the other processes, if one failed with another error, which it re-raises itself.
+        The type follows from that error, so that all processes exit with the same status.
     """
     try:
         value, failed = read(), None
@@ -84,20 +84,20 @@ def agreed(read: Callable[[], T]) -> T:
     outcomes = gather(failed and (_kind(failed), str(failed) or type(failed).__name__))
     if failed is not None and not isinstance(failed, DamagedError):
         raise failed
-    # What is not damage goes before: it must not look as if an older checkpoint would do.
-    told = sorted((outcome[0], index, outcome[1]) for index, outcome in enumerate(outcomes) if outcome)
-    for kind, index, text in told[:1]:
+    # Errors other than damage take precedence: callers must not fall back to an older checkpoint.
+    failures = sorted((outcome[0], index, outcome[1]) for index, outcome in enumerate(outcomes) if outcome)
+    for kind, index, text in failures[:1]:
         where = "" if len(outcomes) == 1 else f" (process {index} of {len(outcomes)})"
         raise _KINDS[kind](f"{text}{where}") from failed
     return cast(T, value)
 
 
 def _kind(error: Exception) -> int:
-    """Number in `_KINDS` of what an error is to the other processes."""
+    """Index in `_KINDS` of the error raised in the other processes."""
     return isinstance(error, UserError) + isinstance(error, DamagedError)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, which may be long; its type if it has none."""
+    """The first line of an error's message, truncated to 200 characters; its type if the message is empty."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]

@@ -1,6 +1,6 @@
-"""What a new run starts from (`config.init_from`): another run's checkpoint, or a pipeline folder.
+"""Initial parameters of a new run (`config.init_from`): another run's checkpoint, or a pipeline folder.
 
-Everything that can be wrong is found by `find_start` and `check_start`, from shapes, before anything is read.
+`find_start` and `check_start` detect all errors from shapes, before any array is read.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ from mtv_jax.weights.rules import flat_paths
 
 @dataclass(frozen=True)
 class Start:
-    """Parameters that are there to start from.
+    """Parameters to start from.
 
     Attributes:
       origin: where they are, for messages.
-      shapes: of them, under the paths of the network that is trained.
+      shapes: their shapes, under the paths of the network that is trained.
       load: reads them, float32, onto a mesh by the rules of `mtv_jax.sharding`.
-      absent: paths that may be missing, because they start anew: of a network with a controlnet all that is not the
-        backbone's, if there is only a backbone to start from.
+      absent: paths that may be missing because they are initialised at random: the parameters of a network with a
+        controlnet that are not the backbone's, if only a backbone is given.
     """
 
     origin: str
@@ -46,9 +46,9 @@ class Start:
 def initial_params_of(
     init_from: str | None, model: nn.Module, workdir: Path
 ) -> Callable[[Mesh], Params] | None:
-    """What reads the parameters that a run of `workdir` starts from, onto a mesh; they are checked now.
+    """A function that reads the initial parameters of a run in `workdir` onto a mesh; they are checked here.
 
-    None if they are to be random, or the run has a checkpoint to go on from. Raises UserError as `find_start` and
+    None for random initialisation, or if the run has a checkpoint to resume from. Raises UserError as `find_start` and
     `check_start` do.
     """
     if not init_from or _has_checkpoint(workdir):
@@ -59,10 +59,10 @@ def initial_params_of(
 
 
 def find_start(init_from: str, model: nn.Module) -> Start:
-    """What `init_from` has for `model`.
+    """The parameters of `init_from` for `model`.
 
-    A training directory gives its newest checkpoint, and must have come to its end; `<directory>/checkpoints/<step>`
-    gives that one. Of either the moving average is taken, where there is one. Raises UserError if there is nothing.
+    A training directory stands for its newest checkpoint and must be finished; `<directory>/checkpoints/<step>` stands
+    for that checkpoint. The moving average is used where there is one. Raises UserError if there are no parameters.
     """
     path = Path(init_from)
     if path.parent.name == CHECKPOINTS and path.name.isdecimal():
@@ -72,7 +72,7 @@ def find_start(init_from: str, model: nn.Module) -> Start:
     if init_from not in PRESETS and not path.is_dir():
         raise UserError(
             f"config.init_from {init_from}: no such training directory or pipeline folder; "
-            "train what comes before, or give --config.init_from=DIR"
+            "train the previous stage, or give --config.init_from=DIR"
         )
     return _folder(pipeline_folder(init_from), model)
 
@@ -100,7 +100,7 @@ def _has_checkpoint(workdir: Path) -> bool:
 
 
 def _checkpoint(workdir: Path, step: int | None) -> Start:
-    """A run's checkpoint; the newest, if the run is done, for `step` None."""
+    """A run's checkpoint; with `step` None the newest one, of a finished run."""
     with Checkpoints(workdir, read_only=True) as checkpoints:
         steps = checkpoints.steps()
         chosen = max(steps, default=None) if step is None else step
@@ -124,7 +124,7 @@ def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
 
 
 def _folder(folder: Path, model: nn.Module) -> Start:
-    """A pipeline folder's part that is `model`; the backbone alone, if `model` has a controlnet and the folder none."""
+    """The part of a pipeline folder that is `model`; the backbone alone if only `model` has a controlnet."""
     spec, composite = spec_of(model), spec_of(model).composite
     needed = folder / (composite.backbone.folder if composite else spec.folder)
     if not (needed / "config.json").exists():

@@ -1,4 +1,4 @@
-"""From the config of a run to the job that the loop does."""
+"""Builds the job of the training loop from the config of a run."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from mtv_jax.weights.pretrained import load_config
 
 @dataclass(frozen=True)
 class Setup:
-    """What a config trains, and on what.
+    """The network, task and data of a config.
 
     Attributes:
       config: with the scale of the latents.
@@ -42,7 +42,7 @@ class Setup:
 
 
 def check_config(config: TrainConfig) -> None:
-    """Raises UserError for an error that shows without data: in the mesh, the batch size or the network."""
+    """Raises UserError for errors that can be detected without data: in the mesh, the batch size or the network."""
     check_batch_size(make_mesh(config.mesh), config.data.batch_size, config.accumulate)
     section, known = config.model, trained_by(config.task)
     if section.name not in known:
@@ -53,9 +53,9 @@ def check_config(config: TrainConfig) -> None:
 
 
 def set_up(config: TrainConfig) -> Setup:
-    """Makes the model and the task of a config and opens its shards, of which no record is read.
+    """Builds the model and the task of a config and opens its shards without reading records.
 
-    Raises UserError for an error in the config, also as `check_config`, and for shards that do not fit it.
+    Raises UserError as `check_config`, for other errors in the config, and for shards that do not fit it.
     """
     check_config(config)
     config = _with_latent_scale(config)
@@ -107,6 +107,6 @@ def _with_latent_scale(config: TrainConfig) -> TrainConfig:
 
 
 def _content(shards: ShardSet) -> str:
-    """A name for what shards hold, wherever they are."""
+    """An identifier of the content of shards, independent of their path."""
     digests = "".join(shard["sha256"] for shard in shards.manifest["shards"])
     return hashlib.sha256(digests.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The one training loop: resume, step, write down, save, sample, stop cleanly."""
+"""The training loop: resume, step, log, save, sample, stop cleanly."""
 
 import errno
 import itertools
@@ -24,7 +24,7 @@ from mtv_jax.sharding.mesh import batch_sharding, check_batch_size, make_mesh, p
 from mtv_jax.training import optim, skipping, steps
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.training.configs import TrainConfig, differences
-from mtv_jax.training.failures import DamagedError, memory_told
+from mtv_jax.training.failures import DamagedError, report_out_of_memory
 from mtv_jax.training.metrics import MetricsLog, Throughput
 from mtv_jax.training.skipping import Skipped
 from mtv_jax.training.state import TrainState
@@ -39,30 +39,30 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class NonFiniteError(RuntimeError):
-    """The loss or the gradient is not a number: what the run should look into, not the program's failure."""
+    """The loss or the gradient is NaN or infinite: a problem of the run, not of the program."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run consists of.
+    """A training run.
 
     Attributes:
       config: of the run.
       task: what is trained.
       batch: shapes and dtypes of the arrays of a global batch.
-      batches: `n -> ` the endless batches (dicts of arrays) of this process from number n on, which depend on
-        n alone.
+      batches: `n -> ` the endless batches (dicts of arrays) of this process starting at batch n, which depend
+        only on n.
       workdir: where checkpoints, metrics and samples go.
       identity: nested plain dict, saved with each checkpoint; one of another identity is not resumed
         (`mtv_jax.training.configs.differences` says what may differ).
       sample: makes the sample videos, or None.
-      initial_params: gives the parameters that a new run starts from, placed on the mesh; those it leaves out
-        are drawn at random. A run that is resumed does not call it.
-      throughput: what a step gets done, for its speed in the log; None leaves it out.
-      skip: ranges `(first, end)` of numbers of batches to leave out, beside those that the run has on record
+      initial_params: returns the initial parameters of a new run, placed on the mesh; missing ones are initialised at
+        random. Not called when a run is resumed.
+      throughput: tokens and operations of a step, for its speed in the log; None omits it.
+      skip: ranges `(first, end)` of batch numbers to skip, in addition to those recorded by the run
         (`mtv_jax.training.skipping`).
-      check: is called with the shapes of state and global batch, placed on the mesh, and the mesh, before any of them
-        is made; it may refuse them by a UserError.
+      check: called with the shapes of state and global batch, placed on the mesh, and the mesh, before anything is
+        allocated; it may reject them by raising UserError.
     """
 
     config: TrainConfig
@@ -81,9 +81,9 @@ class Job:
 def fit(job: Job) -> TrainState:
     """Trains until `config.num_steps`, from the newest checkpoint of `workdir` if there is one.
 
-    Raises UserError before a step is compiled for a mesh that does not fit, a checkpoint of another config, batches
-    to skip that it has trained on, a full disk; NonFiniteError when the loss or gradient is not finite; StoppedError
-    on SIGTERM and Ctrl-C, once it has saved.
+    Before a step is compiled, raises UserError for a mesh that does not fit, a checkpoint of another config, batches
+    to skip that were already trained on, or a full disk. Raises NonFiniteError if the loss or gradient is not finite,
+    and StoppedError on SIGTERM and Ctrl-C, after saving.
     """
     config = job.config
     mesh = make_mesh(config.mesh)
@@ -91,15 +91,15 @@ def fit(job: Job) -> TrainState:
     check_same(json.dumps([job.identity, job.skip], sort_keys=True), "config")
     check_batch_size(mesh, config.data.batch_size, config.accumulate)
     with (
-        _full_disk_reported(job.workdir),
-        memory_told("training"),
+        _report_full_disk(job.workdir),
+        report_out_of_memory("training"),
         Checkpoints(job.workdir, keep=config.checkpoint.keep) as checkpoints,
         Stop() as stop,
     ):
         _check_identity(job, checkpoints)
         start, state, skipped, step_function = _prepare(job, mesh, checkpoints)
         if start >= config.num_steps:
-            _say(f"already at step {start} of {config.num_steps}: nothing to do")
+            _log_message(f"already at step {start} of {config.num_steps}: nothing to do")
             return state
         with MetricsLog(job.workdir, start, active=jax.process_index() == 0) as log:
             run = _Run(job, mesh, checkpoints, log, step_function, skipped, stop)
@@ -107,7 +107,7 @@ def fit(job: Job) -> TrainState:
 
 
 def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
-    """Raises UserError if the newest checkpoint that can be read is of another config."""
+    """Raises UserError if the newest readable checkpoint is of another config."""
     for step in checkpoints.steps():
         try:
             saved = checkpoints.run(step)["config"]
@@ -126,8 +126,8 @@ def _check_identity(job: Job, checkpoints: Checkpoints) -> None:
 def _prepare(
     job: Job, mesh: Mesh, checkpoints: Checkpoints
 ) -> tuple[int, TrainState, Skipped, steps.StepFunction]:
-    """The last step that was done, the state after it, on the mesh, the batches to leave out, and the jitted step
-    (compiled when first called)."""
+    """The last completed step, the state after it, on the mesh, the batches to skip, and the jitted step (compiled
+    when first called)."""
     config, batch = job.config, job.batch
     init = steps.make_init(job.task, config.optimizer, config.num_steps, config.seed, batch)
     shapes, shardings = steps.state_shardings(init, mesh)
@@ -141,9 +141,9 @@ def _prepare(
         given = None
         if job.initial_params is not None:
             given = job.initial_params(mesh)
-            _say(f"starts from {config.init_from}: {_count(given)} parameters")
+            _log_message(f"starts from {config.init_from}: {_count(given)} parameters")
         state = steps.compile_init(init, shardings, given)
-    _say(
+    _log_message(
         f"{_count(state.params)} parameters train, {_count(state.frozen)} are frozen; mesh "
         + " x ".join(f"{n} {axis}" for axis, n in mesh.shape.items())
     )
@@ -160,7 +160,7 @@ def _prepare(
 
 
 def _skipped(job: Job, checkpoints: Checkpoints, start: int) -> Skipped:
-    """The batches to leave out: what the run has on record and what `job` adds; that is put on record."""
+    """The batches to skip: those recorded by the run and those that `job` adds, which are recorded as well."""
     saved = checkpoints.run(start).get("skipped_batches", []) if start else []
 
     def decide() -> str:
@@ -172,17 +172,17 @@ def _skipped(job: Job, checkpoints: Checkpoints, start: int) -> Skipped:
 
     skipped = Skipped.of(json.loads(from_first("skipped batches", decide)))
     if skipped.ranges:
-        _say(f"leaves out the batches {skipped} ({job.workdir / skipping.RECORD_FILE})")
+        _log_message(f"skips the batches {skipped} ({job.workdir / skipping.RECORD_FILE})")
     return skipped
 
 
 def _restore(
     checkpoints: Checkpoints, shapes: TrainState, shardings: TrainState
 ) -> tuple[int, TrainState | None]:
-    """The newest checkpoint that all processes can read and its step; 0 and None if there is none at all.
+    """The newest checkpoint that all processes can read and its step; 0 and None if there are no checkpoints.
 
-    All come to the same, since reading fails in all of them or in none. Damaged ones are reported and set
-    aside. Raises DamagedError if all are.
+    All processes return the same, since reading fails in all of them or in none. Damaged checkpoints are reported and
+    renamed. Raises DamagedError if all are damaged.
     """
     damaged: list[int] = []
     steps_there = checkpoints.steps()
@@ -193,7 +193,7 @@ def _restore(
         except DamagedError as error:
             if step == steps_there[-1]:
                 raise
-            _say(f"{error}: going on from the one before")
+            _log_message(f"{error}: falling back to the previous one")
             damaged.append(step)
             continue
         for bad in damaged:
@@ -203,7 +203,7 @@ def _restore(
             if checkpoints.is_hashed(step)
             else ", not all of it hashed: it could not be checked for damage"
         )
-        _say(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
+        _log_message(f"resumed from step {step} ({checkpoints.directory / str(step)}{unsure})")
         return step, state
     return 0, None
 
@@ -223,7 +223,7 @@ def _check_batch(batch: Mapping[str, Any], shapes: Mapping[str, Any]) -> None:
 
 @dataclass
 class _Run:
-    """The steps of `fit`, with what they need."""
+    """The steps of `fit` and their context."""
 
     job: Job
     mesh: Mesh
@@ -234,7 +234,7 @@ class _Run:
     stop: Stop
 
     def until_done(self, state: TrainState, start: int) -> TrainState:
-        """The steps after `start`. While the device works on one, the host reports on the one before."""
+        """The steps after `start`. While the device runs one, the host reports the previous one."""
         config = self.job.config
         reporter = _Reporter(
             self.log, self.checkpoints, config.num_steps, start, self.job.throughput, self.skipped
@@ -242,7 +242,7 @@ class _Run:
         batches = self._batches(start)
         if self.stop.at(start):
             raise StoppedError(self.stop.number(), f"no step after {start} was begun")
-        _say("compiling the step")
+        _log_message("compiling the step")
         for step in range(start + 1, config.num_steps + 1):
             begun = time.monotonic()
             batch = put_batch(next(batches), self.mesh)
@@ -255,7 +255,7 @@ class _Run:
             save = stopping or step == config.num_steps or step % config.checkpoint.every == 0
             sample = bool(self.job.sample) and config.sample.every and step % config.sample.every == 0
             if save or sample:
-                # Nothing is saved of a step whose loss has not been looked at.
+                # A step is not saved before its loss has been checked.
                 reporter.flush()
             if save:
                 self.checkpoints.save(step, state, self._identity(step))
@@ -269,11 +269,11 @@ class _Run:
         return state
 
     def _batches(self, start: int) -> Iterator[Any]:
-        """The batches after `start` steps. The first one of a source starts the processes that read it."""
+        """The batches after `start` steps. Reading the first batch of a source starts its worker processes."""
         return self.skipped.batches(self._source, start)
 
     def _source(self, number: int) -> Iterator[Any]:
-        """The batches from a number on, without end."""
+        """An endless iterator of the batches starting at a number."""
         batches = iter(self.job.batches(number))
         with Stop.withheld():
             first = next(batches)
@@ -291,13 +291,13 @@ class _Run:
 
     def _sample(self, step: int, state: TrainState) -> None:
         assert self.job.sample is not None
-        with memory_told("a sample video (--config.sample.every=0 makes none)"):
+        with report_out_of_memory("a sample video (--config.sample.every=0 makes none)"):
             frames, fps = self.job.sample(step, state.all_params(average=True))
         self.log.video(step, "sample", frames, fps)
 
 
 class _Reporter:
-    """Writes down a step when the next one is under way, so that the device never waits for the host."""
+    """Logs a step while the next one runs, so that the device never waits for the host."""
 
     def __init__(
         self,
@@ -313,16 +313,16 @@ class _Reporter:
         self._pending: tuple[int, Any, float, float] | None = None
         self._finished = 0.0
         self._last_line = -math.inf
-        # The first time holds the compilation, so it is left out of the pace.
+        # The first step includes compilation, so it is excluded from the pace.
         self._times: deque[float] = deque(maxlen=20)
 
     def push(self, step: int, metrics: Any, begun: float, wait: float) -> None:
-        """Takes the metrics (still being computed) of `step`, and reports on the step before."""
+        """Stores the metrics (still being computed) of `step`, and reports the previous step."""
         self.flush()
         self._pending = (step, metrics, begun, wait)
 
     def flush(self) -> None:
-        """Waits for the step that is pending and reports it. Raises NonFiniteError."""
+        """Waits for the pending step and reports it. Raises NonFiniteError."""
         if self._pending is None:
             return
         step, metrics, begun, wait = self._pending
@@ -336,7 +336,7 @@ class _Reporter:
                 batch = self._skipped.number(step - 1)
                 raise NonFiniteError(
                     f"step {step}: {name} is {values[name]}, in batch {batch}; stopped; "
-                    f"{self._checkpoints.describe_last()}; to go on from there without that batch, run the same "
+                    f"{self._checkpoints.describe_last()}; to resume from there without that batch, run the same "
                     f"command with --skip-batches {batch}:{batch + 1}"
                 )
         speed = self._throughput.of(seconds) if self._throughput and step > self._start + 1 else {}
@@ -354,12 +354,12 @@ class _Reporter:
         speed = f"{pace:.3g} s/step eta {_clock(pace * (self._num_steps - step))}"
         if first:
             speed = f"{seconds:.1f} s with compilation"
-        _say(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
+        _log_message(f"step {step}/{self._num_steps} loss {loss:.4g} {speed}")
 
 
 @contextmanager
-def _full_disk_reported(workdir: Path) -> Iterator[None]:
-    """Raises UserError if the disk is full for the log or the samples; checkpoints report it themselves."""
+def _report_full_disk(workdir: Path) -> Iterator[None]:
+    """Raises UserError if writing the log or the samples fills the disk; checkpoints report it themselves."""
     try:
         yield
     except OSError as error:
@@ -371,7 +371,7 @@ def _full_disk_reported(workdir: Path) -> Iterator[None]:
         ) from error
 
 
-def _say(message: str) -> None:
+def _log_message(message: str) -> None:
     if jax.process_index() == 0:
         print(message, file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Moments and averages kept in bfloat16: half the memory, without losing what is added to them."""
+"""Moments and averages kept in bfloat16: half the memory, and small updates are not lost (stochastic rounding)."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,10 @@ from mtv_jax.typing import Array, Float, Key
 
 
 def stochastic_round(x: Float[Array, "*s"], key: Key[Array, ""]) -> Float[Array, "*s"]:
-    """float32 to one of the two nearest bfloat16, each as likely as it is near: right on average.
+    """Stochastic rounding of float32 to bfloat16: one of the two nearest values, unbiased in expectation.
 
-    An average with decay .9999 adds less than half the distance between neighbours, so that rounding to the
-    nearest would never move it.
+    An average with decay .9999 changes by less than half the distance between neighbours, so that rounding to
+    nearest would never change it.
     """
     bits = lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
     noise = jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: `metrics.jsonl` (one line a step), TensorBoard, and sample videos."""
+"""Logs of a run: `metrics.jsonl` (one line a step), TensorBoard, and sample videos."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from mtv_jax.io.files import write_text
 from mtv_jax.io.video import write_gif, write_video
 
-# The generated modules make their classes when imported, unseen by type checkers.
+# The generated modules create their classes at import time, invisible to type checkers.
 Event, SessionLog = event_pb2.Event, event_pb2.SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 Summary = summary_pb2.Summary  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -25,12 +25,12 @@ _PANEL_SECONDS_BETWEEN_FLUSHES = 20
 
 @dataclass(frozen=True)
 class Throughput:
-    """What a step gets done, for its speed.
+    """Work done in a training step, for its speed.
 
     Attributes:
       tokens: of video and text in the global batch.
-      flops: operations that the step's mathematics needs, without what is computed twice to save memory.
-      peak_flops: of all devices together, a second; None if not known.
+      flops: model FLOPs of the step, without rematerialisation.
+      peak_flops: peak FLOPs per second of all devices together; None if unknown.
     """
 
     tokens: int
@@ -38,7 +38,7 @@ class Throughput:
     peak_flops: float | None
 
     def of(self, seconds: float) -> dict[str, float]:
-        """`tokens_per_second` and, where the peak is known, `mfu`: the part of it that was put to use."""
+        """`tokens_per_second` and, where the peak is known, `mfu` (model FLOPs utilisation)."""
         values = {"tokens_per_second": self.tokens / seconds}
         return values | ({"mfu": self.flops / seconds / self.peak_flops} if self.peak_flops else {})
 
@@ -46,7 +46,7 @@ class Throughput:
 class MetricsLog:
     """Appends to `workdir/metrics.jsonl` and `workdir/tensorboard`; a context manager.
 
-    Opened at step n, it first drops what an interrupted run wrote of later steps, so that each step
+    Opened at step n, it first removes the entries of later steps that an interrupted run wrote, so that each step
     appears once. Only one process of a run may write: the others pass `active=False`.
     """
 
@@ -62,7 +62,7 @@ class MetricsLog:
             str(workdir / "tensorboard"), flush_secs=_PANEL_SECONDS_BETWEEN_FLUSHES
         )
         if step:
-            # TensorBoard forgets what it has read of this step and later ones.
+            # TensorBoard discards the events it has read of this and later steps.
             session = SessionLog(status=SessionLog.START)
             self._events.add_event(Event(wall_time=time.time(), step=step + 1, session_log=session))
 
@@ -111,7 +111,7 @@ class MetricsLog:
 
 
 def drop_later_steps(path: Path, step: int) -> None:
-    """Removes lines of `path` beyond `step`, and a last line that was cut short by a kill."""
+    """Removes lines of `path` beyond `step`, and a truncated last line."""
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -19,11 +19,11 @@ Schedule = Callable[[Any], Array]
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam as MTV trains (its defaults are the paper's; see `learning_rate_schedule` and `make_optimizer`).
+    """Adam as in MTV's training (its defaults are the paper's; see `learning_rate_schedule` and `make_optimizer`).
 
     Attributes:
-      start_steps, start_factor: for so many steps the rate is held at this part of `learning_rate` at most.
-      decay: expressions of the parameters that weight decay shrinks; by default the kernels, so neither
+      start_steps, start_factor: for the first `start_steps` steps the rate is at most `start_factor * learning_rate`.
+      decay: expressions of the parameters that weight decay applies to; by default the kernels, so neither
         norms nor biases.
       trainable: expressions of the parameters that train; the rest is frozen.
       lr_factors: pairs (expression, factor on the learning rate); unmatched parameters have factor 1.
@@ -102,13 +102,13 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.Gradien
 
 
 def decay_mask(config: OptimizerConfig, params: Params) -> Params:
-    """True on the parameters that weight decay shrinks."""
+    """True on the parameters that weight decay applies to."""
     rules = [(pattern, True) for pattern in config.decay]
     return map_paths(lambda path, _: match_rules(path, rules, False), params)
 
 
 def is_trainable(config: OptimizerConfig) -> Callable[[str], bool]:
-    """A test of paths: does the parameter train?"""
+    """A predicate on paths: whether the parameter is trainable."""
     rules = [(pattern, True) for pattern in config.trainable]
     return lambda path: match_rules(path, rules, False)
 

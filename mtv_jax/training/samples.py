@@ -1,7 +1,7 @@
-"""What a training shows of itself while it runs: its first clip, generated or reconstructed.
+"""Sample videos during training: the first clip, generated or reconstructed.
 
-It is made beside the training state, so little of it is on a device at a time: one clip, networks in the model's
-dtype, frames moved to the host as they are decoded. `mtv_jax.plan` counts it.
+They share the devices with the training state, so little is on a device at a time: one clip, networks in the model's
+dtype, frames moved to the host as they are decoded. `mtv_jax.plan` includes this memory.
 """
 
 from dataclasses import dataclass, replace
@@ -31,14 +31,14 @@ from mtv_jax.typing import Array, Float, Params, UInt8
 from mtv_jax.weights.pretrained import load_model
 
 WHOLE_PIXELS = 256 * 384
-"""Pictures of up to so many pixels are decoded whole, larger ones in tiles: of 480 x 720 a whole chunk takes 30 GiB
-(launch/plans/sample_v5p_4.json), more than many a chip has beside the training state."""
+"""Frames of up to this many pixels are decoded whole, larger ones in tiles: at 480 x 720 a whole chunk takes 30 GiB
+(launch/plans/sample_v5p_4.json), more than most chips have free beside the training state."""
 
 
 def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction | None:
-    """What the loop calls for a sample video, or None if the config asks for none.
+    """The loop's callback for a sample video, or None if the config disables samples.
 
-    Every process makes it, on the weights that they share, and the loop writes the first one's.
+    Every process makes the video, with the sharded weights; the loop writes that of the first process.
     """
     if not config.sample.every:
         return None
@@ -54,9 +54,9 @@ def decodes_in_tiles(config: VAE3DConfig, latent_height: int, latent_width: int)
 
 @dataclass(frozen=True)
 class Decoder:
-    """The autoencoder beside the shards, whose parameters are on the host but while it decodes.
+    """The autoencoder beside the shards; its parameters are kept on the host except while it decodes.
 
-    Each process decodes on its own first device: no process waits for another.
+    Each process decodes on its own first local device: no process waits for another.
     """
 
     vae: Any
@@ -64,11 +64,11 @@ class Decoder:
 
     @classmethod
     def load(cls, config: TrainConfig) -> "Decoder":
-        """In the dtype of the model that is trained, parameters too."""
+        """In the dtype of the trained model, parameters included."""
         assert isinstance(config.loss, DenoiserLossConfig)
         dtype = DTYPES[config.model.dtype]
         vae, params = load_model(encoders_folder(config) / "vae", dtype=dtype, param_dtype=dtype)
-        # What the latents are multiplied by in training, whatever the autoencoder's config says.
+        # The latent scale of the training, which may differ from the autoencoder's config.
         vae = vae.clone(config=replace(vae.config, scaling_factor=config.loss.scaling_factor))
         return cls(vae, jax.device_get(params))
 
@@ -79,9 +79,9 @@ class Decoder:
 
 
 def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
-    """The first clip of the shards above what the autoencoder makes of it, a few frames at a time."""
+    """The first clip of the shards above its reconstruction, a few frames at a time."""
     clip = shards.read(0).arrays["video"]
-    # Not an array of JAX: it would lie on a device of this process, and not on the mesh of all.
+    # Not a JAX array: it would be placed on a device of this process instead of the mesh of all.
     video: Any = to_unit(clip[None])
     fps = float(shards.clip_size.fps)
 
@@ -95,7 +95,7 @@ def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
 
 
 def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction:
-    """A video generated from prompt and sound of the first clip, below what the autoencoder keeps of that."""
+    """A video generated from the prompt and sound of the first clip, below the reconstruction of that clip."""
     assert isinstance(config.loss, DenoiserLossConfig)
     decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
     schedule, fps = config.loss.schedule.schedule(), float(shards.clip_size.fps)
@@ -108,7 +108,7 @@ def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -
     )
     known = cache(lambda: decoder.frames(latents))
 
-    # Arrays of all processes can be made by a program of all only.
+    # Global arrays can only be created by a program that all processes run.
     @partial(jax.jit, out_shardings=replicated(mesh))
     def begin(encoded: Encoded) -> tuple[Encoded, jax.Array, jax.Array]:
         noise_key, key = jax.random.split(seed_key(config.seed))
@@ -131,5 +131,5 @@ def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, 
 
 
 def _to_host(x: jax.Array) -> Any:
-    """All of an array that may lie on the devices of several processes, on each of their hosts."""
+    """Gathers an array that may be sharded over several processes to the host of each."""
     return multihost_utils.process_allgather(x, tiled=True)

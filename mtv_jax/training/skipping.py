@@ -1,7 +1,7 @@
-"""Batches that a run leaves out: those that made its loss no number, say.
+"""Batches that a run skips: for example those with a non-finite loss.
 
-Batch k (from 0) is what `make_dataset(first_batch=k)` begins with. A run without gaps takes batch k in step k + 1;
-after a gap the numbers run ahead of the steps, and data and keys follow the numbers.
+Batch k (from 0) is the first one of `make_dataset(first_batch=k)`. A run without gaps uses batch k in step k + 1;
+after a gap the batch numbers are ahead of the steps, and data and keys follow the batch numbers.
 """
 
 import re
@@ -17,12 +17,12 @@ from mtv_jax.io.files import read_json, write_json
 RECORD_FILE = "skipped_batches.json"
 
 _LAST = 10**9
-"""No batch has a higher number: keys are drawn by them, as 32 bits."""
+"""Largest batch number: keys are folded with it as 32 bits."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Ranges `(first, end)` of batch numbers, in order and apart from each other; `end` is not one of them."""
+    """Ranges `(first, end)` of batch numbers, sorted and disjoint; `end` is exclusive."""
 
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -38,7 +38,7 @@ class Skipped:
         return Skipped(tuple(merged))
 
     def number(self, step: Any) -> Any:
-        """Number of the batch that is taken after `step` steps; an int or an array of them."""
+        """Number of the batch used after `step` steps; an int or an array of them."""
         number, before = step, 0
         for first, end in self.ranges:
             number = number + (end - first) * (step >= first - before)
@@ -46,11 +46,11 @@ class Skipped:
         return number
 
     def below(self, number: int) -> "Skipped":
-        """What lies below a batch number."""
+        """The ranges below a batch number."""
         return Skipped.of((first, min(end, number)) for first, end in self.ranges if first < number)
 
     def batches(self, source: Callable[[int], Iterable[Any]], step: int) -> Iterator[Any]:
-        """The batches after `step` steps, endless; `source(k)` gives those from number k on."""
+        """An endless iterator of the batches after `step` steps; `source(k)` iterates from batch k."""
         start = self.number(step)
         for first, end in self.ranges:
             if first > start:
@@ -74,9 +74,9 @@ def parse_range(text: str) -> tuple[int, int]:
 
 
 def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: Path) -> Skipped:
-    """Both together, for a run that goes on after `step` steps and has left out `recorded`.
+    """The union of both, for a run that resumes after `step` steps and has skipped `recorded`.
 
-    Raises UserError if that would change what it has trained on.
+    Raises UserError if that would change the batches it has already trained on.
     """
     position, asked = recorded.number(step), tuple(asked)
     for one in asked:
@@ -90,7 +90,7 @@ def add(recorded: Skipped, asked: Iterable[tuple[int, int]], step: int, where: P
 
 
 def read_record(workdir: Path) -> Skipped:
-    """What a run leaves out from now on, of `workdir/skipped_batches.json`."""
+    """The skipped batches of a run, from `workdir/skipped_batches.json`."""
     path = workdir / RECORD_FILE
     if not path.exists():
         return Skipped()

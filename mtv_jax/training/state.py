@@ -1,4 +1,4 @@
-"""The state of a training run, and its parameters split into those that train and those that do not."""
+"""The state of a training run, and the split of its parameters into trainable and frozen."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +16,11 @@ _SEPARATOR = "/"
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step changes, or reads besides the batch.
+    """Everything that a step updates, or reads besides the batch.
 
     Attributes:
       step: number of updates done, int32 scalar (or what stands for it in a tree of shapes or shardings).
-      params: the parameters that train.
+      params: the trainable parameters.
       frozen: the others: no gradient, no optimiser state, no average.
       opt_state: of `params` alone.
       ema: moving average of `params`, or None.
@@ -33,12 +33,12 @@ class TrainState:
     ema: Params | None
 
     def all_params(self, average: bool = False) -> Params:
-        """What `model.apply` takes; with `average`, the moving average where there is one."""
+        """The variables for `model.apply`; with `average`, the moving average where there is one."""
         return joined(self.params, self.frozen, self.ema if average else None)
 
 
 def joined(params: Params, frozen: Params, ema: Params | None) -> Params:
-    """All parameters for `model.apply`: the average `ema`, where there is one, in place of those that train."""
+    """All parameters for `model.apply`: the average `ema`, where there is one, in place of the trainable ones."""
     if ema is not None:
         params = jax.tree.map(lambda a, p: a.astype(p.dtype), ema, params)
     return merge(params, frozen)
@@ -50,7 +50,7 @@ def create_state(
     trainable: Callable[[str], bool],
     average_dtype: Any | None,
 ) -> TrainState:
-    """The state before the first step; `average_dtype` is what the average is kept in, None for no average."""
+    """The state before the first step; `average_dtype` is the dtype of the average, None for no average."""
     train, frozen = split(params, trainable)
     # A copy: the step donates the state, and one buffer cannot be donated twice.
     ema = None if average_dtype is None else jax.tree.map(lambda x: jnp.array(x, average_dtype), train)
@@ -66,7 +66,7 @@ def split(params: Params, trainable: Callable[[str], bool]) -> tuple[Params, Par
 
 
 def merge(first: Params, second: Params) -> Params:
-    """Undoes `split`. Of a parameter in both the second is taken."""
+    """The inverse of `split`. A parameter in both is taken from the second."""
     flat = flax.traverse_util.flatten_dict(first["params"], sep=_SEPARATOR)
     return _unflatten(flat | flax.traverse_util.flatten_dict(second["params"], sep=_SEPARATOR))
 

@@ -23,18 +23,18 @@ Metrics = dict[str, Array]
 StepFunction = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 
 _ROUNDING, _DRAWS = 2**32 - 1, 2**32 - 2
-"""Numbers of keys that no part of a batch has."""
+"""Key indices reserved outside the parts of a batch."""
 _STREAMS = 2**31
-"""Number that the first stream's key has: no step comes so far."""
+"""Key index of the first stream: larger than any step."""
 
 InitFunction = Callable[..., TrainState]
 """`(given=None) -> state`; `given` are parameters, all or some."""
 
 
 def make_init(task: Task, config: OptimizerConfig, num_steps: int, seed: int, batch: Any) -> InitFunction:
-    """A function that makes the first state; `batch` (arrays or shapes) tells the model its shapes.
+    """A function that creates the initial state; the model takes its input shapes from `batch` (arrays or shapes).
 
-    It may be given parameters to start from; those it is not given are drawn at random.
+    It accepts parameters to start from; missing ones are initialised at random.
     """
     optimizer = optim.make_optimizer(config, optim.learning_rate_schedule(config, num_steps))
 
@@ -57,10 +57,10 @@ def make_step(
     accumulate: int = 1,
     batch_number: Callable[[Array], Array] = lambda step: step,
 ) -> StepFunction:
-    """The step, not compiled. Its randomness depends on `seed`, `stream` and the number of its batch alone.
+    """The step, not compiled. Its randomness depends only on `seed`, `stream` and the batch number.
 
-    With `accumulate` the batch goes through in so many parts, one after another, and their gradients are averaged.
-    `batch_number` gives the number of the batch that comes after so many steps (`mtv_jax.training.skipping`).
+    With `accumulate` the batch is split into that many parts, run one after another, and their gradients are averaged.
+    `batch_number` maps a number of steps to the number of the next batch (`mtv_jax.training.skipping`).
     """
     schedule = optim.learning_rate_schedule(config, num_steps)
     optimizer = optim.make_optimizer(config, schedule)
@@ -116,7 +116,7 @@ def _accumulated(
 def _gradients(
     task: Task, state: TrainState, batch: Any, key: Key[Array, ""]
 ) -> tuple[Array, Metrics, Params]:
-    """Loss, metrics and the gradient with respect to what trains."""
+    """Loss, metrics and the gradient with respect to the trainable parameters."""
 
     def loss(params: Params) -> tuple[Array, Metrics]:
         return task.loss(merge(params, state.frozen), batch, key)
@@ -139,7 +139,7 @@ def placed(shapes: Any, shardings: Any) -> Any:
 
 
 def compile_init(init: InitFunction, shardings: TrainState, given: Params | None = None) -> TrainState:
-    """Makes the first state where it belongs: no device ever holds all of it.
+    """Creates the initial state sharded on the mesh: no device ever holds all of it.
 
     `given` is donated.
     """
@@ -147,7 +147,7 @@ def compile_init(init: InitFunction, shardings: TrainState, given: Params | None
 
 
 def compile_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> StepFunction:
-    """The jitted step. It donates the state: the one passed in must not be used again."""
+    """The jitted step. It donates the state: the input must not be used again."""
     jitted = jit_step(step, shardings, mesh)
 
     def run(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
@@ -158,7 +158,7 @@ def compile_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> StepF
 
 
 def jit_step(step: StepFunction, shardings: TrainState, mesh: Mesh) -> Any:
-    """The step for `jax.jit`'s own methods, to be called or lowered under `jax.set_mesh(mesh)`."""
+    """The `jax.jit`-wrapped step, to be called or lowered under `jax.set_mesh(mesh)`."""
     return jax.jit(
         step,
         in_shardings=(shardings, batch_sharding(mesh)),

@@ -1,4 +1,4 @@
-"""How a run is told to stop: SIGTERM, or Ctrl-C. It saves, and its exit status says which it was."""
+"""Clean stop of a run on SIGTERM or Ctrl-C: it saves, and the exit status identifies the signal."""
 
 import contextlib
 import os
@@ -15,24 +15,25 @@ from mtv_jax.sharding.distributed import gather
 
 
 class StoppedError(RuntimeError):
-    """A signal stopped the run, which has saved and can go on.
+    """A signal stopped the run, which has saved and can be resumed.
 
     Attributes:
-      exit_code: 143 after SIGTERM, 130 after Ctrl-C (SIGINT): what a shell reports of a command that the signal ended.
+      exit_code: 143 after SIGTERM, 130 after Ctrl-C (SIGINT): the status that a shell reports for a command
+        ended by the signal.
     """
 
     def __init__(self, number: int, saved: str):
         name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
-        super().__init__(f"stopped by {name}: {saved}; run the same command again to go on")
+        super().__init__(f"stopped by {name}: {saved}; run the same command again to resume")
         self.exit_code = 128 + number
 
 
 class Stop:
-    """Turns SIGTERM and Ctrl-C into a request that the loop looks at after each step; a context manager.
+    """Turns SIGTERM and Ctrl-C into a request that the loop checks after each step; a context manager.
 
-    Among many processes JAX passes a SIGTERM of one on to all, and they agree on the step to stop after; Ctrl-C of one
-    goes the same way. A second Ctrl-C ends the process at once, even inside a compilation, where Python's own
-    handlers have to wait: a thread reads the numbers that the C handler writes.
+    With several processes JAX forwards the SIGTERM of one to all, and they agree on the step to stop after; Ctrl-C in
+    one is forwarded likewise. A second Ctrl-C ends the process immediately, even during compilation, where Python's
+    own handlers are delayed: a thread reads the signal numbers that the C handler writes.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class Stop:
     def __enter__(self) -> "Stop":
         if threading.current_thread() is not threading.main_thread():
             return self
-        # Of many processes each leaves SIGTERM to JAX.
+        # With several processes JAX handles SIGTERM.
         numbers = [signal.SIGINT] if jax.process_count() > 1 else [signal.SIGINT, signal.SIGTERM]
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
@@ -80,7 +81,7 @@ class Stop:
         return bool(self._received)
 
     def number(self) -> int:
-        """The signal that the run was stopped by: SIGINT if any of its processes had one. To be called by all."""
+        """The signal that stopped the run: SIGINT if any process received one. A collective call."""
         return signal.SIGINT if any(gather(signal.SIGINT in self._received)) else signal.SIGTERM
 
     def _note(self, number: int, _frame: object) -> None:
@@ -94,7 +95,7 @@ class Stop:
                 os.write(2, b"aborted\n")
                 os._exit(128 + signal.SIGINT)
             if byte[0] == signal.SIGINT:
-                told = "Ctrl-C: stops after this step and saves; Ctrl-C again aborts at once"
-                print(told, file=sys.stderr, flush=True)
+                message = "Ctrl-C: stops after this step and saves; Ctrl-C again aborts at once"
+                print(message, file=sys.stderr, flush=True)
                 if jax.process_count() > 1:
                     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What is trained: a task makes a model's first parameters and tells the loss of a batch."""
+"""Training tasks: a task initialises a model's parameters and computes the loss of a batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -33,8 +33,8 @@ class Task:
       init: `(key, batch) -> params`; of the batch only shapes and dtypes are used, so it may be abstract.
       loss: `(params, batch, key) -> (loss, metrics)`, scalars; pure.
       keys: record arrays a batch must have.
-      draw: `(key, rows) -> arrays [rows ...]` that the step adds to the global batch: what is random over all
-        of it, even where it goes through in parts.
+      draw: `(key, rows) -> arrays [rows ...]` that the step adds to the global batch: random draws over the whole
+        batch, even if gradients are accumulated over parts of it.
     """
 
     init: Callable[[Key[Array, ""], Any], Params]
@@ -45,14 +45,14 @@ class Task:
 
 @dataclass(frozen=True)
 class VAELossConfig:
-    """Loss of the autoencoder: reconstruction, plus a little KL, plus what moves.
+    """Loss of the autoencoder: reconstruction, KL and motion terms.
 
     Attributes:
       kind: of the reconstruction, `l1` or `mse`, of pixels in [-1, 1].
       kl_weight: on the posterior's KL divergence from a unit Gaussian, mean over latent cells.
       motion_weight: on the same distance between differences of neighbouring frames. Where most of a
-        picture stands still, the plain distance hardly sees what moves.
-      single_frames: of each clip one frame, drawn at random, is all that is seen: for an autoencoder that codes
+        picture is static, the plain distance is insensitive to motion.
+      single_frames: train on one random frame of each clip: for an autoencoder that codes
         frames one by one (`temporal_kernel_size` 1).
     """
 
@@ -83,7 +83,7 @@ def vae_task(model: Any, config: VAELossConfig) -> Task:
         mean, logvar = model.apply(params, video, method="encode")
         decoded = model.apply(params, sample_posterior(key, mean, logvar), method="decode")
         distance = _distance(config.kind, decoded, video)
-        still = video.shape[1] == 1  # a single frame has no motion, and the mean of nothing is no number
+        still = video.shape[1] == 1  # a single frame has no motion, and the mean of an empty array is NaN
         moving = (
             jnp.zeros(())
             if still
@@ -107,7 +107,7 @@ def sample_posterior(
 
 @dataclass(frozen=True)
 class DenoiserLossConfig:
-    """Loss of the denoiser (`mtv_jax.diffusion.losses`), and what it is trained to do without.
+    """Loss of the denoiser (`mtv_jax.diffusion.losses`), and the dropout of its conditions.
 
     Attributes:
       kind: `mse` (MTV Eq. 1) or `x0_snr` (the released code).
@@ -116,8 +116,8 @@ class DenoiserLossConfig:
       drop_text: chance that a sample's text is all zeros.
       drop_tracks: chance that all tracks of a sample are zeros; independent of the text.
       drop_speech, drop_effects, drop_music: chance that a track of this kind alone is.
-      motion_weight: on what changes from frame to frame, beside the plain distance.
-      max_weight: of `x0_snr` at most, for any timestep; None: no limit.
+      motion_weight: on differences of neighbouring frames, in addition to the plain distance.
+      max_weight: upper limit of the weight of `x0_snr` at any timestep; None: no limit.
       keyframes: chances of clean keyframes; by default none.
     """
 
@@ -195,7 +195,7 @@ def denoiser_task(model: Any, config: DenoiserLossConfig) -> Task:
 def drop_conditions(
     key: Key[Array, ""], conditions: Conditions, tracks: Sequence[str], config: DenoiserLossConfig
 ) -> Conditions:
-    """Conditions in float32, with text or `tracks` of some samples put to zero.
+    """Conditions in float32, with text or `tracks` of some samples set to zero.
 
     MTV (code): text and all tracks jointly, independent of each other. Ours: each track alone too.
     """
@@ -222,6 +222,6 @@ def _distance(kind: str, a: Array, b: Array) -> Array:
 
 
 def _through(module: Any, video: Array) -> Array:
-    """Encoder and decoder, so that initialising makes the parameters of both."""
+    """Encoder and decoder, so that initialisation creates the parameters of both."""
     mean, _ = module.encode(video)
     return module.decode(mean)

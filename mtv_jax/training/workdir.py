@@ -21,7 +21,7 @@ def run_name(spec: str) -> str:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """The lock of a run's folder; the first process holds it for all. Raises UserError in all if it is taken."""
+    """The lock of a run's folder; the first process holds it for all. Raises UserError in all if another holds it."""
     with contextlib.ExitStack() as held:
 
         def take() -> str:

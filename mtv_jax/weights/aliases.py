@@ -1,4 +1,4 @@
-"""One name for tensors that checkpoints name in several ways."""
+"""Canonical names for tensors that have different names in different checkpoints."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ def canonical_key(key: str, aliases: Aliases) -> str:
 
 
 class Canonical(Mapping[str, Any]):
-    """A checkpoint (of what `numpy.asarray` reads) under its canonical names; tensors are read when asked for.
+    """A checkpoint (of array-likes for `numpy.asarray`) under canonical names; tensors are read lazily.
 
     Several keys may share a name if their tensors are equal (tied weights that were saved twice);
-    reading one raises UserError if they are not.
+    reading one raises UserError if they differ.
     """
 
     def __init__(self, state: Mapping[str, Any], aliases: Aliases):

@@ -1,4 +1,4 @@
-"""BEATs: the names of Microsoft's checkpoints and the options they carry."""
+"""BEATs: the tensor names of Microsoft's checkpoints and their stored options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -104,7 +104,7 @@ _FBANK_FIXED = {
 
 
 def config_from_json(json: Mapping[str, Any]) -> BEATsConfig:
-    """The config of a checkpoint's options (`cfg`). Raises UserError on what we cannot run."""
+    """The config of a checkpoint's options (`cfg`). Raises UserError for unsupported options."""
     classifier = {"finetuned_model", "predictor_class"}
     options = {key: value for key, value in json.items() if key not in classifier}
     values = read_fields(options, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, origin="BEATs config")
@@ -113,7 +113,7 @@ def config_from_json(json: Mapping[str, Any]) -> BEATsConfig:
 
 
 def config_to_json(config: BEATsConfig) -> dict[str, Any]:
-    """The options of `config`, in the checkpoint's own words, and a class name by which it is found."""
+    """The options of `config` under the checkpoint's names, and a class name that identifies it."""
     options: dict[str, Any] = {"_class_name": "BEATs"}
     options |= {key: getattr(config, field) for key, field in _FIELDS.items()}
     options |= _FIXED | {"finetuned_model": config.num_classes is not None}
@@ -121,7 +121,7 @@ def config_to_json(config: BEATsConfig) -> dict[str, Any]:
 
 
 def fbank_config_from_json(json: Mapping[str, Any]) -> FbankConfig:
-    """The filter bank of Kaldi's option names (with `fbank_mean`, `fbank_std`)."""
+    """The filter bank config from Kaldi's option names (with `fbank_mean`, `fbank_std`)."""
     # The raw energy and HTK options only matter with `use_energy`.
     harmless = ("energy_floor", "htk_compat", "raw_energy")
     values = read_fields(

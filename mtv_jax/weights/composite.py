@@ -1,4 +1,4 @@
-"""Parameters of a network with a controlnet, taken apart and put together (`mtv_jax.models.spec.Composite`)."""
+"""Splits and merges the parameters of a network with a controlnet (`mtv_jax.models.spec.Composite`)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mtv_jax.weights.rules import flat_paths, from_flat_paths
 
 
 def split_params(params: Params, composite: Composite, backbone: Params) -> tuple[Params, Params]:
-    """Parameters of a composite network as those of its backbone alone, and what is its own under its own paths.
+    """Splits the parameters of a composite network into those of its backbone alone and its own, under its own paths.
 
     `backbone` are the backbone's parameters or their shapes; only its paths are read.
     """

@@ -1,7 +1,7 @@
-"""The controlnet's own files: what MTV adds to a backbone, named and laid out as torch modules would be.
+"""The controlnet's files: the parameters that MTV adds to a backbone, with torch names and layouts.
 
 `<track>.*` are the audio projections, `interaction_blocks.<i>.*` the interval interaction blocks, and
-`transformer_blocks.<i>.*` what is injected into layer i of the backbone.
+`transformer_blocks.<i>.*` the injection into layer i of the backbone.
 """
 
 from collections.abc import Mapping

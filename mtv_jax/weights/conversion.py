@@ -1,4 +1,4 @@
-"""Weights from one form to another, a tensor at a time; nothing is placed on a device."""
+"""Converts weights between formats, a tensor at a time; nothing is placed on a device."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.clip_size import ClipSize
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import (
     copy_tree,
     existing_directory,
@@ -43,8 +43,8 @@ def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[s
     """The authors' checkpoint as `transformer/`, `controlnet/` and `scheduler/` in `out`. Yields each tensor's name.
 
     `sources` are files (torch's or safetensors of the same names), or one folder that holds one; several are
-    put together. Sizes are those of a `config.json` beside the first, or the released model's; two speakers if
-    there are tensors for them. Raises UserError for tensors missing, left over or of another shape.
+    merged. Sizes are those of a `config.json` beside the first, or the released model's; two speakers if
+    there are tensors for them. Raises UserError for missing or unexpected tensors and for mismatched shapes.
     """
     tensors: dict[str, Any] = {}
     for source in sources:
@@ -68,15 +68,15 @@ def _mtv_config(source: Path, speakers: int) -> MTVConfig:
     path = (source if source.is_dir() else source.parent) / "config.json"
     if path.exists():
         values = read_json_object(path)
-        with blamed_on(path):
+        with errors_in_file(path):
             return mtv_sat.config_from_json(values, speakers)
     return replace_fields(MTVConfig.mtv_5b(), {"controlnet": {"num_speakers": speakers}})
 
 
 def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
-    """Backbone and controlnet of a pipeline folder as safetensors under the authors' names, the way back.
+    """Writes backbone and controlnet of a pipeline folder as safetensors under the authors' names (the inverse).
 
-    Their position table that nothing reads and their rotary buffers are not among them. Yields each tensor's name.
+    Their unused position table and rotary buffers are omitted. Yields each tensor's name.
     """
     if not (existing_directory(folder) / "controlnet").is_dir():
         raise UserError(f"{folder}: no controlnet/ in it; only an MTV pipeline has a form of the authors'")
@@ -86,9 +86,9 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
 
 
 def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
-    """A network's folder, or a pipeline's, of diffusers or transformers, checked and written as safetensors.
+    """Checks a network or pipeline folder of diffusers or transformers and writes it as safetensors.
 
-    The weights may be torch's (`.bin`). Of a pipeline the other parts are copied. Yields each tensor's name.
+    The weights may be torch's (`.bin`). The other parts of a pipeline are copied. Yields each tensor's name.
     """
     if (existing_directory(folder) / "config.json").exists():
         yield from _convert_network(folder, out, dtype)
@@ -121,7 +121,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _read_weights(path: Path) -> Mapping[str, Any]:
-    """The tensors of a file, or of the weights in a folder: safetensors where there are any, else torch's."""
+    """The tensors of a file, or of the weights in a folder: safetensors if there are any, otherwise torch's."""
     if path.is_file():
         return read_tensors(path) if path.suffix == ".safetensors" else read_torch([path])
     if choose_weights(path, "safetensors"):
@@ -136,7 +136,7 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
 
 
 def _other_weights(folder: Path) -> list[Path]:
-    """Of training programs; DeepSpeed's `.pt` lie in folders of their own."""
+    """Weight files of training programs; DeepSpeed's `.pt` are in subfolders."""
     found = sorted(file for kind in ("**/*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind))
     return [file for file in found if not any(map(is_hidden, (file, *file.relative_to(folder).parents)))]
 

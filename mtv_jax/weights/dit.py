@@ -1,4 +1,4 @@
-"""Names of diffusers' CogVideoXTransformer3DModel and our backbone."""
+"""Tensor names of diffusers' CogVideoXTransformer3DModel for our backbone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +50,7 @@ _FIXED = {
     "norm_elementwise_affine": True,
     "timestep_activation_fn": "silu",
 }
-"""Settings our network has built in; another value is an error."""
+"""Settings that are fixed in our network; another value is an error."""
 
 _SAME = (
     "num_layers",
@@ -78,14 +78,14 @@ _OURS = (
     "final_norm_eps",
     "final_adaln_eps",
 )
-"""What diffusers has built in; written only where a config differs from that (MTV's backbone does)."""
+"""Settings that are fixed in diffusers; written only where a config differs (as for MTV's backbone)."""
 
 _POSITIONS = ("use_rotary_positional_embeddings", "use_learned_positional_embeddings")
 _ORIGIN = "config.json of CogVideoXTransformer3DModel"
 
 
 def config_from_json(values: Mapping[str, Any]) -> DiTConfig:
-    """The config of a diffusers `config.json`. Raises UserError for what this network cannot be."""
+    """The config of a diffusers `config.json`. Raises UserError for unsupported settings."""
     derived = (*_POSITIONS, "sample_frames", "temporal_compression_ratio", "patch_bias")
     fields = read_fields(
         values,
@@ -129,7 +129,7 @@ def config_to_json(config: DiTConfig) -> dict[str, Any]:
 
 
 def _built_in(patch_size_t: int | None, norm_eps: float) -> dict[str, Any]:
-    """Fields that a diffusers config does not give: its class's defaults and what its code says."""
+    """Fields that a diffusers config omits: the defaults of its class and of its code."""
     return {
         "num_layers": 30,
         "num_attention_heads": 30,

@@ -1,4 +1,4 @@
-"""Weights without NaN and infinity: what has one gives black videos, long after."""
+"""Checks weights for NaN and infinity, which would otherwise only show as black videos."""
 
 import ml_dtypes
 import numpy as np
@@ -16,7 +16,7 @@ def check_finite(array: np.ndarray, name: str) -> None:
 
 def _is_finite(array: np.ndarray) -> bool:
     if array.dtype in (np.float32, np.float64):
-        # A sum takes a tenth of the time, and shows both; one of large numbers may be infinite without them.
+        # A sum takes a tenth of the time and detects both, but may also overflow for large finite numbers.
         with np.errstate(all="ignore"):
             if np.isfinite(array.sum()):
                 return True

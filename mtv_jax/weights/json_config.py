@@ -1,4 +1,4 @@
-"""Reads config.json of other libraries: known keys to fields, anything else is an error."""
+"""Reads config.json of other libraries: known keys map to fields, any other key is an error."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from mtv_jax.io.errors import UserError
 
 DIFFUSERS_HARMLESS = ("_class_name", "_diffusers_version", "_name_or_path")
-"""Notes in any diffusers config."""
+"""Metadata keys of any diffusers config."""
 
 TRANSFORMERS_HARMLESS = frozenset(
     [
@@ -49,7 +49,7 @@ TRANSFORMERS_HARMLESS = frozenset(
         "vocab_size",
     ]
 )
-"""Keys any transformers config may have that change nothing in an encoder's forward pass."""
+"""Keys of any transformers config that do not affect an encoder's forward pass."""
 
 
 def read_fields(
@@ -63,8 +63,8 @@ def read_fields(
 ) -> dict[str, Any]:
     """The dataclass fields that `json` gives, by `fields` (their key -> our field).
 
-    `fixed` are keys of which we support one value. Raises UserError naming keys that are unknown, not
-    supported or missing.
+    `fixed` are keys of which only one value is supported. Raises UserError naming unknown, unsupported or
+    missing keys.
     """
     fixed = fixed or {}
     harmless = set(harmless) - set(fields) - set(fixed)

@@ -1,4 +1,4 @@
-"""`model_index.json` of a pipeline folder: which system it is, the clips of its training, how it is sampled."""
+"""`model_index.json` of a pipeline folder: its class, the clips of its training, and its sampling defaults."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from typing import Any, Literal
 from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_fields, check_whole
 from mtv_jax.io.clip_size import ClipSize, rate_of
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 
 MTV = "MTVPipeline"
 TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
 _CLASSES = (MTV, TEXT_TO_VIDEO, IMAGE_TO_VIDEO)
-"""Pipelines that we run; the last two are diffusers'."""
+"""Supported pipeline classes; the last two are diffusers'."""
 
 INDEX = "model_index.json"
 _DEFAULTS = "_defaults"
-"""Its entry of ours."""
+"""The key of our entry."""
 _MOST_SIZE = 2**20
-"""Of any count or length that a folder notes."""
+"""Upper limit of any count or length in a folder."""
 _FORMER = ("image_channels",)
-"""Keys of `_defaults` that earlier versions wrote, and that the class of the pipeline says."""
+"""Obsolete keys of `_defaults`, now implied by the class of the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """How a model is sampled unless told otherwise. By default as MTV's.
+    """Sampling defaults of a model. The field defaults are MTV's.
 
     Attributes:
-      no_text: what guidance leads away from: `zeros` (MTV's training), or the embedding of an `empty_prompt`
+      no_text: the unconditional text of guidance: `zeros` (MTV's training), or the embedding of an `empty_prompt`
         (diffusers' CogVideoX).
-      max_num_frames: the longest video of one call that was measured to keep in step with its sound
-        (`benchmarks/lengths.py`); None: of other lengths than that of its training nothing is known.
+      max_num_frames: the longest video of one call that was measured to stay in sync with its sound
+        (`benchmarks/lengths.py`); None: only the training length is known to work.
       sampler, num_inference_steps, guidance_scale: as of `mtv_jax.Pipeline`.
     """
 
@@ -60,19 +60,19 @@ class SamplingDefaults:
 
 @dataclass(frozen=True)
 class PipelineDefaults:
-    """Of a pipeline: the clips that it was trained on, how text is encoded for it, and how it is sampled."""
+    """Defaults of a pipeline: the clips it was trained on, its text encoding, and its sampling."""
 
     clip: ClipSize = field(default_factory=ClipSize)
     text: TextOptions = field(default_factory=TextOptions)
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
 
     def to_json(self) -> dict[str, Any]:
-        """As `model_index.json` holds it: one object with the fields of all parts."""
+        """As stored in `model_index.json`: one object with the fields of all parts."""
         return self.clip.to_json() | dataclasses.asdict(self.text) | dataclasses.asdict(self.sampling)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
-        """The inverse of `to_json`; what is missing keeps its default. Raises UserError, naming the field."""
+        """The inverse of `to_json`; missing fields keep their defaults. Raises UserError, naming the field."""
         values = {key: value for key, value in values.items() if key not in _FORMER}
         if "fps" in values:
             values["fps"] = rate_of(values["fps"], "fps")
@@ -102,9 +102,10 @@ def read_class(folder: Path) -> str:
 
 
 def read_defaults(folder: Path) -> PipelineDefaults:
-    """How a pipeline folder is sampled as it stands: what its `model_index.json` notes under `_defaults` (ours).
+    """The defaults of a pipeline folder: the `_defaults` entry (ours) of its `model_index.json`.
 
-    A folder without has the defaults of MTV if it has a controlnet, or those of diffusers' CogVideoX pipelines.
+    A folder without the entry has the defaults of MTV if it has a controlnet, otherwise those of diffusers' CogVideoX
+    pipelines.
     Raises UserError for a pipeline of another class.
     """
     index = _read_index(folder)
@@ -114,10 +115,10 @@ def read_defaults(folder: Path) -> PipelineDefaults:
 
 
 def default_clip_size(folder: Path) -> ClipSize:
-    """The clips to make for training, unless told otherwise, with the encoders of a pipeline folder.
+    """The default clips to prepare for training with the encoders of a pipeline folder.
 
-    A folder of ours says what its clips were. The backbone of others does not: how it was trained (CogVideoX at 8
-    frames a second) says nothing about what is trained from it, so the clips are MTV's. Raises UserError as
+    A folder of ours records its clips. For other folders the clips are MTV's: how a backbone was trained (CogVideoX at
+    8 frames a second) does not determine what is trained from it. Raises UserError as
     `read_defaults`.
     """
     index = _read_index(folder)
@@ -125,7 +126,7 @@ def default_clip_size(folder: Path) -> ClipSize:
 
 
 def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
-    with blamed_on(folder / INDEX):
+    with errors_in_file(folder / INDEX):
         return PipelineDefaults.from_json(index[_DEFAULTS])
 
 
@@ -134,21 +135,21 @@ def _read_index(folder: Path) -> dict[str, Any]:
     index = read_json_object(path) if path.exists() else {}
     name = index.get("_class_name", TEXT_TO_VIDEO)
     if not isinstance(name, str) or name not in _CLASSES:
-        raise UserError(f"{path}: pipeline {name!r} is not one we can run; known are {', '.join(_CLASSES)}")
+        raise UserError(f"{path}: pipeline {name!r} is not supported; known are {', '.join(_CLASSES)}")
     return index
 
 
 def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
-    """The sizes that a CogVideoX transformer was trained at, from its config."""
+    """The clip size that a CogVideoX transformer was trained at, from its config."""
     path = folder / "transformer" / "config.json"
     config = read_json_object(path) if path.exists() else {}
     sizes = {"max_text_seq_length": 226, "sample_frames": 49, "sample_height": 60, "sample_width": 90}
-    with blamed_on(path):
+    with errors_in_file(path):
         for key, default in sizes.items():
             sizes[key] = check_whole(key, config.get(key, default), most=_MOST_SIZE)
     frames = sizes["sample_frames"]
     if config.get("patch_size_t") is not None:
-        # 1.5: the config has the largest size there is; this is what its model card gives.
+        # 1.5: the config has the maximum size; this is the size in its model card.
         clip = ClipSize(frames, Fraction(16), 768, 1360)
     else:
         clip = ClipSize(frames, Fraction(8), 8 * sizes["sample_height"], 8 * sizes["sample_width"])
@@ -162,7 +163,7 @@ def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
 
 
 def encoders_json(clip: ClipSize, text: TextOptions) -> dict[str, Any]:
-    """The same for encoders alone: what clips they made, and how text was encoded. It says nothing of sampling."""
+    """The same for encoders alone: their clips and text encoding, without sampling defaults."""
     return _index_json(clip.to_json() | dataclasses.asdict(text))
 
 

@@ -1,4 +1,4 @@
-"""Names of the released MTV checkpoint (SwissArmyTransformer state dict) and our parameters."""
+"""Maps names of the released MTV checkpoint (SwissArmyTransformer state dict) to our parameters."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ IGNORED = (
     r"model\.diffusion_model\.transformer\.position_embeddings\.weight",
     r"model\.diffusion_model\.mixins\.pos_embed\.freqs_(sin|cos)",
 )
-"""Tensors in the checkpoint that compute nothing: an unused table and the rotary buffers."""
+"""Tensors of the checkpoint that are not weights: an unused table and the rotary buffers."""
 
 _TRACKS = {"speech": "", "effects": "_effect", "speech2": "_second"}
 
@@ -101,11 +101,11 @@ _FORM = (
     "separate_extraction",
     "separate_injection",
 )
-"""Fields of the controlnet's config that the authors' code has one value of, that of `released`."""
+"""Fields of the controlnet's config that are fixed in the authors' code, to the value of `released`."""
 
 
 def check_form(config: MSTControlNetConfig, origin: str) -> None:
-    """Raises UserError, naming fields, for a controlnet that the authors' code does not build."""
+    """Raises UserError, naming fields, for a controlnet that the authors' code does not support."""
     released = MSTControlNetConfig.released()
     other = [
         f"{name} is {getattr(config, name)!r}, there {getattr(released, name)!r}"
@@ -153,8 +153,8 @@ _AUDIO = {
 def config_from_json(values: Mapping[str, Any], num_speakers: int) -> MTVConfig:
     """The config of a `config.json` beside a reference checkpoint, with its sections `model` and `audio`.
 
-    Sizes that follow from others (token grid, rotary dimensions) are not read. Raises UserError if a size is
-    missing or two contradict each other.
+    Derived sizes (token grid, rotary dimensions) are not read. Raises UserError if a size is missing or two sizes
+    are inconsistent.
     """
     model, audio = (dict(values.get(section) or {}) for section in ("model", "audio"))
     read = {

@@ -1,4 +1,4 @@
-"""Puts parameters where they belong, straight from their checkpoint: never more than a tensor on the host."""
+"""Places parameters on devices directly from their checkpoint, with at most one tensor on the host."""
 
 import math
 from functools import partial
@@ -13,13 +13,13 @@ from mtv_jax.sharding.rules import partition_spec
 from mtv_jax.weights.rules import Leaf
 
 _SMALL = 64 * 1024**2
-"""Stacks up to this many bytes are put together on the host: a compilation for each shape costs more."""
+"""Layers are stacked on the host up to this many bytes: compiling for each shape would cost more."""
 
 
 def place(path: str, leaf: Leaf, *, dtype: Any = jnp.float32, mesh: Mesh | None = None) -> jax.Array:
     """A parameter in `dtype` on its devices: on `mesh` by the rules of `mtv_jax.sharding`, or on the default one.
 
-    Of a stack of layers the host holds one at a time.
+    The host holds one layer of a stack at a time.
     """
     dtype = np.dtype(dtype)
     spec = None if mesh is None else partition_spec(path, leaf.shape, mesh)
@@ -30,13 +30,13 @@ def place(path: str, leaf: Leaf, *, dtype: Any = jnp.float32, mesh: Mesh | None 
     buffer = jnp.zeros(leaf.shape, dtype, device=sharding)
     for i in range(len(leaf)):
         buffer = _set_layer(buffer, _put(leaf[i], dtype, of_layer), i)
-        # Without waiting, the host would read ahead of the device and hold many layers.
+        # Blocks, since the host would otherwise read ahead of the device and hold many layers.
         buffer.block_until_ready()
     return buffer
 
 
 def _put(array: np.ndarray, dtype: np.dtype, sharding: NamedSharding | None) -> jax.Array:
-    """Each device gets its own part; of a mesh over many hosts, this host places what its devices hold."""
+    """Places each device's shard; on a mesh over several hosts, this host places the shards of its devices."""
     if sharding is None:
         return jax.device_put(np.asarray(array, dtype, order="C"))
 

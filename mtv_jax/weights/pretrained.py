@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import atomic_directory, existing_directory, read_json_object, write_json
 from mtv_jax.models.denoisers import backbone_of
 from mtv_jax.models.registry import NETWORKS, make_model, spec_of
@@ -31,7 +31,7 @@ from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, 
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 
 _UNTRAINED = "_untrained_seed"
-"""In a config.json without weights beside it: make random ones from this seed."""
+"""Key of a config.json without weights: the seed to initialise random weights from."""
 
 Place = Callable[[str, Leaf], Any]
 
@@ -44,13 +44,13 @@ def load_model(
     mesh: Mesh | None = None,
     **options: Any,
 ) -> tuple[nn.Module, Params]:
-    """The network in a folder and its parameters.
+    """Loads the network in a folder and its parameters.
 
     Files are read a tensor at a time, each cast to `param_dtype` and put on its devices before the next: on `mesh`
     by the rules of `mtv_jax.sharding`, or on the default device. `dtype` is what the network computes in;
     `options` are attributes of the module such as `remat` and `scan_layers`. A pipeline folder gives its denoiser:
-    with `transformer/` and `controlnet/`, `MTV`. Raises UserError for a folder without config, a class or config key
-    we do not know, and tensors that are missing, left over or of another shape.
+    with `transformer/` and `controlnet/`, `MTV`. Raises UserError for a folder without config, an unknown class or
+    config key, missing or unexpected tensors, and mismatched shapes.
     """
     directory = existing_directory(directory)
     settle = partial(place, dtype=param_dtype, mesh=mesh)
@@ -59,7 +59,7 @@ def load_model(
 
 
 def build_model(directory: Path, **options: Any) -> nn.Module:
-    """The network that `load_model` would give, without its parameters."""
+    """The network that `load_model` would return, without its parameters."""
     backbone, addition = pipeline_parts(directory)
     if addition is not None:
         return _composite(addition, build_model(backbone, **options), options)
@@ -68,7 +68,7 @@ def build_model(directory: Path, **options: Any) -> nn.Module:
 
 
 def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
-    """The network that `load_model` gives, `settle(path, leaf)` being what becomes of each parameter."""
+    """As `load_model`, with `settle(path, leaf)` in place of each parameter."""
     model = build_model(directory, **options)
     folder, addition = pipeline_parts(directory)
     composite = spec_of(model).composite
@@ -84,7 +84,7 @@ def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Modul
 
 
 def _parameters(directory: Path, model: nn.Module, settle: Place, shapes: Params | None = None) -> Params:
-    """What a folder holds of a network's parameters: all, or those of `shapes`."""
+    """Reads a network's parameters from a folder: all, or those of `shapes`."""
     _, seed = read_config(directory)
     if seed is None:
         return fill(read_tensors(directory), model, settle, directory, shapes)
@@ -96,9 +96,9 @@ def _parameters(directory: Path, model: nn.Module, settle: Place, shapes: Params
 
 
 def pipeline_parts(directory: Path) -> tuple[Path, Path | None]:
-    """Where the denoiser of a pipeline folder is, and the controlnet on it, if there is one.
+    """The folders of the denoiser of a pipeline and of its controlnet, if there is one.
 
-    Of a folder that holds one network, the folder itself.
+    For a folder that holds one network, the folder itself.
     """
     denoisers = [spec for spec in NETWORKS.values() if spec.task == "denoiser"]
     backbones = [directory / spec.folder for spec in denoisers if spec.composite is None]
@@ -113,14 +113,14 @@ def _network(directory: Path, values: Mapping[str, Any], options: Mapping[str, A
     spec = identify(directory, values)
     if spec.composite is not None:
         raise UserError(
-            f"{directory}: {spec.class_names[0]} is no network by itself; give the folder that has it beside "
+            f"{directory}: {spec.class_names[0]} is not a complete network; give the folder that has it beside "
             f"{spec.composite.backbone.folder}/"
         )
     return make_model(spec.name, network_config(directory, values), **options)
 
 
 def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.Module:
-    """The network of a backbone and of the folder of what is added to it."""
+    """The network of a backbone and the folder of its addition."""
     values, _ = read_config(addition)
     spec = identify(addition, values)
     composite = spec.composite
@@ -129,7 +129,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
             f"{addition}: {spec.class_names[0]} does not go with the network {spec_of(backbone).name!r} beside it"
         )
     own = network_config(addition, values)
-    with blamed_on(addition / "config.json"):
+    with errors_in_file(addition / "config.json"):
         parts = {composite.backbone_field: backbone.config, composite.own_field: own}
         config = spec.config(**parts)
     return make_model(spec.name, config, **options)
@@ -162,19 +162,19 @@ def load_config(directory: str | os.PathLike) -> Any:
 def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
     """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
     spec = identify(directory, values)
-    with blamed_on(directory / "config.json"):
+    with errors_in_file(directory / "config.json"):
         return weight_table(spec).config_from_json(values)
 
 
 def is_untrained(directory: Path) -> bool:
-    """Whether a folder says of itself that its weights are random, made from a seed when it is loaded."""
+    """Whether the config of a folder requests random weights, initialised from a seed on loading."""
     return read_config(directory)[1] is not None
 
 
 def save_model(directory: str | os.PathLike, model: nn.Module, params: Params, *, dtype: Any = None) -> None:
-    """Writes a network as `load_model` reads it; the folder is replaced whole or not at all.
+    """Writes a network as `load_model` reads it; the folder is replaced atomically.
 
-    Weights are written as they are, or cast to `dtype`; more than `tensor_files.SHARD_BYTES` make several files.
+    Weights are written unchanged, or cast to `dtype`; more than `tensor_files.SHARD_BYTES` are sharded into files.
     """
     with atomic_directory(directory) as temporary:
         write_model(temporary, model, params, dtype=dtype)
@@ -200,18 +200,18 @@ def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: A
 
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
-    """A folder's config.json, and the seed of its weights if they are to be random."""
+    """A folder's config.json, and the seed of its weights if they are random."""
     path = directory / "config.json"
     values = read_json_object(path)
     seed = values.pop(_UNTRAINED, None)
     if seed is not None:
-        with blamed_on(path):
+        with errors_in_file(path):
             check_seed(seed, _UNTRAINED)
     return values, seed
 
 
 def _random(directory: Path, model: nn.Module, seed: int) -> Params:
-    """Random parameters. Raises UserError, naming the folder, for more than fit into memory, before any are made."""
+    """Random parameters. Raises UserError, naming the folder, before allocating, if they exceed the memory."""
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(model)))
     needed, there = 4 * count, _memory()
     if needed > there:
@@ -223,7 +223,7 @@ def _random(directory: Path, model: nn.Module, seed: int) -> Params:
 
 
 def _memory() -> int:
-    """Bytes that the default device has, or this machine where the device does not say."""
+    """Memory of the default device in bytes, or of this machine if the device does not report it."""
     stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -1,10 +1,10 @@
-"""One table a network says how checkpoint names and parameter paths correspond, both ways.
+"""Weight tables: one per network, mapping checkpoint names to parameter paths and back.
 
 A rule pairs a checkpoint key with the path of the parameter it fills:
 
     Rule("encoder.block.{layer}.layer.0.SelfAttention.q.weight", "blocks/attention/q/kernel", LINEAR)
 
-`{name}` stands for an integer and must appear on both sides, but for `{layer}`, which appears in the
+`{name}` stands for an integer and must appear on both sides, except `{layer}`, which appears in the
 key only: the path then names the array that `nn.scan` stacks over layers (axis 0). In a tree that was
 not scanned the component `blocks` reads `blocks_<layer>`; the same rule serves both.
 """
@@ -24,26 +24,26 @@ from mtv_jax.typing import Params
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array is laid out there (torch) and here.
+    """Array layout in the checkpoint (torch) and here.
 
-    `unit_axes` leading axes of size 1 are theirs alone; then `permutation` takes theirs to ours.
+    `unit_axes` leading axes of size 1 exist only in the checkpoint; `permutation` maps the remaining axes to ours.
     """
 
     permutation: tuple[int, ...] | None = None
     unit_axes: int = 0
 
     def to_ours(self, array: np.ndarray) -> np.ndarray:
-        """Their array in our axis order (a view). Raises ValueError if it does not have our rank."""
+        """The checkpoint's array in our axis order (a view). Raises ValueError if the rank differs."""
         array = array.squeeze(tuple(range(self.unit_axes)))
         return array if self.permutation is None else array.transpose(self.permutation)
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
-        """Our array in their axis order (a view)."""
+        """Our array in the checkpoint's axis order (a view)."""
         array = array if self.permutation is None else array.transpose(np.argsort(self.permutation))
         return array.reshape((1,) * self.unit_axes + array.shape)
 
     def shape_there(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Their shape of an array of `shape` here; None if it has another rank than this layout's."""
+        """The checkpoint's shape of an array of `shape` here; None if the rank does not match this layout."""
         if self.permutation is None:
             return (1,) * self.unit_axes + shape
         if len(self.permutation) != len(shape):
@@ -63,8 +63,8 @@ CONV3D = Layout((2, 3, 4, 1, 0))  # (out, in, t, h, w) -> (t, h, w, in, out)
 class Rule:
     """One checkpoint tensor (or, with placeholders, a family of them) and the parameters it fills.
 
-    With several paths the tensor is fused: it is cut into equal parts along its first axis (theirs),
-    and `parts[i]` lists, in order, those that make up path i. By default part i makes up path i.
+    With several paths the tensor is fused: it is split into equal parts along its first axis (torch's),
+    and `parts[i]` lists, in order, those that form path i. By default part i forms path i.
     """
 
     key: str
@@ -84,7 +84,7 @@ class Rule:
 
     @cached_property
     def num_parts(self) -> int:
-        """Number of parts the checkpoint tensor is cut into."""
+        """Number of parts the checkpoint tensor is split into."""
         return sum(len(slot) for slot in self.slots)
 
     @property
@@ -133,7 +133,7 @@ class Source:
         return self.rule.layout.to_ours(chosen[0] if len(chosen) == 1 else np.concatenate(chosen))
 
     def tensor_shape(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Shape of the checkpoint tensor, from that of the parameter it fills; None if there can be none."""
+        """Shape of the checkpoint tensor, from that of the parameter it fills; None if the shapes are incompatible."""
         there = self.rule.layout.shape_there(shape)
         if there is None or self.rule.num_parts == 1:
             return there
@@ -143,7 +143,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A parameter that still lies in its checkpoint: indexing reads a layer, `numpy.asarray` all of it."""
+    """A lazily read parameter of a checkpoint: indexing reads a layer, `numpy.asarray` all of it."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -164,7 +164,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A checkpoint tensor that still lies in parameters; `numpy.asarray` makes it."""
+    """A checkpoint tensor computed lazily from parameters by `numpy.asarray`."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -222,10 +222,10 @@ def to_params(
 ) -> Params:
     """Fills a tree of `shapes` from checkpoint tensors.
 
-    `state` holds arrays, or what has their `shape` and `dtype` and becomes one by `numpy.asarray`. `ignored`
-    are regular expressions of keys that are no weights. `place(path, leaf)` reads a parameter and puts it where
-    it belongs; all shapes are right by then. Raises UserError naming every tensor that is missing, left over or
-    of another shape (the first 20, and how many more).
+    `state` holds arrays, or array-likes with `shape` and `dtype` for `numpy.asarray`. `ignored` are regular
+    expressions of keys that are not weights. `place(path, leaf)` reads and places a parameter; all shapes have been
+    checked by then. Raises UserError naming tensors that are missing, unexpected or of another shape (the first 20,
+    and the number of others).
     """
     plan = sources(rules, shapes)
     wanted = {source.key for group in plan.values() for source in group}
@@ -233,7 +233,7 @@ def to_params(
     unused = [k for k in state if k not in wanted and not any(p.fullmatch(k) for p in skip)]
     absent = sorted(wanted - set(state))
     problems = [f"missing tensors: {listing(absent)}"] if absent else []
-    problems += [f"tensors nothing uses: {listing(sorted(unused))}"] if unused else []
+    problems += [f"unexpected tensors: {listing(sorted(unused))}"] if unused else []
     if problems:
         raise UserError(f"{origin}: {'; '.join(problems)}")
     tensors = {key: state[key] for key in wanted}
@@ -259,7 +259,7 @@ def _misfits(
 
 
 def to_tensors(params: Params, rules: Iterable[Rule]) -> dict[str, Tensor]:
-    """The checkpoint tensors of a parameter tree, each made when it is asked for.
+    """The checkpoint tensors of a parameter tree, computed lazily.
 
     Leaves are arrays or `Leaf`. Raises ValueError if a tensor would be incomplete.
     """
@@ -321,10 +321,10 @@ def _fill(template: str, indices: Mapping[str, Any]) -> str:
 
 
 _LISTED = 20
-"""Names in a message at most."""
+"""Maximum number of names in a message."""
 
 
 def listing(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of others."""
     shown = ", ".join(names[:_LISTED])
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"

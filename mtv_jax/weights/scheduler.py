@@ -1,4 +1,4 @@
-"""`scheduler/scheduler_config.json` of a pipeline folder, in diffusers' words."""
+"""`scheduler/scheduler_config.json` of a pipeline folder, in diffusers' format."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
 from mtv_jax.io.checks import check_fields
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 
@@ -25,9 +25,9 @@ _MOST_TIMESTEPS = 100_000
 
 
 def load_schedule(folder: Path) -> Schedule:
-    """The schedule of a scheduler folder. Raises UserError for settings we do not have."""
+    """The schedule of a scheduler folder. Raises UserError for unsupported settings."""
     path = folder / _FILE
-    with blamed_on(path):
+    with errors_in_file(path):
         return Schedule.create(config_from_json(read_json_object(path)))
 
 
@@ -49,7 +49,7 @@ def config_from_json(values: dict[str, Any]) -> ScheduleConfig:
     prediction = values.get("prediction_type", "epsilon")
     if prediction not in _PREDICTIONS:
         raise UserError(f"{_FILE}: prediction_type={prediction!r}: use one of {', '.join(_PREDICTIONS)}")
-    # What a file of theirs leaves out has the default of their class, not of ours.
+    # Fields that a file omits have the defaults of diffusers' class, not of ours.
     chosen = _DEFAULTS | chosen
     config = ScheduleConfig(prediction=_PREDICTIONS[prediction], **chosen)  # pyright: ignore[reportArgumentType]
     check_fields(config, most=_MOST_TIMESTEPS)
@@ -62,7 +62,7 @@ def config_from_json(values: dict[str, Any]) -> ScheduleConfig:
 
 
 def config_to_json(config: ScheduleConfig) -> dict[str, Any]:
-    """The inverse of `config_from_json`; our own fields only where they are not diffusers'."""
+    """The inverse of `config_from_json`; our own fields are written only where they differ from diffusers'."""
     words = {ours: theirs for theirs, ours in _RENAMED.items()}
     out: dict[str, Any] = {"_class_name": "CogVideoXDPMScheduler", "beta_schedule": "scaled_linear"}
     for field in fields(config):

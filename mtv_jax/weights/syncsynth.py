@@ -1,4 +1,4 @@
-"""SyncSynth: the project's own names, laid out as torch modules would be."""
+"""SyncSynth: the project's own tensor names, in torch layouts."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, CONV2D, linear
 
 CLASS_NAME = "SyncSynth"
-"""In config.json."""
+"""Class name in config.json."""
 _FIELDS = {field.name: field.name for field in dataclasses.fields(SyncSynthConfig)}
 
 

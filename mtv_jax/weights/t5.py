@@ -1,4 +1,4 @@
-"""T5 and UMT5 encoders: transformers' names and config.json."""
+"""T5 and UMT5 encoders: transformers' tensor names and config.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ RULES = (
 
 ALIASES = ((r"^encoder\.embed_tokens\.weight$", "shared.weight"),)
 IGNORED = (r"decoder\..*", r"lm_head\.weight")
-"""The rest of a full T5 checkpoint, of which the encoder is a part."""
+"""Tensors of a full T5 checkpoint that are not part of the encoder."""
 
 _FIELDS = {
     name: name
@@ -55,10 +55,10 @@ _FAMILIES = {"t5": ("T5EncoderModel", False), "umt5": ("UMT5EncoderModel", True)
 
 
 def config_from_json(json: Mapping[str, Any]) -> T5Config:
-    """The config of transformers' `t5` or `umt5` config.json. Raises UserError on what we cannot run."""
+    """The config of transformers' `t5` or `umt5` config.json. Raises UserError for unsupported options."""
     family = json.get("model_type")
     if family not in _FAMILIES:
-        raise UserError(f"config.json: model_type {family!r} is no T5 (t5 or umt5)")
+        raise UserError(f"config.json: model_type {family!r} is not supported (t5 or umt5)")
     if family == "t5" and json.get("feed_forward_proj", "relu") == "relu":
         raise UserError("t5 config.json: feed_forward_proj relu (T5 1.0) is not supported; use T5 v1.1")
     values = read_fields(

@@ -40,7 +40,7 @@ class StoredTensor:
     dtype: np.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        # The file is mapped anew each time: the pages of tensors that were read before are let go.
+        # The file is mapped again each time, which releases the pages of tensors read before.
         with safe_open(self.file, framework="np") as file:
             array = file.get_tensor(self.key)
         check_finite(array, f"{self.file}: {self.key}")
@@ -50,9 +50,9 @@ class StoredTensor:
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file, or of those in a folder: one, or shards with or without an index.
 
-    Of several sets that differ in diffusers' variant (`model.fp16.safetensors`) the plain one is taken. Raises
-    UserError if there is none, one is damaged or missing, or files and index disagree; and, when a tensor is read,
-    for one that is not finite.
+    Of several sets that differ in diffusers' variant (`model.fp16.safetensors`) the one without a variant is used.
+    Raises UserError if there is no file, a file is damaged or missing, or files and index disagree; and, when a
+    tensor is read, if it is not finite.
     """
     if path.is_file():
         return _read_file(path)
@@ -76,7 +76,7 @@ def _stored(path: Path, key: str, view: Any) -> StoredTensor:
     dtype = view.get_dtype()
     if dtype not in _DTYPES:
         known = ", ".join(_DTYPES)
-        raise UserError(f"{path}: {key} is of type {dtype}, which we cannot read (only {known})")
+        raise UserError(f"{path}: {key} is of type {dtype}, which is not supported (only {known})")
     return StoredTensor(path, key, tuple(view.get_shape()), _DTYPES[dtype])
 
 
@@ -112,9 +112,9 @@ def write_tensors(
 ) -> Iterator[str]:
     """Writes tensors to `<stem>.safetensors`, or to shards with an index as transformers names them.
 
-    Tensors are arrays or become one by `numpy.asarray`; those of one file are in memory together. Floats are
-    cast to `dtype` if one is given. Yields each key that is read: iterate to its end. Raises UserError, before its
-    file is there, for a tensor that is not finite or that `dtype` has no room for.
+    Tensors are arrays or array-likes for `numpy.asarray`; those of one file are in memory together. Floats are
+    cast to `dtype` if one is given. Yields each key as it is read: exhaust the iterator. Raises UserError, before
+    writing its file, for a tensor that is not finite or that overflows `dtype`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     dtypes = {key: _target(tensor.dtype, dtype) for key, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Torch's own files (`.pt`, `.bin`), read without running what a pickle could hold. Extra `convert`."""
+"""Torch files (`.pt`, `.bin`), read without executing code in the pickle. Needs the extra `convert`."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from mtv_jax.weights.variants import weight_map
 _DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 MOST_PICKLE = 256 * 2**20
-"""Bytes of a torch file's pickle, which names the tensors: some kB each at most."""
+"""Maximum size in bytes of a torch file's pickle, which names the tensors: at most some kB each."""
 
 _WRAPPERS = ("module", "state_dict")
-"""Keys under which training programs keep the weights, beside counters of theirs."""
+"""Keys under which training programs store the weights, beside other entries such as counters."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class TorchTensor:
 def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
     """The tensors of torch files, or of the shards that a `.bin.index.json` names; files are memory-mapped.
 
-    Raises UserError without torch, for a pickle that holds anything but tensors (beside a wrapper `module` or
-    `state_dict` plain numbers and strings may stand): it could run code; and for a zip file that unpacks to more than
-    it is.
+    Raises UserError if torch is not installed, for a pickle that holds anything but tensors, since it could run code
+    (beside a wrapper `module` or `state_dict` plain numbers and strings are allowed), and for a zip file that unpacks
+    to more than its size.
     """
     merged: dict[str, TorchTensor] = {}
     for path in paths:
@@ -81,10 +81,10 @@ def _read_file(path: Path) -> dict[str, TorchTensor]:
 
 
 def check_archive(path: Path) -> None:
-    """Raises UserError for a zip file whose directory promises more than the file has, before any entry is read.
+    """Raises UserError for a zip file whose entries unpack to more than the file, before reading any entry.
 
-    Torch packs nothing, so that it can map a file: what grows when it is unpacked is not torch's, and may fill the
-    memory. The pickle, which says what the tensors are, is read whole and is bounded by itself.
+    Torch stores entries uncompressed, so that files can be mapped: a compressed entry is not torch's, and may exhaust
+    the memory. The pickle, which describes the tensors, is read whole and has a separate limit.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -98,7 +98,7 @@ def check_archive(path: Path) -> None:
         largest = max(entries, key=lambda entry: entry.file_size)
         raise UserError(
             f"{path}: refused: {there:,} bytes that unpack to {promised:,} ({largest.filename[:80]}: "
-            f"{largest.file_size:,}); torch packs nothing"
+            f"{largest.file_size:,}); torch does not compress"
         )
     for entry in entries:
         if entry.filename.endswith(".pkl") and entry.file_size > MOST_PICKLE:
@@ -119,8 +119,10 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except UnpicklingError as error:
         raise UserError(f"{path}: refused, it holds more than tensors ({_first_line(error)})") from error
-    except Exception as error:  # a damaged pickle can make the reader raise anything
-        raise UserError(f"{path}: not a file of torch's that can be mapped ({_first_line(error)})") from error
+    except Exception as error:  # a damaged pickle can raise any error in the reader
+        raise UserError(
+            f"{path}: not a torch file that can be memory-mapped ({_first_line(error)})"
+        ) from error
 
 
 def _check_plain(content: Mapping[str, Any], wrapper: str, path: Path) -> None:
@@ -134,14 +136,14 @@ def _tensors(content: Any, path: Path) -> dict[str, TorchTensor]:
     import torch  # pyright: ignore[reportMissingImports]
 
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: refused, it holds a {type(content).__name__}, no dict of tensors")
+        raise UserError(f"{path}: refused, it holds a {type(content).__name__}, not a dict of tensors")
     others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if others:
         raise UserError(f"{path}: refused, not tensors: {', '.join(others[:20])}")
     for key, value in content.items():
         kind = str(value.dtype).removeprefix("torch.")
         if kind not in _DTYPES or value.layout != torch.strided or value.device.type != "cpu":
-            raise UserError(f"{path}: {key} is of type {kind} ({value.layout}), which we cannot read")
+            raise UserError(f"{path}: {key} is of type {kind} ({value.layout}), which is not supported")
     return {str(key): TorchTensor(value, f"{path}: {key}") for key, value in content.items()}
 
 

@@ -52,7 +52,7 @@ RULES: tuple[Rule, ...] = (
 CLASS_NAME = "AutoencoderKLCogVideoX"
 
 HARMLESS = frozenset({"_class_name", "_diffusers_version", "_name_or_path", "force_upcast", "sample_size"})
-"""Keys of config.json that change no number here."""
+"""Keys of config.json that have no effect here."""
 
 _FIELDS = {field.name: field for field in fields(VAE3DConfig)}
 
@@ -64,7 +64,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "use_quant_conv": (False,),
     "use_post_quant_conv": (False,),
 }
-"""Keys that can say what this architecture does not have, and the values that do not."""
+"""Keys of options that this architecture does not have, and their only supported values."""
 
 
 _BLOCK_TYPES = {"down_block_types": "CogVideoXDownBlock3D", "up_block_types": "CogVideoXUpBlock3D"}
@@ -72,9 +72,9 @@ _KNOWN = frozenset({*_FIELDS, *_FIXED, *_BLOCK_TYPES, *HARMLESS})
 
 
 def config_from_json(values: dict[str, Any]) -> VAE3DConfig:
-    """The config of a diffusers config.json; a key that is not there has diffusers' default.
+    """The config of a diffusers config.json; missing keys have diffusers' defaults.
 
-    Raises UserError for a key that is not known, or a value that asks for another architecture.
+    Raises UserError for an unknown key, or a value of another architecture.
     """
     known = {}
     for key, value in values.items():
@@ -92,13 +92,13 @@ def config_from_json(values: dict[str, Any]) -> VAE3DConfig:
 
 
 def config_to_json(config: VAE3DConfig) -> dict[str, Any]:
-    """A config.json that diffusers reads as the same architecture."""
+    """A config.json that diffusers loads as the same architecture."""
     levels = len(config.block_out_channels)
     values = {
         key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()
     }
     if config.temporal_kernel_size == _FIELDS["temporal_kernel_size"].default:
-        del values["temporal_kernel_size"]  # diffusers knows no other
+        del values["temporal_kernel_size"]  # diffusers supports no other
     fixed = {key: allowed[0] for key, allowed in _FIXED.items()}
     blocks = {key: [name] * levels for key, name in _BLOCK_TYPES.items()}
     return {"_class_name": CLASS_NAME, **values, **fixed, **blocks}

@@ -1,8 +1,8 @@
-"""Which files of a folder are its weights: one, shards, or an index; of several variants the plain one.
+"""Selects the weight files of a folder: one, shards, or an index; of several variants the one without a name.
 
 diffusers and transformers put a variant's name into the file's: `model.fp16.safetensors`,
 `model.fp16-00001-of-00002.safetensors` (before: `model-00001-of-00002.fp16.safetensors`), and the index
-`model.safetensors.index.fp16.json`. Without being asked for one they take the files without (diffusers#8968).
+`model.safetensors.index.fp16.json`. By default they load the files without a variant (diffusers#8968).
 """
 
 import re
@@ -20,7 +20,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class _Set:
-    """Files that are one checkpoint: an index alone, a file, or shards of which there should be `count`."""
+    """The files of one checkpoint: an index alone, a file, or shards of which there should be `count`."""
 
     stem: str
     variant: str | None
@@ -31,8 +31,8 @@ class _Set:
 def choose_weights(directory: Path, suffix: str) -> list[Path]:
     """The weights of a folder in files of `suffix`: an index (`.json`) alone, a file, or all shards; [] if none.
 
-    Hidden files are ignored. Raises UserError, naming them, for several that are not variants of one another, and
-    for shards that are not all there.
+    Hidden files are ignored. Raises UserError, naming them, for several checkpoints that are not variants of one
+    another, and for missing shards.
     """
     sets = _sets(directory, suffix)
     plain = {found.stem for found in sets if found.variant is None}
@@ -47,18 +47,20 @@ def choose_weights(directory: Path, suffix: str) -> list[Path]:
 
 
 def weight_map(index: Path) -> dict[str, str]:
-    """What an index says: tensor -> file beside it. Raises UserError for one that says anything else."""
+    """The weight map of an index: tensor -> file beside it. Raises UserError for an invalid index."""
     listed = read_json_object(index).get("weight_map")
     if not isinstance(listed, dict):
         raise UserError(f"{index}: no weight_map in it")
     for key, name in listed.items():
         if not isinstance(name, str) or not re.fullmatch(r"[^./\\\0][^/\\\0]{0,199}", name):
-            raise UserError(f"{index}: weight_map of {key[:80]}: {name!r} is no name of a file beside it")
+            raise UserError(
+                f"{index}: weight_map of {key[:80]}: {name!r} is not the name of a file beside it"
+            )
     return listed
 
 
 def _sets(directory: Path, suffix: str) -> list[_Set]:
-    """The indices, and what none of them lists."""
+    """The indices, and the files that none of them lists."""
     form = re.compile(rf"(.+)\.{suffix}\.index(?:\.(\w+))?\.json")
     there = visible(directory)
     sets, listed = [], set()
@@ -77,7 +79,7 @@ def _sets(directory: Path, suffix: str) -> list[_Set]:
 
 
 def _parts(name: str) -> tuple[str, str | None, int]:
-    """Stem, variant, and of how many shards it is one."""
+    """Stem, variant, and number of shards."""
     match = _NAME.fullmatch(name)
     if match is None:  # a line break in it
         return name, None, 1

@@ -1,4 +1,4 @@
-"""wav2vec 2.0: transformers' names and config.json."""
+"""wav2vec 2.0: transformers' tensor names and config.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -111,9 +111,9 @@ _HARMLESS = TRANSFORMERS_HARMLESS | set(
 
 
 def config_from_json(json: Mapping[str, Any]) -> Wav2Vec2Config:
-    """The config of transformers' wav2vec2 config.json. Raises UserError on what we cannot run."""
+    """The config of transformers' wav2vec2 config.json. Raises UserError for unsupported options."""
     values = read_fields(json, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, origin="wav2vec2 config.json")
-    # transformers has the embedding of masked frames exactly if training would mask.
+    # transformers has the embedding of masked frames if and only if training uses masking.
     shares = {"mask_time_prob": 0.05, "mask_feature_prob": 0.0}
     masks = any(check_number(key, json.get(key, default)) > 0 for key, default in shares.items())
     return Wav2Vec2Config(**values, mask_embedding=masks)

@@ -95,7 +95,7 @@ def test_sizes_are_those_the_transformer_was_trained_at(folder, tmp_path):
     assert size.sampling.no_text == "empty_prompt"
     size = defaults(published | {"patch_size_t": 2, "sample_frames": 81, "sample_height": 300})
     assert size.clip == ClipSize(81, Fraction(16), 768, 1360)
-    with pytest.raises(UserError, match=r"pipeline 'FluxPipeline' is not one we can run"):
+    with pytest.raises(UserError, match=r"pipeline 'FluxPipeline' is not supported"):
         defaults({}, _class_name="FluxPipeline")
 
 

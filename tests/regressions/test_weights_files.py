@@ -97,7 +97,9 @@ def test_torch_files_have_variants_too(tmp_path):
 def test_an_index_names_files_beside_it(tmp_path, name):
     """Found by attack: `weight_map` led out of the folder."""
     index(tmp_path, INDEX, x=name)
-    with pytest.raises(UserError, match=r"index\.json: weight_map of x: .* is no name of a file beside it"):
+    with pytest.raises(
+        UserError, match=r"index\.json: weight_map of x: .* is not the name of a file beside it"
+    ):
         read_tensors(tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_behind_a_damaged_checkpoint_the_one_before_is_taken(make_job, tmp_path,
     damage(job, 8, item)
     fit(make_job(num_steps=12))
     said = capsys.readouterr().err
-    assert re.search(r"checkpoints/8: damaged.*going on from the one before\n", said)
+    assert re.search(r"checkpoints/8: damaged.*falling back to the previous one\n", said)
     assert "resumed from step 4" in said
     assert sorted(p.name for p in (job.workdir / "checkpoints").iterdir()) == ["12", "8", "damaged-8"]
     same = [[line["loss"] for line in read_metrics(j.workdir)] for j in (job, whole)]
@@ -125,7 +125,7 @@ def test_what_another_process_cannot_read_is_not_taken_here_either(
     fit(make_job(num_steps=8))
     assert [name for name, items in checked if items is None] == ["8", "4"]
     said = capsys.readouterr().err
-    assert "checkpoints/8: damaged (process 1 of 2): going on from the one before" in said
+    assert "checkpoints/8: damaged (process 1 of 2): falling back to the previous one" in said
     assert "resumed from step 4" in said
 
 

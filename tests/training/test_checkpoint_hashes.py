@@ -217,7 +217,7 @@ def test_behind_damaged_data_the_checkpoint_before_is_taken(trained, make_job, t
     fit(job)
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if ": damaged" in line] == [said[0]]
-    assert said[0].endswith("going on from the one before")
+    assert said[0].endswith("falling back to the previous one")
     assert any("resumed from step 4 (" in line for line in said)
     names = sorted(path.name for path in (job.workdir / "checkpoints").iterdir())
     assert names == ["4", "8", "damaged-8"]
@@ -243,7 +243,7 @@ def test_damaged_weights_are_neither_exported_nor_started_from(trained, tmp_path
     with pytest.raises(DamagedError, match="/8: damaged"):
         load_trained(tmp_path / "run", 8)
     assert load_trained(tmp_path / "run")[1]["step"] == 4
-    assert re.search(r"/8: damaged.*: taking the one before\n", capsys.readouterr().err)
+    assert re.search(r"/8: damaged.*: falling back to the previous one\n", capsys.readouterr().err)
     with pytest.raises(DamagedError, match="/8: damaged"):
         start.load(make_mesh(MeshConfig())) if start else find_start(str(tmp_path / "run"), ANY)
 

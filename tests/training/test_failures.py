@@ -13,7 +13,7 @@ from mtv_jax.training.failures import (
     agreed,
     is_full_disk,
     is_out_of_memory,
-    memory_told,
+    report_out_of_memory,
     retried,
 )
 from mtv_jax.training.loop import fit
@@ -85,9 +85,9 @@ def test_a_full_disk_and_a_full_device_are_told_apart(xla):
 
 def test_only_memory_is_told_as_memory(xla):
     told = r"training: out of device memory \(RESOURCE_EXHAUSTED: .*batch_size"
-    with pytest.raises(UserError, match=told), memory_told("training"):
+    with pytest.raises(UserError, match=told), report_out_of_memory("training"):
         raise xla
-    with pytest.raises(ValueError, match="No space left"), memory_told("training"):
+    with pytest.raises(ValueError, match="No space left"), report_out_of_memory("training"):
         raise ValueError(DISK)
 
 

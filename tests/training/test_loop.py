@@ -136,7 +136,7 @@ def test_a_run_goes_on_without_the_batch_that_stopped_it_as_if_it_had_never_had_
         fit(make_job(nan_at=8, optimizer=optimizer))
     job = make_job(nan_at=8, skip=((7, 8),), optimizer=optimizer)
     state = fit(job)
-    assert "leaves out the batches 7:8 (" in capsys.readouterr().err
+    assert "skips the batches 7:8 (" in capsys.readouterr().err
     assert losses(job) == losses(whole)
     jax.tree.map(np.testing.assert_array_equal, state, want)  # the optimiser's moments are part of it
     assert read_json(job.workdir / "skipped_batches.json") == {"skipped_batches": [[7, 8]]}

@@ -85,7 +85,7 @@ def test_a_controlnet_s_weights_may_come_from_a_seed(pipeline_folder, tmp_path):
 
 
 def test_parts_that_do_not_go_together_are_named(pipeline_folder, tmp_path):
-    with pytest.raises(UserError, match="controlnet: MSTControlNet is no network by itself.*transformer/"):
+    with pytest.raises(UserError, match="controlnet: MSTControlNet is not a complete network.*transformer/"):
         load_model(pipeline_folder / "controlnet")
     shutil.copytree(pipeline_folder / "vae", tmp_path / "transformer")
     shutil.copytree(pipeline_folder / "controlnet", tmp_path / "controlnet")

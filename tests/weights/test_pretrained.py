@@ -57,7 +57,7 @@ def spoil_config(folder, **values):
     ("spoil", "message"),
     [
         (lambda f: spoil_tensors(f, lambda t: t.pop("proj_out.bias")), r"missing tensors: proj_out\.bias"),
-        (lambda f: spoil_tensors(f, lambda t: t.update(x=np.zeros(1))), "tensors nothing uses: x"),
+        (lambda f: spoil_tensors(f, lambda t: t.update(x=np.zeros(1))), "unexpected tensors: x"),
         (
             lambda f: spoil_tensors(f, lambda t: t.update({"proj_out.bias": np.zeros(3)})),
             r"proj_out\.bias has shape \(3,\)",

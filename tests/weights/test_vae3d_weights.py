@@ -34,7 +34,7 @@ def test_tensors_survive_the_way_here_and_back(original):
 def test_a_tensor_too_many_is_named(original):
     values, state = original
     shapes = parameter_shapes(VAE3D(config_from_json(values)))
-    with pytest.raises(UserError, match=r"nothing uses: encoder\.extra"):
+    with pytest.raises(UserError, match=r"unexpected tensors: encoder\.extra"):
         to_params({**state, "encoder.extra": np.zeros(1)}, RULES, shapes)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from mtv_jax.evaluation.report.claims import BASELINES, SUITES, Claim, claim
 from mtv_jax.io.checks import check_number, check_whole
-from mtv_jax.io.errors import UserError, blamed_on
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 
 VERSION = 1
@@ -229,5 +229,5 @@ def _fields_of(kind: type, values: Any, ignored: tuple[str, ...] = ()) -> dict[s
 def read_report(path: str | os.PathLike) -> Report:
     """Reads a `results.json`. Raises UserError, naming the file, for anything that is not of this schema."""
     values = read_json_object(path)
-    with blamed_on(path):
+    with errors_in_file(path):
         return Report.from_json(values)

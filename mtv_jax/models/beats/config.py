@@ -8,7 +8,7 @@ from mtv_jax.models.limits import check_network
 
 @dataclass(frozen=True)
 class FbankConfig:
-    """Kaldi's log-mel filter bank as BEATs calls it: Povey window, no dither, frames inside the sound.
+    """Kaldi's log-mel filter bank as BEATs calls it: Povey window, no dither, only whole frames (`snip_edges`).
 
     Times are in milliseconds, frequencies in Hz; `high_freq` 0 is half the sample rate. `mean` and
     `std` are the data set's, in the logarithm's units.
@@ -43,7 +43,7 @@ class FbankConfig:
 
     @property
     def window(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return int(self.sample_frequency * self.frame_length / 1000)
 
     @property
@@ -53,7 +53,7 @@ class FbankConfig:
 
     @property
     def fft_size(self) -> int:
-        """The window's length, raised to a power of two."""
+        """The window's length, rounded up to a power of two."""
         return 1 << (self.window - 1).bit_length()
 
 

@@ -7,14 +7,14 @@ from mtv_jax.models.beats.config import FbankConfig
 from mtv_jax.typing import Float
 
 _FLOOR = np.finfo(np.float32).eps
-"""The least energy of a mel bin; the narrowest bins hold no bin of the transform and always give it."""
+"""Lower limit of the energy of a mel bin; the narrowest bins contain no FFT bin and always have this value."""
 
 
 def fbank(waveform: Float[np.ndarray, "s"], config: FbankConfig = FbankConfig()) -> Float[np.ndarray, "t m"]:  # noqa: B008
     """Log energies of the mel bins of every whole frame of `waveform` (-1..1), float32.
 
     Per frame: mean removed, pre-emphasis, Povey window, power spectrum (Kaldi `compute-fbank-feats`).
-    The sound is taken in 16-bit units, as BEATs does. Raises UserError if it is shorter than a frame.
+    The waveform is scaled to 16-bit units, as in BEATs. Raises UserError if it is shorter than a frame.
     """
     window, shift = config.window, config.shift
     x = np.asarray(waveform, np.float64) * 2.0**15
@@ -33,7 +33,7 @@ def normalised_fbank(
     waveform: Float[np.ndarray, "s"],
     config: FbankConfig = FbankConfig(),  # noqa: B008
 ) -> Float[np.ndarray, "t m"]:
-    """The filter bank as BEATs takes it: `(x - mean) / (2 std)`."""
+    """The filter bank normalised for BEATs: `(x - mean) / (2 std)`."""
     return (fbank(waveform, config) - np.float32(config.mean)) / np.float32(2 * config.std)
 
 

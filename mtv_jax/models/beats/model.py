@@ -19,7 +19,7 @@ from mtv_jax.typing import Array, Float
 def reduce_mask(mask: Array, length: int) -> Array:
     """A mask of samples [b s] (true = real) at a coarser `length`: true where any of a group is.
 
-    What is left over after equal groups is cut off at the end. BEATs takes samples to frames, then
+    The remainder after equal groups is dropped at the end. BEATs reduces samples to frames, then
     frames to tokens.
     """
     group = mask.shape[1] // length
@@ -27,7 +27,7 @@ def reduce_mask(mask: Array, length: int) -> Array:
 
 
 class GatedSelfAttention(nn.Module):
-    """Self-attention with a relative position bias that each query scales by a gate of its own."""
+    """Self-attention with a relative position bias that each query scales by its own gate."""
 
     config: BEATsConfig
     dtype: Any = jnp.float32
@@ -61,7 +61,7 @@ class BEATsBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"], bias: Array, mask: Array | None) -> tuple[Array, Array]:
-        """The form `nn.scan` wants: the output is the carry and is collected too."""
+        """Signature for `nn.scan`: the output is the carry and is also stacked."""
         cfg, dtype, scale = self.config, self.dtype, self.config.residual_scale
         attended = GatedSelfAttention(cfg, dtype, name="attention")(x, bias, mask)
         self.sow("intermediates", "attention_out", attended)
@@ -79,7 +79,7 @@ class BEATs(nn.Module):
     scan_layers: bool = True
 
     def setup(self):
-        """Makes the parts; called by Flax."""
+        """Creates the submodules; called by Flax."""
         cfg, dtype, patch = self.config, self.dtype, self.config.input_patch_size
         self.patch_embedding = nn.Conv(
             cfg.embed_dim,

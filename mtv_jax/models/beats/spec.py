@@ -15,7 +15,7 @@ def _example_inputs(config: BEATsConfig) -> tuple[Any, ...]:
 
 
 def _make_parameters(model: BEATs, filter_bank: Any) -> None:
-    """The network's call, and the classifier that some checkpoints have, which is not part of it."""
+    """The network's call, and the classifier of some checkpoints, which the call does not include."""
     hidden_states = model(filter_bank)
     if model.config.num_classes is not None:
         model.class_probabilities(hidden_states[:, -1])

@@ -22,9 +22,9 @@ class DiTConfig:
     projections' weights are laid out as in 1.0). `ofs_embed_dim` is the size of the constant second
     input of 1.5's image-to-video model, added to the time embedding (None: there is none).
 
-    `rope_grid` says where tokens lie on other sizes than that of training. `resize`: rows and columns
-    are scaled into the grid of training (diffusers' pipelines of 1.0); `slice`: they are counted from 0
-    (1.5; MTV's released code). At the size of training both are the same.
+    `rope_grid` defines the token positions at other sizes than the training size. `resize`: rows and columns
+    are scaled to the training grid (diffusers' pipelines of 1.0); `slice`: they are counted from 0
+    (1.5; MTV's released code). At the training size both are the same.
     """
 
     num_layers: int
@@ -72,12 +72,12 @@ class DiTConfig:
 
     @property
     def frames_per_token(self) -> int:
-        """Latent frames that share a token."""
+        """Latent frames per token."""
         return self.patch_size_t or 1
 
     @property
     def text_length_is_fixed(self) -> bool:
-        """Whether a text may have no more tokens than `max_text_seq_length`: learned positions come behind them."""
+        """Whether a text is limited to `max_text_seq_length` tokens, because learned video positions follow them."""
         return self.positions == "rope_learned"
 
     @property
@@ -86,16 +86,16 @@ class DiTConfig:
         return self.num_attention_heads * self.attention_head_dim
 
     def num_video_tokens(self, frames: int, height: int, width: int) -> int:
-        """Tokens of a clip of so many latent frames, rows and columns."""
+        """Video tokens of a clip of this many latent frames, rows and columns."""
         return -(-frames // self.frames_per_token) * height * width // self.patch_size**2
 
     def num_tokens(self, frames: int, height: int, width: int) -> int:
-        """Tokens of a clip and of its text, which the transformer works on together."""
+        """Video and text tokens of a clip, over which the transformer attends jointly."""
         return self.num_video_tokens(frames, height, width) + self.max_text_seq_length
 
     @classmethod
     def tiny(cls) -> "DiTConfig":
-        """A few million parameters, for two CPU cores: clips of 25 frames at 64 x 64."""
+        """A few million parameters, trainable on two CPU cores: clips of 25 frames at 64 x 64."""
         return cls(
             num_layers=6,
             num_attention_heads=3,

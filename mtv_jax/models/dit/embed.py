@@ -1,4 +1,4 @@
-"""What comes into the transformer and goes out: time, patches of latents, text, and positions."""
+"""Input and output embeddings of the transformer: time, latent patches, text, and positions."""
 
 from typing import Any
 
@@ -63,8 +63,8 @@ class PatchEmbed(nn.Module):
     ) -> tuple[Float[Array, "b l d"], Float[Array, "b n d"]]:
         """Text tokens and video tokens (frame, row, column), positions added where they are additive; float32.
 
-        A learned table is resized (trilinear) to another grid than that of training. diffusers refuses
-        other heights and widths, and for other lengths puts the sin-cos table in the learned one's place.
+        A learned table is resized (trilinear) to grids other than the training grid. diffusers rejects
+        other heights and widths, and for other lengths replaces the learned table by the sin-cos table.
         """
         cfg = self.config
         grid = token_grid(cfg, *latents.shape[1:4])
@@ -108,7 +108,7 @@ class PatchEmbed(nn.Module):
 
 
 def trained_grid(config: DiTConfig) -> Grid:
-    """The tokens of the size of training."""
+    """The token grid of the training size."""
     p = config.patch_size
     frames = -(-config.sample_frames // config.frames_per_token)
     return frames, config.sample_height // p, config.sample_width // p

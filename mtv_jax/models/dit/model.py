@@ -1,6 +1,7 @@
 """The diffusion transformer: joint attention over text and video, one AdaLN for each of the two.
 
-What a controlnet adds to each layer is passed in (`make_injection`), so that this file knows of none.
+The module that a controlnet adds to each layer is passed in (`make_injection`), so that this file does not depend on
+any controlnet.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from mtv_jax.typing import Array, Float
 Control = Mapping[str, Array]
 
 OFS = 2.0
-"""The constant that CogVideoX 1.5's image-to-video model takes beside the timestep (diffusers' pipeline)."""
+"""The constant second time input of CogVideoX 1.5's image-to-video model (diffusers' pipeline)."""
 
 
 class AdaLayerNormZero(nn.Module):
@@ -37,7 +38,7 @@ class AdaLayerNormZero(nn.Module):
         """Normalised text and video in `dtype`, and their gates in float32.
 
         `clean`, if given, is (mask [b n 1] true on the tokens of clean keyframes, time embedding of
-        timestep 0): those tokens take their modulation from timestep 0.
+        timestep 0): those tokens are modulated by timestep 0.
         """
         norm = layer_norm(self.config.norm_eps, "norm")
         linear = dense(6 * self.config.width, self.dtype, "linear")
@@ -55,7 +56,7 @@ class AdaLayerNormZero(nn.Module):
 class JointAttention(nn.Module):
     """Self-attention over text and video tokens, LayerNorm on queries and keys, RoPE on video tokens.
 
-    A set-up module, since a controlnet's cross-attention borrows its query and key norms.
+    Uses `setup`, since a controlnet's cross-attention shares its query and key norms.
     """
 
     config: DiTConfig
@@ -98,7 +99,7 @@ class FeedForward(nn.Module):
 
 
 class DiTBlock(nn.Module):
-    """One layer: gated joint attention, what the controlnet injects, gated feed-forward."""
+    """One layer: gated joint attention, injection of the controlnet, gated feed-forward."""
 
     config: DiTConfig
     make_injection: Callable[..., nn.Module] | None = None
@@ -106,7 +107,7 @@ class DiTBlock(nn.Module):
 
     @nn.compact
     def __call__(self, carry, time, clean, rope: Rope | None, control: Control | None):
-        """`carry` is (text tokens, video tokens); the form `nn.scan` wants."""
+        """`carry` is (text tokens, video tokens); signature for `nn.scan`."""
         text, video = layer_input(carry)
         cfg, dtype = self.config, self.dtype
         attn = JointAttention(cfg, dtype, name="attn1")
@@ -137,8 +138,8 @@ class DiTBlock(nn.Module):
 class DiT(nn.Module):
     """Text-to-video denoiser: noised latents, timestep and text embeddings to a raw prediction.
 
-    `dtype` is that of the products' inputs (and of what the feed-forward keeps inside); the hidden states
-    that go from layer to layer, norms, softmax, rotations and modulations are float32.
+    `dtype` is that of the inputs of matrix products (and of the feed-forward's activations); the hidden states
+    between layers, norms, softmax, rotations and modulations are float32.
     """
 
     config: DiTConfig
@@ -163,7 +164,7 @@ class DiT(nn.Module):
         self.proj_out = dense(cfg.patch_size**2 * cfg.frames_per_token * cfg.out_channels, self.dtype)
 
     def embed_time(self, timesteps: Float[Array, "b"]) -> Float[Array, "b d"]:
-        """The time embedding that every modulation reads, float32."""
+        """The time embedding that conditions every modulation, float32."""
         time = self.time_embedding(timesteps)
         if self.config.ofs_embed_dim is None:
             return time
@@ -171,13 +172,13 @@ class DiT(nn.Module):
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """Names of the tracks that it takes: none."""
+        """Names of the audio tracks: none."""
         return ()
 
     def __call__(
         self, latents: Float[Array, "b f h w c"], timesteps: Float[Array, "b"], conditions: Conditions
     ) -> Float[Array, "b f h w o"]:
-        """Raw prediction (v or epsilon) of the noised `latents`, without sound. See `denoise`."""
+        """Raw prediction (v or epsilon) of the noised `latents`, without audio. See `denoise`."""
         conditions.check_tracks(self.tracks)
         return self.denoise(latents, timesteps, conditions, None)
 
@@ -190,11 +191,11 @@ class DiT(nn.Module):
     ) -> Float[Array, "b f h w o"]:
         """Raw prediction of the noised `latents`, in float32.
 
-        Latents with fewer channels than `in_channels` are completed by the image of `conditions`, and by zeros
-        (MTV's checkpoint keeps CogVideoX-I2V's 16 image channels and never fills them). Clean keyframes take their
-        modulation from timestep 0. `control` is what `make_injection`'s module reads. Raises UserError if height,
-        width or frames are no multiple of the patch, for more channels than the model takes, and for keyframes where
-        frames share tokens.
+        Latents with fewer channels than `in_channels` are padded by the image of `conditions`, and by zeros (MTV's
+        checkpoint keeps CogVideoX-I2V's 16 image channels and never uses them). Clean keyframes are modulated by
+        timestep 0. `control` is the input of `make_injection`'s module. Raises UserError if height, width or frames
+        are not a multiple of the patch, for more channels than the model has, and for keyframes where frames share
+        tokens.
         """
         cfg = self.config
         grid = token_grid(cfg, *latents.shape[1:4])
@@ -212,7 +213,7 @@ class DiT(nn.Module):
         return unpatch(self.proj_out(video), cfg, grid)
 
     def _complete(self, latents: Array, image: Array | None) -> Array:
-        """The latents with all the channels that the model takes, those not given being zero."""
+        """The latents padded to the input channels of the model, with zeros for those not given."""
         if image is not None:
             latents = jnp.concatenate([latents, image], axis=-1)
         missing = self.config.in_channels - latents.shape[-1]

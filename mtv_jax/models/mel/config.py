@@ -1,4 +1,4 @@
-"""What log-mel features look like."""
+"""Options of log-mel features."""
 
 import dataclasses
 

@@ -8,7 +8,7 @@ import numpy as np
 from mtv_jax.models.mel.config import MelConfig
 
 _ROWS = 4096
-"""Windows transformed at once: keeps memory flat for long sounds."""
+"""Windows transformed at once: bounds the memory for long sounds."""
 
 
 def log_mel_features(

@@ -15,11 +15,11 @@ MAX_SPEAKERS = 8
 class MSTControlNetConfig:
     """Architecture of `MSTControlNet` and `AudioInjection` (MTV section 4).
 
-    Where the paper and the released code differ one field says which; the defaults are the code's. `paper`
-    takes the paper's side in `temporal_conv`, `separate_feed_forward`, `borrow_qk_norm` and `rope_queries`,
-    but not in `injection_residual`: by Eq. 2 to the letter the sound takes the place of all that a layer
-    knows of the video, its noise included, and a pretrained backbone is lost (`benchmarks/README.md` has
-    figures). What is predicted and by which loss (Eq. 1: epsilon) is a run's `loss`. In two points there
+    Where the paper and the released code differ, a field selects one; the defaults are the code's. `paper`
+    follows the paper in `temporal_conv`, `separate_feed_forward`, `borrow_qk_norm` and `rope_queries`,
+    but not in `injection_residual`: with a literal Eq. 2 the audio replaces the hidden states of the video,
+    including its noise, and a pretrained backbone is destroyed (`benchmarks/README.md` has figures). The
+    prediction target and the loss (Eq. 1: epsilon) are set by a run's `loss`. In two points there
     is no field: interaction blocks are modulated per sample (the code takes the batch's first sample for
     all, the same wherever all have one timestep), and by the time embedding alone (the paper's "inferred
     semantic features" are not further described). `separate_extraction` and `separate_injection` are the
@@ -28,28 +28,28 @@ class MSTControlNetConfig:
     On the command line of a training each field is `--config.model.overrides.controlnet.FIELD=VALUE`.
 
     Attributes:
-      audio_layers, audio_channels: of the audio features of one video frame (12 x 768 for wav2vec2-base;
+      audio_layers, audio_channels: shape of the audio features of one video frame (12 x 768 for wav2vec2-base;
         sub-frames x mel bins for log-mel).
-      window: how many frames around a frame the projection sees.
+      window: number of frames around a frame that the projection reads.
       temporal_compression_ratio: frames of an interval, that is of a latent frame: the autoencoder's, a power of 2.
-      temporal_conv: which tracks a convolution takes from frames to intervals: `all`, or only `music`
+      temporal_conv: tracks that a convolution reduces from frames to intervals: `all`, or only `music`
         (paper: "holistic context encoder"); speech and effects are then averaged over the frames of an
         interval.
       separate_feed_forward: in the interaction blocks each kind of track has its own feed-forward and its own
-        norm before it (paper: tracks go through AdaLN, gate and FFN independently); if false they share
-        them.
-      injection_residual: cross-attention is added to the hidden states; without (paper Eq. 2) it
+        norm before it (paper: tracks go through AdaLN, gate and FFN independently); if false they are
+        shared.
+      injection_residual: cross-attention is added to the hidden states; if false (paper Eq. 2) it
         replaces them.
       borrow_qk_norm: the cross-attention normalises queries and keys by the norms of the layer's
-        self-attention; without there are none.
-      rope_queries: the cross-attention's queries are rotated, by their place in the picture.
-      separate_extraction: only speech and effects interact, interval by interval; without, music goes
+        self-attention; if false there are none.
+      rope_queries: the cross-attention's queries are rotated, by their position in the frame.
+      separate_extraction: only speech and effects interact, interval by interval; if false, music goes
         through the interaction blocks too, with a norm and a modulation of its own.
       separate_injection: a cross-attention for each of speech and effects, and music, pooled over the clip,
-        scales and shifts; without, the tokens of all tracks of an interval are the context of one
+        scales and shifts; if false, the tokens of all tracks of an interval are the context of one
         cross-attention.
       zero_init_injection: (ours) new output projections of the injection are zero, as its scales and shifts
-        are anyway, so that a backbone gives at first what it gave without a controlnet, bit for bit. The
+        are anyway, so that the initial output of a backbone is bitwise that without a controlnet. The
         code draws them from N(0, .02 / sqrt(2 layers)).
     """
 
@@ -92,12 +92,12 @@ class MSTControlNetConfig:
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """Names of the tracks that it takes: those of the speakers first."""
+        """Names of the audio tracks: those of the speakers first."""
         return control_tracks(self.num_speakers)
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Names of the tracks of speech."""
+        """Names of the speech tracks."""
         return self.tracks[: self.num_speakers]
 
     @property
@@ -106,11 +106,11 @@ class MSTControlNetConfig:
         return TRACKS[:2] if self.separate_extraction else TRACKS
 
     def sound_frames(self, intervals: int) -> int:
-        """Frames of sound for so many intervals, the first of which is one frame."""
+        """Audio frames for a number of intervals, the first of which is one frame."""
         return 1 + self.temporal_compression_ratio * (intervals - 1)
 
     def as_paper(self) -> "MSTControlNetConfig":
-        """These sizes, built as the paper says (but for the residual: see above)."""
+        """These sizes, built as in the paper (except for the residual: see above)."""
         return replace(
             self,
             temporal_conv="music",
@@ -135,10 +135,10 @@ class MSTControlNetConfig:
 
     @classmethod
     def released(cls) -> "MSTControlNetConfig":
-        """What the released checkpoints need: wav2vec2-base features, 32 tokens an interval."""
+        """Config of the released checkpoints: wav2vec2-base features, 32 tokens per interval."""
         return cls(audio_layers=12, audio_channels=768)
 
     @classmethod
     def paper(cls) -> "MSTControlNetConfig":
-        """The sizes of `released`, built as the paper says."""
+        """The sizes of `released`, built as in the paper."""
         return cls.released().as_paper()

@@ -1,12 +1,12 @@
 """The Multi-Stream Temporal ControlNet.
 
-Interval stream: speech and effects, one set of tokens an interval (= latent frame), interact in a few
+Interval stream: speech and effects, one set of tokens per interval (= latent frame), interact in a few
 blocks and are injected into the video tokens of their own interval by cross-attention.
 Holistic stream: music, pooled over the clip, scales and shifts all video tokens.
-(Two fields of the config undo the separation, for the paper's ablations.)
+(Two fields of the config disable the separation, for the paper's ablations.)
 
-What is computed once for all layers is float32 whatever the backbone's `dtype`: a thousandth of the work, and
-five products of rounded inputs in a row would cost more precision than the backbone's own.
+Computations shared by all layers are float32 regardless of the backbone's `dtype`: they are a thousandth of the work,
+and five successive products of rounded inputs would cost more precision than the backbone's own.
 
 New weights are drawn as the released code draws them: projections and the interaction blocks' modulation from torch's
 default for linear layers; attention and feed-forward from N(0, .02), their outputs from N(0, .02 / sqrt(2 n)), where n
@@ -35,11 +35,11 @@ from mtv_jax.typing import Array, Float
 
 _INPUT_STD = 0.02
 _NORMAL = nn.initializers.normal(_INPUT_STD)
-"""Of queries, keys, values and the first product of a feed-forward."""
+"""Initialiser of queries, keys, values and the first product of a feed-forward."""
 
 
 def _output_init(layers: int) -> Initializer:
-    """Of what ends a residual branch, of which there are two a layer."""
+    """Initialiser of the last product of a residual branch, of which there are two per layer."""
     return nn.initializers.normal(_INPUT_STD / math.sqrt(2 * layers))
 
 
@@ -62,11 +62,11 @@ def frame_windows(features: Float[Array, "b F L c"], size: int) -> Float[Array, 
 
 
 class AudioProjection(nn.Module):
-    """A track's windowed features to `context_tokens` tokens an interval.
+    """A track's windowed features to `context_tokens` tokens per interval.
 
-    Three linear layers a frame, then one convolution (kernel 2, stride 2), applied as often as the autoencoder
+    Three linear layers per frame, then one convolution (kernel 2, stride 2), applied as often as the autoencoder
     halves time (twice: 1+4k frames to 1+k intervals): while the length is odd the first frame bypasses it. Without
-    `temporal_conv` the mean takes its place, so that an interval is the mean of its frames.
+    `temporal_conv` it is replaced by the mean, so that an interval is the mean of its frames.
     """
 
     config: MSTControlNetConfig
@@ -74,7 +74,7 @@ class AudioProjection(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "b F W L c"]) -> Float[Array, "b M k d"]:
-        """Context tokens; interval 0 is the first frame alone."""
+        """Context tokens; interval 0 is the first frame only."""
         cfg = self.config
         b, frames = features.shape[:2]
         x = features.reshape(b, frames, -1).astype(jnp.float32)
@@ -112,14 +112,14 @@ class InteractionBlock(nn.Module):
 
     @nn.compact
     def __call__(self, tracks: tuple[Array, ...], time: Float[Array, "b t"]):
-        """`tracks`: [b M k d] of every speaker, then of the other `interacting` ones. The form `nn.scan` wants."""
+        """`tracks`: [b M k d] of every speaker, then of the other `interacting` ones. Signature for `nn.scan`."""
         cfg = self.config
         chunks = 6 * len(cfg.interacting)
         linear = nn.Dense(chunks * cfg.width, name="modulation", **_torch_init(time.shape[-1]))
         modulation = jnp.split(linear(nn.silu(time))[:, None, None], chunks, axis=-1)
         norms = {kind: layer_norm(cfg.norm_eps, f"norm_{kind}") for kind in cfg.interacting}
         feed_forwards = self._feed_forwards()
-        # Of each track in `tracks`: its kind, and what modulates it.
+        # For each track in `tracks`: its kind, and its modulation.
         speech, *others = [(kind, modulation[6 * i : 6 * i + 6]) for i, kind in enumerate(cfg.interacting)]
         kinds = [speech] * (len(tracks) - len(others)) + others
         normed = [modulate(norms[kind](x), *m[:2]) for x, (kind, m) in zip(tracks, kinds, strict=True)]
@@ -227,13 +227,13 @@ class CrossAttention(nn.Module):
 
 
 class AudioInjection(nn.Module):
-    """What every layer of the backbone does to its video tokens for the sound (MTV Eq. 2 and 3).
+    """Injection of audio into the video tokens in every layer of the backbone (MTV Eq. 2 and 3).
 
-    Speech and effects read the same hidden states through norms of their own; their outputs are added.
-    Music then scales and shifts. The cross-attention may borrow the layer's query and key norms and the
-    rotary table, that of the first frame for all (see `MSTControlNetConfig`). Of a `shared` control there is
-    one cross-attention and nothing else. `layers` is how many layers the backbone has: the more, the less each
-    injects at first.
+    Speech and effects read the same hidden states through separate norms; their outputs are added.
+    Music then scales and shifts. The cross-attention may reuse the layer's query and key norms and the
+    rotary table, that of the first frame for all (see `MSTControlNetConfig`). A `shared` control has one
+    cross-attention and nothing else. `layers` is the number of layers of the backbone: the more, the smaller the
+    initial injection of each.
     """
 
     config: MSTControlNetConfig

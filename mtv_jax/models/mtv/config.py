@@ -1,4 +1,4 @@
-"""The two parts of MTV, and the pairs that go together."""
+"""Configs of MTV: a backbone and a controlnet, and compatible pairs."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,7 +9,7 @@ from mtv_jax.models.mst_controlnet.config import MSTControlNetConfig
 
 @dataclass(frozen=True)
 class MTVConfig:
-    """Backbone and controlnet. One interval of sound goes to one latent frame, so `dit.patch_size_t` is None."""
+    """Backbone and controlnet. Each latent frame has one audio interval, so `dit.patch_size_t` is None."""
 
     dit: DiTConfig = field(default_factory=DiTConfig.tiny)
     controlnet: MSTControlNetConfig = field(default_factory=MSTControlNetConfig.tiny)

@@ -16,7 +16,7 @@ from mtv_jax.typing import Array, Float
 
 
 class MTV(nn.Module):
-    """Noised latents, timesteps, text and tracks to a raw prediction (v or epsilon).
+    """Denoiser: noised latents, timesteps, text and tracks to a raw prediction (v or epsilon).
 
     Parameters: `transformer/...` (the backbone, with the controlnet's part of each layer under
     `transformer/blocks/injection`) and `controlnet/...`.
@@ -38,7 +38,7 @@ class MTV(nn.Module):
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """Names of the tracks that it takes."""
+        """Names of the audio tracks."""
         return self.config.controlnet.tracks
 
     def __call__(
@@ -47,7 +47,7 @@ class MTV(nn.Module):
         """Raw prediction in float32.
 
         The features of the tracks have F = 1 + r(f - 1) frames, where r is the controlnet's
-        `temporal_compression_ratio`. Raises UserError for other tracks than the model's, and for another F.
+        `temporal_compression_ratio`. Raises UserError for unexpected tracks, and for another F.
         """
         size = self.config.controlnet.window
         windowed = {name: frame_windows(x, size) for name, x in conditions.tracks.items()}
@@ -56,7 +56,7 @@ class MTV(nn.Module):
     def denoise_windowed(
         self, latents: Float[Array, "b f h w c"], timesteps: Float[Array, "b"], conditions: Conditions
     ) -> Float[Array, "b f h w o"]:
-        """As `__call__`, for features [b F W L c] that are windowed already."""
+        """As `__call__`, for features [b F W L c] that are already windowed."""
         conditions.check_tracks(self.tracks)
         wanted = self.config.controlnet.sound_frames(latents.shape[1])
         for frames in {x.shape[1] for x in conditions.tracks.values()} - {wanted}:

@@ -7,7 +7,7 @@ from mtv_jax.models.spec import Composite, NetworkSpec
 
 
 def _tracks(config: MTVConfig, latent_frames: int) -> dict[str, tuple[int, ...]]:
-    """Shape [F L c] of each track's features for so many latent frames."""
+    """Shape [F L c] of each track's features for a number of latent frames."""
     control = config.controlnet
     shape = control.sound_frames(latent_frames), control.audio_layers, control.audio_channels
     return dict.fromkeys(control.tracks, shape)

@@ -1,4 +1,4 @@
-"""Sizes of SyncSynth's towers and of what they are given."""
+"""Sizes of SyncSynth's towers and of their inputs."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ SIDE = 32
 """Rows and columns of a picture of a mouth."""
 MEL = MelConfig(bins=32, subframes=4, min_hz=50.0)
 LEVELS = (MEL.subframes, MEL.bins)
-"""Levels of a frame's sound: times in the frame, bands."""
+"""Audio levels per frame: times in the frame, bands."""
 KERNEL = 5
-"""Frames that an embedding sees."""
+"""Receptive field of an embedding in frames."""
 CONTEXT = KERNEL - 1
-"""Frames of a clip that have no embedding of their own."""
+"""Frames at the ends of a clip without an embedding."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SyncSynthConfig:
     Attributes:
       widths: channels of the picture's convolutions, each of stride 2.
       hidden: width of both towers.
-      embedding: dimensions that are compared.
+      embedding: dimensions of the embeddings.
       fps: frames a second of the pictures; the network does not generalise to other rates.
     """
 

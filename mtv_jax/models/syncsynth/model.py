@@ -62,7 +62,7 @@ def agreement(
 ) -> Float[Array, "..."]:
     """Normalised correlation over time, in -1..1, of seen[t] with heard[t - shift], where both exist.
 
-    `shift` is the number of frames by which the pictures are late. The mean over time of each side is subtracted, so
+    `shift` is the lag of the pictures in frames. The mean over time of each side is subtracted, so
     that only what changes counts, not who speaks or what they look like. A side that does not change scores 0.
     """
     length = seen.shape[-2] - abs(shift)

@@ -1,4 +1,4 @@
-"""What the sound tower is given: log-mel levels relative to the loudest band of the clip."""
+"""Inputs of the audio tower: log-mel levels relative to the loudest band of the clip."""
 
 from fractions import Fraction
 

@@ -10,8 +10,8 @@ from mtv_jax.models.limits import check_network
 class T5Config:
     """Architecture of `T5Encoder` (transformers `T5EncoderModel`, gated GELU, and `UMT5EncoderModel`).
 
-    `relative_bias_per_layer` is what sets UMT5 apart: every layer has its own table of relative
-    position biases, where T5 has one for all.
+    `relative_bias_per_layer` distinguishes UMT5: every layer has its own table of relative position
+    biases, whereas T5 shares one.
     """
 
     vocab_size: int

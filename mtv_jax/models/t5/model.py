@@ -83,7 +83,7 @@ class T5Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b l d"], buckets, bias, mask) -> tuple[Array, None]:
-        """The form `nn.scan` wants: the carry is the hidden states."""
+        """Signature for `nn.scan`: the carry is the hidden states."""
         cfg, dtype = self.config, self.dtype
         normed = _rms_norm(cfg, "attention_norm")(x)
         x = x + SelfAttention(cfg, dtype, name="attention")(normed, buckets, bias, mask)
@@ -92,7 +92,7 @@ class T5Block(nn.Module):
 
 
 class T5Encoder(nn.Module):
-    """Token ids to embeddings. `dtype` is that of the inputs of the products, but for queries and keys; all
+    """Token ids to embeddings. `dtype` is that of the inputs of products, except queries and keys; everything
     else is float32.
 
     (A residual kept in bfloat16 costs as much precision as all the products.)
@@ -103,7 +103,7 @@ class T5Encoder(nn.Module):
     scan_layers: bool = True
 
     def setup(self):
-        """Makes the parts; called by Flax."""
+        """Creates the submodules; called by Flax."""
         cfg = self.config
         self.embedding = self.param("embedding", _normal(1.0), (cfg.vocab_size, cfg.d_model))
         if not cfg.relative_bias_per_layer:

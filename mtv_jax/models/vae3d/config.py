@@ -17,13 +17,13 @@ class VAE3DConfig:
     block_out_channels: tuple[int, ...] = (128, 256, 256, 512)
     latent_channels: int = 16
     layers_per_block: int = 3
-    """Residual blocks a level of the encoder; the decoder has one more."""
+    """Residual blocks per level of the encoder; the decoder has one more."""
     norm_eps: float = 1e-6
     """Of the group norms in residual blocks; spatial norms and output norms have 1e-6 always."""
     norm_num_groups: int = 32
     temporal_compression_ratio: int = 4
     temporal_kernel_size: int = 3
-    """Frames that a convolution sees, its own and those before it. Ours: diffusers has 3 built in."""
+    """Kernel size in time of the causal convolutions. Ours: fixed to 3 in diffusers."""
     sample_height: int = 480
     """Pixels of the clips it was trained on; tiles are half as high and wide."""
     sample_width: int = 720
@@ -54,20 +54,20 @@ class VAE3DConfig:
 
     @property
     def temporal_levels(self) -> int:
-        """How often time is halved; the first levels of the encoder and of the decoder do it."""
+        """Number of times that time is halved; in the first levels of the encoder and of the decoder."""
         return self.temporal_compression_ratio.bit_length() - 1
 
     @property
     def spatial_compression_ratio(self) -> int:
-        """Pixels a latent cell, along each of height and width."""
+        """Pixels per latent cell, along height and along width."""
         return 2 ** (len(self.block_out_channels) - 1)
 
     @classmethod
     def tiny(cls) -> "VAE3DConfig":
-        """Real architecture, few channels, frames coded one by one (but for the group norms, which see a chunk).
+        """The real architecture with few channels; frames are coded one by one (except for group norms, over a chunk).
 
-        It trains on two CPU cores. Joining four frames, as at full size, learns far slower, and what moves within the
-        four comes last: after 45 minutes one that did kept lips at a correlation of .64, this one after ten at .99.
+        It trains on two CPU cores. Compressing four frames, as at full size, learns far slower, and motion within the
+        four is learned last: after 45 minutes lips had a correlation of .64, compared with .99 after ten minutes here.
         """
         return cls(
             block_out_channels=(12, 32, 48, 48),

@@ -1,4 +1,4 @@
-"""How latents are normalised for a denoiser: the one place."""
+"""Normalisation of latents for a denoiser."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class LatentScale:
     inverted_image: bool = False
 
     def normalise(self, latents: Float[Array, "b f h w c"]) -> Float[Array, "b f h w c"]:
-        """Latents of the autoencoder as a denoiser sees them."""
+        """Normalises latents of the autoencoder for a denoiser."""
         return self.factor * latents
 
     def denormalise(self, latents: Float[Array, "b f h w c"]) -> Float[Array, "b f h w c"]:
@@ -27,5 +27,5 @@ class LatentScale:
         return latents / self.factor
 
     def as_image(self, normalised: Float[Array, "b f h w c"]) -> Float[Array, "b f h w c"]:
-        """Normalised latents as a denoiser takes them in the channels of an image."""
+        """Rescales normalised latents for the image channels of a denoiser."""
         return self.factor**-2 * normalised if self.inverted_image else normalised

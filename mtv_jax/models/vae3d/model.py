@@ -1,4 +1,4 @@
-"""The causal 3D autoencoder: encoder, decoder, and the ways to walk through time."""
+"""The causal 3D autoencoder: encoder, decoder, and chunking over time."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ from mtv_jax.models.vae3d.latents import LatentScale
 from mtv_jax.typing import Array, Float
 
 ENCODE_CHUNK = 8
-"""Pixel frames a chunk that diffusers encodes at once."""
+"""Pixel frames per chunk in diffusers' encoder."""
 DECODE_CHUNK = 2
-"""Latent frames a chunk that diffusers decodes at once."""
+"""Latent frames per chunk in diffusers' decoder."""
 
 
 class Encoder(nn.Module):
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
 
 
 def _quiet(_key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-    """Biases for mean 0 and log variance -6: at 0 noise hides what an untrained encoder says of its input."""
+    """Biases for mean 0 and log variance -6: at 0, noise would dominate the output of an untrained encoder."""
     return jnp.repeat(jnp.array([0.0, -6.0], dtype), shape[0] // 2)
 
 
@@ -113,7 +113,7 @@ class VAE3D(nn.Module):
     """The autoencoder of CogVideoX (diffusers AutoencoderKLCogVideoX).
 
     Call its methods by `model.apply(params, video, method="encode")`. Latents are those of the autoencoder:
-    `normalise` them for a denoiser, and `denormalise` what it gives before decoding.
+    `normalise` them for a denoiser, and `denormalise` its output before decoding.
     Convolutions multiply in `dtype`; everything else, and the results, are float32.
     """
 
@@ -121,18 +121,18 @@ class VAE3D(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        """Both halves share nothing."""
+        """Creates encoder and decoder, which share no parameters."""
         self.encoder = Encoder(self.config, self.dtype)
         self.decoder = Decoder(self.config, self.dtype)
 
     @property
     def latent_scale(self) -> LatentScale:
-        """How latents are normalised."""
+        """The normalisation of latents."""
         return LatentScale(self.config.scaling_factor, self.config.invert_scale_latents)
 
     @nn.nowrap
     def normalise(self, latents: Float[Array, "b f h w z"]) -> Float[Array, "b f h w z"]:
-        """Latents as a denoiser sees them; needs no parameters."""
+        """Normalises latents for a denoiser; needs no parameters."""
         return self.latent_scale.normalise(latents)
 
     @nn.nowrap
@@ -141,7 +141,7 @@ class VAE3D(nn.Module):
         return self.latent_scale.denormalise(latents)
 
     def __call__(self, video: Float[Array, "b F H W 3"]) -> Float[Array, "b F H W 3"]:
-        """Decodes the mean of what `video` is encoded to; initialises all parameters."""
+        """Encodes `video` and decodes the posterior mean; initialises all parameters."""
         mean, _ = self.encode(video)
         return self.decode(mean)
 
@@ -151,9 +151,9 @@ class VAE3D(nn.Module):
         """Mean and log-variance of the posterior of a video in [-1, 1], with F = 1+rk and f = 1+k; r is the
         config's `temporal_compression_ratio`, 4 in CogVideoX.
 
-        Group norms see one chunk at a time: `frames_per_chunk` is 8 in diffusers (the first chunk takes
-        what is left over as well), None encodes all frames at once as MTV does.
-        Raises UserError for another number of frames, and for height or width that are no whole cells (of 8).
+        Group norms are computed per chunk: `frames_per_chunk` is 8 in diffusers (the first chunk includes the
+        remainder), None encodes all frames at once as MTV does.
+        Raises UserError for another number of frames, and if height or width are not multiples of the cell size (8).
         """
         check_video_shape(video.shape, self.config)
         check_encode_chunk(frames_per_chunk, self.config)
@@ -167,10 +167,10 @@ class VAE3D(nn.Module):
     ) -> Float[Array, "b F H W 3"]:
         """The video of (unscaled) latents, about in [-1, 1], F = 1 + r(f-1) frames (see `encode`).
 
-        `frames_per_chunk` counts latent frames: 2 as in diffusers (the first chunk takes what is left over
-        as well), None for all at once. diffusers gives the first latent one frame only if the chunk it is
-        in has an odd length, so it makes rf frames of an even number of latents: `lone_first=False` does
-        the same; for an odd number (and chunks of 2) there is no difference.
+        `frames_per_chunk` counts latent frames: 2 as in diffusers (the first chunk includes the remainder),
+        None for all at once. diffusers decodes the first latent to one frame only if its chunk has an odd
+        length, so an even number of latents gives rf frames: `lone_first=False` does the same; for an odd
+        number (and chunks of 2) there is no difference.
         """
         if frames_per_chunk is not None and frames_per_chunk < 1:
             raise UserError(f"frames_per_chunk {frames_per_chunk}: must be at least 1")
@@ -191,7 +191,7 @@ class VAE3D(nn.Module):
 
 
 def chunk_lengths(total: int, frames_per_chunk: int | None) -> list[int]:
-    """Lengths of the chunks of `total` frames: the first takes the remainder as well, as in diffusers."""
+    """Lengths of the chunks of `total` frames: the first includes the remainder, as in diffusers."""
     size = frames_per_chunk or total
     return [size + total % size] + [size] * (total // size - 1) if total >= size else [total]
 
@@ -235,9 +235,9 @@ def check_encode_chunk(frames_per_chunk: int | None, config: VAE3DConfig) -> Non
 
 
 def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_first: bool) -> Array:
-    """Runs an encoder or decoder over chunks of time, handing on the cache.
+    """Runs an encoder or decoder over chunks of time, passing the cache along.
 
-    All chunks but the first are alike and run under one scan, so that compile time does not grow with
+    All chunks but the first have the same shape and run in one scan, so that compile time does not grow with
     their number.
     """
     first, *rest = chunk_lengths(x.shape[1], frames_per_chunk)

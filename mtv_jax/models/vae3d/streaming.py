@@ -23,7 +23,7 @@ def decode_stream(
     params: Params,
     latents: Float[Array, "b f h w z"],
 ) -> Iterator[Float[Array, "b F H W 3"]]:
-    """Yields the video of (unscaled) latents piece by piece: the numbers of `VAE3D.decode`.
+    """Yields the video of (unscaled) latents chunk by chunk, with the values of `VAE3D.decode`.
 
     One function is compiled for the first chunk and one for the others; each call reuses them.
     """
@@ -42,7 +42,7 @@ def encode_stream(
     *,
     frames_per_chunk: int = ENCODE_CHUNK,
 ) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
-    """Yields mean and log-variance piece by piece: the numbers of `VAE3D.encode`, and its errors."""
+    """Yields mean and log-variance chunk by chunk, with the values and errors of `VAE3D.encode`."""
     check_video_shape(video.shape, model.config)
     check_encode_chunk(frames_per_chunk, model.config)
     yield from encode_pieces(model, params, video, frames_per_chunk)
@@ -61,7 +61,7 @@ def encode_pieces(
 
 @partial(jax.jit, static_argnames=("model", "lone_first"), donate_argnames="cache")
 def decode_chunk(model: VAE3D, params: Params, latents: Array, cache: Cache | None, lone_first: bool) -> Any:
-    """Video of one chunk of `decode_stream` and the cache for the next; that of the one before is donated."""
+    """Video of one chunk of `decode_stream` and the cache for the next; the previous cache is donated."""
     return model.apply(params, latents, cache, lone_first, method="decode_chunk")
 
 

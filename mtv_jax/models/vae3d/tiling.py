@@ -1,7 +1,7 @@
-"""Encoding and decoding in overlapping tiles of space, blended: memory does not grow with the picture.
+"""Encoding and decoding in overlapping spatial tiles, blended: memory does not grow with the frame size.
 
-Source: diffusers AutoencoderKLCogVideoX.tiled_encode, tiled_decode. A tile has group norm statistics of
-its own, so the result is close to, but not the same as, that without tiles.
+Source: diffusers AutoencoderKLCogVideoX.tiled_encode, tiled_decode. Each tile has its own group norm
+statistics, so the result is close to, but not equal to, the result without tiles.
 """
 
 import math
@@ -43,8 +43,8 @@ class Tiling:
 
     @classmethod
     def aligned(cls, config: VAE3DConfig) -> "Tiling":
-        """As `of`, but tiles and overlaps are whole latent cells: else the picture gets another size, in diffusers
-        as here. At the sizes of CogVideoX they are whole already."""
+        """As `of`, but tiles and overlaps are whole latent cells: otherwise the output has another size, in
+        diffusers as here. At the sizes of CogVideoX they are whole already."""
         tiling, ratio = cls.of(config), config.spatial_compression_ratio
         height, width = tiling.cells(config)
         return cls(
@@ -65,7 +65,7 @@ class Tiling:
         return len(range(0, latent_height, rows)) * len(range(0, latent_width, columns))
 
     def stride(self, size: tuple[int, int]) -> tuple[int, int]:
-        """From one tile, `size` high and wide, to the next."""
+        """Stride between tiles of height and width `size`."""
         return int(size[0] * (1 - self.overlap_height)), int(size[1] * (1 - self.overlap_width))
 
 
@@ -129,13 +129,13 @@ def _tiled(
     for top in range(0, x.shape[2], stride[0]):
         kept, below, left_edge = [], [], None
         for number, left in enumerate(range(0, x.shape[3], stride[1])):
-            # Tiles do not wait for each other by themselves, and two at once take twice the memory.
+            # Dispatch is asynchronous, and two tiles at once would take twice the memory.
             tile = jax.block_until_ready(run(x[:, :, top : top + size[0], left : left + size[1]]))
             if above:
                 tile = _blend(above[number], tile, blend[0], axis=2)
             if left_edge is not None:
                 tile = _blend(left_edge, tile, blend[1], axis=3)
-            # Of a tile no more is held than what is its own, and what its neighbours fade in from.
+            # Of a tile only its own region and the overlaps for its neighbours are kept.
             below.append(_last(tile, blend[0], axis=2))
             left_edge = _last(tile, blend[1], axis=3)
             kept.append(tile[:, :, : keep[0], : keep[1]])

@@ -13,8 +13,8 @@ class Wav2Vec2Config:
 
     `feat_extract_norm`: `group` normalises the first convolution over time only, `layer` every
     convolution over channels. `do_stable_layer_norm`: norms before attention and feed-forward in
-    place of after. `mask_embedding`: the file has the vector that replaces masked frames in
-    pre-training; the encoder never reads it, it is kept so that a file survives a round trip.
+    place of after. `mask_embedding`: the checkpoint has the vector that replaces masked frames in
+    pre-training; the encoder does not use it, it is kept so that a round trip preserves the file.
     """
 
     hidden_size: int = 768
@@ -51,7 +51,7 @@ class Wav2Vec2Config:
 
     @property
     def receptive_field(self) -> int:
-        """Samples that one output frame of the convolutions sees: the shortest input there is."""
+        """Receptive field of one output frame of the convolutions in samples: the shortest valid input."""
         field = 1
         for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
             field = (field - 1) * stride + kernel
@@ -77,7 +77,7 @@ class Wav2Vec2Config:
 
     @classmethod
     def large(cls) -> "Wav2Vec2Config":
-        """facebook/wav2vec2-large-lv60 and its kin: layer norms, biased convolutions."""
+        """facebook/wav2vec2-large-lv60 and similar: layer norms, convolutions with biases."""
         return cls(
             hidden_size=1024,
             num_hidden_layers=24,

@@ -32,7 +32,7 @@ class PositionalConv(nn.Module):
     """Grouped convolution over time whose weight is normalised per tap, then exact GELU.
 
     The weight is `g * v / ||v||`, the norm over inputs and outputs for every tap; direction and
-    length are kept apart as the originals' files have them. BEATs has the same layer.
+    length are stored separately, as in the original checkpoints. BEATs has the same layer.
     """
 
     kernel_size: int
@@ -41,7 +41,7 @@ class PositionalConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        """What to add to `x`; of the same length."""
+        """The position embedding to add to `x`; of the same length."""
         k, width = self.kernel_size, x.shape[-1]
         inputs = width // self.groups
         std = 2 * (k * width) ** -0.5
@@ -97,7 +97,7 @@ class Wav2Vec2Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> tuple[Array, Array]:
-        """The form `nn.scan` wants: the output is the carry and is collected too."""
+        """Signature for `nn.scan`: the output is the carry and is also stacked."""
         cfg, dtype = self.config, self.dtype
         attend = SelfAttention(cfg, dtype, name="attention")
         mlp = FeedForward(cfg.intermediate_size, dtype, name="mlp")
@@ -112,10 +112,10 @@ class Wav2Vec2Block(nn.Module):
 
 
 class Wav2Vec2(nn.Module):
-    """Waveform to hidden states. `dtype` is that of the inputs of the layers' products; all else is float32.
+    """Waveform to hidden states. `dtype` is that of the inputs of the layers' products; everything else is float32.
 
     Of the seven convolutions that read the waveform only the second and the third, three quarters of their
-    work, take inputs of `dtype`: if all rounded them, it would cost more precision than all layers behind.
+    work, take inputs of `dtype`: rounding all of them would cost more precision than all later layers.
     """
 
     config: Wav2Vec2Config
@@ -123,7 +123,7 @@ class Wav2Vec2(nn.Module):
     scan_layers: bool = True
 
     def setup(self):
-        """Makes the parts; called by Flax."""
+        """Creates the submodules; called by Flax."""
         cfg, dtype = self.config, self.dtype
         self.conv = [
             nn.Conv(
@@ -172,11 +172,11 @@ class Wav2Vec2(nn.Module):
         self.sow("intermediates", "projected", x)
         x = x + self.position(x)
         if not self.config.do_stable_layer_norm or self.is_initializing():
-            x = self.encoder_norm(x)  # stable: read by `last_hidden_state`, but made here
+            x = self.encoder_norm(x)  # stable: used by `last_hidden_state`, but created here
         return collect_layers(self.blocks, x)
 
     def last_hidden_state(self, hidden_states: Float[Array, "b L n d"]) -> Float[Array, "b n d"]:
-        """The last layer's output, behind the encoder's norm where that comes last (stable)."""
+        """The last layer's output, after the encoder's final norm (stable layer norm only)."""
         last = hidden_states[:, -1]
         return self.encoder_norm(last) if self.config.do_stable_layer_norm else last
 

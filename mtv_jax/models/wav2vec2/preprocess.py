@@ -1,4 +1,4 @@
-"""What happens to a waveform before the encoder: normalisation, and the released padding."""
+"""Preprocessing of waveforms: normalisation, and the padding of the released code."""
 
 import math
 
@@ -11,14 +11,14 @@ def normalise_waveform(waveform: Float[np.ndarray, "s"]) -> Float[np.ndarray, "s
     """Zero mean and unit variance over the whole track: `(x - mean) / sqrt(var + 1e-7)`, float32.
 
     The constant is on the variance (transformers `Wav2Vec2FeatureExtractor`), so a nearly silent
-    track is blown up, but digital silence stays zero.
+    track is amplified, but digital silence stays zero.
     """
     x = np.asarray(waveform, np.float64)
     return ((x - x.mean()) / np.sqrt(x.var() + 1e-7)).astype(np.float32)
 
 
 def num_video_frames(num_samples: int, fps: float) -> int:
-    """Video frames that `num_samples` at 16 kHz span: the last may be covered in part only."""
+    """Video frames that `num_samples` at 16 kHz span: the last may be covered only partly."""
     return math.ceil(num_samples / TRACK_RATE * fps)
 
 
@@ -27,7 +27,7 @@ def pad_as_released(
 ) -> tuple[Float[np.ndarray, "p"], int]:
     """A normalised waveform padded to whole clips as MTV's released inference does, and its frames.
 
-    Frames are completed until `(F - 1) % (clip_length - 1) == 0`, each by `16000 // fps` zeros. That
+    Frames are appended until `(F - 1) % (clip_length - 1) == 0`, each by `16000 // fps` zeros. That
     rounds down (666 samples in place of 666.67 at 24 fps), and the encoder's `num_frames` = F then
     stretches its features over the padded sound: a padded clip runs slightly off time.
     """
