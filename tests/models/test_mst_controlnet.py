@@ -64,7 +64,7 @@ def run(**changes):
     }
     latents = jax.random.normal(keys[3], (1, 2, 4, 6, 2))
     apply = jax.jit(partial(model.apply, mutable=["intermediates"]))
-    prediction, seen = apply(params, latents, jnp.array([300.0]), jnp.ones((1, 3, 4)), audio)
+    prediction, seen = apply(params, latents, jnp.array([300.0]), Conditions(jnp.ones((1, 3, 4)), audio))
     return np.asarray(prediction), seen["intermediates"], params
 
 
@@ -387,7 +387,8 @@ def test_configs_that_cannot_be_are_named():
         replace(RELEASED, interaction_heads=7)
     with pytest.raises(UserError, match="zero_init_injection without injection_residual"):
         replace(RELEASED, zero_init_injection=True, injection_residual=False)
-    with pytest.raises(UserError, match="num_speakers"):
-        replace(RELEASED, num_speakers=3)
+    for count in (0, 9):
+        with pytest.raises(UserError, match="num_speakers"):
+            replace(RELEASED, num_speakers=count)
     with pytest.raises(UserError, match="patch_size_t"):
         MTVConfig(replace(SMALL_DIT, patch_size_t=2), RELEASED)

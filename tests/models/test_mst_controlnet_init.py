@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pipeline_folders import SMALL_DIT
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.models.dit import DiT
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNetConfig
 from mtv_jax.models.mtv import MTV, MTVConfig
@@ -126,10 +127,10 @@ def test_an_injection_that_starts_at_zero_gives_the_video_back_bit_by_bit(config
 def test_a_controlnet_that_starts_at_zero_leaves_the_backbone_as_it_was():
     model = MTV(MTVConfig(SMALL_DIT, replace(CONTROL, zero_init_injection=True)))
     params = random_params(model, 1)
-    given = tokens(1, 2, 4, 6, 2, seed=0), jnp.array([300.0]), tokens(1, 3, 4, seed=1)
+    given, text = (tokens(1, 2, 4, 6, 2, seed=0), jnp.array([300.0])), tokens(1, 3, 4, seed=1)
     sound = {name: tokens(1, 5, 2, 16, seed=i) for i, name in enumerate(("speech", "effects", "music"), 2)}
-    with_sound = jax.jit(model.apply)(params, *given, sound)
+    with_sound = jax.jit(model.apply)(params, *given, Conditions(text, sound))
     backbone = params["params"]["transformer"]
     backbone |= {"blocks": {k: v for k, v in backbone["blocks"].items() if k != "injection"}}
-    without = jax.jit(DiT(SMALL_DIT).apply)({"params": backbone}, *given)
+    without = jax.jit(DiT(SMALL_DIT).apply)({"params": backbone}, *given, Conditions(text))
     np.testing.assert_array_equal(with_sound, without)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pipeline_folders import make_small
 
+from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.ops.stack import (
@@ -81,7 +82,8 @@ def test_a_deeper_network_is_no_larger_program():
     def lines(layers):
         small = {"num_layers": layers, "num_attention_heads": 2, "text_embed_dim": 32}
         model: Any = make_model("dit", make_config("dit", "tiny", small), remat="block")
-        inputs = (jnp.zeros((1, 3, 8, 8, model.config.in_channels)), jnp.zeros(1), jnp.zeros((1, 8, 32)))
+        text = Conditions(jnp.zeros((1, 8, 32)))
+        inputs = jnp.zeros((1, 3, 8, 8, model.config.in_channels)), jnp.zeros(1), text
         loss = jax.grad(lambda params, *rest: model.apply(params, *rest).sum())
         return jax.jit(loss).lower(parameter_shapes(model), *inputs).as_text().count("\n")
 

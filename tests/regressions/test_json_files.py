@@ -14,7 +14,6 @@ from mtv_jax.evaluation.scene import read_scene
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, read_text
 from mtv_jax.io.json_text import parse_json
-from mtv_jax.models.dit import DiT
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.t5 import T5Encoder
 from mtv_jax.pipelines.loading import _check_parts
@@ -213,9 +212,7 @@ def test_networks_that_do_not_fit_together_are_named(preset):
     vae = load_config(preset / "vae")
 
     def check(dit=dit, vae=vae, text=text, length=40):
-        _check_parts(
-            folder, DiT(dit), vae, TextEncoder(ByteTokenizer(), T5Encoder(text), {}, length, "zeros")
-        )
+        _check_parts(folder, dit, vae, TextEncoder(ByteTokenizer(), T5Encoder(text), {}, length, "zeros"))
 
     check()
     for wrong, told in (

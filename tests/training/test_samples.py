@@ -37,7 +37,7 @@ def latent_shards(pipeline_folder, tmp_path_factory):
     shapes = {"latents_mean": (2, 4, 4, 4), "latents_logvar": (2, 4, 4, 4), "text": (7, 8)}
     shapes |= dict.fromkeys(("speech", "effects", "music"), (5, 2, 8))
     shards = write_clips(folder, "latents", {name: (shape, np.float16) for name, shape in shapes.items()})
-    Encoders.from_pretrained(pipeline_folder).save(folder / "encoders", SIZE)
+    Encoders.from_pretrained(pipeline_folder).save(folder / "encoders", SIZE.clip)
     return shards, folder
 
 

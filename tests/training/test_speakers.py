@@ -46,10 +46,29 @@ def config(tmp_path_factory):
     )
 
 
-def test_each_speaker_s_part_learns(config):
-    _, task = make_task(config)
+def of(config):
+    """The model, the task and the first batch of a config."""
+    model, task = make_task(config)
+    reading = config.data.pipeline(task.keys, 0)
+    return model, task, next(iter(make_dataset(open_shards(config.data.dir), reading)))
+
+
+def test_a_step_reads_and_trains_both_speakers(config):
+    _, task, batch = of(config)
     assert {"speech", "speech2", "effects", "music"} < set(task.keys)
-    batch = next(iter(make_dataset(open_shards(config.data.dir), config.data.pipeline(task.keys, 0))))
+    shapes = jax.eval_shape(steps.make_init(task, config.optimizer, 1, 0, batch))
+    step = steps.make_step(task, config.optimizer, 1, 0)
+    after, _ = jax.eval_shape(step, shapes, batch)
+    assert after == shapes
+    silent = {name: value for name, value in batch.items() if name != "speech2"}
+    with pytest.raises(KeyError, match="speech2"):
+        jax.eval_shape(step, shapes, silent)
+    assert "transformer/blocks/injection/attn_speech2/to_v/kernel" in flat_paths(after.params)
+
+
+@pytest.mark.slow
+def test_each_speaker_s_part_learns(config):
+    _, task, batch = of(config)
     state = steps.make_init(task, config.optimizer, 1, 0, batch)()
     after, metrics = jax.jit(steps.make_step(task, config.optimizer, 1, 0))(state, batch)
     assert np.isfinite(float(metrics["loss"]))
