@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.flags import NATIVE
 from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
@@ -14,9 +15,6 @@ from mtv_jax.io.limits import check_clip
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights.model_index import default_clip_size
-
-NATIVE = "native"
-"""Frame rate of clips that keep the rate of their video."""
 
 
 def clip_size(

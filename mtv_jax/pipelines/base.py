@@ -36,11 +36,11 @@ from mtv_jax.pipelines.request import (
     check_negative_prompt,
     check_prompt,
     check_rate,
+    log_adjustments,
     paths_of,
     read_sounds,
     seconds_needed,
     sound_files,
-    tell,
     video_size,
 )
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
@@ -197,7 +197,7 @@ class Pipeline(abc.ABC):
         size = self.defaults.clip.replace(fps=fps, height=height, width=width)
         sounds = read_sounds(files, self._seconds_needed(files, size, num_frames))
         clip = self.clip_size(size, sounds, num_frames, steps=config.sampler.num_steps, force=force)
-        tell(clip, self.defaults, sounds)
+        log_adjustments(clip, self.defaults, sounds)
         noise_key, step_key = jax.random.split(seed_key(seed))
         request = Request(
             prompt,

@@ -1,4 +1,4 @@
-"""What is asked of a pipeline: its sounds, the size of the video, and what the user is told about both.
+"""A request to a pipeline: its sounds, the size of the video, and the notes that are logged about both.
 
 Nothing here needs a network.
 """
@@ -33,7 +33,7 @@ SOUND_SUFFIXES = (".wav", ".flac")
 
 _SHORTEST = 5
 """Frames that `auto` makes at least: of fewer no movement is seen."""
-_TOLD_SECONDS = 0.01
+_NOTED_SECONDS = 0.01
 _ROUNDING = Fraction(1, 20)
 """Of a frame, by which a sound may be too short for it: lengths in samples and in frames seldom agree exactly."""
 
@@ -160,11 +160,11 @@ def _filled(size: ClipSize, seconds: Sequence[float], longest: int | None, step:
     return (count - 1) // step * step + 1
 
 
-def tell(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Recording]) -> None:
-    """Logs which sound is cut or padded, and which of the sizes the model was never trained at."""
+def log_adjustments(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Recording]) -> None:
+    """Logs a warning for each sound that is cut or padded, and each size that the model was not trained at."""
     trained = defaults.clip
     for name, sound in sounds.items():
-        _tell_length(name, sound, float(clip.duration))
+        _log_length_mismatch(name, sound, float(clip.duration))
     if (clip.height, clip.width) != (trained.height, trained.width):
         note(
             f"size {clip.width} x {clip.height}: this model was trained at {trained.width} x {trained.height} alone; "
@@ -185,8 +185,8 @@ def tell(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Record
         )
 
 
-def _tell_length(name: str, sound: Recording, seconds: float) -> None:
-    if abs(sound.duration - seconds) < _TOLD_SECONDS:
+def _log_length_mismatch(name: str, sound: Recording, seconds: float) -> None:
+    if abs(sound.duration - seconds) < _NOTED_SECONDS:
         return
     done = "cut" if sound.duration > seconds else "padded with silence"
     note(f"{name} {sound.path}: sound of {sound.duration:.2f} s: {done} to {seconds:.2f} s")

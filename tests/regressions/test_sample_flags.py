@@ -19,7 +19,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.pipelines.request import read_sounds, sound_files, tell, track_folder, video_size
+from mtv_jax.pipelines.request import log_adjustments, read_sounds, sound_files, track_folder, video_size
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, generate
 from mtv_jax.pipelines.video import Video
 from mtv_jax.weights.model_index import PipelineDefaults, SamplingDefaults, read_defaults
@@ -85,7 +85,7 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
     """Found by a newcomer: 10 s of sound were cut to 2.08 s without a word."""
     long, short = sounds(10.0), sounds(0.5)
     files = {"speech": long, "effects": short, "music": sounds(2.0833)}
-    tell(TINY.clip, TINY, read_sounds(files, 2.5))
+    log_adjustments(TINY.clip, TINY, read_sounds(files, 2.5))
     assert [record.getMessage() for record in caplog.records] == [
         f"speech {long}: sound of 10.00 s: cut to 2.08 s",
         f"effects {short}: sound of 0.50 s: padded with silence to 2.08 s",
@@ -109,7 +109,7 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
 )
 def test_a_size_that_the_model_was_never_trained_at_is_said(defaults, values, told, caplog):
     """Found by a newcomer: 128x128 on `tiny` gave doubled heads and exit 0."""
-    tell(defaults.clip.replace(**values), defaults, {})
+    log_adjustments(defaults.clip.replace(**values), defaults, {})
     messages = [record.getMessage() for record in caplog.records]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * len(messages)
     assert len(messages) == (told is not None)

@@ -82,13 +82,13 @@ def test_one_clip_is_generated_and_decoded_in_the_models_dtype(latent_shards, ch
     assert frames.shape == (5, 2 * 32, 32, 3)  # the clip above what was made
     assert frames.dtype == np.uint8
     assert fps == 12
-    denoiser, params, conditions, noise = given[0]
+    denoiser, params, encoded, noise = given[0]
     assert denoiser is model
     assert denoiser.dtype == jnp.bfloat16
     assert params == {"params": "all"}
     # The first of three clips, alone.
-    assert {x.shape[0] for x in (*jax.tree.leaves(conditions), noise)} == {1}
-    assert set(np.unique(conditions.tracks["speech"])) == {1}
+    assert {x.shape[0] for x in (*jax.tree.leaves(encoded), noise)} == {1}
+    assert set(np.unique(encoded.conditions.tracks["speech"])) == {1}
     # The clip of the shards once, and what was made at each of two steps: each in one chunk of two latents.
     assert [latents.shape for _, _, latents in chunks] == 3 * [(1, 2, 4, 4, 4)]
     for vae, vae_params, _ in chunks:
