@@ -104,6 +104,9 @@ _FORM = (
 """Fields of the controlnet's config that are fixed in the authors' code, to the value of `released`."""
 
 
+_MOST_SPEAKERS = 2
+
+
 def check_form(config: MSTControlNetConfig, origin: str) -> None:
     """Raises UserError, naming fields, for a controlnet that the authors' code does not support."""
     released = MSTControlNetConfig.released()
@@ -112,6 +115,8 @@ def check_form(config: MSTControlNetConfig, origin: str) -> None:
         for name in _FORM
         if getattr(config, name) != getattr(released, name)
     ]
+    if config.num_speakers > _MOST_SPEAKERS:
+        other.append(f"num_speakers is {config.num_speakers}, there at most {_MOST_SPEAKERS}")
     if other:
         raise UserError(
             f"{origin}: not the released form of the controlnet, and the authors' has no other: "

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -14,7 +15,9 @@ from mtv_jax import load_model
 from mtv_jax.convert import main
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
+from mtv_jax.models.mst_controlnet import MSTControlNetConfig
 from mtv_jax.models.mtv import MTV
+from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.conversion import convert_mtv, convert_pretrained
 from mtv_jax.weights.mtv_sat import config_from_json
 from mtv_jax.weights.pretrained import save_model
@@ -67,6 +70,12 @@ def test_only_the_released_form_has_the_authors_names(tmp_path):
     with pytest.raises(UserError, match=told):
         convert(*arguments)
     assert not (tmp_path / "back").exists()
+
+
+def test_the_authors_form_has_at_most_two_speakers():
+    mtv_sat.check_form(replace(MSTControlNetConfig.released(), num_speakers=2), "x")
+    with pytest.raises(UserError, match="num_speakers is 3, there at most 2"):
+        mtv_sat.check_form(replace(MSTControlNetConfig.released(), num_speakers=3), "x")
 
 
 def test_weights_are_cast_on_the_way(checkpoint, tmp_path):
