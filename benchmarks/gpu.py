@@ -29,6 +29,7 @@ from mtv_jax.models.mtv import MTV
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import init_key, init_params, random_params
 from mtv_jax.models.vae3d import Tiling, decode_stream, tiled_decode
+from mtv_jax.names import TRACKS
 from mtv_jax.ops.attention import attention
 from mtv_jax.planning import plans
 from mtv_jax.planning.chips import peak_flops, topology
@@ -37,7 +38,6 @@ from mtv_jax.sharding.mesh import MeshConfig, make_mesh
 from mtv_jax.training import steps
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig, load_train_config, train_config
-from mtv_jax.typing import TRACKS
 
 TOKENS, HEADS, HEAD_DIM = 13 * 30 * 45 + 226, 48, 64
 """Of a clip of 49 frames at 480 x 720 and its text, in CogVideoX-5B."""

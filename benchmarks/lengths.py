@@ -22,11 +22,11 @@ from mtv_jax.evaluation.scene_suite import scene_figures
 from mtv_jax.evaluation.theatre.readers import Readers, fit_readers
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.files import write_json
+from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACK_RATE, TRACKS
 
 SHOWN = {"lips.correlation": "lips", "events.f1": "events"}
 

@@ -23,7 +23,7 @@ import numpy as np
 from mtv_jax.data.pipeline import DataConfig, make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import ShardSet, open_shards, write_shards
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 SHAPES = {"latents_mean": (13, 60, 90, 16), "latents_logvar": (13, 60, 90, 16), "text": (226, 4096)}
 SHAPES |= dict.fromkeys(TRACKS, (49, 12, 768))

@@ -45,8 +45,8 @@ from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import parse_arg
 from mtv_jax.io.trees import to_tree
 from mtv_jax.models.registry import stage_parameters
+from mtv_jax.names import SUBSETS
 from mtv_jax.training.configs import tree
-from mtv_jax.typing import SUBSETS
 
 TINY_STEPS = (400, 400, 350, 350, 1200)
 """Of each stage of the tiny model. The last one sees most kinds of clip again."""

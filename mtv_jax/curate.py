@@ -10,7 +10,7 @@ from mtv_jax.io.cli import run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output
 from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_room
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 if TYPE_CHECKING:
     from mtv_jax.curation.encoders import Encoders

@@ -9,7 +9,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, remove_leftovers
 from mtv_jax.io.limits import check_room
 from mtv_jax.io.lock import FolderLock
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 
 def main(argv: list[str]) -> None:

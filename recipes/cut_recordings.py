@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from mtv_jax.io.audio import read_audio
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 TURNS = {
     "training/speech/a": ((8.32, 9.92), (10.57, 14.49), (18.59, 21.49)),

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from configs import stages
 from configs.tiny import mixed
 from mtv_jax.io.config import parse_arg
-from mtv_jax.typing import SUBSETS
+from mtv_jax.names import SUBSETS
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -16,7 +16,7 @@ from mtv_jax.audio import dfn3
 from mtv_jax.audio.restore import restore_speech
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 DEFAULT_DEMIXER = "dfn3+hpss"
 

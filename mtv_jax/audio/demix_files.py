@@ -25,7 +25,7 @@ from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_part
 from mtv_jax.io.files import atomic_path, sha256, write_json
 from mtv_jax.io.levels import SILENT_DBFS, dbfs
 from mtv_jax.io.progress import progress
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
 """Kinds of file that tracks are written as, with libsndfile's name of their samples."""

@@ -17,7 +17,8 @@ from mtv_jax.models.beats import BEATs
 from mtv_jax.models.mel import MelConfig
 from mtv_jax.models.registry import NETWORKS
 from mtv_jax.models.wav2vec2 import Wav2Vec2
-from mtv_jax.typing import TRACK_RATE, Params
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.typing import Params
 from mtv_jax.weights.beats import fbank_config_from_json
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.pretrained import identify, load_model

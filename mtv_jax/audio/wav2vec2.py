@@ -12,7 +12,8 @@ from mtv_jax.io.audio import fit_length
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.wav2vec2 import Wav2Vec2, normalise_waveform, num_video_frames, pad_as_released
-from mtv_jax.typing import TRACK_RATE, Params
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.typing import Params
 
 Alignment = Literal["exact", "released"]
 

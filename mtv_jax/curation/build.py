@@ -37,7 +37,7 @@ from mtv_jax.io.files import DiskError, atomic_path, read_json, sha256
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import iter_frames, probe, read_video
 from mtv_jax.io.video_folders import videos_in
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""

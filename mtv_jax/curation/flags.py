@@ -15,7 +15,7 @@ from mtv_jax.io.cli import (
     seconds,
     whole_number,
 )
-from mtv_jax.typing import TRACKS
+from mtv_jax.names import TRACKS
 
 NATIVE = "native"
 """The value of `--fps` that keeps the rate of each video."""

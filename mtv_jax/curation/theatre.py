@@ -24,6 +24,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, write_text
 from mtv_jax.io.progress import progress
+from mtv_jax.names import SUBSETS, TRACKS
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import (
     EVALUATION_SEEDS,
@@ -33,7 +34,6 @@ from mtv_jax.theatre import (
     render_clip,
 )
 from mtv_jax.theatre.plan import VERSION
-from mtv_jax.typing import SUBSETS, TRACKS
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""

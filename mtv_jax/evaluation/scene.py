@@ -32,12 +32,12 @@ from mtv_jax.io.audio import fit_length, read_audio, write_audio
 from mtv_jax.io.cli import frame_rate
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, read_json_object, write_json
+from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.text.theatre_language import plan_of_prompt, theatre_prompt
 from mtv_jax.theatre import ClipPlan, Recordings, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.plan import Prop
 from mtv_jax.theatre.sounds import Performance, loudness
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACK_RATE, TRACKS
 
 FILE = "scene.json"
 _NAMES = ("prompt", "num_frames", "fps", "onsets", "mood", "theatre")

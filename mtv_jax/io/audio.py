@@ -17,7 +17,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, disk_errors, existing_file
 from mtv_jax.io.notes import note
 from mtv_jax.io.sound import Piece, Sound, open_sound
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 _SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE
+from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE
 
 MIN_RATE, MAX_RATE = Fraction(1, 1000), 1000
 """Range of frame rates, frames per second; --force does not extend it."""

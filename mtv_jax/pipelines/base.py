@@ -25,6 +25,7 @@ from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.denoisers import backbone_config
+from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE
 from mtv_jax.ops.seeds import check_seed, seed_key
 from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
@@ -46,7 +47,7 @@ from mtv_jax.pipelines.request import (
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
 from mtv_jax.pipelines.video import Video
 from mtv_jax.text.pretrained import TextEncoder
-from mtv_jax.typing import TRACK_RATE, VIDEO_SOUND_RATE, Array, Float, Key, Params, UInt8
+from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
 
 _Path = str | os.PathLike

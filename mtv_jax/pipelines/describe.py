@@ -13,9 +13,9 @@ from typing import Any
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
+from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
-from mtv_jax.typing import control_tracks
 from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, TextOptions, read_class, read_defaults
 
 ABOUT = "about.json"

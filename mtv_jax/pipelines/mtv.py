@@ -9,9 +9,10 @@ import numpy as np
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.run import Encoded, Request
-from mtv_jax.typing import TRACK_RATE, Array
+from mtv_jax.typing import Array
 
 
 @dataclass(frozen=True)

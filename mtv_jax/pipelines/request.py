@@ -18,8 +18,8 @@ from mtv_jax.io.files import existing_directory
 from mtv_jax.io.limits import MAX_RATE, MIN_RATE, check_clip
 from mtv_jax.io.notes import note
 from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS
+from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.run import GenerateConfig
-from mtv_jax.typing import control_tracks
 from mtv_jax.weights.model_index import PipelineDefaults
 
 AUTO = "auto"

@@ -30,9 +30,10 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import check_guidance
 from mtv_jax.io.progress import say
 from mtv_jax.models.vae3d import Tiling, decode_stream, encode_stream, tiled_decode
+from mtv_jax.names import track_kind
 from mtv_jax.ops.seeds import seed_key
 from mtv_jax.pipelines.keyframes import Picture
-from mtv_jax.typing import Array, Float, Key, Params, UInt8, track_kind
+from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from mtv_jax.io.video import write_gif, write_video
-from mtv_jax.typing import VIDEO_SOUND_RATE
+from mtv_jax.names import VIDEO_SOUND_RATE
 
 
 @dataclass(frozen=True)

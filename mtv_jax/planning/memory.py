@@ -22,6 +22,7 @@ from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
+from mtv_jax.names import VIDEO_SOUND_RATE
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import estimates
 from mtv_jax.planning.chips import GIB
@@ -33,7 +34,6 @@ from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
-from mtv_jax.typing import VIDEO_SOUND_RATE
 from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 

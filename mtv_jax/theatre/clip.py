@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
+from mtv_jax.names import SUBSETS
 from mtv_jax.theatre.actors import Motion, draw_actor, head_boxes, mouth_boxes, move
 from mtv_jax.theatre.paint import Canvas
 from mtv_jax.theatre.plan import ClipPlan, TheatreConfig, plan_clip
 from mtv_jax.theatre.props import draw_prop
 from mtv_jax.theatre.sounds import Performance, Recordings, perform
 from mtv_jax.theatre.stage import draw_stage, light_of
-from mtv_jax.typing import SUBSETS
 
 
 @dataclass(frozen=True)

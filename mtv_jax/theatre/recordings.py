@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.io.audio import read_audio
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre.plan import PROPS
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACK_RATE
 
 SPEECH_SHARE = 1 / 4
 """Share of the training clips with speech in which the voice is real."""

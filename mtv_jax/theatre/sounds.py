@@ -6,12 +6,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre.effects import strike
 from mtv_jax.theatre.music import play
 from mtv_jax.theatre.plan import ClipPlan
 from mtv_jax.theatre.speech import draw_voice, speak
 from mtv_jax.theatre.stage import Mood
-from mtv_jax.typing import TRACK_RATE
 
 """Of all tracks, Hz."""
 SPEECH_LEVEL = 0.1

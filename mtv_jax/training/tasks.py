@@ -14,7 +14,8 @@ from mtv_jax.diffusion.masks import KeyframeConfig, draw_clean_mask
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.vae3d import LatentScale
-from mtv_jax.typing import TRACKS, Array, Float, Key, Params, track_kind
+from mtv_jax.names import TRACKS, track_kind
+from mtv_jax.typing import Array, Float, Key, Params
 
 NO_KEYFRAMES = KeyframeConfig(**{f.name: 0.0 for f in fields(KeyframeConfig)})
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS, MSTControlNetConfig
-from mtv_jax.typing import TRACKS, control_tracks
+from mtv_jax.names import TRACKS, control_tracks
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV1D, Rule, linear, norm
 

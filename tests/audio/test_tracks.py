@@ -8,7 +8,7 @@ from mtv_jax.audio.demix import DemixResult
 from mtv_jax.audio.tracks import load_tracks, mix_sounds, mixed
 from mtv_jax.io.audio import read_recording, write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACK_RATE, control_tracks
+from mtv_jax.names import TRACK_RATE, control_tracks
 
 
 def sine(seconds, rate, level=0.3):

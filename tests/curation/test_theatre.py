@@ -9,9 +9,9 @@ from mtv_jax import curate
 from mtv_jax.curation import theatre
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import SUBSETS
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig, render_clip
-from mtv_jax.typing import SUBSETS
 from mtv_jax.weights.model_index import read_defaults
 
 FRAMES = ["--frames-only", "--num-frames", "5", "--fps", "12", "--height", "32", "--width", "32"]

@@ -18,8 +18,8 @@ from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import read_image
+from mtv_jax.names import TRACKS
 from mtv_jax.theatre import EVALUATION_SEEDS, SoundLibrary, plan_clip, render_clip, render_frames
-from mtv_jax.typing import TRACKS
 
 NO_PROP_INDEX = next(index for index in range(20) if plan_clip(0, index).prop is None)
 BELL = Path(str(importlib.resources.files("mtv_jax.assets"))) / "scenes" / "bell"

@@ -16,8 +16,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig, frame_windows
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.names import control_tracks
 from mtv_jax.ops.rope import rope_axis_dims, rope_table
-from mtv_jax.typing import control_tracks
 from mtv_jax.weights.controlnet import config_from_json, config_to_json
 from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import flat_paths

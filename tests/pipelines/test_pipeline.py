@@ -17,9 +17,9 @@ from mtv_jax.io.files import write_json
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
+from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.keyframes import keyframe_latents
 from mtv_jax.pipelines.run import decode_latents
-from mtv_jax.typing import TRACKS
 from mtv_jax.weights.model_index import PipelineDefaults
 
 STEPS = {"num_inference_steps": 2, "progress": False}

@@ -21,13 +21,13 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import copy_tree, link_tree, visible
 from mtv_jax.io.video import write_video
 from mtv_jax.io.video_folders import VIDEO_SUFFIXES
+from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.loading import untrained_parts
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import read_sounds
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.training.export import link_encoders
-from mtv_jax.typing import TRACKS
 from mtv_jax.weights.conversion import convert_pretrained
 from mtv_jax.weights.pretrained import load_config, load_model
 

@@ -14,7 +14,7 @@ from mtv_jax.audio.tracks import load_tracks
 from mtv_jax.evaluation.theatre.mixed import RAW, check_mixed, mixed_tracks
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 VOICE = Path(mtv_jax.__file__).parent / "assets/sounds/held_out/speech/b.flac"
 

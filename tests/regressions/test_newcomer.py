@@ -20,6 +20,7 @@ from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json, write_json
 from mtv_jax.io.video import write_video
+from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import memory
@@ -29,7 +30,6 @@ from mtv_jax.text.theatre_language import WORDS, examples, plan_of_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, plan_clip, render_frames
 from mtv_jax.theatre.clip import describe
 from mtv_jax.training import steps
-from mtv_jax.typing import TRACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 BELL = ROOT / "mtv_jax" / "assets" / "scenes" / "bell"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import SUBSETS
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip, render_frames, render_tracks
 from mtv_jax.theatre.paint import Canvas
 from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS
@@ -21,7 +22,6 @@ from mtv_jax.theatre.stage import (
     stage_colour,
     valence_of,
 )
-from mtv_jax.typing import SUBSETS
 
 CLIPS = 40
 

@@ -8,10 +8,10 @@ from pipeline_folders import SMALL
 from mtv_jax.data.pipeline import make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.names import control_tracks
 from mtv_jax.training import steps
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import train_config
-from mtv_jax.typing import control_tracks
 from mtv_jax.weights.rules import flat_paths
 
 

@@ -22,6 +22,7 @@ from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.io.config import describe, split_overrides, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import controlnet_parameters
+from mtv_jax.names import TRACKS
 from mtv_jax.planning.flops import num_tokens
 from mtv_jax.planning.memory import row_bound
 from mtv_jax.planning.sizes import LatentSize
@@ -44,7 +45,6 @@ from mtv_jax.training.configs import (
 from mtv_jax.training.job import make_job, set_up
 from mtv_jax.training.optim import learning_rate_schedule
 from mtv_jax.training.tasks import denoiser_task, drop_conditions
-from mtv_jax.typing import TRACKS
 from mtv_jax.weights.pretrained import load_model
 from mtv_jax.weights.rules import flat_paths
 

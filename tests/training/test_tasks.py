@@ -12,6 +12,7 @@ from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.masks import KeyframeConfig
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import TRACKS, control_tracks
 from mtv_jax.training.tasks import (
     DenoiserLossConfig,
     VAELossConfig,
@@ -20,7 +21,6 @@ from mtv_jax.training.tasks import (
     sample_posterior,
     vae_task,
 )
-from mtv_jax.typing import TRACKS, control_tracks
 
 KEY = jax.random.key(0)
 

@@ -11,8 +11,8 @@ from mtv_jax.evaluation.report.claims import SYNC_SHIFTS, sync_confidence
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, agreements, sync_test
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre import TheatreClip, TheatreConfig
-from mtv_jax.typing import TRACK_RATE
 
 SIGNIFICANT = 0.01
 """A clip whose p-value is below this is in time."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from mtv_jax.evaluation.syncsynth.voice import babble
 from mtv_jax.models.syncsynth import SIDE
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 _GRID = (np.arange(SIDE, dtype=np.float32) + 0.5) * 2 / SIDE - 1  # -1..1 from edge to edge
 _EDGE = 1.2 / SIDE  # half the width over which a shape fades

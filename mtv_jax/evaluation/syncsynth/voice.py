@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 """Hz."""
 _WINDOW, _HOP = 400, 200

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtv_jax.evaluation.theatre.readers import Looks, Readers, mood_of
+from mtv_jax.names import TRACKS
 from mtv_jax.theatre import TheatreClip, render_frames
 from mtv_jax.theatre.sounds import Performance
-from mtv_jax.typing import TRACKS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mtv_jax.audio.demix import demix, find_demixer
-from mtv_jax.typing import TRACK_RATE
+from mtv_jax.names import TRACK_RATE
 
 RAW = "raw"
 """In place of the name of a demixer: the mix itself as every track, which any demixer should improve on."""

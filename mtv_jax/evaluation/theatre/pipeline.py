@@ -27,13 +27,13 @@ from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, reconstruct, row_request, sample
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig
 from mtv_jax.theatre.plan import VERSION
-from mtv_jax.typing import TRACK_RATE
 
 SAMPLER: SamplerName = "ddim"
 """It adds no noise, so two cases of one seed and clip that differ in a track differ in nothing else."""

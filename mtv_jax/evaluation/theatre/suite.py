@@ -16,9 +16,9 @@ from mtv_jax.evaluation.report.claims import claim, leak
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.theatre.cases import Sample, Seen, clip_of, has_track, key_of
 from mtv_jax.evaluation.theatre.readers import NO_PROP, Looks, match_events
+from mtv_jax.names import TRACKS
 from mtv_jax.theatre import ClipPlan, TheatreClip
 from mtv_jax.theatre.plan import HAIRS, SHIRTS, SKINS
-from mtv_jax.typing import TRACKS
 
 LAGS = (-1, 0, 1)
 """Frames by which lips may be late, the same for all clips."""

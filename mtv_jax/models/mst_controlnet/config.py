@@ -5,7 +5,7 @@ from typing import Literal
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.limits import check_network
-from mtv_jax.typing import TRACKS, control_tracks
+from mtv_jax.names import TRACKS, control_tracks
 
 TemporalConv = Literal["all", "music"]
 MAX_SPEAKERS = 8

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from mtv_jax.typing import TRACK_RATE, Float
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.typing import Float
 
 
 def normalise_waveform(waveform: Float[np.ndarray, "s"]) -> Float[np.ndarray, "s"]:

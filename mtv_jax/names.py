@@ -1,0 +1,23 @@
+"""Names of tracks and subsets, and rates of sound. Imports nothing, so that commands start fast."""
+
+TRACKS = ("speech", "effects", "music")
+"""What a mix is separated into, and what steers a video."""
+
+TRACK_RATE = 16_000
+"""Samples a second of a track, Hz: what every audio encoder here takes."""
+
+VIDEO_SOUND_RATE = 48_000
+"""Samples a second of the sound in a video, Hz."""
+
+SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
+"""The five subsets of DEMIX, in the order in which they are trained (MTV section 3)."""
+
+
+def control_tracks(num_speakers: int) -> tuple[str, ...]:
+    """The tracks that a model of so many speakers takes; those of further speakers are `speech2`, `speech3`, ..."""
+    return (TRACKS[0], *(f"{TRACKS[0]}{i}" for i in range(2, num_speakers + 1)), *TRACKS[1:])
+
+
+def track_kind(name: str) -> str:
+    """Which of `TRACKS` a track is of: that of every speaker is `speech`."""
+    return name.rstrip("0123456789")
