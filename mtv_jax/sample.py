@@ -84,8 +84,8 @@ def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, An
     """Raises UserError for what can be known to be wrong before the networks are there; decodes the sounds."""
     from mtv_jax.io.limits import check_guidance
     from mtv_jax.ops.seeds import check_seed
-    from mtv_jax.pipelines.preflight import check_request
-    from mtv_jax.pipelines.request import check_prompt
+    from mtv_jax.pipelines.preflight import folder_limits
+    from mtv_jax.pipelines.request import check_prompt, read_request
     from mtv_jax.planning.memory import check_memory
 
     for video in wanted:
@@ -96,7 +96,9 @@ def _check(args: argparse.Namespace, wanted: list[Wanted], options: dict[str, An
     for file in (*options["tracks"].values(), *options["keyframes"].values()):
         existing_file(file)
     size = {name: options[name] for name in ("num_frames", "fps", "height", "width", "force")}
-    options["tracks"], clip = check_request(args.preset, options["tracks"], steps=args.steps, **size)
+    limits = folder_limits(args.preset)
+    steps = limits.defaults.sampling.num_inference_steps if args.steps is None else args.steps
+    options["tracks"], clip = read_request(limits, options["tracks"], steps=steps, **size)
     check_memory(
         args.preset,
         clip,

@@ -32,17 +32,15 @@ from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import (
     AUTO,
+    Limits,
     NumFrames,
     Sound,
     check_negative_prompt,
     check_prompt,
-    check_rate,
     log_adjustments,
     paths_of,
-    read_sounds,
-    seconds_needed,
+    read_request,
     sound_files,
-    video_size,
 )
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
 from mtv_jax.pipelines.video import Video
@@ -194,10 +192,9 @@ class Pipeline(abc.ABC):
         self.check_sounds(files)
         config = self._config(sampler, num_inference_steps, guidance_scale, guidance)
         check_negative_prompt(negative_prompt, config, self.tracks)
-        check_rate(fps)
-        size = self.defaults.clip.replace(fps=fps, height=height, width=width)
-        sounds = read_sounds(files, self._seconds_needed(files, size, num_frames))
-        clip = self.clip_size(size, sounds, num_frames, steps=config.sampler.num_steps, force=force)
+        steps = config.sampler.num_steps
+        size = {"num_frames": num_frames, "fps": fps, "height": height, "width": width}
+        sounds, clip = read_request(self.limits, files, **size, steps=steps, force=force)
         log_adjustments(clip, self.defaults, sounds)
         noise_key, step_key = jax.random.split(seed_key(seed))
         request = Request(
@@ -213,25 +210,15 @@ class Pipeline(abc.ABC):
         sound = mix_sounds(sounds, VIDEO_SOUND_RATE, clip.duration) if sounds else None
         return Video(frames, clip.fps, sound, VIDEO_SOUND_RATE)
 
-    def clip_size(
-        self,
-        size: ClipSize,
-        sounds: Mapping[str, Recording],
-        num_frames: NumFrames,
-        *,
-        steps: int,
-        force: bool = False,
-    ) -> ClipSize:
-        """`size` with the number of frames that was asked for. Raises UserError for what cannot be made."""
-        return video_size(
-            size,
-            {name: sound.duration for name, sound in sounds.items()},
-            num_frames=num_frames,
-            longest=self.defaults.sampling.max_num_frames,
-            frames=self.vae.config.temporal_compression_ratio,
-            pixels=self.vae.config.spatial_compression_ratio * backbone_config(self.denoiser).patch_size,
-            steps=steps,
-            force=force,
+    @property
+    def limits(self) -> Limits:
+        """What sounds and sizes it takes."""
+        vae = self.vae.config
+        return Limits(
+            self.defaults,
+            frames=vae.temporal_compression_ratio,
+            pixels=vae.spatial_compression_ratio * backbone_config(self.denoiser).patch_size,
+            needs_full_audio=self.needs_full_audio,
         )
 
     def noise(self, keys: Key[Array, "b"], clip: ClipSize) -> Float[Array, "b f h w c"]:
@@ -268,10 +255,10 @@ class Pipeline(abc.ABC):
 
     def encode_keyframes(
         self, requests: Sequence[Request], clip: ClipSize
-    ) -> tuple[Float[Array, "b f h w c"], Array] | None:
-        """Clean latents of the pictures, normalised, and their mask [b f]; None if no request has any."""
+    ) -> tuple[Float[Array, "b f h w c"], Array] | tuple[None, None]:
+        """Clean latents of the pictures, normalised, and their mask [b f]; None, None if no request has any."""
         if not any(request.keyframes for request in requests):
-            return None
+            return None, None
         frames = clip.num_frames + self.vae.config.temporal_compression_ratio * self.padding(clip)
         rows = [
             keyframe_latents(r.keyframes, self.vae, self.vae_params, frames, clip.height, clip.width)
@@ -283,8 +270,9 @@ class Pipeline(abc.ABC):
         values, masks = zip(*(none if row is None else row for row in rows), strict=True)
         return jnp.stack(values), jnp.stack(masks)
 
+    @property
     def needs_full_audio(self) -> bool:
-        """Whether the features of a clip depend on the sound behind it."""
+        """Whether the features of a clip depend on the sound after it."""
         return False
 
     def check_sounds(self, files: Mapping[str, Sound]) -> None:
@@ -292,14 +280,6 @@ class Pipeline(abc.ABC):
         if files and not self.tracks:
             raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
         check_sounds(paths_of(files), self.tracks)
-
-    def _seconds_needed(
-        self, files: Mapping[str, Sound], size: ClipSize, num_frames: NumFrames
-    ) -> float | None:
-        """How much of each file is needed at most; None: all of it."""
-        if MIX in files or self.needs_full_audio():
-            return None
-        return seconds_needed(size, num_frames, self.defaults.sampling.max_num_frames)
 
     def tracks_of(
         self,
@@ -312,7 +292,7 @@ class Pipeline(abc.ABC):
         """The tracks of a request, float32 [s] at 16 kHz; logs a warning of those that were given and are silent."""
         if not self.tracks:
             return {}
-        whole = bool(sounds) and self.needs_full_audio()
+        whole = bool(sounds) and self.needs_full_audio
         tracks = make_tracks(
             sounds,
             self.tracks,

@@ -18,10 +18,7 @@ class CogVideoXPipeline(Pipeline):
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
         """Text, and keyframes as clean latents."""
         text, no_text = self.encode_prompts(requests)
-        clean = self.encode_keyframes(requests, clip)
-        if clean is None:
-            return Encoded(Conditions(text), no_text=no_text)
-        keyframes, mask = clean
+        keyframes, mask = self.encode_keyframes(requests, clip)
         return Encoded(Conditions(text, clean_mask=mask), keyframes, no_text)
 
 
@@ -38,7 +35,7 @@ class CogVideoXImageToVideoPipeline(Pipeline):
                 frames = sorted(request.keyframes) or "no frame"
                 raise UserError(f"keyframes at {frames}: an image-to-video model takes one, at frame 0")
         text, no_text = self.encode_prompts(requests)
-        clean = self.encode_keyframes(requests, clip)
-        assert clean is not None
-        image = self.vae.latent_scale.as_image(clean[0])
+        first, _ = self.encode_keyframes(requests, clip)
+        assert first is not None  # each request has one
+        image = self.vae.latent_scale.as_image(first)
         return Encoded(Conditions(text, image=image), no_text=no_text)

@@ -24,13 +24,10 @@ class MTVPipeline(Pipeline):
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
         """Text, features of the tracks, and keyframes as clean latents."""
         text, no_text = self.encode_prompts(requests)
-        conditions = Conditions(text, self._features(requests, clip))
-        clean = self.encode_keyframes(requests, clip)
-        if clean is None:
-            return Encoded(conditions, no_text=no_text)
-        keyframes, mask = clean
-        return Encoded(Conditions(text, conditions.tracks, mask), keyframes, no_text)
+        keyframes, mask = self.encode_keyframes(requests, clip)
+        return Encoded(Conditions(text, self._features(requests, clip), mask), keyframes, no_text)
 
+    @property
     def needs_full_audio(self) -> bool:
         """As its audio encoder."""
         return self.audio_encoder.needs_full_audio

@@ -6,6 +6,7 @@ Nothing here needs a network.
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -102,6 +103,57 @@ def check_negative_prompt(prompt: str | None, config: GenerateConfig, tracks: Se
     """Raises UserError for a negative prompt that no guidance would lead away from."""
     if prompt is not None and set(config.groups(tracks)[1]) == {1}:
         raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What sounds and sizes a pipeline takes, as its configs say it.
+
+    Attributes:
+      defaults: of the pipeline.
+      frames, pixels: what the length (1 + `frames` * k) and the sides of a video must be divisible by.
+      needs_full_audio: whether the features of a clip depend on the sound after it.
+    """
+
+    defaults: PipelineDefaults
+    frames: int
+    pixels: int
+    needs_full_audio: bool
+
+
+def read_request(
+    limits: Limits,
+    files: Mapping[str, Sound],
+    *,
+    num_frames: NumFrames,
+    fps: float | Fraction | None,
+    height: int | None,
+    width: int | None,
+    steps: int,
+    force: bool = False,
+) -> tuple[dict[str, Recording], ClipSize]:
+    """The decoded sounds and the size of a video; the arguments are those of `Pipeline.__call__`.
+
+    Of a long sound only as much stays in memory as the video can need. Raises UserError for sounds that cannot be
+    read, and for sizes that the model cannot make.
+    """
+    check_rate(fps)
+    size = limits.defaults.clip.replace(fps=fps, height=height, width=width)
+    longest = limits.defaults.sampling.max_num_frames
+    keep = None if MIX in files or limits.needs_full_audio else seconds_needed(size, num_frames, longest)
+    sounds = read_sounds(files, keep)
+    seconds = {name: sound.duration for name, sound in sounds.items()}
+    clip = video_size(
+        size,
+        seconds,
+        num_frames=num_frames,
+        longest=longest,
+        frames=limits.frames,
+        pixels=limits.pixels,
+        steps=steps,
+        force=force,
+    )
+    return sounds, clip
 
 
 def seconds_needed(size: ClipSize, num_frames: NumFrames, longest: int | None) -> float | None:

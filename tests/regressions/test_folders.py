@@ -205,7 +205,7 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     """Found by a newcomer: a video whose mouth stays shut, of a file without sound in it."""
     write_audio(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
     write_audio(tmp_path / "b.wav", np.full(16000, 0.1, np.float32), 16000)
-    pipe = SimpleNamespace(tracks=TRACKS, needs_full_audio=lambda: False)
+    pipe = SimpleNamespace(tracks=TRACKS, needs_full_audio=False)
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
     Pipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
     assert caplog.messages == [
