@@ -36,10 +36,7 @@ def main(argv: list[str]) -> int:
     found = examine(args.preset)
     broken = [finding for finding in found if finding.state == "broken"]
     if args.json:
-        rows = [
-            {"told" if key == "message" else key: value for key, value in vars(finding).items()}
-            for finding in found
-        ]
+        rows = [vars(finding) for finding in found]
         print(json.dumps({"usable": not broken, "findings": rows}, indent=2))
     else:
         _show(found)

@@ -66,14 +66,14 @@ def test_a_version_out_of_bounds_is_broken_and_exits_with_1(monkeypatch, capsys)
     monkeypatch.setattr(importlib.metadata, "version", version)
     monkeypatch.setattr(health, "examine", lambda preset: list(health.packages_found()))
     assert doctor.main(["--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["usable"] is False
-    broken = {row["name"]: row for row in told["findings"] if row["state"] == "broken"}
+    report = json.loads(capsys.readouterr().out)
+    assert report["usable"] is False
+    broken = {row["name"]: row for row in report["findings"] if row["state"] == "broken"}
     assert set(broken) == {"av", "soxr"}
-    assert "14.0.1" in broken["av"]["told"]
+    assert "14.0.1" in broken["av"]["message"]
     (bounds,) = (Requirement(text) for text in PROJECT["dependencies"] if text.startswith("av>"))
     assert broken["av"]["fix"] == f"pip install 'av{bounds.specifier}'"
-    assert broken["soxr"]["told"] == "missing"
+    assert broken["soxr"]["message"] == "missing"
 
 
 def test_another_python_is_broken(monkeypatch):
@@ -117,7 +117,7 @@ def test_a_preset_that_is_not_there_is_the_users_mistake():
         doctor.main(["--preset", "nowhere"])
 
 
-def test_parts_that_are_missing_are_told(tmp_path):
+def test_missing_parts_are_reported(tmp_path):
     (tmp_path / "vae").mkdir()
     states = {finding.name: finding.state for finding in health._parts(str(tmp_path))}
     assert states["denoiser"] == states["autoencoder"] == "broken"
