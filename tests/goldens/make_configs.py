@@ -1,4 +1,4 @@
-"""Writes configs/values.json: every value of every config of the training command, defaults included.
+"""Writes configs/values.json: every value of every config of the training command and of its network.
 
 `python tests/goldens/make_configs.py` writes the file: an object with a line for each config and argument.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.io.config import to_plain
+from mtv_jax.models.registry import make_config
 from mtv_jax.training.configs import load_train_config, train_config
 
 FILE = Path(__file__).with_name("configs") / "values.json"
@@ -31,11 +32,16 @@ SPECS = tuple(
 
 
 def values(spec: str) -> dict[str, Any]:
-    """All values of the config `spec`, a path below `configs/`; a folder of shards is given if it names none."""
+    """All values of the config `spec`, a path below `configs/`, and those of its network's own config.
+
+    A folder of shards is given if it names none.
+    """
     found: Any = load_train_config(f"{CONFIGS / spec}")
     if not found.data.dir:
         found.data.dir = "shards"
-    return to_plain(dataclasses.asdict(train_config(found.to_dict())))
+    config = train_config(found.to_dict())
+    network = make_config(config.model.name, config.model.variant, config.model.overrides)
+    return to_plain(dataclasses.asdict(config) | {"network": dataclasses.asdict(network)})
 
 
 def to_text(configs: dict[str, dict[str, Any]]) -> str:

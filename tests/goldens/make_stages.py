@@ -1,13 +1,12 @@
-"""Writes stages/*.txt: what the configs of the stages come to, and what they do to every parameter.
+"""Writes stages/*.txt: what the configs of the stages do to every parameter.
 
-`config-<stage>.txt` is a resolved config; `parameters-<name>.txt` has a line for each parameter: its shape,
-whether it trains, is decayed, its factor on the learning rate, and how it lies on a mesh of 16 devices. Those
-of the stages are the same, so there is one for each size, and one for each ablation at full size.
+`parameters-<name>.txt` has a line for each parameter: its shape, whether it trains, is decayed, its factor on the
+learning rate, and how it is sharded on a mesh of 16 devices. Those of the stages are the same, so there is one for
+each size, and one for each ablation at full size. The values of the configs are in configs/values.json.
 
 `python tests/goldens/make_stages.py` writes the files. Only shapes are computed, so it needs no memory.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 from jax.sharding import AbstractMesh
 
-from mtv_jax.io.config import flatten
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.sharding.mesh import AXES
@@ -26,7 +24,6 @@ from mtv_jax.training.configs import ABLATIONS, TrainConfig, load_train_config, 
 FOLDER = Path(__file__).with_name("stages")
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MESH = AbstractMesh((1, 8, 2, 1), AXES)
-STAGES = tuple(f"stage{number}{size}" for number in range(1, 6) for size in ("", "-tiny"))
 TABLES = {"full": ("stage3", None), "tiny": ("stage3-tiny", None)} | {
     name: ("stage3", name) for name in ABLATIONS
 }
@@ -38,13 +35,6 @@ def resolve(stage: str, ablation: str | None = None, **overrides: str) -> TrainC
     name, _, argument = stage.partition("-")
     given = {"data.dir": "shards", **overrides} | ({"ablation": ablation} if ablation else {})
     return train_config(load_train_config(f"{CONFIGS / name}.py:{argument}", given).to_dict())
-
-
-def config_text(stage: str) -> str:
-    """All that a config says, a line for each key; the network's own config last."""
-    config = resolve(stage)
-    values = dataclasses.asdict(config) | {"network": dataclasses.asdict(network_config(config))}
-    return "".join(f"{key} = {value!r}\n" for key, value in flatten(values))
 
 
 def network_config(config: TrainConfig) -> Any:
@@ -83,8 +73,7 @@ def _flat(tree: Any) -> dict[str, Any]:
 
 
 FILES: dict[str, Callable[[], str]] = {
-    **{f"config-{stage}.txt": partial(config_text, stage) for stage in STAGES},
-    **{f"parameters-{name}.txt": partial(parameters_text, name) for name in TABLES},
+    f"parameters-{name}.txt": partial(parameters_text, name) for name in TABLES
 }
 """What makes each file."""
 

@@ -54,8 +54,13 @@ def fields_of(kind: type, task: str, prefix: str = "") -> Iterator[tuple[str, An
 @pytest.mark.parametrize("spec", make_configs.SPECS)
 def test_every_field_of_the_dataclasses_is_a_key_of_every_config(spec):
     values = load_train_config(str(make_configs.CONFIGS / spec)).to_dict()
-    for key, _ in fields_of(TrainConfig, values["task"]):
-        value_at(values, key)
+    keys = [key for key, _ in fields_of(TrainConfig, values["task"])]
+    assert [key for key in keys if not has_key(values, key)] == []
+
+
+def has_key(values: Any, key: str) -> bool:
+    section, _, name = key.rpartition(".")
+    return name in (value_at(values, section) if section else values)
 
 
 def value_at(values: Any, key: str) -> Any:
@@ -139,3 +144,18 @@ def test_a_run_that_the_previous_version_saved_goes_on(spec):
     assert list(differences(saved, now)) == ["optimizer.decay (was ['.*kernel'], is ['bias'])"]
     values.data.dir = saved["data"]["dir"]
     assert saved_train_config(saved) == train_config(values.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("controlnet.rope_query", "false", "did you mean config.model.overrides.controlnet.rope_queries?"),
+        ("controlnet.rope_queries", "maybe", "must be true or false"),
+        ("controlnet", "1", "config.model.overrides.controlnet: a section"),
+    ],
+)
+def test_a_field_that_is_not_there_is_one_line(flag, value, message):
+    with pytest.raises(UserError) as caught:
+        load_train_config(f"{make_configs.CONFIGS}/stage1.py:tiny", {f"model.overrides.{flag}": value})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
