@@ -4,7 +4,7 @@
 
 Trains each variant from the same backbone, on all subsets at once, for the same steps and three seeds, and measures
 it by the theatre suite. A run at a time, of six minutes on two cores; what was done is not repeated, and what was
-stopped goes on. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: means over the seeds that are
+stopped resumes. `--only VARIANT-SEED` does one. Writes `table.json` and prints a table: means over the seeds that are
 there, differences from the full model within a seed, and 95 % intervals over trainings (Student's t), which are wide
 for three.
 """
@@ -51,7 +51,7 @@ STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 
 def train(variant: str, seed: int, workdir: Path, steps: int) -> None:
-    """Trains, or goes on. Exits if the workdir is of another length, whose rates fell otherwise, or is stopped."""
+    """Trains, or resumes. Exits if the workdir is of another length, whose rates fell otherwise, or is stopped."""
     found = _progress(workdir)
     if found and found[1] != steps:
         raise SystemExit(
@@ -91,18 +91,18 @@ def table(found: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, A
     """Of each shown figure and variant: its value for each seed, their mean, and the mean difference from `full`.
 
     `found` has the suite's figures by variant and seed. Differences are within a seed, whose trainings began alike and
-    were measured on the same clips and noise. A value that cannot be told is None and counts nowhere.
+    were measured on the same clips and noise. A value that cannot be measured is None and is left out of the means.
     """
     rows = []
     for identifier in SHOWN:
         full = _values(found.get("full", {}), identifier)
         for variant, results in found.items():
             values = _values(results, identifier)
-            told = {seed: value for seed, value in values.items() if value is not None}
-            pairs = [(told[s], full.get(s)) for s in told if variant != "full"]
+            known = {seed: value for seed, value in values.items() if value is not None}
+            pairs = [(known[s], full.get(s)) for s in known if variant != "full"]
             apart = [value - of_full for value, of_full in pairs if of_full is not None]
             row = {"id": identifier, "variant": variant, "values": values}
-            rows.append(row | _summary(list(told.values())) | {"less_full": _summary(apart)})
+            rows.append(row | _summary(list(known.values())) | {"less_full": _summary(apart)})
     return rows
 
 

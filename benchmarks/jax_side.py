@@ -1,6 +1,6 @@
 """Our side of `vs_diffusers.py`: the folder the originals wrote, read by `load_model`.
 
-Not a command of its own: `vs_diffusers.py` starts it, and speaks with it as `sides.py` says.
+Not a command: `vs_diffusers.py` starts it and communicates with it as described in `sides.py`.
 """
 
 import time

@@ -41,7 +41,7 @@ def clips(config: TheatreConfig, count: int) -> Iterator[TheatreClip]:
 
 def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
     """What is read from the video that the pipeline makes of a clip's words and sounds."""
-    config, told = clip.plan.config, clip.truth.to_json()["mood"]
+    config, mood = clip.plan.config, clip.truth.to_json()["mood"]
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.wav" for name in TRACKS}
         for name, file in files.items():
@@ -49,7 +49,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
         prompt = theatre_prompt(clip.words)
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
-    performance = Performance(clip.tracks, envelope, Mood(**told) if told else None)
+    performance = Performance(clip.tracks, envelope, Mood(**mood) if mood else None)
     return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 

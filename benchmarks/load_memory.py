@@ -2,7 +2,7 @@
 
     python benchmarks/load_memory.py [--gigabytes 6] [--dtype bfloat16] [--devices 4]
 
-Writes a synthetic checkpoint (blocks of CogVideoX-5b, in shards with an index), loads it in a process of its own and
+Writes a synthetic checkpoint (blocks of CogVideoX-5b, in shards with an index), loads it in a separate process and
 prints JSON (Linux). On a CPU "devices" are host memory too: what the parameters take is subtracted from the peak of the
 process, and what jax and the imports took before. The bound is twice the largest tensor of the checkpoint plus 1 GB.
 """

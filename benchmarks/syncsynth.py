@@ -1,4 +1,4 @@
-"""Does SyncSynth tell clips of the theatre whose lips keep time from those whose lips do not?
+"""Does SyncSynth distinguish theatre clips whose lips are in time from those whose lips are not?
 
     python benchmarks/syncsynth.py [--clips 120]
 
@@ -99,12 +99,12 @@ def measure(instrument: SyncSynth, clips: list[TheatreClip]) -> dict[str, object
         for shift in progress(SYNC_SHIFTS, "shifts")
     }
     worse = {"coarse": coarse, "noisy": noisy}
-    told = {name: share(p_values(instrument, clips, null, show)) for name, show in worse.items()}
+    significant = {name: share(p_values(instrument, clips, null, show)) for name, show in worse.items()}
     for noise in (0.1, 0.2, 0.3):
         follows = [correlation(rough_opening(clip, noise), clip.truth.envelope) for clip in clips]
         name = f"lips that correlate {np.mean(follows):.2f} with loudness"
-        told[name] = share(p_values(instrument, clips, null, lambda c, noise=noise: rough(c, noise)))
-    return {"figures": table, "significant_by_shift": late, "significant_where_worse": told}
+        significant[name] = share(p_values(instrument, clips, null, lambda c, noise=noise: rough(c, noise)))
+    return {"figures": table, "significant_by_shift": late, "significant_where_worse": significant}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 """The originals' side of `vs_diffusers.py`: torch, diffusers and transformers, and nothing of ours.
 
-Not a command of its own: `vs_diffusers.py` starts it, and speaks with it as `sides.py` says.
+Not a command: `vs_diffusers.py` starts it and communicates with it as described in `sides.py`.
 """
 
 import torch

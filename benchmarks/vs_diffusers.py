@@ -30,7 +30,7 @@ REST = 0.1
 
 
 class Side:
-    """A process that makes one case ready and runs it when told."""
+    """A process that prepares one case and runs it on request."""
 
     def __init__(self, python: str, script: str, case: Case):
         self.script = script

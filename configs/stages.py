@@ -1,4 +1,4 @@
-"""MTV's five stages: one recipe, each stage on a subset of its own and from the weights of the one before.
+"""MTV's five stages: one recipe, each stage on its own subset, starting from the weights of the one before.
 
     python -m mtv_jax.train --config configs/stage3.py --config.data.dir=shards
     python -m mtv_jax.train --config configs/stage3.py:tiny
@@ -36,7 +36,7 @@ Any field of the network's config is set in the same way, such as
 `--config.model.overrides.controlnet.zero_init_injection=true` (ours: the backbone is as it was at step 0).
 
 An ablation of the paper's Table 2 is `--config.ablation=no_separate_extraction`, `no_separate_injection` or
-`frozen_backbone`; it goes through all stages, in workdirs of its own.
+`frozen_backbone`; it applies to all stages, in separate workdirs.
 """
 
 from ml_collections import ConfigDict

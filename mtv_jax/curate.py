@@ -76,7 +76,7 @@ def _scene(args: argparse.Namespace) -> None:
     sounds = {track: getattr(args, track) for track in TRACKS if getattr(args, track) is not None}
     if args.prompt is None:
         if sounds or args.onsets is not None:
-            raise UserError("sounds and onsets of your own need --prompt, which says what is to be seen")
+            raise UserError("your own sounds and onsets need --prompt, which describes the scene")
         config = TheatreConfig(num_frames=args.num_frames or 25, fps=args.fps)
         recordings = SoundLibrary.held_out() if args.real_sounds else None
         write_scene(args.out, EVALUATION_SEEDS + args.seed, args.index, recordings, config)

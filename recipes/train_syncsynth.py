@@ -44,9 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     config = dataclasses.replace(defaults, steps=args.steps, examples=args.examples)
     params, losses = fit_syncsynth(config)
-    told = record(config, losses)
-    save_syncsynth(args.out, SyncSynth(SyncSynthConfig(fps=config.fps), params, told))
-    print(json.dumps(told, indent=2))
+    fit = record(config, losses)
+    save_syncsynth(args.out, SyncSynth(SyncSynthConfig(fps=config.fps), params, fit))
+    print(json.dumps(fit, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Makes the text encoder of the preset `tiny`: a word tokenizer, and a T5 that tells who has which look.
+"""Makes the text encoder of the preset `tiny`: a word tokenizer, and a T5 that distinguishes who has which look.
 
     python recipes/train_tiny_text.py [--out mtv_jax/assets/tiny] [--steps 400]
 
-Nobody has trained a T5 on 51 words. This one learns on prompts of the synthetic theatre to say of each word what it is
+No published T5 was trained on these 51 words. This one learns, on prompts of the synthetic theatre, what each word is
 about (the second person's hair, the speaker ...), so that words alike in two persons get embeddings that differ.
-No picture and no sound is used. Prints the share of words that it tells right on held-out prompts, as JSON, and leaves
-it in `text.json` beside the tokenizer.
+No picture and no sound is used. Prints the share of words that it classifies correctly on held-out prompts, as JSON,
+and writes it to `text.json` beside the tokenizer.
 """
 
 import argparse
@@ -62,12 +62,12 @@ def roles(plan: ClipPlan, words: list[str]) -> list[str]:
     found, start = list(words), 0
     for number, actor in enumerate(plan.actors):
         look = actor.look
-        told = [look.skin, "skin", look.style, look.hair, "hair", look.shirt, "shirt"]
-        start = next(i for i in range(start, len(words)) if words[i : i + len(told)] == told)
+        phrase = [look.skin, "skin", look.style, look.hair, "hair", look.shirt, "shirt"]
+        start = next(i for i in range(start, len(words)) if words[i : i + len(phrase)] == phrase)
         parts = ("skin", "skin", "hair style", "hair", "hair", "shirt", "shirt")
         for place, part in enumerate(parts, start):
             found[place] = f"{words[place]} of the {part} of {number + 1} in {len(plan.actors)}"
-        start += len(told)
+        start += len(phrase)
     if plan.speaker is not None:
         is_speaking = words.index("is")
         for place in range(is_speaking - 1, is_speaking + 2):
@@ -78,17 +78,17 @@ def roles(plan: ClipPlan, words: list[str]) -> list[str]:
 def examples(first: int, count: int) -> tuple[list[str], list[list[str]], list[list[str]]]:
     """Prompts, their words, and the words' roles."""
     plans = [plan_clip(SEED, index) for index in range(first, first + count)]
-    told = [describe(plan) for plan in plans]
-    prompts = [scene_prompt(clip.scene, clip.persons, clip.speaking) for clip in told]
+    described = [describe(plan) for plan in plans]
+    prompts = [scene_prompt(clip.scene, clip.persons, clip.speaking) for clip in described]
     words = [re.findall(WORD, prompt.lower()) for prompt in prompts]
     return prompts, words, [roles(plan, w) for plan, w in zip(plans, words, strict=True)]
 
 
-def as_arrays(tokenizer: Tokenizer, prompts: list[str], told: list[list[str]], names: list[str]):
+def as_arrays(tokenizer: Tokenizer, prompts: list[str], role_rows: list[list[str]], names: list[str]):
     """Token ids and role numbers [n LENGTH]; 0 behind the end of either, and roles of the end token."""
     tokens, labels = (np.zeros((len(prompts), LENGTH), np.int32) for _ in range(2))
     number = {name: i + 1 for i, name in enumerate(names)}
-    for row, (prompt, roles_of) in enumerate(zip(prompts, told, strict=True)):
+    for row, (prompt, roles_of) in enumerate(zip(prompts, role_rows, strict=True)):
         ids = tokenizer.encode(prompt).ids
         tokens[row, : len(ids)] = ids
         labels[row, : len(roles_of)] = [number.get(role, 0) for role in roles_of]
@@ -120,10 +120,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--prompts", type=int, default=6000, help="to learn from; another sixth is held out")
     args = parser.parse_args(argv)
     started = time.monotonic()
-    prompts, words, told = examples(0, args.prompts)
+    prompts, words, role_rows = examples(0, args.prompts)
     tokenizer = word_tokenizer(sorted({word for row in words for word in row}))
-    names = sorted({role for row in told for role in row})
-    tokens, labels = as_arrays(tokenizer, prompts, told, names)
+    names = sorted({role for row in role_rows for role in row})
+    tokens, labels = as_arrays(tokenizer, prompts, role_rows, names)
     model = T5Encoder(CONFIG)
     keys = jax.random.split(jax.random.key(SEED))
     params = {
@@ -135,8 +135,8 @@ def main(argv: list[str] | None = None) -> None:
     for _ in range(args.steps):
         picks = rng.integers(args.prompts, size=BATCH)
         params, state, loss = train_step(model, optimizer, params, state, tokens[picks], labels[picks])
-    prompts, words, told = examples(args.prompts, args.prompts // 6)
-    tokens, labels = as_arrays(tokenizer, prompts, told, names)
+    prompts, words, role_rows = examples(args.prompts, args.prompts // 6)
+    tokens, labels = as_arrays(tokenizer, prompts, role_rows, names)
     right = np.argmax(logits(model, params, jnp.asarray(tokens)), -1) == labels
     save_model(args.out / "text_encoder", model, jax.tree.map(np.asarray, params["t5"]))
     with atomic_directory(args.out / "tokenizer") as folder:

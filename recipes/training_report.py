@@ -22,7 +22,7 @@ from mtv_jax.training.metrics import METRICS_FILE
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 PARTS = 10
-"""Of a run, for each of which the mean loss is told."""
+"""Parts of a run; the report has the mean loss of each."""
 NOTED = ("loss", "reconstruction", "psnr", "grad_norm")
 
 
@@ -58,15 +58,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("training.json"), help="JSON file to write")
     args = parser.parse_args(argv)
     runs = {str(workdir): report(workdir) for workdir in args.workdir}
-    told = {
+    summary = {
         "minutes": round(sum(run["minutes"] for run in runs.values()), 1),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "runs": runs,
     }
-    write_json(args.out, told)
-    print(f"{len(runs)} runs of {told['minutes']} minutes: {args.out}")
+    write_json(args.out, summary)
+    print(f"{len(runs)} runs of {summary['minutes']} minutes: {args.out}")
 
 
 if __name__ == "__main__":

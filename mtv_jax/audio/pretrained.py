@@ -77,7 +77,7 @@ def beats_encoder(model: BEATs, params: Params, preprocessor: Mapping[str, Any],
 
 
 def needs_full_audio(folder: Path) -> bool:
-    """Whether the encoder of a folder hears whole files (`Wav2Vec2Encoder.alignment`); no network is loaded."""
+    """Whether the encoder of a folder needs whole files (`Wav2Vec2Encoder.alignment`); no network is loaded."""
     path = folder / _PREPROCESSOR
     return path.exists() and read_json_object(path).get("_alignment") == "released"
 

@@ -1,7 +1,7 @@
 """A folder of videos becomes shards: decode, cut into clips, resize, encode pictures, prompt and sound.
 
 Beside a video lies what is known of it, under the same name with `.json`: `{"prompt": ..., "licence": ...}`.
-Every finished video is kept in `<out>/.work`, so that a run that was stopped goes on where it was. A video that cannot
+Every finished video is kept in `<out>/.work`, so that an interrupted run resumes. A video that cannot
 be used is left out, and the manifest says why.
 """
 
@@ -274,5 +274,5 @@ def _needed(config: BuildConfig) -> str:
 
 def config_stamp(config: Any, identity: dict[str, Any]) -> str:
     """Names what finished work was made with, so that another config (a dataclass) does not reuse it."""
-    told = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

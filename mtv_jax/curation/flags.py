@@ -107,7 +107,7 @@ def _add_scene(commands: Any) -> None:
         help="make a scene folder, which `evaluate --scene` measures a video by",
         description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
         "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with "
-        "--prompt, a scene of your own and your sounds. mtv_jax/evaluation/scene.py says what scene.json holds.",
+        "--prompt, a scene from your prompt and sounds. mtv_jax/evaluation/scene.py documents scene.json.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene.add_argument("--out", type=Path, required=True, help="folder to make")
@@ -118,7 +118,7 @@ def _add_scene(commands: Any) -> None:
     )
     scene.add_argument(
         "--prompt",
-        help="of a scene of your own, in the sentences that `python -m mtv_jax.sample --preset tiny --describe` shows",
+        help="of your scene, in the form that `python -m mtv_jax.sample --preset tiny --describe` shows",
     )
     for track in TRACKS:
         scene.add_argument(

@@ -1,4 +1,4 @@
-"""What all ways of making shards share: the size of clips, the folder that is written, and what is said of it."""
+"""Shared by all subcommands that make shards: the size of clips, the output folder, and its summary."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,9 @@ def locked(out: Path) -> Iterator[None]:
 def summary(out: Path, manifest: Mapping[str, Any]) -> str:
     """What is in finished shards: a line for all, and one for each subset."""
     frames, shards = manifest["num_frames"], len(manifest["shards"])
-    rate = "rates of their own" if manifest["fps"] is None else f"{float(Fraction(*manifest['fps'])):g} fps"
+    rate = (
+        "the rate of each video" if manifest["fps"] is None else f"{float(Fraction(*manifest['fps'])):g} fps"
+    )
     lines = [f"{out}: {manifest['num_records']} clips of {frames} frames at {rate} in {shards} shards"]
     lines += [f"  {subset['subset']}: {subset['count']} clips" for subset in manifest["subsets"]]
     return "\n".join(lines)

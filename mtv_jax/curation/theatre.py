@@ -2,7 +2,7 @@
 
 `<out>/truth.jsonl` has a line for each clip, by its id; no record holds any of it, so training cannot see it.
 Some clips have real voices and strikes (`SoundLibrary.training`). Finished clips are kept in `<out>/.work`, so that a
-run that was stopped goes on where it was.
+interrupted run resumes.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class TheatreBuild:
 
     @property
     def stage(self) -> TheatreConfig:
-        """What the theatre is told."""
+        """The config of the theatre."""
         size = self.size
         return TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
 

@@ -1,4 +1,4 @@
-"""What a denoiser is conditioned on: one pytree for all backbones and systems."""
+"""The conditions of a denoiser: one pytree for all backbones and systems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

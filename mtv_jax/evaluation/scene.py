@@ -88,7 +88,7 @@ def write_scene(
     """Writes clip `index` of the theatre `seed` as a scene, with real sounds where `recordings` have some."""
     clip = render_clip(seed, index, config, recordings)
     prop, config = clip.plan.prop, clip.plan.config
-    told = {
+    values = {
         "prompt": theatre_prompt(clip.words),
         "theatre": {"seed": seed, "index": index},
         "num_frames": config.num_frames,
@@ -96,7 +96,7 @@ def write_scene(
         "onsets": [round(onset, 4) for onset in prop.onsets] if prop else [],
         "mood": clip.truth.to_json()["mood"],
     }
-    _write(folder, told, clip.tracks)
+    _write(folder, values, clip.tracks)
 
 
 def write_own_scene(
@@ -127,32 +127,32 @@ def write_own_scene(
         heard = heard_onsets(tracks["effects"]) if plan.prop else []
         onsets = [onset for onset in heard if 1 / fps <= onset < count / fps]
     _struck(Path(folder) / FILE, plan, tuple(onsets))
-    told = {"prompt": prompt, "num_frames": count, "fps": str(fps), "onsets": sorted(onsets), "mood": None}
+    values = {"prompt": prompt, "num_frames": count, "fps": str(fps), "onsets": sorted(onsets), "mood": None}
     length = round(count * TRACK_RATE / fps)
-    _write(folder, told, {name: fit_length(tracks[name], length) for name in TRACKS})
+    _write(folder, values, {name: fit_length(tracks[name], length) for name in TRACKS})
     return list(onsets)
 
 
-def _write(folder: str | os.PathLike, told: dict[str, Any], tracks: Mapping[str, np.ndarray]) -> None:
+def _write(folder: str | os.PathLike, values: dict[str, Any], tracks: Mapping[str, np.ndarray]) -> None:
     """Writes the files of a scene, beside others that may be in the folder; FILE last, to mark it as complete."""
     folder = Path(folder)
     for name in TRACKS:
         write_audio(folder / f"{name}.flac", tracks[name], TRACK_RATE)
-    write_json(folder / FILE, told)
+    write_json(folder / FILE, values)
 
 
 def read_scene(folder: str | os.PathLike) -> Scene:
     """Reads a scene. Raises UserError, naming the field, for what is missing or cannot be read."""
     folder = existing_directory(folder)
-    told = _Fields(folder / FILE)
-    prompt = told.get("prompt", "a text", str)
-    count = told.get("num_frames", "a whole number", int)
-    fps = told.rate("fps")
-    numbers = told.get("onsets", "a list of seconds", list)
-    onsets = tuple(sorted(told.number("onsets", onset) for onset in numbers))
-    mood = told.mood("mood")
+    fields = _Fields(folder / FILE)
+    prompt = fields.get("prompt", "a text", str)
+    count = fields.get("num_frames", "a whole number", int)
+    fps = fields.rate("fps")
+    numbers = fields.get("onsets", "a list of seconds", list)
+    onsets = tuple(sorted(fields.number("onsets", onset) for onset in numbers))
+    mood = fields.mood("mood")
     config = TheatreConfig(num_frames=count, fps=fps)
-    plan = told.plan("theatre", prompt, config)
+    plan = fields.plan("theatre", prompt, config)
     plan = replace(plan, prop=_struck(folder / FILE, plan, onsets))
     length = round(count * TRACK_RATE / fps)
     tracks = {name: fit_length(read_audio(folder / f"{name}.flac", TRACK_RATE), length) for name in TRACKS}
@@ -170,8 +170,8 @@ class _Fields:
         """A required field of these types."""
         if name not in self._values:
             near = difflib.get_close_matches(name, set(self._values) - set(_NAMES), n=1)
-            told = f" (there is {near[0]!r})" if near else ""
-            raise UserError(f"{self._file}: no scene: {name!r} is missing{told}; it is {kind}")
+            hint = f" (there is {near[0]!r})" if near else ""
+            raise UserError(f"{self._file}: no scene: {name!r} is missing{hint}; it is {kind}")
         value = self._values[name]
         if not isinstance(value, types) or isinstance(value, bool):
             raise self._wrong(name, value, kind)

@@ -123,7 +123,7 @@ def _code_of(main: Callable[[list[str]], int | None], argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        # A library may have wrapped the signal's exception in an error of its own.
+        # A library may have wrapped the signal's exception.
         return signals.exit_code() or report_error(error)
 
 

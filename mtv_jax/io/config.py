@@ -214,11 +214,11 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if key in sections:
         inside = ", ".join(name for name in known if name.startswith(f"{key}."))
         return f"config.{key}: a section; set one of {inside}"
-    near = max(known, key=lambda name: _likeness(key, name), default=None)
+    near = max(known, key=lambda name: _similarity(key, name), default=None)
     return f"config.{key}: unknown key" + (f"; did you mean config.{near}?" if near else "")
 
 
-def _likeness(key: str, name: str) -> float:
+def _similarity(key: str, name: str) -> float:
     """How similar two keys are, as a whole or in their last part: the section is easily forgotten."""
     whole = difflib.SequenceMatcher(None, key, name).ratio()
     last = difflib.SequenceMatcher(None, key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]).ratio()

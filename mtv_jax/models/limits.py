@@ -8,7 +8,7 @@ from typing import Any
 from mtv_jax.io.checks import check_fields
 
 _MOST = 2**17
-"""Limit of a width, or any other size without a limit of its own."""
+"""Limit of a width, or any other size without a specific limit."""
 
 _MOST_OF = {
     "num_layers": 512,

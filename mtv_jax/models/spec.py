@@ -37,7 +37,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Composite:
-    """Composition of a network from a backbone and a part of its own (a controlnet).
+    """Composition of a network from a backbone and an added part (a controlnet).
 
     A pipeline folder stores them separately: the backbone as a network without controlnet, and beside it the addition,
     which is every parameter that is not the backbone's.
@@ -99,7 +99,7 @@ class NetworkSpec:
       tracks: `(config, latent_frames) -> name -> shape` of the features of each audio track that a denoiser takes,
         without the batch axis.
       backbone: its interface for controlnets, if it supports them.
-      composite: its composition, if it has a backbone and a part of its own.
+      composite: its composition, if it is a backbone with an added part.
     """
 
     name: str

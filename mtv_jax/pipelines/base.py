@@ -1,4 +1,4 @@
-"""What a video pipeline is: networks, and the way from a request to a video."""
+"""The base of all video pipelines: networks, and the path from a request to a video."""
 
 import abc
 import os
@@ -56,7 +56,7 @@ class Pipeline(abc.ABC):
     """All the networks of a video generator; call it.
 
     A system is a subclass: it says how requests become conditions (`encode`). The loop (`mtv_jax.pipelines.run`),
-    evaluation and the samples of a training know nothing else of it.
+    evaluation and the samples of a training use nothing else of it.
 
     Attributes:
       denoiser, denoiser_params: `(latents, timesteps, Conditions)` to a raw prediction; its `tracks` are the sounds
@@ -80,7 +80,7 @@ class Pipeline(abc.ABC):
     folder: Path | None = None
 
     needs_picture: ClassVar[bool] = False
-    """Whether a video is made of a first picture, which has to be given."""
+    """Whether it needs a first frame (image to video)."""
 
     @classmethod
     def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
@@ -100,7 +100,7 @@ class Pipeline(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
-        """The conditions of requests [b ...]. Raises UserError for what this system cannot make a video of."""
+        """The conditions of requests [b ...]. Raises UserError for requests that this system does not support."""
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -108,14 +108,12 @@ class Pipeline(abc.ABC):
         return self.denoiser.tracks
 
     def describe(self) -> str:
-        """What it knows: sizes, rates, lengths, words, the form of its prompts, tracks, sampler, licence.
+        """Describes the pipeline: sizes, rates, lengths, vocabulary, form of prompts, tracks, sampler, licence.
 
         Raises UserError if it was not loaded from a folder.
         """
         if self.folder is None:
-            raise UserError(
-                "describe: this pipeline was not loaded from a folder, which would say what it knows"
-            )
+            raise UserError("describe: this pipeline was not loaded from a folder, so it has no description")
         return describe_pipeline(self.folder)
 
     def __call__(
@@ -148,16 +146,16 @@ class Pipeline(abc.ABC):
         """Makes a video.
 
         Args:
-          prompt: what is to be seen; not blank.
-          negative_prompt: what guidance leads away from, if there is any; default as the model was trained (no text
-            at all), or an empty prompt for a CogVideoX of diffusers.
+          prompt: describes the video; not blank.
+          negative_prompt: what guidance steers away from; by default as the model was trained (no text at all), or an
+            empty prompt for a CogVideoX of diffusers.
           tracks: a sound file for each track by its name, `speech`, `effects` and `music` (`speech2`, ... for a model
-            of more speakers); one that is missing is silence. A file that is decoded already may be given
+            of more speakers); a missing one is silence. A file that is already decoded may be given
             (`mtv_jax.io.audio.read_recording`).
           speech, effects, music, speech2: the same, one by one; they take precedence over `tracks`.
           audio: one mixed file instead, separated by `demixer` first.
-          normalize_loudness: bring speech to the level of training before the model hears it; silence stays silence,
-            and the sound of the video as it is. Quiet speech hardly opens a mouth otherwise.
+          normalize_loudness: scale speech to the loudness of training before it is encoded, since quiet speech hardly
+            moves lips otherwise. Silence stays silent, and the sound of the video is not changed.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
             0, and takes no other.
           num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any), or "auto": as many as the
@@ -172,9 +170,9 @@ class Pipeline(abc.ABC):
             for each that differs.
           guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
           sampler: `dpm++`, `ddim` or `ddpm`.
-          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video, and others another.
-          vae_tiling: decode the picture in overlapping parts, in far less memory; a close likeness of the whole.
-          force: go past the bounds on length, size and steps (`mtv_jax.io.limits`).
+          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video.
+          vae_tiling: decode the picture in overlapping parts, in far less memory; the result differs slightly.
+          force: ignore the limits on length, size and steps (`mtv_jax.io.limits`).
           progress: show it, on stderr.
 
         Returns:

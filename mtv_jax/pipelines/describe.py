@@ -45,7 +45,7 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     rows += [("untrained", f"random weights: {', '.join(untrained)}")] if untrained else []
     rows.append(("weights", str(about.get("weights", "nothing is said of where they come from"))))
     rows.append(("licence", str(about.get("licence", "nothing is said; ask where the weights come from"))))
-    return "\n".join(_row(name, told) for name, told in rows)
+    return "\n".join(_row(name, text) for name, text in rows)
 
 
 def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
@@ -108,6 +108,6 @@ def _config(folder: Path, name: str) -> dict[str, Any]:
     return read_json(folder / name) if (folder / name).is_file() else {}
 
 
-def _row(name: str, told: str) -> str:
-    lines = textwrap.wrap(told, _WIDTH - _NAMES, break_long_words=False, break_on_hyphens=False) or [""]
+def _row(name: str, text: str) -> str:
+    lines = textwrap.wrap(text, _WIDTH - _NAMES, break_long_words=False, break_on_hyphens=False) or [""]
     return "\n".join(f"{name if i == 0 else '':<{_NAMES}}{line}" for i, line in enumerate(lines))

@@ -1,4 +1,4 @@
-"""Keyframes: pictures the video must pass through."""
+"""Keyframes: pictures that the video has at given frames."""
 
 import os
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def keyframe_latents(
         if index in cells:
             raise UserError(f"keyframe {frame}: another keyframe is within the same {ratio} frames")
         still = to_unit(resize_crop(_pixels(frame, picture)[None], height, width))
-        # Frame 0 has a latent of its own; elsewhere the second latent of a still.
+        # Frame 0 has a separate latent; for other frames, the second latent of a still clip is used.
         clip = np.repeat(still, 1 if index == 0 else 1 + ratio, axis=0)
         cells[index] = _encode(vae, params, clip[None])[0, -1]
     shape = next(iter(cells.values())).shape

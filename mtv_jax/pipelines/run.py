@@ -40,15 +40,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """How to sample: the sampler, and how strongly the conditions pull.
+    """How to sample: the sampler and the guidance.
 
     Attributes:
       sampler: which one, and its number of steps.
-      guidance: how the scale goes over time.
+      guidance: schedule of the scale over the timesteps.
       guidance_scale: of text and sound jointly (MTV: 3.5); 1 follows the conditions without guidance, and
         costs half.
       track_scales: scales of single conditions (`text` and names of tracks) instead. Further speakers (`speech2`,
-        ...) have that of `speech` if they have none of their own.
+        ...) use that of `speech` unless they have one.
     """
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
@@ -79,11 +79,11 @@ class Request:
     """A video to be made.
 
     Attributes:
-      prompt: what is to be seen.
-      tracks: sound by the names of tracks, float32 [s] at 16 kHz; a missing one is silence.
+      prompt: describes the video.
+      tracks: sound by the names of tracks, float32 [s] at 16 kHz; a missing one is silent.
       noise_key: of the noise that sampling starts from.
       step_key: of the noise that steps add.
-      negative_prompt: what guidance leads away from; None: as the model was trained.
+      negative_prompt: what guidance steers away from; None: as the model was trained.
       keyframes: pictures by pixel frame.
     """
 
@@ -97,12 +97,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a pipeline makes of requests.
+    """Requests as a pipeline encodes them.
 
     Attributes:
       conditions: of all rows.
       keyframes: clean latents [b f h w c] where the `clean_mask` of `conditions` is true; None: there are none.
-      no_text: embeddings [b l d] that guidance leads away from; None: zeros.
+      no_text: embeddings [b l d] in place of the text in the unconditional branch; None: zeros.
     """
 
     conditions: Conditions
@@ -181,7 +181,7 @@ def sample(
 def reconstruct(
     pipe: Any, videos: Iterable[UInt8[np.ndarray, "F H W 3"]], *, batch_size: int
 ) -> Iterator[UInt8[np.ndarray, "F H W 3"]]:
-    """Each video through the autoencoder and back: what is lost before anything is generated."""
+    """Each video encoded and decoded again, to measure what the autoencoder loses."""
     for batch, count in batches(videos, batch_size):
         pieces = encode_stream(pipe.vae, pipe.vae_params, jnp.asarray(to_unit(np.stack(batch))))
         mean = jnp.concatenate([mean for mean, _ in pieces], axis=1)
@@ -191,13 +191,13 @@ def reconstruct(
 def check_follows_sound(pipe: Any) -> None:
     """Raises UserError if a pipeline cannot make a video of text and sound alone."""
     if pipe.needs_picture:
-        raise UserError("this pipeline makes videos of a first picture, which is not given here")
+        raise UserError("this pipeline needs a first frame (image to video), which is not given here")
     if not pipe.tracks:
         raise UserError("this pipeline has no controlnet: it takes no sound that it could follow")
 
 
 def row_request(prompt: str, tracks: Mapping[str, np.ndarray], seed: int, row: int) -> Request:
-    """A request of a measurement: its noise is that of a seed and a row, whatever else is asked for."""
+    """A request for a measurement, whose noise depends on `seed` and `row` only."""
     key = jax.random.fold_in(seed_key(seed), row)
     return Request(prompt, tracks, key, jax.random.fold_in(key, 1))
 
@@ -262,7 +262,7 @@ _compiled: set[Any] = set()
 
 
 def _is_new(static: tuple[Any, ...], arrays: Any) -> bool:
-    """Whether `_step` has not met such arguments before in this process, and so will be compiled for them."""
+    """Whether `_step` will be compiled for such arguments, since this process has not called it with any yet."""
     leaves, structure = jax.tree.flatten(arrays)
     met = (*static, structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves))
     new = met not in _compiled

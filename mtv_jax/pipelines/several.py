@@ -59,7 +59,7 @@ class Several:
         ]
 
     def _mark(self, number: int, seed: int) -> str:
-        """What tells a video's name from that of the others."""
+        """The part of a video's file name that differs from the others."""
         prompt = "" if self.prompts is None else f"_prompt{number}"
         return prompt if self.seeds is None else f"{prompt}_seed{seed}"
 

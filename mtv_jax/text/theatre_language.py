@@ -74,17 +74,17 @@ def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
     Raises UserError for a prompt of another form.
     """
     found = re.fullmatch(_pattern(), " ".join(prompt.split()), re.IGNORECASE)
-    told = found.groupdict() if found else {}
+    parts = found.groupdict() if found else {}
     looks = [_look(text) for text in re.findall(_look_pattern(), prompt, re.IGNORECASE)]
     numbers = {"one": 1, "two": 2}
-    count = numbers.get((told.get("persons") or told.get("silent") or "").lower(), 0)
-    speaker = int(told["speaker"]) - 1 if told.get("speaker") else None
+    count = numbers.get((parts.get("persons") or parts.get("silent") or "").lower(), 0)
+    speaker = int(parts["speaker"]) - 1 if parts.get("speaker") else None
     if not found or len(looks) != count or (speaker is not None and speaker >= count):
         raise UserError(
             f"prompt {prompt!r}: not as the theatre's are; one is: {examples()[1]!r} "
             "(`python -m mtv_jax.sample --preset tiny --describe` has all words)"
         )
-    prop = _prop(prompt, told["prop"], told["place"], count)
+    prop = _prop(prompt, parts["prop"], parts["place"], count)
     return ClipPlan(
         seed=EVALUATION_SEEDS,
         index=0,
@@ -94,7 +94,7 @@ def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
         prop=prop,
         mood=None,
         timbre=TIMBRES[0],
-        decor=told["decor"].lower(),
+        decor=parts["decor"].lower(),
     )
 
 

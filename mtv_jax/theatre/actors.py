@@ -100,7 +100,7 @@ def _draw_behind(canvas: Canvas, actor: Actor, motion: Motion, tint: dict[str, C
         canvas.box((motion.x, motion.y + 0.12 * h), (1.1 * w, 0.95 * h), tint["hair"], corner=0.5 * w)
     canvas.box((motion.x, motion.y + h), (0.42 * w, 0.3 * h), np.multiply(tint["skin"], 0.86))
     chin = actor.place.y + h
-    # The shoulders are an ellipse that goes on below the frame.
+    # The shoulders are an ellipse that extends below the frame.
     canvas.ellipse((actor.place.x, 72.0), (1.12 * w, 72.0 - chin + 1.0), tint["shirt"])
 
 

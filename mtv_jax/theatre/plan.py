@@ -159,8 +159,8 @@ class ClipPlan:
     @property
     def identity(self) -> str:
         """SHA-256 of what the clip is made from."""
-        told = json.dumps([VERSION, self.seed, self.index, self.config.to_json()], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = json.dumps([VERSION, self.seed, self.index, self.config.to_json()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def event_frames(self) -> tuple[int, ...]:
@@ -210,7 +210,7 @@ def prop_places(actors: int) -> dict[str, Place]:
 
 
 def _looks(rng: np.random.Generator, count: int) -> list[Look]:
-    """Looks that differ in shirt and hair, so that the text tells two people apart."""
+    """Looks that differ in shirt and hair, so that the text distinguishes two people."""
     shirts, hairs = rng.permutation(list(SHIRTS)), rng.permutation(list(HAIRS))
     return [Look(_pick(rng, SKINS), str(hairs[i]), _pick(rng, STYLES), str(shirts[i])) for i in range(count)]
 

@@ -70,10 +70,10 @@ class SoundLibrary:
     @functools.cached_property
     def identity(self) -> str:
         """SHA-256 of all sounds and their shares."""
-        told = hashlib.sha256(f"{self.speech_share} {self.effect_share}".encode())
+        digest = hashlib.sha256(f"{self.speech_share} {self.effect_share}".encode())
         for wave in (*self.voices, *(wave for prop in PROPS for wave in self.strikes[prop])):
-            told.update(len(wave).to_bytes(8, "little") + wave.tobytes())
-        return told.hexdigest()
+            digest.update(len(wave).to_bytes(8, "little") + wave.tobytes())
+        return digest.hexdigest()
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """The stage behind the actors: its colours are the music's mood.
 
-Everything on it is the mood's colour times a grey shade, so any of its pixels tells the hue; the rows above
-`PLAIN` have the shade 1 and are never covered, so their mean tells the brightness too.
+Everything on it is the mood's colour times a grey shade, so any of its pixels gives the hue; the rows above
+`PLAIN` have the shade 1 and are never covered, so their mean gives the brightness too.
 """
 
 from dataclasses import dataclass

@@ -126,5 +126,5 @@ def test_a_pipeline_without_sound_or_of_a_picture_is_refused(tmp_path):
     with pytest.raises(UserError, match="no controlnet"):
         check_follows_sound(deaf)
     pictures = Pipeline.from_pretrained(write_cogvideox(tmp_path / "i2v", image_to_video=True))
-    with pytest.raises(UserError, match="first picture"):
+    with pytest.raises(UserError, match="first frame"):
         check_follows_sound(pictures)

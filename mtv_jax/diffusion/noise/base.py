@@ -23,7 +23,7 @@ class SamplingLevels(NamedTuple):
     """The steps of a sampler, from noisy to clean; every array is `[num_steps]`, computed in float64.
 
     Attributes:
-        timesteps: what the network is told.
+        timesteps: input of the network.
         now: level of x before each step.
         after: level of x after it.
         last: whether a step ends below the lowest timestep; solvers are of first order there.

@@ -1,6 +1,6 @@
 """SyncSynth: a small learned score of how well a mouth keeps time with a voice.
 
-It is fitted on a renderer and a voice of its own, and complements the readers that are not learned. It is for
+It is fitted on a separate renderer and voice, and complements the readers that are not learned. It is for
 measuring only: no generator is trained on it, and no checkpoint is selected by it. Its network is
 `mtv_jax.models.syncsynth`.
 """

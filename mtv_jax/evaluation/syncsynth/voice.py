@@ -1,4 +1,4 @@
-"""Speech-like sound for fitting SyncSynth, from a generator of its own that the theatre does not use.
+"""Speech-like sound for fitting SyncSynth, from a generator that the theatre does not use.
 
 Pulses and breath pass through smooth spectral peaks that change from syllable to syllable. There are no words, and no
 model of a glottis or of formants: the network should learn when a voice is loud, not how voices are produced.

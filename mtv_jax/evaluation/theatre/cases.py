@@ -112,7 +112,7 @@ def clip_of(sample: Sample) -> TheatreClip:
 
 
 def key_of(sample: Sample) -> tuple[int, int]:
-    """What tells samples of one theatre apart: the seed of the noise, and the index of the clip."""
+    """Identifies a sample of a theatre: the seed of the noise, and the index of the clip."""
     return sample["own"].case.seed, clip_of(sample).plan.index
 
 

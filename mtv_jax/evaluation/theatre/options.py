@@ -20,7 +20,7 @@ def count(text: str) -> int:
 
 
 def _option(default: Any, help_text: str, **flag: Any) -> Any:
-    """A field, and what `argparse` is told of its flag."""
+    """A field, with the options of its flag for `argparse`."""
     shown = "" if default is None or default is False or default == "" else f" (default: {default})"
     return field(default=default, metadata={"help": help_text + shown, **flag})
 

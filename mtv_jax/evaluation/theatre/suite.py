@@ -34,7 +34,7 @@ _ByLag = Mapping[int, float]
 def figures(samples: Sequence[Sample]) -> list[Figure]:
     """All figures that these samples allow; which ones depends on the clips, not on what was seen.
 
-    A clip may occur several times, once for each noise. Clips are told apart by their index, so all must be of one
+    A clip may occur several times, once for each noise. Clips are identified by their index, so all must be of one
     theatre.
     """
     return [figure for metric in METRICS for figure in measured(metric, samples)]

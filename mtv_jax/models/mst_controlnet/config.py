@@ -44,7 +44,7 @@ class MSTControlNetConfig:
         self-attention; if false there are none.
       rope_queries: the cross-attention's queries are rotated, by their position in the frame.
       separate_extraction: only speech and effects interact, interval by interval; if false, music goes
-        through the interaction blocks too, with a norm and a modulation of its own.
+        through the interaction blocks too, with a separate norm and modulation.
       separate_injection: a cross-attention for each of speech and effects, and music, pooled over the clip,
         scales and shifts; if false, the tokens of all tracks of an interval are the context of one
         cross-attention.

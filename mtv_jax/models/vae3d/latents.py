@@ -11,7 +11,7 @@ class LatentScale:
 
     Attributes:
       factor: one over the standard deviation of the autoencoder's latents.
-      inverted_image: an image in channels of its own is divided by the factor where latents are multiplied
+      inverted_image: an image in separate channels is divided by the factor where latents are multiplied
         (CogVideoX 1.5; `invert_scale_latents` of its autoencoder).
     """
 
