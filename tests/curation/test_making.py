@@ -23,7 +23,7 @@ def test_a_clip_out_of_bounds_needs_force():
     assert clip_size("tiny", num_frames=400_001, force=True).num_frames == 400_001
 
 
-@pytest.mark.parametrize(("fps", "rate"), [([24000, 1001], "23.976 fps"), (None, "rates of their own")])
+@pytest.mark.parametrize(("fps", "rate"), [([24000, 1001], "23.976 fps"), (None, "the rate of each video")])
 def test_a_summary_counts_clips_shards_and_subsets(tmp_path, fps, rate):
     manifest = {"num_records": 7, "num_frames": 25, "fps": fps, "shards": [{}, {}]}
     manifest["subsets"] = [{"subset": "sound_event", "count": 3}]
