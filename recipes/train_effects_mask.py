@@ -1,6 +1,6 @@
 """Makes the bundled effects mask: what do forty minutes of one core give on synthetic music and CC0 effects?
 
-    python recipes/train_effects_mask.py [--effects FOLDER] [--out mtv_jax/assets/effects_mask] [--steps 1700]
+    python recipes/train_effects_mask.py [--effects FOLDER] [--out mtv_jax/assets/effects_mask] [--steps 1200]
 
 Writes `model.safetensors`, `config.json` and `fit.json`, the record of the fit, and prints the latter. `--effects` is a
 folder of the flac files of Debian's sonic-pi-samples (CC0), of which those in HELD_OUT are not used; without it, only
@@ -12,10 +12,17 @@ What is not an effect counts as music. `benchmarks/separators.py` says how good 
 """
 
 import argparse
+import contextlib
 import dataclasses
+import functools
+import itertools
 import json
+import multiprocessing
 import platform
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,14 +42,16 @@ from mtv_jax.io.files import atomic_directory, atomic_path, read_json_object, wr
 from mtv_jax.io.progress import progress
 from mtv_jax.models.effects_mask import (
     BINS,
+    HOP,
+    WINDOW,
     EffectsMask,
     EffectsMaskConfig,
     levels,
-    spectrum,
 )
 from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre import SoundLibrary
-from mtv_jax.typing import Array, Float
+from mtv_jax.theatre.plan import PROPS
+from mtv_jax.typing import Array, Complex, Float
 from mtv_jax.weights.pretrained import write_model
 
 HELD_OUT = (
@@ -56,6 +65,8 @@ COMPRESSION = 0.3
 """Exponent of magnitudes in the loss: as loudness, so that leaks into silence count."""
 KEPT_EVERY = 100
 """Steps between checkpoints."""
+SOUNDS = "sounds.npz"
+"""In the working folder: what examples are mixed from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +75,10 @@ class FitConfig:
     waves from which examples are mixed."""
 
     seed: int = 20261126
-    music: int = 700
+    music: int = 350
     sounds: int = 1500
-    residues: int = 300
-    steps: int = 1700
+    residues: int = 200
+    steps: int = 1200
     batch: int = 8
     learning_rate: float = 2e-3
 
@@ -82,31 +93,52 @@ class Bank:
     residues: np.ndarray
 
 
-def make_bank(config: FitConfig, folder: Path | None) -> Bank:
-    rng = np.random.default_rng(config.seed)
+def make_bank(config: FitConfig, folder: Path | None, pool: Executor | None) -> Bank:
+    """Each sound has a seed of its own, so that it is the same in whatever order they are made."""
+    strikes, voices = recorded(folder)
+    map_ = map if pool is None else partial(pool.map, chunksize=4)
+    tunes = list(progress(map_(_tune, _seeds(config, 0, config.music)), "composing music", config.music))
+    sounds = map_(partial(_sound, strikes), _seeds(config, 1, config.sounds))
+    effects = list(progress(sounds, "making effects", config.sounds))
+    backgrounds = [tunes[i % len(tunes)][:EXCERPT] for i in range(config.residues)]
+    left = map_(partial(_residue, voices), _seeds(config, 2, config.residues), backgrounds)
+    return Bank(
+        np.stack(tunes), effects, np.stack(list(progress(left, "separating voices", config.residues)))
+    )
+
+
+def recorded(folder: Path | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Recorded effects and voices, [s] each."""
     library = SoundLibrary.training()
-    strikes = [np.asarray(wave, np.float64) for name in library.strikes for wave in library.strikes[name]]
-    voices = [np.asarray(wave, np.float64) for wave in library.voices]
+    strikes = [wave for prop in PROPS for wave in library.strikes[prop]]
     if folder is not None:
         files = [path for path in sorted(folder.glob("*.flac")) if path.stem not in HELD_OUT]
         strikes += [_onset(read_audio(path, TRACK_RATE)) for path in files]
-    tunes = [
-        music(rng, 2 * EXCERPT).astype(np.float16) for _ in progress(range(config.music), "composing music")
-    ]
-    effects = [effect(rng, strikes).astype(np.float16) for _ in range(config.sounds)]
-    residues = [_residue(rng, tunes, voices) for _ in progress(range(config.residues), "separating voices")]
-    return Bank(np.stack(tunes), effects, np.stack(residues))
+    return strikes, list(library.voices)
+
+
+def _seeds(config: FitConfig, kind: int, count: int) -> list[tuple[int, int, int]]:
+    return [(config.seed, kind, number) for number in range(count)]
+
+
+def _tune(seed: tuple[int, ...]) -> np.ndarray:
+    return music(np.random.default_rng(seed), 2 * EXCERPT).astype(np.float16)
+
+
+def _sound(strikes: list[np.ndarray], seed: tuple[int, ...]) -> np.ndarray:
+    return effect(np.random.default_rng(seed), strikes).astype(np.float16)
 
 
 def _onset(wave: np.ndarray) -> np.ndarray:
     start = int(np.argmax(np.abs(wave) > 0.1 * np.abs(wave).max()))
-    return wave[start : start + 2 * TRACK_RATE].astype(np.float64)
+    return wave[start : start + 2 * TRACK_RATE]
 
 
-def _residue(rng: np.random.Generator, tunes: list[np.ndarray], voices: list[np.ndarray]) -> np.ndarray:
+def _residue(voices: list[np.ndarray], seed: tuple[int, ...], background: np.ndarray) -> np.ndarray:
     """What is left of a voice in music, less what is lost of the music: [s]."""
+    rng = np.random.default_rng(seed)
     spoken = voice(rng, EXCERPT, voices) * 10 ** (rng.uniform(-6, 16) / 20)
-    mix = (spoken + tunes[int(rng.integers(len(tunes)))][:EXCERPT])[:, None].astype(np.float32)
+    mix = (spoken + background)[:, None].astype(np.float32)
     level = np.float32(0.08 / np.sqrt(np.mean(mix**2)))
     found = restore_speech(level * mix, extract_speech(level * mix, TRACK_RATE), TRACK_RATE)
     return (spoken - found[:, 0] / level).astype(np.float16)
@@ -120,6 +152,7 @@ def save_bank(path: Path, bank: Bank) -> None:
         )
 
 
+@functools.cache
 def load_bank(path: Path) -> Bank:
     with np.load(path) as file:
         return Bank(file["music"], np.split(file["effects"], file["ends"][:-1]), file["residues"])
@@ -150,17 +183,35 @@ def _crop(rng: np.random.Generator, waves: np.ndarray) -> np.ndarray:
     return wave[start : start + EXCERPT].astype(np.float64)
 
 
-def make_batch(config: FitConfig, bank: Bank, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spectra of remainders and of effects, complex [b, T, BINS]: those of a step are always the same."""
-    rng = np.random.default_rng((config.seed, step))
+def batches(config: FitConfig, path: Path, first: int, pool: Executor | None) -> Iterator[np.ndarray]:
+    """The batches [2, b, s] of the steps from `first` on, made by the pool some steps ahead."""
+    numbers = iter(range(first, config.steps))
+    if pool is None:
+        yield from (make_batch(config, path, number) for number in numbers)
+        return
+    ahead = deque(pool.submit(make_batch, config, path, number) for number in itertools.islice(numbers, 64))
+    while ahead:
+        yield ahead.popleft().result()
+        ahead.extend(pool.submit(make_batch, config, path, number) for number in itertools.islice(numbers, 1))
+
+
+def make_batch(config: FitConfig, path: Path, step: int) -> np.ndarray:
+    """Remainders and effects, float32 [2, b, s]; those of a step are always the same."""
+    bank, rng = load_bank(path), np.random.default_rng((config.seed, step))
     pairs = [example(rng, bank) for _ in range(config.batch)]
-    rest, effects = (
-        np.stack([spectrum(pair[i].astype(np.float32))[:, :BINS] for pair in pairs]) for i in (0, 1)
-    )
-    return rest, effects
+    return np.array(pairs, np.float32).swapaxes(0, 1)
 
 
-def loss_of(logits: Float[Array, "b T k"], rest: Array, effects: Array) -> Float[Array, ""]:
+def spectra(waves: Float[Array, "b s"]) -> Complex[Array, "b T k"]:
+    """As `mtv_jax.models.effects_mask.spectrum`, without the windows that are not filled, and the last bin."""
+    halves = waves.reshape(len(waves), -1, HOP)
+    windows = jnp.concatenate([halves[:, :-1], halves[:, 1:]], axis=-1) * WINDOW
+    return jnp.fft.rfft(windows)[..., :BINS]
+
+
+def loss_of(
+    logits: Float[Array, "b T k"], rest: Complex[Array, "b T k"], effects: Complex[Array, "b T k"]
+) -> Float[Array, ""]:
     """Error of both tracks, as waves and in loudness, relative to the level of each example's remainder."""
     scale = 1 / (jnp.sqrt(jnp.mean(jnp.abs(rest) ** 2, (1, 2), keepdims=True)) + 1e-6)
     rest, effects = rest * scale, effects * scale
@@ -176,13 +227,14 @@ def _modulus(x: Array) -> Array:
 
 
 def make_step(model: EffectsMask, optimizer: optax.GradientTransformation) -> Callable[..., Any]:
-    def loss(params: Any, seen: Array, rest: Array, effects: Array) -> Array:
-        logits: Array = model.apply(params, seen)  # pyright: ignore[reportAssignmentType]
+    def loss(params: Any, waves: Array) -> Array:
+        rest, effects = spectra(waves[0]), spectra(waves[1])
+        logits: Array = model.apply(params, levels(jnp.abs(rest) ** 2))  # pyright: ignore[reportAssignmentType]
         return loss_of(logits, rest, effects)
 
-    @jax.jit
-    def step(state: Any, seen: Array, rest: Array, effects: Array) -> tuple[Any, Array]:
-        value, gradients = jax.value_and_grad(loss)(state["params"], seen, rest, effects)
+    @partial(jax.jit, donate_argnums=0)
+    def step(state: Any, waves: Array) -> tuple[Any, Array]:
+        value, gradients = jax.value_and_grad(loss)(state["params"], waves)
         updates, moments = optimizer.update(gradients, state["moments"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         return {"params": params, "moments": moments}, value
@@ -190,7 +242,9 @@ def make_step(model: EffectsMask, optimizer: optax.GradientTransformation) -> Ca
     return step
 
 
-def fit(config: FitConfig, model: EffectsMask, bank: Bank, workdir: Path) -> tuple[Any, np.ndarray]:
+def fit(
+    config: FitConfig, model: EffectsMask, workdir: Path, pool: Executor | None
+) -> tuple[Any, np.ndarray]:
     """The parameters, and the loss of each step, those of an earlier run included."""
     rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.steps // 20, config.steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-4))
@@ -201,10 +255,9 @@ def fit(config: FitConfig, model: EffectsMask, bank: Bank, workdir: Path) -> tup
         saved = flax.serialization.from_bytes({"state": state, "losses": np.zeros(0)}, kept.read_bytes())
         state, losses = saved["state"], list(saved["losses"])
     step = make_step(model, optimizer)
-    for number in progress(range(len(losses), config.steps), "fitting the effects mask"):
-        rest, effects = make_batch(config, bank, number)
-        seen = np.stack([levels(np.abs(one) ** 2) for one in rest])
-        state, loss = step(state, seen, rest, effects)
+    waves = batches(config, workdir / SOUNDS, len(losses), pool)
+    for batch in progress(waves, "fitting the effects mask", config.steps - len(losses)):
+        state, loss = step(state, batch)
         losses.append(float(loss))
         if len(losses) % KEPT_EVERY == 0:
             with atomic_path(kept) as temporary:
@@ -234,6 +287,12 @@ def check_workdir(workdir: Path, config: FitConfig, folder: Path | None) -> None
     write_json(file, begun)
 
 
+def worker_pool(workers: int) -> contextlib.AbstractContextManager[Executor | None]:
+    if not workers:
+        return contextlib.nullcontext()
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
 def main(argv: list[str] | None = None) -> None:
     defaults = FitConfig()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -243,16 +302,19 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("steps", "music", "sounds", "residues"):
         default = getattr(defaults, name)
         parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that make sounds (default: this one)"
+    )
     args = parser.parse_args(argv)
     config = dataclasses.replace(
         defaults, steps=args.steps, music=args.music, sounds=args.sounds, residues=args.residues
     )
     check_workdir(args.workdir, config, args.effects)
-    sounds = args.workdir / "sounds.npz"
-    if not sounds.exists():
-        save_bank(sounds, make_bank(config, args.effects))
-    model = EffectsMask(EffectsMaskConfig())
-    params, losses = fit(config, model, load_bank(sounds), args.workdir)
+    model, sounds = EffectsMask(EffectsMaskConfig()), args.workdir / SOUNDS
+    with worker_pool(args.workers) as pool:
+        if not sounds.exists():
+            save_bank(sounds, make_bank(config, args.effects, pool))
+        params, losses = fit(config, model, args.workdir, pool)
     with atomic_directory(args.out) as temporary:
         write_model(temporary, model, params)
         write_json(temporary / "fit.json", record(config, losses))
