@@ -18,11 +18,12 @@ _FRAME = TRACK_RATE // FPS
 
 
 def si_sdr(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019), dB; -120 for an estimate without any truth."""
+    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019), dB, at least -30: a track without any truth."""
     estimate, truth = (np.asarray(x, np.float64) for x in (estimate, truth))
     target = truth * (estimate @ truth) / max(truth @ truth, 1e-12)
     error = estimate - target
-    return float(10 * np.log10(max(target @ target, 1e-12) / max(error @ error, 1e-12)))
+    ratio = (target @ target) / max(error @ error, 1e-12)
+    return float(10 * np.log10(max(ratio, 1e-3)))
 
 
 def leakage(estimate: np.ndarray, truths: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -79,7 +80,10 @@ def agreement(levels: Sequence[float], silent: Sequence[bool], threshold: float)
 
 
 def best_threshold(levels: Sequence[float], silent: Sequence[bool], usual: float) -> float:
-    """The whole number of dBFS, from -60 to -25, with the best balanced agreement; of equal ones the nearest to `usual`."""
+    """The whole number of dBFS with the best agreement, silent tracks and others counting equally.
+
+    Of equal ones the nearest to `usual`, which is also the answer if either kind is missing.
+    """
     levels, silent = np.asarray(levels), np.asarray(silent)
 
     def balanced(threshold: float) -> float:

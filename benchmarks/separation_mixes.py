@@ -32,14 +32,14 @@ _SPACING = (0.4, 1.4)
 
 @dataclass(frozen=True)
 class Mix:
-    """Tracks float32 [s], their sum, and the seconds at which effects begin."""
+    """Tracks float32 [s], and the level of speech against the others that they are mixed at (None: their own)."""
 
-    name: str
     tracks: dict[str, np.ndarray]
-    onsets: tuple[float, ...]
+    level: float | None = None
 
     @property
     def mix(self) -> np.ndarray:
+        """Their sum."""
         return np.sum(list(self.tracks.values()), axis=0, dtype=np.float32)
 
 
@@ -58,13 +58,12 @@ def recorded_mixes(media: Path, count: int, seconds: float, *, choosing: bool) -
         for level in LEVELS_DB:
             rng = np.random.default_rng((choosing, index, round(level) + 100))
             speech = _voice(rng, voices, round(seconds * TRACK_RATE))
-            struck, onsets = _struck(rng, effects, len(speech))
+            struck = _struck(rng, effects, len(speech))
             tune = _excerpt(rng, music, len(speech))
             tracks = dict(zip(TRACKS, (speech, struck, tune), strict=True))
             present = PRESENT[index % len(PRESENT)]
             balance = LEVELS_DB[(index + round(level) // 6) % 3]
-            kept = onsets if "effects" in present else ()
-            yield Mix(f"{index} at {level:+.0f} dB", _balanced(tracks, present, level, balance), kept)
+            yield Mix(_balanced(tracks, present, level, balance), level)
 
 
 def theatre_mixes(count: int, *, choosing: bool) -> Iterator[Mix]:
@@ -72,12 +71,14 @@ def theatre_mixes(count: int, *, choosing: bool) -> Iterator[Mix]:
     for index in range(count):
         sounds = SoundLibrary.held_out() if index % 2 else None
         clip = render_clip(EVALUATION_SEEDS + 300 + choosing, index, recordings=sounds)
-        onsets = clip.plan.prop.onsets if clip.plan.prop and np.any(clip.tracks["effects"]) else ()
-        yield Mix(f"theatre {index}", {name: clip.tracks[name] for name in TRACKS}, tuple(onsets))
+        yield Mix({name: clip.tracks[name] for name in TRACKS})
 
 
-def _balanced(tracks: dict[str, np.ndarray], present: Sequence[str], level: float, balance: float) -> dict:
-    """The tracks at a common level of the mix: speech at `level` against the rest, effects at `balance` against music."""
+def _balanced(
+    tracks: dict[str, np.ndarray], present: Sequence[str], level: float, balance: float
+) -> dict[str, np.ndarray]:
+    """The tracks that are present, others silent: speech at `level` (dB of RMS) against the rest, effects at `balance`
+    against music, and the mix as loud as others."""
     unit = {name: wave / np.sqrt(np.mean(wave**2)) for name, wave in tracks.items()}
     gains = {"speech": 10 ** (level / 20), "effects": 10 ** (balance / 20), "music": 1.0}
     rest = [name for name in present if name != "speech"]
@@ -117,16 +118,13 @@ def _excerpt(rng: np.random.Generator, pieces: Sequence[np.ndarray], length: int
     return fit_length(piece[loud:], length)
 
 
-def _struck(
-    rng: np.random.Generator, effects: Sequence[np.ndarray], length: int
-) -> tuple[np.ndarray, tuple[float, ...]]:
-    """An effect, again and again, each time at another level."""
-    wave, track, onsets = effects[int(rng.integers(len(effects)))], np.zeros(length, np.float32), []
+def _struck(rng: np.random.Generator, effects: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """An effect again and again, each time at another level."""
+    wave, track = effects[int(rng.integers(len(effects)))], np.zeros(length, np.float32)
     now = rng.uniform(0.1, 0.6)
     while now < length / TRACK_RATE - 0.2:
         start = round(now * TRACK_RATE)
         part = wave[: length - start]
         track[start : start + len(part)] += rng.uniform(0.7, 1) * part
-        onsets.append(now)
         now += rng.uniform(*_SPACING)
-    return track, tuple(onsets)
+    return track

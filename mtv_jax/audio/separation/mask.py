@@ -49,15 +49,18 @@ class LearnedMask:
     def effects(self, rest: Float[np.ndarray, "_ c"], sample_rate: int) -> Float[np.ndarray, "_ c"]:
         """The effects, float32 [s, channels]."""
         low = resample(rest, sample_rate, SAMPLE_RATE)
-        spectra = np.stack([spectrum(channel) for channel in low.T])
+        # Between mirror images, since music that begins at once would be heard as a strike.
+        margin = reach(_load()[0].config) * HOP
+        padded = np.pad(low, ((margin, margin), (0, 0)), mode="symmetric")
+        spectra = np.stack([spectrum(channel) for channel in padded.T])
         mask = effects_mask(np.mean(np.abs(spectra) ** 2, axis=0))
-        effects = np.stack([waveform(one * mask, len(low)) for one in spectra], axis=1)
+        effects = np.stack([waveform(one * mask, len(padded)) for one in spectra], axis=1)
+        effects = effects[margin : margin + len(low)]
         if sample_rate == SAMPLE_RATE:
             return effects
         high = rest - fit_length(resample(low, SAMPLE_RATE, sample_rate), len(rest))
-        return fit_length(resample(effects, SAMPLE_RATE, sample_rate), len(rest)) + high * _gain(
-            mask, len(rest), sample_rate
-        )
+        gain = _gain(mask[margin // HOP :], len(rest), sample_rate)
+        return fit_length(resample(effects, SAMPLE_RATE, sample_rate), len(rest)) + high * gain
 
 
 def effects_mask(power: Float[np.ndarray, "T k"]) -> Float[np.ndarray, "T k"]:
