@@ -87,7 +87,9 @@ def check_jobs(jobs: Sequence[DemixFiles], *, overwrite: bool) -> dict[DemixFile
     Raises UserError (`DemixFiles.check`).
     """
     old = [job for job in jobs if (job.out / REPORT).exists()]
-    reports = {job: job.finished() for job in (progress(old, "comparing with earlier results") if old else [])}
+    reports = {
+        job: job.finished() for job in (progress(old, "comparing with earlier results") if old else [])
+    }
     finished = {job: report for job, report in reports.items() if report is not None}
     beside: dict[Path, list[Path]] = {}
     for job in jobs:
@@ -137,20 +139,21 @@ def _common_parent(given: Sequence[Path]) -> Path:
     try:
         return Path(os.path.commonpath(folders))
     except ValueError as error:
-        raise UserError(f"{given[0]}: on another drive than other inputs; separate each drive's alone") from error
+        raise UserError(
+            f"{given[0]}: on another drive than other inputs; separate each drive's alone"
+        ) from error
 
 
 def _result_names(files: Sequence[Path]) -> list[Path]:
     """Names of results, of relative paths: without suffix, unless another has the same name then.
 
-    Case is ignored, as some file systems do.
+    Case is ignored, as some file systems do. Bytes that are not UTF-8 are escaped: libsndfile's binding needs it.
     """
+    files = [Path(os.fsencode(file).decode("utf-8", "backslashreplace")) for file in files]
     names = [file.with_suffix("") for file in files]
     while True:
         counts = Counter(map(_folded, names))
-        kept = [
-            file if counts[_folded(name)] > 1 else name for file, name in zip(files, names, strict=True)
-        ]
+        kept = [file if counts[_folded(name)] > 1 else name for file, name in zip(files, names, strict=True)]
         if kept == names:
             return names
         names = kept

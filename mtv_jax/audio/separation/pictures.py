@@ -78,7 +78,7 @@ def measure(tracks: Mapping[str, Path], width: int = _WIDTH) -> Lanes:
         rows = _rows(size, rate)
         low, high = np.zeros((2, len(files) + 1, width), np.float32)
         levels = np.zeros((len(files) + 1, len(rows), width), np.float32)
-        edges = np.linspace(0, samples, width + 1).astype(int)
+        edges = np.linspace(0, samples, width + 1).astype(int).tolist()
         for column, (first, last) in enumerate(itertools.pairwise(edges)):
             last = min(max(last, first + 1), first + _MOST_SAMPLES)
             start, stop = _with_context(first, last, size)

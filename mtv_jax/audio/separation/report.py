@@ -26,10 +26,10 @@ audio{width:17rem;height:2.2rem;display:block}
 td small{white-space:nowrap}
 """
 _ABOUT = (
-    "In each picture all tracks have the time axis and the amplitude scale of their mix, which is drawn as the sum of its "
-    f"tracks. Colours are levels from {RANGE_DB[0]:g} to {RANGE_DB[1]:g} dB, in all pictures; a sine at full scale has 0 "
-    "dB. A track is silent if its level (RMS) is below the threshold of its separator. Shares are of the mix's energy; "
-    "they need not add up to 100 %."
+    "In each picture all tracks have the time axis and the amplitude scale of their mix, which is drawn as the sum of "
+    f"its tracks. Colours are levels from {RANGE_DB[0]:g} to {RANGE_DB[1]:g} dB in all pictures; a sine at full scale "
+    "has 0 dB. A track is silent if its level (RMS) is below the threshold of its separator. Shares are of the mix's "
+    "energy; they need not add up to 100 %."
 )
 _QUALITY = 80
 
@@ -69,7 +69,8 @@ def _mix(out: Path, mix: Path, folder: Path, report: dict[str, Any]) -> str:
     tracks = report["tracks"]
     seconds = report["samples"] / report["sample_rate"]
     picture = _embedded({name: folder / track["file"] for name, track in tracks.items()})
-    rows = [f"<tr><td>mix</td><td>{_player(out, mix)}</td>{'<td></td>' * 4}</tr>"]
+    level = f"<td class=n>{report['mix']['rms_dbfs']:.1f} dBFS</td>"
+    rows = [f"<tr><td>mix</td><td>{_player(out, mix)}</td>{level}{'<td></td>' * 3}</tr>"]
     rows += [_track(out, folder, name, track) for name, track in tracks.items()]
     title = escape(shown(mix.name if folder == out else folder.relative_to(out)))
     return "\n".join(
