@@ -38,7 +38,8 @@ def main(argv: list[str]) -> int:
 
 def _separate(jobs: Sequence[DemixFiles], mixes: Mixes, out: Path, args: argparse.Namespace) -> list[Outcome]:
     """Separates what is not finished. Raises the error of a file that was given alone."""
-    remove_leftovers(out)
+    for folder in filter(Path.is_dir, {out, *(job.out for job in jobs)}):
+        remove_leftovers(folder)
     finished = check_jobs(jobs, overwrite=args.overwrite)
     for path, reason in mixes.ignored.items():
         say(f"ignored: {shown(path)} ({reason})")

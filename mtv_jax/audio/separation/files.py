@@ -27,7 +27,6 @@ from mtv_jax.io.files import (
     atomic_path,
     check_output,
     read_json_object,
-    remove_leftovers,
     sha256,
     shown,
     staging,
@@ -131,8 +130,6 @@ class DemixFiles:
         Files appear only once all tracks are whole; then other results in the folder are removed. `title` is that of
         the progress shown.
         """
-        if self.out.is_dir():
-            remove_leftovers(self.out)
         with staging(self.out) as folder:
             files = {name: folder / f"{name}.{self.kind}" for name in self.method.tracks}
             writers, mix = self._separate(files, title)

@@ -16,7 +16,7 @@ import soundfile
 from PIL import Image, ImageDraw
 
 from mtv_jax.io.levels import dbfs
-from mtv_jax.typing import Float, UInt8
+from mtv_jax.typing import Float, Int, UInt8
 
 MIX = "mix"
 """Name of the first lane: the sum of the tracks."""
@@ -66,18 +66,18 @@ def draw_tracks(tracks: Mapping[str, Path]) -> UInt8[np.ndarray, "h w 3"]:
 
     All lanes have the same time axis, amplitude scale (the loudest sample fills a lane) and range of levels.
     """
-    return _draw(measure(tracks))
+    return _draw(measure(tracks, _WIDTH))
 
 
-def measure(tracks: Mapping[str, Path], width: int = _WIDTH) -> Lanes:
+def measure(tracks: Mapping[str, Path], width: int) -> Lanes:
     """Reads the tracks and returns the values of a picture `width` columns wide."""
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(soundfile.SoundFile(path)) for path in tracks.values()]
         rate, samples = files[0].samplerate, files[0].frames
         size = 2 ** round(math.log2(_WINDOW_SECONDS * rate))
-        rows = _rows(size, rate)
+        bins = _first_bins(size, rate)
         low, high = np.zeros((2, len(files) + 1, width), np.float32)
-        levels = np.zeros((len(files) + 1, len(rows), width), np.float32)
+        levels = np.zeros((len(files) + 1, len(bins), width), np.float32)
         edges = np.linspace(0, samples, width + 1).astype(int).tolist()
         for column, (first, last) in enumerate(itertools.pairwise(edges)):
             last = min(max(last, first + 1), first + _MOST_SAMPLES)
@@ -86,7 +86,8 @@ def measure(tracks: Mapping[str, Path], width: int = _WIDTH) -> Lanes:
             lanes = np.stack([sum(parts[1:], parts[0]), *parts])
             own = lanes[:, first - start : last - start]
             low[:, column], high[:, column] = own.min(axis=(1, 2)), own.max(axis=(1, 2))
-            levels[:, :, column] = dbfs(_power(lanes, size) @ rows.T)
+            # The greatest power in a row's band, not the mean, so that tones have the same level everywhere.
+            levels[:, ::-1, column] = dbfs(np.maximum.reduceat(_power(lanes, size), bins, axis=1))
     return Lanes((MIX, *tracks), low, high, levels, rate, samples / rate)
 
 
@@ -118,14 +119,10 @@ def _power(lanes: Float[np.ndarray, "lanes s c"], size: int) -> Float[np.ndarray
     return np.mean(np.square(np.abs(spectrum)), axis=(1, 3), dtype=np.float32)
 
 
-def _rows(size: int, sample_rate: int) -> Float[np.ndarray, "rows bins"]:
-    """Weights of the bins in each row of a spectrogram: the row's band on a logarithmic axis, highest first."""
-    edges = np.geomspace(sample_rate / 2, _LOWEST_HZ, _SPECTROGRAM + 1) * size / sample_rate
-    bins = np.arange(size // 2 + 1)
-    upper = np.minimum(edges[:-1, None], bins + 0.5)
-    lower = np.maximum(edges[1:, None], bins - 0.5)
-    weights = np.maximum(upper - lower, 0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+def _first_bins(size: int, sample_rate: int) -> Int[np.ndarray, " rows"]:
+    """The first bin of each row of a spectrogram, lowest first, on a logarithmic axis."""
+    edges = np.geomspace(_LOWEST_HZ, sample_rate / 2, _SPECTROGRAM + 1)
+    return np.round(edges[:-1] * size / sample_rate).astype(int)
 
 
 def _draw(lanes: Lanes) -> UInt8[np.ndarray, "h w 3"]:
