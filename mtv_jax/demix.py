@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
         if args.report:
             from mtv_jax.audio.separation.report import write_page
 
-            print(f"{write_page(out, outcomes, mixes.ignored)}: pictures and players of all tracks")
+            page = write_page(out, outcomes, mixes.ignored)
+            print(f"{shown(page)}: pictures and players of all tracks")
     failed = sum(outcome.report is None for outcome in outcomes)
     if failed:
         print(f"error: {failed} of {len(jobs)} files could not be separated", file=sys.stderr)
@@ -44,7 +45,7 @@ def _separate(jobs: Sequence[DemixFiles], mixes: Mixes, out: Path, args: argpars
     for path, reason in mixes.ignored.items():
         say(f"ignored: {shown(path)} ({reason})")
     if finished:
-        say(f"{out}: {len(finished)} of {len(jobs)} files were separated before")
+        say(f"{shown(out)}: {len(finished)} of {len(jobs)} files were separated before")
     if len(finished) < len(jobs):
         (out / PAGE).unlink(missing_ok=True)  # it may describe other results
     outcomes = []

@@ -143,7 +143,9 @@ def test_a_silent_track_is_called_silent(halves, tmp_path, capsys):
 
 def test_what_counts_as_silent_is_the_separators(mix, tmp_path, monkeypatch, capsys):
     class Leaky(FunctionSeparator):
-        silent_dbfs = {"speech": -20.0, "effects": -40.0, "music": -20.0}  # noqa: RUF012
+        @property
+        def silent_dbfs(self):
+            return {"speech": -20.0, "effects": -40.0, "music": -20.0}
 
     monkeypatch.setattr(files, "find_separator", lambda name: Leaky(HALVES.function))
     assert exit_code(demix.main, mix, "--out", tmp_path / "out") == 0
