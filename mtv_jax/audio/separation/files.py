@@ -107,7 +107,10 @@ class DemixFiles:
         )
 
     def finished(self) -> dict[str, Any] | None:
-        """The report of an earlier run that made the same of the same mix; None if there is none."""
+        """The report of an earlier run that made the same of the same mix, and whose tracks are there; else None.
+
+        Tracks are compared by size.
+        """
         report = self._same()
         if report is None:
             return None
