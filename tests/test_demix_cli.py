@@ -192,6 +192,18 @@ def test_a_folder_is_separated_and_a_bad_file_does_not_stop_it(clips, halves, tm
     assert output.err.endswith("error: 1 of 3 files could not be separated\n")
 
 
+def test_a_file_that_fails_while_it_is_separated_leaves_nothing(clips, tmp_path, monkeypatch, capsys):
+    def fail_at_8_khz(samples, sample_rate):
+        if sample_rate == 8000:
+            raise ValueError("too narrow")
+        return HALVES.separate(samples, sample_rate)
+
+    monkeypatch.setattr(files, "find_separator", lambda name: FunctionSeparator(fail_at_8_khz))
+    assert exit_code(demix.main, clips, "--out", tmp_path / "out") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["day 1"]
+    assert f"error: {clips}/a.wav: ValueError: too narrow\n" in capsys.readouterr().err
+
+
 def test_a_folder_is_continued_where_it_was_stopped(clips, halves, tmp_path, capsys):
     out = tmp_path / "out"
     assert exit_code(demix.main, clips, "--out", out) == 0
@@ -267,7 +279,8 @@ def test_the_report_is_one_page_that_plays_the_tracks(clips, halves, tmp_path, m
     sources = re.findall(r"<audio src='([^']*)'", page)
     assert len(sources) == 8
     assert all((out / unquote(source)).is_file() for source in sources)
-    assert "a &amp; &lt;b&gt; &#x27;c&#x27;\\n?" in page
+    assert page.count("a &amp; &lt;b&gt; &#x27;c&#x27;\\n?") == 2
+    assert "<b>" not in page
     images = [
         base64.b64decode(data) for data in re.findall(r"<img src='data:image/webp;base64,([^']*)'", page)
     ]
