@@ -32,6 +32,8 @@ _WINDOW_SECONDS = 0.046
 _FRAMES = 8
 _MOST_SAMPLES = 1 << 19
 """Read of a column, per channel; columns are longer in files of more than three hours at 44.1 kHz."""
+_BLOCK = 1 << 16
+"""Samples that are read at once, at least, per channel."""
 _QUIETEST_PEAK = 0.01
 """Of full scale: waves of quieter files do not fill their lanes."""
 _COLOURS = ((8, 8, 24), (60, 20, 110), (150, 40, 120), (225, 80, 80), (252, 165, 80), (252, 250, 200))
@@ -73,6 +75,7 @@ def measure(tracks: Mapping[str, Path], width: int) -> Lanes:
     """Reads the tracks and returns the values of a picture `width` columns wide."""
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(soundfile.SoundFile(path)) for path in tracks.values()]
+        readers = [_Reader(file) for file in files]
         rate, samples = files[0].samplerate, files[0].frames
         size = 2 ** round(math.log2(_WINDOW_SECONDS * rate))
         bins = _first_bins(size, rate)
@@ -82,7 +85,7 @@ def measure(tracks: Mapping[str, Path], width: int) -> Lanes:
         for column, (first, last) in enumerate(itertools.pairwise(edges)):
             last = min(max(last, first + 1), first + _MOST_SAMPLES)
             start, stop = _with_context(first, last, size)
-            parts = [_read(file, start, stop) for file in files]
+            parts = [reader.read(start, stop) for reader in readers]
             lanes = np.stack([sum(parts[1:], parts[0]), *parts])
             own = lanes[:, first - start : last - start]
             low[:, column], high[:, column] = own.min(axis=(1, 2)), own.max(axis=(1, 2))
@@ -97,15 +100,23 @@ def _with_context(first: int, last: int, size: int) -> tuple[int, int]:
     return first - missing // 2, last + missing - missing // 2
 
 
-def _read(file: soundfile.SoundFile, start: int, stop: int) -> Float[np.ndarray, "s c"]:
-    """Samples of a span, zeros beyond the ends of the file."""
-    result = np.zeros((stop - start, file.channels), np.float32)
-    begin = min(max(start, 0), file.frames)
-    if file.tell() != begin:
-        file.seek(begin)
-    samples = file.read(min(stop, file.frames) - begin, dtype="float32", always_2d=True)
-    result[begin - start : begin - start + len(samples)] = samples
-    return result
+class _Reader:
+    """Reads spans of a file that go forward and may overlap, as those of short columns do, from blocks."""
+
+    def __init__(self, file: soundfile.SoundFile):
+        self._file, self._first = file, 0
+        self._block = np.zeros((0, file.channels), np.float32)
+
+    def read(self, start: int, stop: int) -> Float[np.ndarray, "s c"]:
+        """Samples of a span, zeros beyond the ends of the file."""
+        begin, end = min(max(start, 0), self._file.frames), min(stop, self._file.frames)
+        if end > self._first + len(self._block):
+            self._file.seek(begin)
+            self._first = begin
+            self._block = self._file.read(max(end - begin, _BLOCK), dtype="float32", always_2d=True)
+        samples = np.zeros((stop - start, self._file.channels), np.float32)
+        samples[begin - start : end - start] = self._block[begin - self._first : end - self._first]
+        return samples
 
 
 def _power(lanes: Float[np.ndarray, "lanes s c"], size: int) -> Float[np.ndarray, "lanes bins"]:
