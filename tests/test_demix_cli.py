@@ -204,6 +204,16 @@ def test_a_file_that_fails_while_it_is_separated_leaves_nothing(clips, tmp_path,
     assert f"error: {clips}/a.wav: ValueError: too narrow\n" in capsys.readouterr().err
 
 
+def test_what_does_not_fit_the_format_is_refused(clips, halves, tmp_path, monkeypatch, capsys):
+    write_audio(tmp_path / "9.wav", np.zeros((100, 9), np.float32), 16000)
+    assert exit_code(demix.main, tmp_path / "9.wav", "--out", tmp_path / "out", "--format", "flac") == 2
+    assert "0 s of 9 channels do not fit a flac file; give --format wav" in capsys.readouterr().err
+    monkeypatch.setitem(files._MOST_BYTES, "wav", 4 * 6 * 1600 - 1)
+    assert exit_code(demix.main, clips, "--out", tmp_path / "out") == 1
+    assert "b.flac: 0 s of 6 channels do not fit a wav file" in capsys.readouterr().err
+    assert len(halves) == 1
+
+
 def test_a_folder_is_continued_where_it_was_stopped(clips, halves, tmp_path, capsys):
     out = tmp_path / "out"
     assert exit_code(demix.main, clips, "--out", out) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from av.error import FFmpegError
+from soundfile import SoundFileError
 
 from mtv_jax.audio.separation.files import REPORT, RESULTS, DemixFiles
 from mtv_jax.io.errors import UserError
@@ -17,7 +18,7 @@ from mtv_jax.io.limits import check_room
 from mtv_jax.io.progress import progress
 from mtv_jax.io.sound_folders import sounds_in
 
-_BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
+_BAD = (UserError, FFmpegError, SoundFileError, OSError, ValueError, ArithmeticError, LookupError)
 """What a damaged or strange file may raise."""
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -46,6 +47,9 @@ RESULTS = (REPORT, *(f"{name}.{kind}" for name in dict.fromkeys(TRACKS + STEMS) 
 
 _BYTES = {"wav": 4, "flac": 3}
 """Size of a sample, at most."""
+_MOST_BYTES = {"wav": 2**32 - 4096, "flac": math.inf}
+"""Size of the samples of a file, at most."""
+_MOST_CHANNELS = {"wav": math.inf, "flac": 8}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +105,14 @@ class DemixFiles:
 
     @property
     def num_bytes(self) -> float:
-        """Size of all tracks, at most."""
-        return (
-            len(self.method.tracks) * self.info.duration * self.rate * self.info.channels * _BYTES[self.kind]
-        )
+        """Size of all tracks, at most. Raises UserError if the format cannot hold one."""
+        info, kind = self.info, self.kind
+        track = info.duration * self.rate * info.channels * _BYTES[kind]
+        if track > _MOST_BYTES[kind] or info.channels > _MOST_CHANNELS[kind]:
+            other = next(name for name in FORMATS if name != kind)
+            what = f"{info.duration:.0f} s of {info.channels} channels"
+            raise UserError(f"{self.mix}: {what} do not fit a {kind} file; give --format {other}")
+        return len(self.method.tracks) * track
 
     def finished(self) -> dict[str, Any] | None:
         """The report of an earlier run that made the same of the same mix, and whose tracks are there; else None.
@@ -133,10 +141,13 @@ class DemixFiles:
         Files appear only once all tracks are whole; then other results in the folder are removed. `title` is that of
         the progress shown.
         """
+        stamp = (
+            self.stamp
+        )  # of the mix as it is now: should it change meanwhile, the result is not taken for finished
         with staging(self.out) as folder:
             files = {name: folder / f"{name}.{self.kind}" for name in self.method.tracks}
             writers, mix = self._separate(files, title)
-            report = self._report(files, writers, mix)
+            report = self._report(files, writers, mix) | {"stamp": stamp}
             self._publish(files.values(), report)
         return report
 
@@ -146,11 +157,10 @@ class DemixFiles:
             return None
         try:
             report, _ = read_json_object(self.out / REPORT), self.digest
-        except (
-            UserError,
-            OSError,
-        ):  # a damaged report, or a mix that cannot be read: said when it is separated
-            return None
+        except (UserError, OSError):
+            return (
+                None  # a damaged report, or a mix that cannot be read, which is an error when it is separated
+            )
         return report if report.get("stamp") == self.stamp else None
 
     def _report(
@@ -186,7 +196,6 @@ class DemixFiles:
             "channels": self.info.channels,
             "samples": samples,
             "tracks": tracks,
-            "stamp": self.stamp,
         }
 
     def _publish(self, files: Iterable[Path], report: dict[str, Any]) -> None:
