@@ -216,13 +216,14 @@ def test_what_does_not_fit_the_format_is_refused(clips, halves, tmp_path, monkey
 
 def test_a_folder_is_continued_where_it_was_stopped(clips, halves, tmp_path, capsys):
     out = tmp_path / "out"
-    assert exit_code(demix.main, clips, "--out", out) == 0
+    argv = [clips, "--out", out, "--format", "flac"]  # libsndfile writes the time into float WAV files
+    assert exit_code(demix.main, *argv) == 0
     lines, before = capsys.readouterr().out, contents(out)
-    (out / "day 1" / "b" / "music.wav").unlink()
+    (out / "day 1" / "b" / "music.flac").unlink()
     (out / "a" / ".tmp-killed").mkdir()
     (out / "a" / "notes.txt").write_text("not ours")
     del halves[:]
-    assert exit_code(demix.main, clips, "--out", out) == 0
+    assert exit_code(demix.main, *argv) == 0
     assert len(halves) == 1
     output = capsys.readouterr()
     assert output.out == lines
