@@ -184,6 +184,9 @@ def weights_found(preset: str) -> Iterator[Finding]:
     yield from _parts(preset)
     yield _speech_separator()
     yield Finding("weights", "separator, music", "harmonic-percussive separation; needs none")
+    yield Finding(
+        "weights", "separator, all tracks", "MVSEP-CDX23: by path (--separator cdx23:PATH), none given"
+    )
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)

@@ -161,7 +161,12 @@ def config_from_json(json: Mapping[str, Any]) -> HTDemucsConfig:
         options[name] = options.get(name) or None
     segment, first_norm = options.pop("segment", 10), options.pop("norm_starts", 4)
     values = read_fields(
-        options, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, required=("sources",), origin=f"{CLASS_NAME} options"
+        options,
+        _FIELDS,
+        fixed=_FIXED,
+        harmless=_HARMLESS,
+        required=("sources",),
+        origin=f"{CLASS_NAME} options",
     )
     config = HTDemucsConfig(**values)
     if not (isinstance(first_norm, int) and first_norm >= config.depth):

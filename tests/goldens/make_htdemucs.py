@@ -21,6 +21,7 @@ CASES = {
         "sources": ["sfx", "music", "speech"],
         "channels": 5,
         "dconv_mode": 3,
+        "dconv_depth": 1,
         "dconv_comp": 3,
         "bottom_channels": 12,
         "segment": Fraction(799, 8000),
@@ -31,8 +32,8 @@ CASES = {
         "audio_channels": 1,
         "channels": 4,
         "dconv_comp": 2,
+        "t_layers": 1,
         "segment": 0.1,
-        "dconv_depth": 1,
         "freq_emb": 0.3,
     },
 }
@@ -65,7 +66,12 @@ def main() -> None:
         model = HTDemucs(**kwargs).eval()
         generator = torch.Generator().manual_seed(seed)
         randomise(model, generator)
-        package = {"klass": HTDemucs, "args": (), "kwargs": kwargs, "state": get_state(model, None, half=True)}
+        package = {
+            "klass": HTDemucs,
+            "args": (),
+            "kwargs": kwargs,
+            "state": get_state(model, None, half=True),
+        }
         torch.save(package | {"training_args": {"seed": seed}}, FOLDER / f"{name}.th")
         mix = torch.randn((1, model.audio_channels, LENGTHS[name]), generator=generator)
         with torch.no_grad():

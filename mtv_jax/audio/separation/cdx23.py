@@ -21,8 +21,8 @@ from mtv_jax.io.files import existing_file, sha256
 from mtv_jax.io.levels import SILENT_DBFS
 from mtv_jax.models.htdemucs import HTDemucsConfig
 from mtv_jax.names import TRACKS
-from mtv_jax.typing import Array, Float
-from mtv_jax.weights.demucs_files import load_demucs
+from mtv_jax.typing import Float
+from mtv_jax.weights.demucs_files import demucs_config, load_demucs
 from mtv_jax.weights.pretrained import load_config, load_model
 
 _OVERLAP = 0.8
@@ -47,7 +47,7 @@ class Network:
     """A network, compiled once: `stems(mix [1 s c]) -> [1 S s c]` at its own sample rate and length."""
 
     config: HTDemucsConfig
-    stems: Callable[[Array], jax.Array]
+    stems: Callable[[np.ndarray], jax.Array]
 
     @property
     def stride(self) -> int:
@@ -76,18 +76,18 @@ class CDX23:
         Lengths are multiples of the distance of segments, so that segments lie alike in all sections.
         """
         first = self._networks[0]
-        segment, stride, rate = first.config.segment_samples, first.stride, first.config.samplerate
+        stride, rate = first.stride, first.config.samplerate
+        needed = first.config.segment_samples + round(_SHARE_SECONDS / 2 * rate)
         section = max(1, round(_SECTION_SECONDS * rate / stride)) * stride
-        past = (segment - 1) // stride * stride
-        return Context(section / rate, past / rate, segment / rate)
+        return Context(section / rate, (needed - 1) // stride * stride / rate, needed / rate)
 
     def cards(self) -> dict[str, ModelCard]:
-        """See `Separator`; the hashes of several files are joined by plus signs."""
-        version = f"{len(self._networks)} checkpoint" + "s" * (len(self._networks) > 1)
+        """See `Separator`; the names and hashes of several files are joined by plus signs."""
+        assert self._networks  # checkpoints of another network are refused here
+        version = "+".join(source.stem for source in self._sources)
         hashes = "+".join(sha256(file) for file in self._weight_files)
-        return dict.fromkeys(
-            TRACKS, ModelCard("MVSEP-CDX23 (HTDemucs)", version, "none stated", hashes, "real")
-        )
+        card = ModelCard("MVSEP-CDX23 (HTDemucs)", version, "none stated", hashes, "real")
+        return dict.fromkeys(TRACKS, card)
 
     def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int) -> Tracks:
         """See `Separator`. Stereo is separated as it is, the channels of any other sound one by one."""
@@ -113,7 +113,9 @@ class CDX23:
             return (existing_file(path),)
         found = (path,) if (path / "config.json").is_file() else tuple(sorted(path.glob("*.th")))
         if not found:
-            raise UserError(f"{path}: neither config.json nor a .th file in it; cdx23 needs a checkpoint of demucs")
+            raise UserError(
+                f"{path}: neither config.json nor a .th file in it; cdx23 needs a checkpoint of demucs"
+            )
         return found
 
     @property
@@ -181,12 +183,12 @@ def _resampled_stems(network: Network, samples: np.ndarray, sample_rate: int) ->
 
 def _load(source: Path) -> Network:
     """Raises UserError unless it is a network of the three tracks."""
-    if source.is_dir() and not isinstance(load_config(source), HTDemucsConfig):
+    config = load_config(source) if source.is_dir() else demucs_config(source)
+    if not isinstance(config, HTDemucsConfig):
         raise UserError(f"{source}: is no HTDemucs; cdx23 needs a checkpoint of demucs")
-    model, params = load_model(source) if source.is_dir() else load_demucs(source)
-    config: HTDemucsConfig = model.config  # pyright: ignore[reportAttributeAccessIssue]
     if sorted(_TRACK_OF.get(name, name) for name in config.sources) != sorted(TRACKS):
         raise UserError(
             f"{source}: separates {', '.join(config.sources)}; cdx23 needs music, effects (sfx) and speech"
         )
+    model, params = load_model(source) if source.is_dir() else load_demucs(source)
     return Network(config, partial(jax.jit(model.apply), params))
