@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -21,7 +22,7 @@ from mtv_jax.io.files import existing_file, sha256
 from mtv_jax.io.levels import SILENT_DBFS
 from mtv_jax.models.htdemucs import HTDemucsConfig
 from mtv_jax.names import TRACKS
-from mtv_jax.typing import Float
+from mtv_jax.typing import Array, Float, Params
 from mtv_jax.weights.demucs_files import demucs_config, load_demucs
 from mtv_jax.weights.pretrained import load_config, load_model
 
@@ -44,7 +45,7 @@ _TRACK_OF = {
 
 @dataclass(frozen=True)
 class Network:
-    """A network, compiled once: `stems(mix [1 s c]) -> [1 S s c]` at its own sample rate and length."""
+    """A network as a function: `stems(mix [1 s c]) -> [1 S s c]` at its own sample rate and length."""
 
     config: HTDemucsConfig
     stems: Callable[[np.ndarray], jax.Array]
@@ -191,4 +192,10 @@ def _load(source: Path) -> Network:
             f"{source}: separates {', '.join(config.sources)}; cdx23 needs music, effects (sfx) and speech"
         )
     model, params = load_model(source) if source.is_dir() else load_demucs(source)
-    return Network(config, partial(jax.jit(model.apply), params))
+    return Network(config, partial(_apply, model, params))
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply(model: nn.Module, params: Params, mix: Array) -> jax.Array:
+    """Compiled once for checkpoints of the same config."""
+    return model.apply(params, mix)  # pyright: ignore[reportReturnType]
