@@ -2,14 +2,24 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from mtv_jax.models.spleeter import SpleeterConfig
+import jax.numpy as jnp
+
+from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
+from mtv_jax.typing import Params
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
+from mtv_jax.weights.placement import place
+from mtv_jax.weights.pretrained import fill
 from mtv_jax.weights.rules import CONV2D, Rule, linear, norm
+from mtv_jax.weights.torch_files import read_torch
 
 CLASS_NAME = "Spleeter"
 """Class name in config.json."""
+PORT_FILES = ("testcheckpoint0.ckpt", "testcheckpoint1.ckpt")
+"""The port's weights of two stems: vocals, accompaniment."""
 _FIELDS = {field.name: field.name for field in dataclasses.fields(SpleeterConfig)}
 
 
@@ -47,3 +57,14 @@ def config_from_json(json: Mapping[str, Any]) -> SpleeterConfig:
 def config_to_json(config: SpleeterConfig) -> dict[str, Any]:
     """The config.json of `config`."""
     return {"_class_name": CLASS_NAME, **dataclasses.asdict(config), "widths": list(config.widths)}
+
+
+def load_port(folder: Path) -> tuple[Spleeter, Params]:
+    """The network of two stems from the port's files in a folder. Raises UserError as `load_model` does."""
+    tensors = {
+        f"stems.{stem}.{key}": tensor
+        for stem, name in enumerate(PORT_FILES)
+        for key, tensor in read_torch([folder / name]).items()
+    }
+    model = Spleeter(SpleeterConfig.two_stems())
+    return model, fill(tensors, model, partial(place, dtype=jnp.float32, mesh=None), folder)

