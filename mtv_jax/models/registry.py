@@ -20,7 +20,8 @@ from mtv_jax.models.vae3d import spec as vae3d
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
-    declared.SPEC.name: declared.SPEC for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, syncsynth, spleeter)
+    declared.SPEC.name: declared.SPEC
+    for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, syncsynth, spleeter)
 }
 """Name -> network: the only table of networks."""
 

