@@ -8,7 +8,6 @@ import io
 import math
 import pickle
 import pickletools
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -188,12 +187,10 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _fraction(*parts: Any) -> Fraction:
-    """A fraction from its two numbers, or from its text as Python before 3.12 writes it."""
-    if len(parts) == 1 and isinstance(parts[0], str) and re.fullmatch(r"-?\d{1,18}(/\d{1,18})?", parts[0]):
-        return Fraction(parts[0])
-    numerator, denominator = parts
-    return Fraction(int(numerator), int(denominator))
+def _fraction(first: Any, *rest: Any) -> Fraction:
+    """A fraction from its two numbers, or from its text, as Python before 3.12 writes it, without exponents."""
+    numbers = (first, *rest) if rest else first.split("/")
+    return Fraction(*map(int, numbers))
 
 
 _ALLOWED: Mapping[tuple[str, str], Any] = {
@@ -254,5 +251,5 @@ def _check_memo(data: bytes) -> None:
     The unpickler allocates a table up to the largest number, which one instruction may set to 2^32.
     """
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > number:
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > number:
             raise ValueError("objects are not numbered consecutively")
