@@ -33,6 +33,8 @@ def leakage(estimate: np.ndarray, truths: Mapping[str, np.ndarray]) -> dict[str,
     squares); the result is the level of the fitted part relative to the true track.
     """
     names = [name for name, wave in truths.items() if np.any(wave)]
+    if not names:
+        return {}
     seen = _spectrum(estimate)
     spectra = np.stack([_spectrum(truths[name]) for name in names])
     fitted, whole = np.zeros(len(names)), np.zeros(len(names))

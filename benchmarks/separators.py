@@ -42,6 +42,8 @@ from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
 from mtv_jax.io.progress import progress
 from mtv_jax.names import TRACK_RATE, TRACKS
 
+PAUSE = 0.5
+"""Seconds between mixes, which are separated as one long sound."""
 _CHILD = """
 import json, sys, time
 from pathlib import Path
@@ -84,12 +86,17 @@ class Heard:
         return sum(self.has(name) for name in TRACKS) > 1
 
 
-def heard(separator: Separator, mixes: Iterable[Mix], description: str) -> list[Heard]:
-    found = []
-    for mix in progress(list(mixes), description):
-        tracks = separate(mix.mix, TRACK_RATE, separator).tracks
-        found.append(Heard(mix, {name: np.asarray(tracks[name]) for name in TRACKS}))
-    return found
+def heard(separator: Separator, mixes: Iterable[Mix]) -> list[Heard]:
+    """The tracks of mixes that are separated as one sound, with a pause behind each."""
+    listed = list(mixes)
+    pause = np.zeros(round(PAUSE * TRACK_RATE), np.float32)
+    ends = np.cumsum([len(mix.mix) + len(pause) for mix in listed])
+    whole = np.concatenate([part for mix in listed for part in (mix.mix, pause)])
+    tracks = separate(whole, TRACK_RATE, separator).tracks
+    pieces = {name: np.split(np.asarray(tracks[name]), ends[:-1]) for name in TRACKS}
+    return [
+        Heard(mix, {name: pieces[name][i][: len(mix.mix)] for name in TRACKS}) for i, mix in enumerate(listed)
+    ]
 
 
 def mean(values: Iterable[float]) -> float | None:
@@ -187,12 +194,12 @@ def measure(name: str, media: Path, count: int, clips: int, seconds: float) -> d
     """Figures of one separator on both kinds of mix; floors of silence are chosen on others of both kinds together."""
     separator = find_separator(name, TRACKS)
     chosen = [
-        *heard(separator, recorded_mixes(media, count, seconds, choosing=True), f"{name}: choosing"),
-        *heard(separator, theatre_mixes(clips, choosing=True), f"{name}: choosing, theatre"),
+        *heard(separator, recorded_mixes(media, count, seconds, choosing=True)),
+        *heard(separator, theatre_mixes(clips, choosing=True)),
     ]
     floors = chosen_floors(chosen)
-    recorded = heard(separator, recorded_mixes(media, count, seconds, choosing=False), f"{name}: recorded")
-    theatre = heard(separator, theatre_mixes(clips, choosing=False), f"{name}: theatre")
+    recorded = heard(separator, recorded_mixes(media, count, seconds, choosing=False))
+    theatre = heard(separator, theatre_mixes(clips, choosing=False))
     both = silence([*recorded, *theatre], floors)
     return {"recorded": summary(recorded, floors), "theatre": summary(theatre, floors), "silence": both}
 
@@ -223,7 +230,10 @@ def main(argv: list[str] | None = None) -> None:
     if args.speed:
         report = {name: speed(name, args.seconds) for name in names}
     else:
-        report = {name: measure(name, args.media, args.mixes, args.clips, args.seconds) for name in names}
+        report = {
+            name: measure(name, args.media, args.mixes, args.clips, args.seconds)
+            for name in progress(names, "measuring")
+        }
     if args.out:
         write_json(args.out, report)
     print(json.dumps(report, indent=1))
