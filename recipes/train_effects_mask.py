@@ -33,8 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from effects_mask_sounds import effect, effects_track, music, voice
-from mtv_jax.audio.dfn3 import extract_speech
-from mtv_jax.audio.restore import restore_speech
+from mtv_jax.audio.separation.deepfilternet import DeepFilterNet3
 
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
@@ -140,8 +139,8 @@ def _residue(voices: list[np.ndarray], seed: tuple[int, ...], background: np.nda
     spoken = voice(rng, EXCERPT, voices) * 10 ** (rng.uniform(-6, 16) / 20)
     mix = (spoken + background)[:, None].astype(np.float32)
     level = np.float32(0.08 / np.sqrt(np.mean(mix**2)))
-    found = restore_speech(level * mix, extract_speech(level * mix, TRACK_RATE), TRACK_RATE)
-    return (spoken - found[:, 0] / level).astype(np.float16)
+    rest = DeepFilterNet3().separate(level * mix, TRACK_RATE)["rest"]
+    return (rest[:, 0] / level - background).astype(np.float16)
 
 
 def save_bank(path: Path, bank: Bank) -> None:
