@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from mtv_jax.io.errors import UserError
@@ -24,7 +25,6 @@ from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
 from mtv_jax.names import VIDEO_SOUND_RATE
-from mtv_jax.typing import Float, UInt8
 
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)

@@ -1,14 +1,17 @@
 """The flags of `python -m mtv_jax.sample`, in groups."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import SAMPLERS
 from mtv_jax.pipelines.several import parse_seeds
 
-SAMPLERS = ("dpm++", "ddim", "ddpm")
+_SOUNDS = ("speech", "speech2", "effects", "music", "audio")
 
 
 def sample_parser() -> argparse.ArgumentParser:
@@ -164,3 +167,26 @@ def parse_keyframes(options: list[str]) -> dict[int, str]:
             raise UserError(f"--keyframe {option}: frame {frame} has a picture already")
         pictures[int(frame)] = file
     return pictures
+
+
+def named_preset(argv: Sequence[str]) -> str | None:
+    """The value of --preset among arguments that may be incomplete, for --help and --describe."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", "--checkpoint")
+    return finder.parse_known_args(argv)[0].preset
+
+
+def call_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `Pipeline.__call__` that all videos of a command share, with the sounds as files by name."""
+    from mtv_jax.pipelines.request import sound_files, track_folder
+
+    tracks = track_folder(args.tracks) if args.tracks is not None else None
+    same = ("negative_prompt", "demixer", "normalize_loudness", "num_frames", "fps", "height", "width")
+    return {
+        **{name: getattr(args, name) for name in (*same, "sampler", "vae_tiling", "force")},
+        "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
+        "keyframes": parse_keyframes(args.keyframe),
+        "num_inference_steps": args.steps,
+        "guidance_scale": args.guidance,
+        "guidance": args.guidance_schedule,
+    }

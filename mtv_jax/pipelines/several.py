@@ -1,12 +1,20 @@
-"""Several videos by one call: their prompts and seeds, and the name of each file."""
+"""The videos of one call of `python -m mtv_jax.sample`: their prompts, seeds and files, and making them in turn."""
 
 import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mtv_jax.io.cli import report_error
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_text
 from mtv_jax.io.limits import check_bound
+
+if TYPE_CHECKING:
+    from mtv_jax.pipelines.base import Pipeline
 
 SUFFIXES = (".mp4", ".gif")
 _MOST_VIDEOS = 10_000
@@ -62,6 +70,48 @@ class Several:
         """The part of a video's file name that differs from the others."""
         prompt = "" if self.prompts is None else f"_prompt{number}"
         return prompt if self.seeds is None else f"{prompt}_seed{seed}"
+
+
+def make_videos(
+    pipe: "Pipeline", wanted: Sequence[Wanted], options: Mapping[str, Any], *, started: float
+) -> int:
+    """Makes and writes each video; of several, errors are reported and the others are still made.
+
+    Args:
+      pipe: makes the videos.
+      wanted: what to make.
+      options: further arguments of `Pipeline.__call__`, the same for all.
+      started: when the command began to load `pipe`, by `time.monotonic`; counted with the first video.
+
+    Returns:
+      The exit status: that of the first video that failed, or 0.
+    """
+    if len(wanted) == 1:
+        _make(pipe, wanted[0], options, started)
+        return 0
+    codes = []
+    for number, video in enumerate(wanted, 1):
+        print(f"video {number} of {len(wanted)}: {video.out}", file=sys.stderr)
+        try:
+            _make(pipe, video, options, time.monotonic())
+        except Exception as error:
+            codes.append(report_error(error))
+    if codes:
+        print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
+    return codes[0] if codes else 0
+
+
+def _make(pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started: float) -> None:
+    """Makes and writes a video, and prints its size and the seconds since `started`."""
+    video = pipe(wanted.prompt, seed=wanted.seed, **options)
+    video.save(wanted.out)
+    count, height, width, _ = video.frames.shape
+    sound = "silent" if video.audio is None or wanted.out.suffix.lower() == ".gif" else "with sound"
+    print(
+        f"{wanted.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
+        f"{sound}, made in {time.monotonic() - started:.1f} s",
+        flush=True,
+    )
 
 
 def read_prompts(file: Path) -> list[str]:

@@ -6,11 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_fields, check_whole
 from mtv_jax.io.clip_size import ClipSize, rate_of
 from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
+from mtv_jax.names import SamplerName
 
 MTV = "MTVPipeline"
 TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"

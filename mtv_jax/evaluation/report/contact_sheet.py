@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.theatre.sounds import loudness
-from mtv_jax.typing import UInt8
 
 MARGIN = 56
 """Width in pixels of the column of names."""
