@@ -52,8 +52,8 @@ def _job(
     force: bool,
 ) -> "Job":
     """The run's job. It is refused when it starts if it would not fit into memory, unless `force`."""
-    from mtv_jax.planning.memory import row_bound, training_check
     from mtv_jax.planning.throughput import throughput_of
+    from mtv_jax.planning.training_memory import row_bound, training_check
     from mtv_jax.training.job import make_job, set_up
 
     setup = set_up(_with_bundled_data(config, workdir))

@@ -27,7 +27,6 @@ from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.denoisers import backbone_config
 from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE, SamplerName
 from mtv_jax.ops.seeds import check_seed, seed_key
-from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import (
@@ -112,6 +111,8 @@ class Pipeline(abc.ABC):
 
         Raises UserError if it was not loaded from a folder.
         """
+        from mtv_jax.pipelines.describe import describe_pipeline
+
         if self.folder is None:
             raise UserError("describe: this pipeline was not loaded from a folder, so it has no description")
         return describe_pipeline(self.folder)

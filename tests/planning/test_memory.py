@@ -13,6 +13,7 @@ from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import memory, plans, programs
 from mtv_jax.planning.memory import Need, Room, Sample, refuse, sample_bounds, sample_need
 from mtv_jax.planning.room import device_room, host_free
+from mtv_jax.planning.training_memory import training_need
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import load_train_config, train_config
@@ -147,7 +148,7 @@ def test_a_train_step_takes_what_the_compiler_plans():
     batch = plans.training_batch(model, memory.LatentSize(25, 8, 8), config.data.batch_size)
     training = programs.Training.of(task, config.optimizer, batch, make_mesh(config.mesh))
     given = (training.state, training.batch, training.mesh, model.dtype)
-    need = memory.training_need(config, task, *given)
+    need = training_need(config, task, *given)
     planned = programs.train_step(training, accumulate=config.accumulate, dtype=model.dtype)
     assert need.total == pytest.approx(planned.peak, rel=0.15)
     assert any("batch_size (it is 4)" in advice for advice in need.advice)

@@ -23,7 +23,7 @@ from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.planning import memory
+from mtv_jax.planning import memory, training_memory
 from mtv_jax.planning.room import Room
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.text.theatre_language import WORDS, examples, plan_of_prompt
@@ -131,15 +131,17 @@ def test_a_training_that_does_not_fit_is_refused_before_it_begins(frames, tmp_pa
         raise _LoadedError
 
     monkeypatch.setattr(steps, "compile_init", begin)
-    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**20))
+    monkeypatch.setattr(training_memory, "device_room", lambda **_: Room("cpu", 2**20))
     with monkeypatch.context() as patch:  # what it is made of: tests/planning/test_memory.py
-        patch.setattr(memory, "training_need", lambda *_: memory.Need("a train step", {"all": 2**30}))
+        patch.setattr(
+            training_memory, "training_need", lambda *_: memory.Need("a train step", {"all": 2**30})
+        )
         with pytest.raises(UserError, match="a train step needs about 1.* GiB of memory, cpu has .*--force"):
             train.main(command)
     with pytest.raises(_LoadedError):
         train.main([*command, "--force"])
-    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**34))
-    monkeypatch.setattr(memory, "training_need", None)  # far within: not looked at more closely
+    monkeypatch.setattr(training_memory, "device_room", lambda **_: Room("cpu", 2**34))
+    monkeypatch.setattr(training_memory, "training_need", None)  # far within: not looked at more closely
     with pytest.raises(_LoadedError):
         train.main(command)
 

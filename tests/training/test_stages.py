@@ -24,9 +24,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import controlnet_parameters
 from mtv_jax.names import TRACKS
 from mtv_jax.planning.flops import num_tokens
-from mtv_jax.planning.memory import row_bound
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.throughput import throughput_of
+from mtv_jax.planning.training_memory import row_bound
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
