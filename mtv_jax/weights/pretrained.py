@@ -53,8 +53,8 @@ def load_model(
     config key, missing or unexpected tensors, and mismatched shapes.
     """
     directory = existing_directory(directory)
-    settle = partial(place, dtype=param_dtype, mesh=mesh)
-    model, params = open_model(directory, settle, dtype=dtype, **options)
+    place_leaf = partial(place, dtype=param_dtype, mesh=mesh)
+    model, params = open_model(directory, place_leaf, dtype=dtype, **options)
     return model, params if mesh is None else jax.device_put(params, tree_shardings(params, mesh))
 
 
@@ -67,27 +67,27 @@ def build_model(directory: Path, **options: Any) -> nn.Module:
     return _network(backbone, values, options)
 
 
-def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
-    """As `load_model`, with `settle(path, leaf)` in place of each parameter."""
+def open_model(directory: Path, place_leaf: Place, **options: Any) -> tuple[nn.Module, Params]:
+    """As `load_model`, with `place_leaf(path, leaf)` in place of each parameter."""
     model = build_model(directory, **options)
     folder, addition = pipeline_parts(directory)
     composite = spec_of(model).composite
     if composite is None or addition is None:
-        return model, _parameters(folder, model, settle)
+        return model, _parameters(folder, model, place_leaf)
 
-    def settle_backbone(path: str, leaf: Leaf) -> Any:
-        return settle(f"{composite.backbone_group}/{path}", leaf)
+    def place_backbone(path: str, leaf: Leaf) -> Any:
+        return place_leaf(f"{composite.backbone_group}/{path}", leaf)
 
-    backbone = _parameters(folder, backbone_of(model), settle_backbone)
+    backbone = _parameters(folder, backbone_of(model), place_backbone)
     _, own = split_params(parameter_shapes(model), composite, backbone)
-    return model, join_params(composite, backbone, _parameters(addition, model, settle, own))
+    return model, join_params(composite, backbone, _parameters(addition, model, place_leaf, own))
 
 
-def _parameters(directory: Path, model: nn.Module, settle: Place, shapes: Params | None = None) -> Params:
+def _parameters(directory: Path, model: nn.Module, place_leaf: Place, shapes: Params | None = None) -> Params:
     """Reads a network's parameters from a folder: all, or those of `shapes`."""
     _, seed = read_config(directory)
     if seed is None:
-        return fill(read_tensors(directory), model, settle, directory, shapes)
+        return fill(read_tensors(directory), model, place_leaf, directory, shapes)
     params = _random(directory, model, seed)
     if shapes is None:
         return params
@@ -138,7 +138,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
 def fill(
     tensors: Mapping[str, Any],
     model: nn.Module,
-    settle: Place,
+    place_leaf: Place,
     origin: object,
     shapes: Params | None = None,
 ) -> Params:
@@ -150,7 +150,7 @@ def fill(
     state = Canonical(tensors, getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model) if shapes is None else shapes
-    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=settle)
+    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=place_leaf)
 
 
 def load_config(directory: str | os.PathLike) -> Any:

@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.train`: what it says and makes, and how it tells of a mistake."""
+"""`python -m mtv_jax.train`: what it says and makes, and how it reports errors."""
 
 import json
 

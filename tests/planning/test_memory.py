@@ -83,8 +83,9 @@ def test_too_much_is_one_line_that_says_what_helps(monkeypatch):
     )
     with pytest.raises(UserError) as error:
         refuse(need, Room("NVIDIA H100", 40 * GIB))
-    told = "a video needs about 41 GiB of memory, NVIDIA H100 has 40 GiB free: make it smaller, or give --x; --force"
-    assert str(error.value).startswith(told)
+    assert str(error.value).startswith(
+        "a video needs about 41 GiB of memory, NVIDIA H100 has 40 GiB free: make it smaller, or give --x; --force"
+    )
     refuse(need, Room("NVIDIA H100", 42 * GIB))
     # On a CPU the machine's memory is the device's.
     with pytest.raises(UserError, match="needs about 42 GiB"):
@@ -124,8 +125,8 @@ def test_a_rate_that_is_none_is_left_to_who_checks_it():
 @pytest.mark.slow
 def test_activations_are_near_what_the_compiler_plans():
     def planned(function, *arguments):
-        told = jax.jit(function).lower(*arguments).compile().memory_analysis()
-        return told.temp_size_in_bytes + told.output_size_in_bytes
+        reported = jax.jit(function).lower(*arguments).compile().memory_analysis()
+        return reported.temp_size_in_bytes + reported.output_size_in_bytes
 
     sample = Sample.of("tiny", {"height": 256, "width": 256, "num_frames": 49})
     vae = memory.build_model(TINY / "vae")

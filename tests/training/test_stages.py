@@ -164,7 +164,7 @@ class Recorder:
 
 
 def draws(config: TrainConfig) -> list[np.ndarray]:
-    """Noised latents, timesteps and dropped conditions of the first step, of a batch of nought and one."""
+    """Noised latents, timesteps and dropped conditions of the first step, of a batch of zeros and ones."""
     model = Recorder()
     task = denoiser_task(model, config.loss)
     shapes = {"latents_mean": (4, 2, 2, 2, 2), "latents_logvar": (4, 2, 2, 2, 2), "text": (64, 1)}

@@ -66,8 +66,8 @@ def test_only_the_released_form_has_the_authors_names(tmp_path):
         "--out",
         tmp_path / "back",
     )
-    told = "not the released form .*: separate_feed_forward is True, there False; rope_queries is False, there True"
-    with pytest.raises(UserError, match=told):
+    reported = "not the released form .*: separate_feed_forward is True, there False; rope_queries is False, there True"
+    with pytest.raises(UserError, match=reported):
         convert(*arguments)
     assert not (tmp_path / "back").exists()
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.theatre.readers import NO_PROP, fit_readers, match_events, mood_of
+from mtv_jax.evaluation.theatre.readers import NO_PROP, fitting_clips, match_events, mood_of, readers_of
 from mtv_jax.theatre import EVALUATION_SEEDS, render_clip, render_frames
 from mtv_jax.theatre.plan import Prop, prop_places
 
 
 @pytest.fixture(scope="module")
 def readers():
-    return fit_readers(clips=120)
+    return readers_of(fitting_clips(120))
 
 
 @pytest.fixture(scope="module")
