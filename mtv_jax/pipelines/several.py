@@ -31,7 +31,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Several:
-    """What there are several of.
+    """The prompts and seeds of several videos.
 
     Attributes:
       prompts: a text file with a prompt in each line; None: there is one prompt.
@@ -42,11 +42,11 @@ class Several:
     seeds: list[range] | None = None
 
     def videos(self, out: Path, prompt: str | None, seed: int, *, force: bool = False) -> list[Wanted]:
-        """All videos, for each prompt one of each seed. `prompt` and `seed` are what there is one of.
+        """All videos: each prompt with each seed. `prompt` and `seed` are those of a single video.
 
-        `out` is the file of a single video. Of several, x.mp4 stands for x_seed0.mp4, x_prompt0.mp4 or
-        x_prompt0_seed0.mp4, and a folder for out_seed0.mp4 and so on in it. Raises UserError for another kind of file,
-        a seed that is there twice, and more videos than is sensible unless `force` is given.
+        `out` is the file of a single video. With several, x.mp4 becomes x_seed0.mp4, x_prompt0.mp4 or
+        x_prompt0_seed0.mp4, and a folder contains out_seed0.mp4 and so on. Raises UserError for another kind of file,
+        duplicate seeds, and more than 10,000 videos unless `force` is given.
         """
         named = out.suffix.lower() in SUFFIXES
         if not named and self.prompts is None and self.seeds is None:
@@ -57,7 +57,7 @@ class Several:
         check_bound("videos", count, _MOST_VIDEOS, force=force)
         each = [seed for part in seeds for seed in part]
         if len(set(each)) < len(each):
-            raise UserError("--seeds: a seed is in it twice")
+            raise UserError("--seeds: a seed is listed twice")
         base = out.with_suffix("") if named else out / "out"
         suffix = out.suffix if named else SUFFIXES[0]
         return [
@@ -115,10 +115,10 @@ def _make(pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started:
 
 
 def read_prompts(file: Path) -> list[str]:
-    """The prompts in a text file (UTF-8), one a line; blank lines are left out. Raises UserError if there is none."""
+    """The prompts in a text file (UTF-8), one per line; blank lines are skipped. Raises UserError if there are none."""
     prompts = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     if not prompts:
-        raise UserError(f"{file}: no prompt in it; write one in each line")
+        raise UserError(f"{file}: contains no prompts; write one per line")
     return prompts
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.audio.pretrained import LOG_MEL
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
@@ -26,6 +27,7 @@ from mtv_jax.planning import estimates
 from mtv_jax.planning.chips import GIB
 from mtv_jax.planning.room import Room, device_room, host_free
 from mtv_jax.planning.sizes import LatentSize
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
@@ -230,7 +232,7 @@ def _encoders(folder: Path) -> list[Any]:
     """The text and audio encoders; log-mel features have no weights."""
     models = []
     for part in (folder / "text_encoder", folder / "audio_encoder"):
-        if (part / "config.json").exists() and read_config(part)[0].get("_class_name") != "LogMel":
+        if (part / CONFIG_FILE).exists() and read_config(part)[0].get("_class_name") != LOG_MEL:
             models.append(build_model(part))
     return models
 

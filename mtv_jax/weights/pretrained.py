@@ -26,12 +26,10 @@ from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.typing import Params
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.composite import join_params, split_params
+from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
 from mtv_jax.weights.placement import place
 from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, to_tensors
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
-
-_UNTRAINED = "_untrained_seed"
-"""Key of a config.json without weights: the seed to initialise random weights from."""
 
 Place = Callable[[str, Leaf], Any]
 
@@ -129,7 +127,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
             f"{addition}: {spec.class_names[0]} does not go with the network {spec_of(backbone).name!r} beside it"
         )
     own = network_config(addition, values)
-    with errors_in_file(addition / "config.json"):
+    with errors_in_file(addition / CONFIG_FILE):
         parts = {composite.backbone_field: backbone.config, composite.own_field: own}
         config = spec.config(**parts)
     return make_model(spec.name, config, **options)
@@ -162,7 +160,7 @@ def load_config(directory: str | os.PathLike) -> Any:
 def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
     """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
     spec = identify(directory, values)
-    with errors_in_file(directory / "config.json"):
+    with errors_in_file(directory / CONFIG_FILE):
         return weight_table(spec).config_from_json(values)
 
 
@@ -195,18 +193,18 @@ def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: A
         directory, config = directory / spec.folder, getattr(config, composite.own_field)
     tables = weight_table(spec)
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "config.json", tables.config_to_json(config))
+    write_json(directory / CONFIG_FILE, tables.config_to_json(config))
     yield from write_tensors(directory, spec.file_stem, to_tensors(params, tables.RULES), dtype=dtype)
 
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
     """A folder's config.json, and the seed of its weights if they are random."""
-    path = directory / "config.json"
+    path = directory / CONFIG_FILE
     values = read_json_object(path)
-    seed = values.pop(_UNTRAINED, None)
+    seed = values.pop(UNTRAINED_SEED, None)
     if seed is not None:
         with errors_in_file(path):
-            check_seed(seed, _UNTRAINED)
+            check_seed(seed, UNTRAINED_SEED)
     return values, seed
 
 
@@ -216,7 +214,7 @@ def _random(directory: Path, model: nn.Module, seed: int) -> Params:
     needed, there = 4 * count, _memory()
     if needed > there:
         raise UserError(
-            f"{directory / 'config.json'}: {count:,} random weights need {needed / 2**30:,.0f} GiB, there are "
+            f"{directory / CONFIG_FILE}: {count:,} random weights need {needed / 2**30:,.0f} GiB, there are "
             f"{there / 2**30:,.0f}"
         )
     return random_params(model, seed)
@@ -235,7 +233,7 @@ def identify(directory: Path, values: Mapping[str, Any]) -> NetworkSpec:
     known = {class_name: spec for spec in NETWORKS.values() for class_name in spec.class_names}
     if not isinstance(name, str) or name not in known:
         raise UserError(
-            f"{directory / 'config.json'}: class {name!r} is not one we can load; known are "
+            f"{directory / CONFIG_FILE}: class {name!r} is not one we can load; known are "
             f"{', '.join(sorted(known))}"
         )
     return known[name]

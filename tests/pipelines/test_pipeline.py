@@ -243,7 +243,7 @@ def test_sound_for_a_model_without_is_an_error(pipeline_folder, tmp_path, sounds
 
 @pytest.mark.parametrize("scale", [1, {"text": 1.0, "speech": 1.0}])
 def test_a_negative_prompt_without_guidance_is_an_error(pipe, scale):
-    with pytest.raises(UserError, match="negative_prompt: does nothing at guidance_scale 1"):
+    with pytest.raises(UserError, match="negative_prompt: has no effect at guidance_scale 1"):
         pipe("a rabbit", negative_prompt="a dog", guidance_scale=scale, **STEPS)
 
 

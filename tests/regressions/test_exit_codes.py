@@ -23,7 +23,7 @@ LONG = "n" * 300
         (["--prompt", "a bell", "--tracks", LONG], LONG),
         (["--prompt", "a bell", "--num-frames", "ten"], "'ten' is not a number of frames"),
         (["--prompt", "a bell", "--seeds", "3:1"], "no seed is in '3:1'"),
-        (["--prompt", "a bell", "--seeds", "1,1"], "a seed is in it twice"),
+        (["--prompt", "a bell", "--seeds", "1,1"], "a seed is listed twice"),
         (["--prompt", "a bell", "--seeds", "-1"], "seeds are such as"),
         (["--prompts", LONG], LONG),
     ],

@@ -1,6 +1,6 @@
 """Outputs: checked before any work, named as the user named them, replaced only on request, never incomplete.
 
-All found by attack: an --out that cannot be written was reported after sampling, by a temporary name, or as a traceback.
+All found by attack: an --out that cannot be written was reported after sampling, by a temporary name or a traceback.
 """
 
 import errno

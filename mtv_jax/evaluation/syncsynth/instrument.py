@@ -22,6 +22,7 @@ from mtv_jax.models.syncsynth import CONTEXT, SyncSynthConfig, SyncTowers, agree
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_tracks
 from mtv_jax.theatre.plan import Place
 from mtv_jax.typing import Array
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.pretrained import load_model, save_model
 
 NULLS = 199
@@ -134,7 +135,7 @@ def load_syncsynth(directory: Path | None = None) -> SyncSynth:
     directory = directory or Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
     model, params = load_model(directory)
     if not isinstance(model, SyncTowers):
-        raise UserError(f"{directory / 'config.json'}: is not SyncSynth's but {type(model).__name__}'s")
+        raise UserError(f"{directory / CONFIG_FILE}: is not SyncSynth's but {type(model).__name__}'s")
     return SyncSynth(model.config, params, read_json_object(directory / FIT_RECORD))
 
 
