@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
+from mtv_jax.audio.separation.flags import add_separator
 from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import SAMPLERS
@@ -95,9 +95,7 @@ def add_sound(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--effects", help="sound file of the effects, which time events")
     group.add_argument("--music", help="sound file of the music, which sets the mood")
     group.add_argument("--audio", help="one mixed file (or a video) instead of tracks; it is separated first")
-    group.add_argument(
-        "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio"
-    )
+    add_separator(group, "--audio")
     add_normalize_loudness(group)
 
 
@@ -159,8 +157,8 @@ def parse_keyframes(options: list[str]) -> dict[int, str]:
     """The picture files by frame of flags such as `0=first.png`. Raises UserError for any other."""
     pictures = {}
     for option in options:
-        frame, separator, file = option.partition("=")
-        if not separator or not frame.isdecimal() or not file:
+        frame, equals, file = option.partition("=")
+        if not equals or not frame.isdecimal() or not file:
             raise UserError(f"--keyframe {option}: must be FRAME=FILE, such as 0=first.png")
         if int(frame) in pictures:
             raise UserError(f"--keyframe {option}: frame {frame} has a picture already")
@@ -180,7 +178,7 @@ def call_options(args: argparse.Namespace) -> dict[str, Any]:
     from mtv_jax.pipelines.request import sound_files, track_folder
 
     tracks = track_folder(args.tracks) if args.tracks is not None else None
-    same = ("negative_prompt", "demixer", "normalize_loudness", "num_frames", "fps", "height", "width")
+    same = ("negative_prompt", "separator", "normalize_loudness", "num_frames", "fps", "height", "width")
     return {
         **{name: getattr(args, name) for name in (*same, "sampler", "vae_tiling", "force")},
         "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
