@@ -267,7 +267,7 @@ def test_tpu_vms_find_each_other_by_their_metadata(tmp_path: Path, endpoints: st
     assert lines[-1] == "exec python -m x 'a b'"
 
 
-def test_systemd_starts_again_after_a_stop_and_not_after_a_mistake_or_ctrl_c():
+def test_systemd_restarts_after_a_stop_but_not_after_an_error_or_ctrl_c():
     done = subprocess.run(
         [BASH, "-c", 'source "$1"; unit', "bash", str(LAUNCH / "tpu_worker.sh")],
         capture_output=True,

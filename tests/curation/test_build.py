@@ -196,7 +196,7 @@ def test_encoders_say_nothing_of_how_a_model_is_sampled(shards):
     assert not (shards / "encoders/scheduler").exists()
 
 
-def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folder):
+def test_existing_shards_are_not_replaced_without_overwrite(shards, videos, pipeline_folder):
     with pytest.raises(UserError, match="--overwrite"):
         run(videos, shards, pipeline_folder)
 

@@ -158,7 +158,7 @@ def test_what_cannot_be_measured_is_refused(instrument, clips, speech, monkeypat
         measured(sync_metric(others), [heard])
 
 
-def test_more_noises_of_the_same_clips_are_no_more_clips(instrument, clips, speech, table):
+def test_more_noises_of_the_same_clips_do_not_count_as_clips(instrument, clips, speech, table):
     null = hear_others(instrument, TheatreConfig(), speech)
     heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
     # As if speech were seen in what was made without.

@@ -40,7 +40,7 @@ def sounds(tmp_path_factory):
     return {name: folder / f"{name}.wav" for name in ("speech", "effects", "music")}
 
 
-def test_video_has_the_size_asked_for_and_its_sound(pipe, sounds):
+def test_video_has_the_requested_size_and_its_sound(pipe, sounds):
     video = pipe("a rabbit", **sounds, **STEPS)
     assert video.frames.shape == (5, 32, 32, 3)
     assert video.frames.dtype == np.uint8

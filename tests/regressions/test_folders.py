@@ -193,7 +193,7 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
     assert set(wanted) <= VIDEO_SUFFIXES
 
 
-def test_silence_is_what_nobody_hears_not_what_is_quiet():
+def test_silence_is_inaudible_sound_not_quiet_sound():
     """Found by a newcomer: a track that turned out silent was not named."""
     rng = np.random.default_rng(0)
     assert is_silent(np.zeros(0, np.float32))

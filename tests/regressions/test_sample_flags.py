@@ -63,7 +63,7 @@ def test_a_video_is_as_long_as_its_sound_where_the_model_can(seconds, num_frames
     assert size_of(TINY, files, num_frames=None).num_frames == num_frames
 
 
-def test_a_length_that_was_asked_for_or_no_sound_stays(sounds):
+def test_a_requested_length_or_that_without_sound_is_kept(sounds):
     assert size_of(TINY, {"speech": sounds(10.0)}, num_frames=49).num_frames == 49
     assert size_of(TINY, {}).num_frames == 25
     with pytest.raises(UserError, match="num_frames 'long'"):
@@ -81,7 +81,7 @@ def test_whole_latent_frames_are_filled(sounds):
     assert size_of(known, {"speech": sounds(3.0)}, step=4, fps=Fraction(12)).num_frames == 33
 
 
-def test_what_is_cut_or_padded_is_said(sounds, caplog):
+def test_what_is_cut_or_padded_is_logged(sounds, caplog):
     """Found by a newcomer: 10 s of sound were cut to 2.08 s without a word."""
     long, short = sounds(10.0), sounds(0.5)
     files = {"speech": long, "effects": short, "music": sounds(2.0833)}
@@ -107,7 +107,7 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
         (PipelineDefaults(ClipSize(native_rate=True)), {"fps": 30}, None),
     ],
 )
-def test_a_size_that_the_model_was_never_trained_at_is_said(defaults, values, reported, caplog):
+def test_a_size_that_the_model_was_never_trained_at_is_logged(defaults, values, reported, caplog):
     """Found by a newcomer: 128x128 on `tiny` gave doubled heads and exit 0."""
     log_adjustments(defaults.clip.replace(**values), defaults, {})
     messages = [record.getMessage() for record in caplog.records]
@@ -230,7 +230,7 @@ class Nothing(nn.Module):
         return jnp.zeros_like(x)
 
 
-def test_the_first_compilation_is_said_and_no_other(capsys):
+def test_only_the_first_compilation_is_announced(capsys):
     """Found by a newcomer: the first video seemed to hang."""
     schedule, config = (
         Schedule.create(ScheduleConfig()),

@@ -390,7 +390,7 @@ def test_an_ablation_is_one_switch_and_goes_with_other_overrides():
         (("--config.ablation=no_sound",), "config.ablation 'no_sound': must be one of"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
+def test_an_error_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
     with pytest.raises(UserError) as caught:
         run("stage1", tmp_path / "run", f"--config.data.dir={shards}", *arguments)
     assert message in str(caught.value)

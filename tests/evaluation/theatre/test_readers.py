@@ -80,7 +80,7 @@ def test_counts_and_colours(readers, clips):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_prop_that_nobody_asked_for_is_seen(readers, clips, side):
+def test_a_prop_that_was_not_requested_is_detected(readers, clips, side):
     alone = [clip.plan for clip in clips if len(clip.plan.actors) == 1 and clip.plan.prop is None]
     place = prop_places(1)[side]
     for plan in alone:
