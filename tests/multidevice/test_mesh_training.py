@@ -25,7 +25,7 @@ SCRIPT = """
     config = make_config("mtv", "tiny", {"dit": dit, "controlnet": {"temporal_compression_ratio": 4}})
     task = denoiser_task(make_model("mtv", config), DenoiserLossConfig(scaling_factor=1.0))
     rng = np.random.default_rng(0)
-    shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (6, 64)}
+    shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (5, 64)}
     shapes |= {name: (5, 4, 64) for name in ("speech", "effects", "music")}
     batches = [
         {name: rng.normal(size=(4, *shape)).astype(np.float32) for name, shape in shapes.items()}
