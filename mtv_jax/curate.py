@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int | None:
 
 def _build(args: argparse.Namespace) -> int:
     from mtv_jax.curation.build import BadVideosError, BuildConfig, build_shards, default_skip
-    from mtv_jax.curation.making import check_folder, left_out_warning, locked, summary
+    from mtv_jax.curation.making import check_folder, locked, summary, warn_of_left_out
 
     check_folder(args.out, overwrite=args.overwrite)
     size = _size(args)
@@ -39,18 +39,16 @@ def _build(args: argparse.Namespace) -> int:
         separator=args.separator,
         normalize_loudness=args.normalize_loudness,
     )
-    problem = None
-    with locked(args.out):
-        try:
+    try:
+        with locked(args.out):
             manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
-            left_out = manifest["info"]["left_out"]
-            print(summary(args.out, manifest))
-        except BadVideosError as error:
-            problem, left_out = error, error.left_out
-    lines = [left_out_warning(left_out), problem and f"error: {problem}"]
-    for line in filter(None, lines):
-        print(line, file=sys.stderr)
-    return 1 if problem else 0
+        print(summary(args.out, manifest))
+        warn_of_left_out(manifest["info"]["left_out"])
+        return 0
+    except BadVideosError as error:
+        warn_of_left_out(error.left_out)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def _theatre(args: argparse.Namespace) -> None:
@@ -62,8 +60,7 @@ def _theatre(args: argparse.Namespace) -> None:
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
     config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
     if args.frames_only:
-        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
-        check_room(args.out, needed, force=args.force)
+        check_room(args.out, config.num_bytes, force=args.force)
     with locked(args.out):
         print(summary(args.out, build_theatre(args.out, _encoders(args), config)))
 

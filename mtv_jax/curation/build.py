@@ -49,7 +49,7 @@ def default_skip(size: ClipSize) -> int:
 
 
 _BAD = (UserError, FFmpegError, OSError, ValueError, ArithmeticError, LookupError)
-"""What a damaged or strange video may raise."""
+"""Exceptions that a damaged or unusual video may raise."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _finished(
             part = work / name.format(sha256(file))
             data = None if part.exists() else encode(file)
         except DiskError:
-            raise  # of a temporary file: that the disk is full says nothing of the video
+            raise  # of a temporary file: a full disk is not an error of the video
         except _BAD as error:
             left_out[file.name] = _reason(file, error)
             if strict:
@@ -195,8 +195,8 @@ def clips_of(file: Path, encoders: Encoders | None, config: BuildConfig) -> Iter
         arrays = {"video": frames}
         if encoders is not None and tracks is not None and text is not None:
             first = round(begin * TRACK_RATE)
-            # No more than the clip: an encoder that hears all would hear what it must not know of, and be compiled
-            # anew for every length.
+            # Only the clip: an encoder with context over the whole sound would see what follows the clip, and would
+            # be compiled for every length.
             last = first + round(size.num_frames / size.fps * TRACK_RATE)
             heard = {name: samples[first:last] for name, samples in tracks.items()}
             arrays = encoders.encode(frames, heard, text, size)
@@ -220,7 +220,7 @@ def _tracks_of(file: Path, config: BuildConfig) -> Tracks:
 
 
 def size_of(file: Path, size: ClipSize) -> ClipSize:
-    """`size` for the clips of one video: at its own rate, on average, if that is what is wanted."""
+    """`size` for the clips of one video: at its own average rate if `native_rate` is set."""
     return dataclasses.replace(size, fps=probe(file).fps) if size.native_rate else size
 
 
@@ -230,7 +230,7 @@ def _cuts(
     """Start (seconds after the first frame) and source of every whole clip of a video."""
     info = probe(file)
     base, length = info.time_base, size.num_frames / size.fps
-    # A header may be silent on the length, or round it: the frames are what counts.
+    # Headers may lack the length or round it, so frames are counted.
     available = sum(1 for _ in iter_frames(file, fps=size.fps))
     for first in range(config.skip, available - size.num_frames + 1, config.stride):
         begin = Fraction(first) / size.fps

@@ -7,8 +7,7 @@ reference white of 203 cd/m2 from Report ITU-R BT.2408; sRGB from IEC 61966-2-1;
 import functools
 
 import numpy as np
-
-from mtv_jax.typing import UInt8
+from jaxtyping import UInt8
 
 WIDE_PRIMARIES = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),  # BT.2020

@@ -157,7 +157,7 @@ def test_at_native_rate_a_clip_has_every_frame_of_its_video_but_the_first_three(
         ((), 10),  # the preset's own rate
     ],
 )
-def test_frames_are_skipped_as_told_or_as_the_rate_says(steps, tmp_path, options, first):
+def test_frames_are_skipped_as_requested_or_by_the_rate(steps, tmp_path, options, first):
     size = ["--num-frames", "1", "--height", "16", "--width", "16"]
     run(steps, tmp_path / "out", "tiny", "--frames-only", *size, *options)
     assert open_shards(tmp_path / "out").read(0).arrays["video"].mean() == pytest.approx(first, abs=3)
@@ -196,7 +196,7 @@ def test_encoders_say_nothing_of_how_a_model_is_sampled(shards):
     assert not (shards / "encoders/scheduler").exists()
 
 
-def test_existing_shards_are_not_replaced_unasked(shards, videos, pipeline_folder):
+def test_existing_shards_are_not_replaced_without_overwrite(shards, videos, pipeline_folder):
     with pytest.raises(UserError, match="--overwrite"):
         run(videos, shards, pipeline_folder)
 

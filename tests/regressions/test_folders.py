@@ -150,7 +150,7 @@ def test_one_bad_clip_does_not_stop_a_folder(clips, no_networks, tmp_path, capsy
     assert "without a sound track" in left_out["mute.mp4"]
     assert "left out:\n  mute.mp4: a video without a sound track" in capsys.readouterr().err
     silent = [record.getMessage() for record in caplog.records if "silent" in record.getMessage()]
-    assert [told.partition(" (")[0] for told in silent] == [
+    assert [reported.partition(" (")[0] for reported in silent] == [
         f"audio: the track in {clips / 'quiet.mp4'} is silent"
     ]
     assert run(clips, tmp_path / "strict", "--strict") == 1
@@ -163,10 +163,10 @@ def test_a_folder_of_bad_clips_alone_fails_and_lists_them(tmp_path, capsys):
         (tmp_path / name).write_bytes(b"cut")
         (tmp_path / name).with_suffix(".json").write_text('{"prompt": "x"}')
     assert run(tmp_path, tmp_path / "out", "--frames-only") == 1
-    told = capsys.readouterr().err
-    assert "  a.mp4: " in told
-    assert "  b.wmv: " in told
-    assert "none of its 2 videos could be used" in told
+    reported = capsys.readouterr().err
+    assert "  a.mp4: " in reported
+    assert "  b.wmv: " in reported
+    assert "none of its 2 videos could be used" in reported
 
 
 def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys):
@@ -193,7 +193,7 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
     assert set(wanted) <= VIDEO_SUFFIXES
 
 
-def test_silence_is_what_nobody_hears_not_what_is_quiet():
+def test_silence_is_inaudible_sound_not_quiet_sound():
     """Found by a newcomer: a track that turned out silent was not named."""
     rng = np.random.default_rng(0)
     assert is_silent(np.zeros(0, np.float32))
