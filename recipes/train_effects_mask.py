@@ -33,8 +33,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from effects_mask_sounds import effect, effects_track, music, voice
-from mtv_jax.audio.separation.deepfilternet import DeepFilterNet3
 
+from mtv_jax.audio.separation.deepfilternet import DeepFilterNet3
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, atomic_path, read_json_object, write_json
