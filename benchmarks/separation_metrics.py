@@ -40,10 +40,10 @@ def leakage(estimate: np.ndarray, truths: Mapping[str, np.ndarray]) -> dict[str,
     fitted, whole = np.zeros(len(names)), np.zeros(len(names))
     for band in np.array_split(np.arange(len(seen)), _BANDS):
         matrix = spectra[:, band].reshape(len(names), -1)
-        gram = (matrix.conj() @ matrix.T).real
+        gram = np.real(matrix.conj() @ matrix.T)
         energy = np.diag(gram)
         ridge = 1e-6 * energy.max(initial=1e-12) * np.eye(len(names))
-        gains = np.linalg.solve(gram + ridge, (matrix.conj() @ seen[band].ravel()).real)
+        gains = np.linalg.solve(gram + ridge, np.real(matrix.conj() @ seen[band].ravel()))
         fitted += gains**2 * energy
         whole += energy
     return {
@@ -86,15 +86,15 @@ def best_threshold(levels: Sequence[float], silent: Sequence[bool], usual: float
 
     Of equal ones the nearest to `usual`, which is also the answer if either kind is missing.
     """
-    levels, silent = np.asarray(levels), np.asarray(silent)
+    heard, truly = np.asarray(levels), np.asarray(silent)
 
     def balanced(threshold: float) -> float:
-        below = levels < threshold
-        return float(np.mean([np.mean(below[silent]), np.mean(~below[~silent])]))
+        below = heard < threshold
+        return float(np.mean([np.mean(below[truly]), np.mean(~below[~truly])]))
 
-    if silent.all() or not silent.any():
+    if truly.all() or not truly.any():
         return usual
-    return float(max(np.arange(-60, -24), key=lambda t: (round(balanced(t), 9), -abs(t - usual))))
+    return float(max(np.arange(-60, -24), key=lambda t: (round(balanced(float(t)), 9), -abs(t - usual))))
 
 
 def _spectrum(wave: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def recorded_mixes(media: Path, count: int, seconds: float, *, choosing: bool) -
             speech = _voice(rng, voices, round(seconds * TRACK_RATE))
             struck = _struck(rng, effects, len(speech))
             tune = _excerpt(rng, music, len(speech))
-            tracks = dict(zip(TRACKS, (speech, struck, tune), strict=True))
+            tracks = {"speech": speech, "effects": struck, "music": tune}
             present = PRESENT[index % len(PRESENT)]
             balance = LEVELS_DB[(index + round(level) // 6) % 3]
             yield Mix(_balanced(tracks, present, level, balance), level)

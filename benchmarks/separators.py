@@ -39,7 +39,6 @@ from mtv_jax.evaluation.metrics.statistics import f1_score
 from mtv_jax.evaluation.report.contact_sheet import onsets
 from mtv_jax.io.files import write_json
 from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
-from mtv_jax.io.progress import progress
 from mtv_jax.names import TRACK_RATE, TRACKS
 
 PAUSE = 0.5
@@ -230,10 +229,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.speed:
         report = {name: speed(name, args.seconds) for name in names}
     else:
-        report = {
-            name: measure(name, args.media, args.mixes, args.clips, args.seconds)
-            for name in progress(names, "measuring")
-        }
+        report = {name: measure(name, args.media, args.mixes, args.clips, args.seconds) for name in names}
     if args.out:
         write_json(args.out, report)
     print(json.dumps(report, indent=1))

@@ -287,7 +287,7 @@ def _coloured(rng: np.random.Generator, wave: np.ndarray) -> np.ndarray:
 
 
 def _filtered(wave: np.ndarray, hz: float | list[float], kind: str) -> np.ndarray:
-    return sosfilt(butter(2, hz, kind, fs=TRACK_RATE, output="sos"), wave)
+    return np.asarray(sosfilt(butter(2, hz, kind, fs=TRACK_RATE, output="sos"), wave))
 
 
 def _room(rng: np.random.Generator, wave: np.ndarray, longest: float) -> np.ndarray:

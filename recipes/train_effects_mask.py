@@ -27,12 +27,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from effects_mask_sounds import effect, effects_track, music, voice
+from flax import serialization
 
 from mtv_jax.audio.separation.deepfilternet import DeepFilterNet3
 from mtv_jax.io.audio import read_audio
@@ -251,7 +251,7 @@ def fit(
     state, losses = {"params": params, "moments": optimizer.init(params)}, []
     kept = workdir / "state.msgpack"
     if kept.exists():
-        saved = flax.serialization.from_bytes({"state": state, "losses": np.zeros(0)}, kept.read_bytes())
+        saved = serialization.from_bytes({"state": state, "losses": np.zeros(0)}, kept.read_bytes())
         state, losses = saved["state"], list(saved["losses"])
     step = make_step(model, optimizer)
     waves = batches(config, workdir / SOUNDS, len(losses), pool)
@@ -261,7 +261,7 @@ def fit(
         if len(losses) % KEPT_EVERY == 0:
             with atomic_path(kept) as temporary:
                 saved = {"state": state, "losses": np.array(losses)}
-                temporary.write_bytes(flax.serialization.to_bytes(saved))
+                temporary.write_bytes(serialization.to_bytes(saved))
     return state["params"], np.array(losses)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.audio.separation.base import Context, ModelCard
@@ -69,7 +70,7 @@ def effects_mask(power: Float[np.ndarray, "T k"]) -> Float[np.ndarray, "T k"]:
     margin = reach(model.config)
     count = -(-len(power) // _BLOCK) * _BLOCK
     heard = np.zeros((count + 2 * margin, BINS), np.float32)
-    heard[margin : margin + len(power)] = levels(power[:, :BINS])
+    heard[margin : margin + len(power)] = np.asarray(levels(jnp.asarray(power[:, :BINS])))
     blocks = [_shares(model, params, heard[i : i + _BLOCK + 2 * margin]) for i in range(0, count, _BLOCK)]
     mask = np.concatenate([np.asarray(block)[margin:-margin] for block in blocks])[: len(power)]
     return np.concatenate([mask, mask[:, -1:]], axis=1)
