@@ -1,6 +1,7 @@
 """The frozen networks that turn a clip into a record."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,16 +44,7 @@ class Encoders:
 
         Raises UserError for a folder without one of them.
         """
-        folder = pipeline_folder(path)
-        if not (folder / "audio_encoder").is_dir():
-            raise UserError(
-                f"{folder}: no audio_encoder/ in it; a backbone has none: put that of the controlnet there (MTV's is "
-                "facebook/wav2vec2-base-960h)"
-            )
-        folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
-        if vae is not None:
-            other = pipeline_folder(vae)
-            folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
+        folder, folders = pipeline_folder(path), encoder_folders(path, vae)
         model, params = load_model(folders.get("vae", folder / "vae"))
         audio = load_audio_encoder(folder / "audio_encoder")
         text = TextEncoder.from_pretrained(folder, read_defaults(folder).text)
@@ -60,8 +52,8 @@ class Encoders:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """A hash of each part's files: latents of one autoencoder mean nothing to another."""
-        return {name: _hashes(path) for name, path in sorted(self.folders.items())}
+        """`encoder_identity` of its folders."""
+        return encoder_identity(self.folders)
 
     def encode(
         self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: ClipSize
@@ -85,6 +77,29 @@ class Encoders:
                 link_tree(path, temporary / name)
             note = encoders_json(size, TextOptions(self.text.text_length, self.text.padding))
             write_json(temporary / INDEX, note)
+
+
+def encoder_folders(path: str | os.PathLike, vae: str | os.PathLike | None = None) -> dict[str, Path]:
+    """The folder of each part of the encoders of a pipeline; the autoencoder of another one if `vae` is given.
+
+    Raises UserError for a pipeline without an audio encoder.
+    """
+    folder = pipeline_folder(path)
+    if not (folder / "audio_encoder").is_dir():
+        raise UserError(
+            f"{folder}: no audio_encoder/ in it; a backbone has none: put that of the controlnet there (MTV's is "
+            "facebook/wav2vec2-base-960h)"
+        )
+    folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
+    if vae is not None:
+        other = pipeline_folder(vae)
+        folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
+    return folders
+
+
+def encoder_identity(folders: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """The SHA-256 of each file, by part and name: latents of one autoencoder mean nothing to another."""
+    return {name: _hashes(path) for name, path in sorted(folders.items())}
 
 
 def _stored(name: str, array: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ A model answers with evidence: a dict of JSON values with `status` (`ok`, `not_a
 scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` does.
 """
 
+import functools
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,8 +122,11 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
 """Role -> name -> where its class is. It is imported when used, since each needs packages of its own."""
 
 
-def find_model(role: str, spec: str) -> Any:
-    """The model `NAME` or `NAME:ARGUMENT` (a path of weights, or the command of `jsonl`) of a role.
+@functools.cache
+def find_model(role: str, spec: str, *options: Any) -> Any:
+    """The model `NAME` or `NAME:ARGUMENT` (a path of weights, or the command of `jsonl`) of a role, made once.
+
+    `options` are given to its class after the argument.
 
     Raises UserError for an unknown name; the class raises it for missing packages or weights.
     """
@@ -132,4 +136,4 @@ def find_model(role: str, spec: str) -> Any:
         raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(known)}")
     module, _, kind = known[name].partition(":")
     made = getattr(importlib.import_module(module), kind)
-    return made(argument) if colon else made()
+    return made(*([argument] if colon else []), *options)
