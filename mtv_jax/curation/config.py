@@ -1,0 +1,109 @@
+"""Which models judge a data set, and every threshold of its verdicts, with the reason for its default."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mtv_jax.io.errors import UserError
+
+
+@dataclass(frozen=True)
+class ShotsConfig:
+    """Where films are cut.
+
+    Attributes:
+      detector: a model of the role `shots`. `whole` takes each film as one shot.
+      content_threshold: of PySceneDetect's ContentDetector; 27 is its default, made for its HSL difference.
+      adaptive_threshold: of its AdaptiveDetector; 3 is its default.
+      min_frames: frames that a shot has at least; 15 (half a second) keeps a flash from counting as two cuts.
+    """
+
+    detector: str = "pyscenedetect"
+    content_threshold: float = 27.0
+    adaptive_threshold: float = 3.0
+    min_frames: int = 15
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """Whose sound is good enough.
+
+    Attributes:
+      model: of the role `audio_quality`; "" turns it off.
+      minimum: score -> the least that is kept. DNSMOS's `ovrl` is 1..5; noisy but usable speech is about 2.
+    """
+
+    model: str = "dnsmos"
+    minimum: Mapping[str, float] = field(default_factory=lambda: {"ovrl": 1.8})
+
+
+@dataclass(frozen=True)
+class DemixingConfig:
+    """MTV's demixing filter: two separators have to agree.
+
+    Attributes:
+      separator: the second one, of two stems; "" turns the filter off.
+      max_distance: largest L1 distance of a comparable pair (`filters/demixing.py` defines it).
+    """
+
+    separator: str = ""
+    max_distance: float = 1.0
+
+
+@dataclass(frozen=True)
+class DuplicatesConfig:
+    """Clips that show and sound like another one.
+
+    Attributes:
+      on: whether clips are compared.
+      max_picture_bits: differing bits of the picture hash up to which two clips look alike.
+      max_sound_distance: distance of the fingerprints up to which they sound alike.
+    """
+
+    on: bool = True
+    max_picture_bits: int = 6
+    max_sound_distance: float = 0.15
+
+
+@dataclass(frozen=True)
+class FiltersConfig:
+    """Filters beyond MTV's; None turns one off.
+
+    Attributes:
+      min_motion: pixels a frame of optical flow (Farneback at 2 fps); less is a still picture.
+      max_bars: share of the picture that black bars may have.
+      min_dbfs: RMS level of the mix; MTV calls a track silent below -45 dB, and so is a mix.
+    """
+
+    min_motion: float | None = 0.05
+    max_bars: float | None = 0.15
+    min_dbfs: float | None = -60.0
+
+
+@dataclass(frozen=True)
+class CurateConfig:
+    """How clips are found and judged.
+
+    Attributes:
+      retries: how often a stage that fails on an item is tried again before the item is quarantined.
+      captioner: a model of the role `captioner`; `sidecar` reads the prompt from the file beside the video.
+      short_side: pixels of the shorter side of kept clips, which are never enlarged: enough for every size that the
+        networks of this package are trained at.
+    """
+
+    shots: ShotsConfig = field(default_factory=ShotsConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    demixing: DemixingConfig = field(default_factory=DemixingConfig)
+    duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    captioner: str = "sidecar"
+    retries: int = 1
+    short_side: int = 720
+
+    def __post_init__(self):
+        if self.retries < 0:
+            raise UserError(f"config.retries {self.retries}: must be at least 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON, which `mtv_jax.io.trees.from_dict` reads."""
+        return asdict(self)
