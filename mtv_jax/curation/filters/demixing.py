@@ -9,13 +9,13 @@ where Spleeter's output ends, each relative to its own level, so that the gain o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
-import soxr
 
-from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
+from mtv_jax.curation.roles import Evidence, scores
+from mtv_jax.io.audio import read_audio
+from mtv_jax.io.levels import rms_dbfs
 
 RATE = 22_050
 """Sample rate of the comparison, Hz: its spectrum ends at 11 kHz."""
@@ -24,47 +24,41 @@ RANGE_DB = 40.0
 """Cells more than this below the level of their track are equal to silence: residue of the other tracks is there."""
 
 
-@dataclass(frozen=True)
-class DemixingScores:
-    """Disagreement of two separators, 0 (the same spectra) to 1 (nothing in common).
-
-    Attributes:
-      speech: of the speech tracks.
-      rest: of the second separator's rest and the track `rest_against`; None if nothing is comparable.
-      rest_against: the track that is alone in the rest of the mix; None if there is none or more than one.
-    """
-
-    speech: float
-    rest: float | None
-    rest_against: Literal["effects", "music"] | None
-
-
 def demixing_scores(
-    three: Mapping[str, np.ndarray],
-    two: Mapping[str, np.ndarray],
-    sample_rate: int,
-    *,
-    silent_dbfs: Mapping[str, float] | None = None,
-) -> DemixingScores:
-    """Compares the tracks of two separators of the same mix.
+    first: Mapping[str, Path], second: Mapping[str, Path], silent_dbfs: Mapping[str, float]
+) -> Evidence:
+    """`compare_separations` of the track files of two separators."""
+    return compare_separations(_read(first), _read(second), silent_dbfs)
+
+
+def _read(tracks: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    return {name: read_audio(path, RATE) for name, path in tracks.items()}
+
+
+def compare_separations(
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], silent_dbfs: Mapping[str, float]
+) -> Evidence:
+    """How much two separators of one mix disagree, 0 (equal spectra) to 1 (nothing in common).
 
     Args:
-      three: `speech`, `effects` and `music`, float [s] or [s, channels].
-      two: `speech` and `rest`.
-      sample_rate: of all of them, Hz.
-      silent_dbfs: RMS below which a track of `three` counts as silent, by name: what the separator leaves in a track
-        of a mix without such sound. The default is -45 dBFS (MTV) for each.
+      first: `speech`, `effects` and `music`, float [s] at `RATE`.
+      second: `speech` and `rest`.
+      silent_dbfs: RMS below which a track of the first separator counts as silent, by name: -45 dBFS in MTV, or what
+        the separator leaves in a track of a mix without such sound.
+
+    Returns:
+      `speech`: of the speech tracks; `others`: of the rest and the track that is alone in it, None if none is;
+      `compared`: that track, `effects` or `music`, or None.
     """
-    bounds = {name: SILENT_DBFS for name in three} | dict(silent_dbfs or {})
-    silent = {name: rms_dbfs(samples) < bounds[name] for name, samples in three.items()}
-    against = _alone(silent)
-    no_speech = silent["speech"] and rms_dbfs(two["speech"]) < bounds["speech"]
-    speech = 0.0 if no_speech else spectral_distance(three["speech"], two["speech"], sample_rate)
-    rest = None if against is None else spectral_distance(three[against], two["rest"], sample_rate)
-    return DemixingScores(speech, rest, against)
+    silent = {name: rms_dbfs(samples) < silent_dbfs[name] for name, samples in first.items()}
+    without_speech = silent["speech"] and rms_dbfs(second["speech"]) < silent_dbfs["speech"]
+    speech = 0.0 if without_speech else spectral_distance(first["speech"], second["speech"])
+    compared = _alone_in_rest(silent)
+    others = None if compared is None else spectral_distance(first[compared], second["rest"])
+    return scores(speech=speech, others=others, compared=compared)
 
 
-def _alone(silent: Mapping[str, bool]) -> Literal["effects", "music"] | None:
+def _alone_in_rest(silent: Mapping[str, bool]) -> str | None:
     # If both are silent there is no track that the rest should be. A loud rest then differs in the speech as well,
     # since the tracks of either separator add up to the mix.
     if silent["effects"] == silent["music"]:
@@ -72,21 +66,19 @@ def _alone(silent: Mapping[str, bool]) -> Literal["effects", "music"] | None:
     return "effects" if silent["music"] else "music"
 
 
-def spectral_distance(a: np.ndarray, b: np.ndarray, sample_rate: int) -> float:
-    """L1 distance of the level-normalised log-magnitude spectrograms of two sounds of equal length, 0 to 1.
+def spectral_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """L1 distance of the level-normalised log-magnitude spectrograms of two sounds [s] at `RATE`, 0 to 1.
 
     Magnitudes are in dB above a floor `RANGE_DB` below the sound's own level, and 0 below it. The sum of their absolute
     differences is divided by that of the larger of both, so that pauses do not count. It is 0 for two silent sounds.
     """
-    first, second = (_spectrogram(sound, sample_rate) for sound in (a, b))
+    first, second = (_spectrogram(sound) for sound in (a, b))
     larger = np.maximum(first, second).sum()
     return float(np.abs(first - second).sum() / larger) if larger else 0.0
 
 
-def _spectrogram(sound: np.ndarray, sample_rate: int) -> np.ndarray:
+def _spectrogram(samples: np.ndarray) -> np.ndarray:
     """dB above the floor [frames, frequencies]."""
-    mono = np.asarray(sound, np.float32).reshape(len(sound), -1).mean(axis=1)
-    samples = soxr.resample(mono, sample_rate, RATE)
     padded = np.pad(samples, (0, _WINDOW - len(samples) % _HOP))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2

@@ -5,96 +5,94 @@ sounds have to match. Candidates come from an index of parts of the picture hash
 clips and not with its square.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-_PART_BITS = 16
-"""Bits of a part of a picture hash. Two clips are compared if a part of any of their frames is equal."""
-_MOST_IN_PART = 256
-"""Clips that share a part, above which it says nothing (a title on black, say) and is skipped."""
+from mtv_jax.curation.config import DuplicatesConfig
+from mtv_jax.curation.filters.fingerprints import (
+    HASH_RATE,
+    from_text,
+    picture_hashes,
+    sound_hashes,
+    to_text,
+)
+from mtv_jax.curation.roles import Evidence, scores
+from mtv_jax.io.audio import read_audio
+from mtv_jax.io.files import sha256
+from mtv_jax.io.video import read_video
+
+_FPS = 2
+
+_MOST_IN_PART = 1024
+"""Frames with an equal part of their hashes, above which the part is skipped: that many pairs say nothing."""
 _SHIFTS = range(-6, 7)
 """Offsets of sound hashes that are tried, 46 ms each: cuts of two encodings differ by a frame or a few."""
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """What a clip is compared by.
-
-    Attributes:
-      clip: its id.
-      source: its source; clips of one source are not compared.
-      sha256: of its file, or of its decoded content.
-      pictures: `picture_hashes` of its frames, uint64 [n].
-      sounds: `sound_hashes`, uint32 [m].
+class _Print:
+    """Attributes:
+    clip: its id.
+    film: its source; clips of one film are not compared, since they may overlap on purpose.
+    sha256: of its file.
+    pictures: `picture_hashes` of its frames, uint64 [n].
+    sounds: `sound_hashes` of its mix, uint32 [m].
     """
 
     clip: str
-    source: str
+    film: str
     sha256: str
     pictures: np.ndarray
     sounds: np.ndarray
 
 
-@dataclass(frozen=True)
-class Duplicate:
-    """Attributes:
-    of: the clip that is kept, the one with the smallest id.
-    kind: `exact` if the files are equal.
+def fingerprint(clip: Path, mix: Path) -> Evidence:
+    """What a clip (video file and sound file) is compared by: `sha256` of the video file, `pictures`, `sounds`."""
+    frames, _ = read_video(clip, fps=_FPS)
+    sounds = sound_hashes(read_audio(mix, HASH_RATE))
+    return scores(sha256=sha256(clip), pictures=to_text(picture_hashes(frames)), sounds=to_text(sounds))
+
+
+def find_duplicates(prints: Mapping[str, Mapping[str, Any]], config: DuplicatesConfig) -> dict[str, str]:
+    """Clip id -> id of the clip of another film that it repeats.
+
+    `prints` has the evidence of `fingerprint` by clip id, and in each the id of its `film`. Of a group of equal clips,
+    whose members may be alike through others, that with the smallest id is kept: the result depends on no order.
     """
-
-    of: str
-    kind: Literal["exact", "near"]
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Greatest differences of duplicates.
-
-    Attributes:
-      picture_bits: median over frames of the Hamming distance to the most similar frame, of 64. Frames of other
-        pictures are 32 apart on average.
-      sound_share: share of sound bits that differ at the best offset; .5 for other sounds, .35 is the bound of
-        Haitsma and Kalker.
-    """
-
-    picture_bits: float = 10.0
-    sound_share: float = 0.35
-
-
-def find_duplicates(
-    fingerprints: Iterable[Fingerprint], tolerance: Tolerance | None = None
-) -> dict[str, Duplicate]:
-    """Clip -> the clip of another source that it repeats, whatever the order of `fingerprints`.
-
-    Duplicates of duplicates belong together; of such a group all but the smallest id are returned.
-    """
-    clips = sorted(fingerprints, key=lambda fingerprint: fingerprint.clip)
-    tolerance = tolerance or Tolerance()
-    first = {print_.sha256: print_.clip for print_ in reversed(clips)}
+    clips = [_read(clip, prints[clip]) for clip in sorted(prints)]
     groups = _Groups()
-    for print_ in clips:
-        groups.join(first[print_.sha256], print_.clip)
-    for a, b in candidate_pairs(clips):
-        if clips[a].source != clips[b].source and is_near(clips[a], clips[b], tolerance):
+    for a, b in candidate_pairs([clip.pictures for clip in clips], config.max_picture_bits):
+        if clips[a].film != clips[b].film and _is_duplicate(clips[a], clips[b], config):
             groups.join(clips[a].clip, clips[b].clip)
-    hashes = {print_.clip: print_.sha256 for print_ in clips}
-    return {
-        clip: Duplicate(of, "exact" if hashes[clip] == hashes[of] else "near")
-        for clip, of in ((clip, groups.first(clip)) for clip in hashes)
-        if clip != of
-    }
+    for clips_of_file in _by_file(clips):
+        for clip in clips_of_file[1:]:
+            groups.join(clips_of_file[0], clip)
+    return {clip.clip: groups.first(clip.clip) for clip in clips if groups.first(clip.clip) != clip.clip}
 
 
-def is_near(a: Fingerprint, b: Fingerprint, tolerance: Tolerance) -> bool:
-    """Whether both the pictures and the sounds of two clips match; two clips without sound match by the pictures."""
-    if picture_distance(a.pictures, b.pictures) > tolerance.picture_bits:
+def _read(clip: str, print_: Mapping[str, Any]) -> _Print:
+    pictures, sounds = from_text(print_["pictures"], np.uint64), from_text(print_["sounds"], np.uint32)
+    return _Print(clip, print_["film"], print_["sha256"], pictures, sounds)
+
+
+def _by_file(clips: Sequence[_Print]) -> Iterable[list[str]]:
+    """Ids of clips with equal files, one for each film."""
+    found: dict[str, dict[str, str]] = {}
+    for clip in clips:
+        found.setdefault(clip.sha256, {}).setdefault(clip.film, clip.clip)
+    return [list(films.values()) for films in found.values()]
+
+
+def _is_duplicate(a: _Print, b: _Print, config: DuplicatesConfig) -> bool:
+    if picture_distance(a.pictures, b.pictures) > config.max_picture_bits:
         return False
     if not len(a.sounds) and not len(b.sounds):
         return True
-    return sound_distance(a.sounds, b.sounds) <= tolerance.sound_share
+    return sound_distance(a.sounds, b.sounds) <= config.max_sound_distance
 
 
 def picture_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -120,29 +118,34 @@ def sound_distance(a: np.ndarray, b: np.ndarray) -> float:
     return min(found)
 
 
-def candidate_pairs(clips: Sequence[Fingerprint]) -> Iterator[tuple[int, int]]:
-    """Indices of pairs of clips with an equal 16-bit part in any of their picture hashes, sorted, each once."""
-    places = np.repeat(np.arange(len(clips)), [len(print_.pictures) for print_ in clips])
-    hashes = np.concatenate([np.zeros(0, np.uint64), *(print_.pictures for print_ in clips)])
-    pairs: list[np.ndarray] = []
-    for part in range(64 // _PART_BITS):
-        keys = (hashes >> np.uint64(part * _PART_BITS)) & np.uint64((1 << _PART_BITS) - 1)
-        pairs.append(_pairs_of_equal(keys, places, len(clips)))
-    for code in np.unique(np.concatenate(pairs)):
-        yield int(code) // len(clips), int(code) % len(clips)
+def candidate_pairs(pictures: Sequence[np.ndarray], most_bits: float) -> Iterator[tuple[int, int]]:
+    """Pairs of indices of clips, sorted, each once, any frames of which have hashes at most `most_bits` apart.
+
+    Of those pairs of frames, only ones with an equal 16-bit part are found.
+    """
+    places = np.repeat(np.arange(len(pictures)), [len(hashes) for hashes in pictures])
+    hashes = np.concatenate([np.zeros(0, np.uint64), *pictures])
+    parts = hashes.view(np.uint16).reshape(-1, 4).T
+    found = [_similar(part, places, hashes, most_bits) for part in parts]
+    for a, b in np.unique(np.concatenate(found), axis=0):
+        yield int(a), int(b)
 
 
-def _pairs_of_equal(keys: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Codes `a * count + b`, a < b, of the places that share a key."""
-    rows = np.unique(np.stack([keys.astype(np.int64), places]), axis=1)
-    starts = np.flatnonzero(np.diff(rows[0], prepend=-1))
-    codes = [np.zeros(0, np.int64)]
-    for start, end in zip(starts, np.append(starts[1:], rows.shape[1]), strict=True):
-        members = rows[1, start:end]
-        if 2 <= len(members) <= _MOST_IN_PART:
-            first, second = np.triu_indices(len(members), 1)
-            codes.append(members[first] * count + members[second])
-    return np.unique(np.concatenate(codes))
+def _similar(keys: np.ndarray, places: np.ndarray, hashes: np.ndarray, most_bits: float) -> np.ndarray:
+    """Pairs a < b [n 2] of the places of similar hashes with equal keys."""
+    _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(sizes[group] <= _MOST_IN_PART)
+    rows = rows[np.argsort(group[rows], kind="stable")]
+    group, places, hashes = group[rows], places[rows], hashes[rows]
+    pairs = [np.zeros((0, 2), np.int64)]
+    for step in range(1, len(rows)):  # each row against that so many rows below, up to the largest group
+        first = np.flatnonzero(group[:-step] == group[step:])
+        if not len(first):
+            break
+        near = np.bitwise_count(hashes[first] ^ hashes[first + step]) <= most_bits
+        pair = np.sort(np.stack([places[first[near]], places[first[near] + step]], axis=1), axis=1)
+        pairs.append(pair[pair[:, 0] != pair[:, 1]])
+    return np.concatenate(pairs)
 
 
 class _Groups:

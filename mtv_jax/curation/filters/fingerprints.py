@@ -7,17 +7,18 @@ System", 2002), at fewer frames a second. A mirrored picture has another hash, a
 """
 
 import numpy as np
-import soxr
 from PIL import Image
 
-from mtv_jax.typing import UInt8
+from mtv_jax.typing import Float, UInt8
 
 _SIDE, _KEPT = 32, 8
 _LEAST_CONTRAST = 4.0
 """Standard deviation, in levels, below which a frame has no hash: it would be that of its noise."""
 
-_RATE, _WINDOW, _HOP = 5512, 2048, 256
-"""Of the sound that is hashed: 0.37 s windows, a hash every 46 ms."""
+HASH_RATE = 5512
+"""Sample rate of the sound that is hashed, Hz."""
+_WINDOW, _HOP = 2048, 256
+"""Windows of 0.37 s, a hash every 46 ms."""
 _BANDS, _LOW_HZ, _HIGH_HZ = 33, 300.0, 2000.0
 _LEAST_RMS = 1e-4
 """Of a window (-80 dBFS): a quieter one has no hash."""
@@ -47,20 +48,18 @@ def _cosines() -> np.ndarray:
 _COSINES = _cosines()
 
 
-def sound_hashes(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A 32-bit hash of each window of 0.37 s, 46 ms apart, of a sound [s] or [s, channels]: uint32 [n].
+def sound_hashes(sound: Float[np.ndarray, " s"]) -> np.ndarray:
+    """A 32-bit hash of each window of 0.37 s, 46 ms apart, of a sound at `HASH_RATE`: uint32 [n].
 
     Empty if the sound is shorter than two windows or silent in most of them.
     """
-    mono = np.asarray(samples, np.float32).reshape(len(samples), -1).mean(axis=1)
-    sound = soxr.resample(mono, sample_rate, _RATE)
     if len(sound) < _WINDOW + _HOP:
         return np.zeros(0, np.uint32)
     frames = np.lib.stride_tricks.sliding_window_view(sound, _WINDOW)[::_HOP]
     if np.median(np.sqrt((frames**2).mean(axis=1))) < _LEAST_RMS:
         return np.zeros(0, np.uint32)
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2
-    edges = np.geomspace(_LOW_HZ, _HIGH_HZ, _BANDS + 1) * _WINDOW / _RATE
+    edges = np.geomspace(_LOW_HZ, _HIGH_HZ, _BANDS + 1) * _WINDOW / HASH_RATE
     bands = np.add.reduceat(power, np.round(edges).astype(int), axis=1)[:, :_BANDS]
     rises = np.diff(np.diff(bands, axis=1), axis=0) > 0
     return np.array([_packed(row) for row in rises], np.uint32)
