@@ -1,5 +1,6 @@
 """Small video and sound files of any kind, for tests of how they are read."""
 
+import os
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -9,6 +10,9 @@ from typing import Any
 import av
 import numpy as np
 from av.filter import Graph
+
+SHARED = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).resolve().parents[2] / "shared" / "media"))
+"""Real films and sounds, which are no part of the repository; tests that use them are skipped without."""
 
 COLOURS = np.array(
     [
