@@ -104,6 +104,17 @@ class CurateConfig:
         if self.retries < 0:
             raise UserError(f"config.retries {self.retries}: must be at least 0")
 
+    @classmethod
+    def plain(cls) -> "CurateConfig":
+        """Every clip of every film, cut at no shot and judged by nothing: for films that were chosen before."""
+        return cls(
+            shots=ShotsConfig(detector="whole"),
+            quality=QualityConfig(model=""),
+            demixing=DemixingConfig(separator=""),
+            duplicates=DuplicatesConfig(on=False),
+            filters=FiltersConfig(None, None, None),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """JSON, which `mtv_jax.io.trees.from_dict` reads."""
         return asdict(self)

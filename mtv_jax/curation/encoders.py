@@ -68,15 +68,19 @@ class Encoders:
         return {name: _stored(name, array) for name, array in arrays.items()}
 
     def save(self, out: Path, size: ClipSize) -> None:
-        """Writes a pipeline folder without denoiser, for clips of `size`.
+        """`save_encoders` of its folders."""
+        save_encoders(self.folders, TextOptions(self.text.text_length, self.text.padding), out, size)
 
-        Large files are linked, not copied, where that can be.
-        """
-        with atomic_directory(out) as temporary:
-            for name, path in self.folders.items():
-                link_tree(path, temporary / name)
-            note = encoders_json(size, TextOptions(self.text.text_length, self.text.padding))
-            write_json(temporary / INDEX, note)
+
+def save_encoders(folders: Mapping[str, Path], text: TextOptions, out: Path, size: ClipSize) -> None:
+    """Writes a pipeline folder without denoiser, for clips of `size`.
+
+    Large files are linked, not copied, where that can be.
+    """
+    with atomic_directory(out) as temporary:
+        for name, path in folders.items():
+            link_tree(path, temporary / name)
+        write_json(temporary / INDEX, encoders_json(size, text))
 
 
 def encoder_folders(path: str | os.PathLike, vae: str | os.PathLike | None = None) -> dict[str, Path]:

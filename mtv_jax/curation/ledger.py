@@ -102,6 +102,11 @@ class State:
         """The failures of the stage with this key since they were last forgiven."""
         return self._errors.get(key, [])
 
+    def all_errors(self, film: str, key: str) -> tuple[Row, ...]:
+        """The failures of a film and its clips, and those of `key`."""
+        found = [row for rows in self._errors.values() for row in rows if row["film"] == film and film]
+        return (*found, *self.errors(key))
+
     def rows_of(self, film: str) -> tuple[Row, ...]:
         """All outcomes of a film and its clips."""
         items = [film, *self._clips.get(film, ())]

@@ -80,6 +80,16 @@ class Layout:
         return self.work / "settings.json"
 
     @property
+    def cards(self) -> Path:
+        """The cards of the models of each stage."""
+        return self.work / "cards.json"
+
+    @property
+    def films(self) -> Path:
+        """The films, as the last run found them."""
+        return self.work / "films.json"
+
+    @property
     def ledger(self) -> Path:
         return self.work / "ledger.jsonl"
 
