@@ -146,10 +146,10 @@ def write_video(
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
     crf: int = 18,
+    comment: str | None = None,
+    threads: int = 0,
 ) -> None:
     """Writes an mp4 (h264, yuv420p, BT.709, index in front) atomically.
-
-    The container's `comment` marks it as generated (`made_by`), as in a gif.
 
     Sound is AAC, cut or padded with silence to exactly F / fps seconds, with sample 0 at frame 0. Sample rates that AAC
     does not support are resampled to 48 kHz.
@@ -161,6 +161,8 @@ def write_video(
       audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
       sample_rate: of `audio`, in Hz.
       crf: x264 quality, 0 (lossless) to 51; 18 is visually close to the original.
+      comment: of the container; None marks it as generated (`made_by`), as in a gif.
+      threads: of the encoder, whose output depends on their number; 0: by the number of cores.
 
     Raises:
       UserError: unsupported suffix, odd height or width, no frames, or sound that is not finite or has over 2 channels.
@@ -181,13 +183,13 @@ def write_video(
         with atomic_path(path) as temporary:
             options = {"movflags": "+faststart"}
             with av.open(str(temporary), "w", format="mp4", options=options) as container:
-                container.metadata["comment"] = made_by()
+                container.metadata["comment"] = made_by() if comment is None else comment
                 _encode(
                     container,
                     itertools.chain([first], frames),
                     rate,
                     sound,
-                    {"crf": str(crf), "preset": "medium"},
+                    {"crf": str(crf), "preset": "medium", "threads": str(threads)},
                 )
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
