@@ -78,7 +78,7 @@ class Display:
 
     def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """(height, width) in square pixels, upright. The shorter side is enlarged, so that no detail is lost."""
-        aspect = self._sample_aspect()
+        aspect = self.sample_aspect
         height, width = frame.height, frame.width
         if not 1 / _MAX_SAMPLE_ASPECT <= aspect <= _MAX_SAMPLE_ASPECT:
             raise Unreadable(
@@ -97,8 +97,9 @@ class Display:
             )
         return (width, height) if _turn(frame).transpose else (height, width)
 
-    def _sample_aspect(self) -> Fraction:
-        """The container's value if it differs from the codec's first one, else the codec's value for this frame."""
+    @property
+    def sample_aspect(self) -> Fraction:
+        """Width of a stored pixel by its height: the container's value if it differs from the codec's first one, else the codec's value for this frame."""
         container = self._stream.sample_aspect_ratio
         if container is not None and container.numerator > 0 and _ratio(container) != self._coded_aspect:
             return _ratio(container)

@@ -18,6 +18,9 @@ from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream
 Timed = tuple[Fraction, Fraction, av.VideoFrame]
 """Start and end of a frame, in seconds from the first frame, and the frame."""
 
+ROUNDING_SECONDS = Fraction(1, 1000)
+"""Rounding of time stamps: Matroska stores milliseconds, which copies of it in mp4 inherit."""
+
 _MISSING_SECONDS = 0.2
 _EXACT = frozenset({"mov", "mp4", "matroska", "webm"})
 _MISSING_SECONDS_OTHERS = 0.5
@@ -64,7 +67,7 @@ class Film:
         self.display = Display(path, stream, first)
         self.time_base = fraction(stream.time_base)
         self._avi = container.format.name == "avi"
-        stamp = self._stamp(first)
+        stamp = self.stamp(first)
         self.start_pts = (stream.start_time or 0) if stamp is None else stamp
         """Time stamp of the first frame, in time bases."""
         zero = stream.start_time or 0 if self._avi else self.start_pts
@@ -88,23 +91,27 @@ class Film:
         usual, end = 1 / self.rate, Fraction(0)
         line = TimeLine(self.container)
         for frame in deinterlaced(frames):
-            stamp = self._stamp(frame)
+            stamp = self.stamp(frame)
             begin = end if stamp is None else (stamp - self.start_pts) * self.time_base
             begin += line.shift(float(begin), float(end))
             end = begin + (frame.duration * self.time_base if frame.duration else usual)
             yield begin, end, frame
+        self.check_end(end)
+
+    def check_end(self, end: Fraction) -> None:
+        """Raises Unreadable if frames that end at `end` (seconds) end well before the length in the header."""
         exact = _EXACT & set(self.container.format.name.split(","))
         missing = _MISSING_SECONDS if exact else _MISSING_SECONDS_OTHERS
-        if self.declared is not None and self.declared - end > max(missing, 2 * usual):
+        if self.declared is not None and self.declared - end > max(missing, 2 / self.rate):
             raise Unreadable(
                 "truncated",
                 f"{self.path}: truncated or damaged: its frames end at {float(end):.2f} s, "
                 f"its header says {float(self.declared):.2f} s",
             )
 
-    def _stamp(self, frame: av.VideoFrame) -> int | None:
-        """Presentation time of a frame, in time bases. AVI has none; its frames are shown in decoding order."""
-        return frame.dts if self._avi else frame.pts
+    def stamp(self, of: av.VideoFrame | av.Packet) -> int | None:
+        """Presentation time of a frame or a packet, in time bases, for AVI that of decoding, since it has no other."""
+        return of.dts if self._avi else of.pts
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All frames. Undecodable packets before the first one are skipped, since recordings may start anywhere."""
@@ -139,7 +146,7 @@ class Film:
             self._decoder.flush_buffers()
             decoded = self._decode()
             first = next(decoded, None)
-            stamp = None if first is None else self._stamp(first)
+            stamp = None if first is None else self.stamp(first)
             if first is not None and stamp is not None and (stamp - origin) * base <= start:
                 return itertools.chain([first], decoded)
         raise Unreadable(

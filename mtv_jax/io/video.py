@@ -19,7 +19,7 @@ from PIL import Image
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
-from mtv_jax.io.film import Film, Timed, open_film
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, Timed, open_film
 from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
@@ -30,8 +30,6 @@ _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT709 = 1
 _LIMITED_RANGE = 1
-_ROUNDING = Fraction(1, 1000)
-"""Rounding of time stamps in seconds: Matroska stores milliseconds, which copies of it in mp4 inherit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +106,7 @@ def iter_frames(
         if duration is not None:
             fits = round(Fraction(duration).limit_denominator(1_000_000) * rate)
             limit = fits if limit is None else min(limit, fits)
-        slack = min(max(film.time_base, _ROUNDING), 1 / (8 * max(rate, film.rate)))
+        slack = min(max(film.time_base, ROUNDING_SECONDS), 1 / (8 * max(rate, film.rate)))
         yield from itertools.islice(_resample(film, rate, begin, slack), limit)
 
 
