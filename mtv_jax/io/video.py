@@ -19,7 +19,7 @@ from PIL import Image
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
-from mtv_jax.io.film import Film, Timed, open_film
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, Timed, open_film
 from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
@@ -30,8 +30,6 @@ _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _BT709 = 1
 _LIMITED_RANGE = 1
-_ROUNDING = Fraction(1, 1000)
-"""Rounding of time stamps in seconds: Matroska stores milliseconds, which copies of it in mp4 inherit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +106,7 @@ def iter_frames(
         if duration is not None:
             fits = round(Fraction(duration).limit_denominator(1_000_000) * rate)
             limit = fits if limit is None else min(limit, fits)
-        slack = min(max(film.time_base, _ROUNDING), 1 / (8 * max(rate, film.rate)))
+        slack = min(max(film.time_base, ROUNDING_SECONDS), 1 / (8 * max(rate, film.rate)))
         yield from itertools.islice(_resample(film, rate, begin, slack), limit)
 
 
@@ -146,10 +144,10 @@ def write_video(
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
     crf: int = 18,
+    comment: str | None = None,
+    threads: int = 0,
 ) -> None:
     """Writes an mp4 (h264, yuv420p, BT.709, index in front) atomically.
-
-    The container's `comment` marks it as generated (`made_by`), as in a gif.
 
     Sound is AAC, cut or padded with silence to exactly F / fps seconds, with sample 0 at frame 0. Sample rates that AAC
     does not support are resampled to 48 kHz.
@@ -161,6 +159,8 @@ def write_video(
       audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
       sample_rate: of `audio`, in Hz.
       crf: x264 quality, 0 (lossless) to 51; 18 is visually close to the original.
+      comment: of the container; None marks it as generated (`made_by`), as in a gif.
+      threads: of the encoder, whose output depends on their number; 0: by the number of cores.
 
     Raises:
       UserError: unsupported suffix, odd height or width, no frames, or sound that is not finite or has over 2 channels.
@@ -181,13 +181,13 @@ def write_video(
         with atomic_path(path) as temporary:
             options = {"movflags": "+faststart"}
             with av.open(str(temporary), "w", format="mp4", options=options) as container:
-                container.metadata["comment"] = made_by()
+                container.metadata["comment"] = made_by() if comment is None else comment
                 _encode(
                     container,
                     itertools.chain([first], frames),
                     rate,
                     sound,
-                    {"crf": str(crf), "preset": "medium"},
+                    {"crf": str(crf), "preset": "medium", "threads": str(threads)},
                 )
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

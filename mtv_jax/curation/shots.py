@@ -1,0 +1,230 @@
+"""Shots of a video, found on a small decoded copy, and the windows of them that become clips.
+
+The video is decoded once, in order, and frames are not kept, so memory does not grow with its length (eight bytes per
+frame). Times are exact: those of the decoded frames.
+"""
+
+import dataclasses
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from mtv_jax.io.clip_size import rate_of
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_file
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_film
+from mtv_jax.typing import UInt8
+
+Edge = Literal["film", "cut", "fade"]
+"""What a shot begins or ends with: the beginning or end of the video, a hard cut, or a fade through black."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of shot. `frame` is the first frame of the new shot.
+
+    A fade has `until`, the first frame that is not black any more; the frames from `frame` on are black.
+    """
+
+    frame: int
+    kind: Literal["cut", "fade"] = "cut"
+    until: int | None = None
+
+
+@runtime_checkable
+class ChangeDetector(Protocol):
+    """Finds changes of shot in a stream of pictures."""
+
+    @property
+    def height(self) -> int:
+        """Height in pixels of the pictures that it is given; 0: as they are."""
+        ...
+
+    def changes(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Change]:
+        """Yields changes in any order; frames are uint8 RGB [H W 3], numbered from 0, `rate` is their average."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of a video without a cut.
+
+    Attributes:
+      start_pts, end_pts: time stamps of its first frame and of its end, in `time_base` seconds.
+      time_base: seconds.
+      first_pts: time stamp of the video's first frame, from which `start` and `end` count.
+      begins, ends: with what.
+      black: whether it is the black part of a fade.
+    """
+
+    start_pts: int
+    end_pts: int
+    time_base: Fraction
+    first_pts: int
+    begins: Edge
+    ends: Edge
+    black: bool = False
+
+    @property
+    def start(self) -> Fraction:
+        """Seconds from the first frame of the video."""
+        return (self.start_pts - self.first_pts) * self.time_base
+
+    @property
+    def end(self) -> Fraction:
+        """Seconds from the first frame of the video, exclusive."""
+        return (self.end_pts - self.first_pts) * self.time_base
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        return dataclasses.asdict(self) | {"time_base": _pair(self.time_base)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Shot":
+        """Reads what `to_json` wrote."""
+        return cls(**{**fields, "time_base": rate_of(fields["time_base"], "time_base")})
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video that becomes a clip: `num_frames` at a constant rate, frame i at `start + i / fps` seconds.
+
+    Its length is `num_frames / fps`, while `start_pts` and `end_pts` are rounded to the video's `time_base`.
+    """
+
+    start: Fraction
+    num_frames: int
+    fps: Fraction
+    start_pts: int
+    end_pts: int
+    time_base: Fraction
+
+    @property
+    def end(self) -> Fraction:
+        """Seconds from the first frame of the video, exclusive."""
+        return self.start + self.num_frames / self.fps
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; fractions are `[numerator, denominator]`."""
+        return {name: _pair(x) if isinstance(x, Fraction) else x for name, x in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Span":
+        """Reads what `to_json` wrote."""
+        return cls(**{name: Fraction(*x) if isinstance(x, list) else x for name, x in fields.items()})
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Where clips lie within a shot. All but `fps` are counted in frames at that rate.
+
+    Attributes:
+      num_frames: length of a clip.
+      fps: frames per second of the clips; None: the video's average rate.
+      stride: from one clip's start to the next; less than `num_frames` makes them overlap.
+      margin: left out beside a cut, which may be found a frame off, and encoders blend frames across it.
+      fade_margin: left out beside a fade, whose dim part lies in the shots.
+    """
+
+    num_frames: int = 49
+    fps: Fraction | None = Fraction(24)
+    stride: int = 49
+    margin: int = 1
+    fade_margin: int = 12
+
+    def __post_init__(self):
+        for name, least in (("num_frames", 1), ("stride", 1), ("margin", 0), ("fade_margin", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} {getattr(self, name)}: must be at least {least}")
+        if self.fps is not None and self.fps <= 0:
+            raise UserError(f"fps {self.fps}: must be positive")
+
+
+def find_shots(path: str | os.PathLike, detector: ChangeDetector) -> list[Shot]:
+    """The shots of a video in order. They cover it without gaps; the black part of a fade is one of its own.
+
+    Raises Unreadable if the video cannot be decoded to its end, or its picture changes its shape.
+    """
+    with open_film(existing_file(path)) as film:
+        starts, ends = array("q"), array("q", [0])
+        frames = _small_frames(film, detector.height, starts, ends)
+        found = list(detector.changes(frames, film.rate))
+        for _ in frames:  # a detector may stop early, but the times of all frames are needed
+            pass
+        return _shots(found, starts, ends[0], film)
+
+
+def windows(shot: Shot, config: WindowConfig, rate: Fraction) -> list[Span]:
+    """The spans of a shot that become clips, none of which reaches over its ends; `rate` is the video's average."""
+    fps = rate if config.fps is None else config.fps
+    if shot.black:
+        return []
+    begin = shot.start + _margin(shot.begins, config) / fps
+    room = shot.end - _margin(shot.ends, config) / fps - begin + ROUNDING_SECONDS
+    count = (int(room * fps) - config.num_frames) // config.stride + 1
+    return [_span(shot, begin + k * config.stride / fps, config.num_frames, fps) for k in range(count)]
+
+
+def _small_frames(film: Film, height: int, starts: array, ends: array) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Displayed frames, scaled down to a height. Their times are added to `starts`, the last end is in `ends[0]`."""
+    size = _size(film.display.size, height)
+    for begin, end, frame in film.timed():
+        starts.append(round(begin / film.time_base))
+        ends[0] = round(end / film.time_base)
+        yield film.display.show(frame, float(begin), size)
+
+
+def _size(shown: tuple[int, int], height: int) -> tuple[int, int]:
+    """Size of a picture scaled down to a height, or as it is."""
+    if not 0 < height < shown[0]:
+        return shown
+    return height, max(round(shown[1] * height / shown[0]), 1)
+
+
+def _shots(found: Sequence[Change], starts: array, end: int, film: Film) -> list[Shot]:
+    edges: list[tuple[int, Edge, bool]] = [(0, "film", False)]
+    for change in sorted(found, key=lambda change: change.frame):
+        _add_edge(edges, change.frame, change.kind, change.until is not None)
+        if change.until is not None and change.until < len(starts):
+            _add_edge(edges, change.until, change.kind, False)
+    times = [*(starts[frame] for frame, _, _ in edges), end]
+    kinds = [*(kind for _, kind, _ in edges), "film"]
+    return [
+        Shot(
+            start_pts=film.start_pts + times[k],
+            end_pts=film.start_pts + times[k + 1],
+            time_base=film.time_base,
+            first_pts=film.start_pts,
+            begins=kinds[k],
+            ends=kinds[k + 1],
+            black=black,
+        )
+        for k, (_, _, black) in enumerate(edges)
+    ]
+
+
+def _add_edge(edges: list[tuple[int, Edge, bool]], frame: int, kind: Edge, black: bool) -> None:
+    """Adds an edge; one at the same frame as the last only changes what that shot is."""
+    last, begins, was_black = edges[-1]
+    if frame > last:
+        edges.append((frame, kind, black))
+    elif frame == last:
+        edges[-1] = (last, begins, black or was_black)
+
+
+def _margin(edge: Edge, config: WindowConfig) -> int:
+    return {"film": 0, "cut": config.margin, "fade": config.fade_margin}[edge]
+
+
+def _span(shot: Shot, start: Fraction, num_frames: int, fps: Fraction) -> Span:
+    stamps = [shot.first_pts + round(t / shot.time_base) for t in (start, start + num_frames / fps)]
+    return Span(start, num_frames, fps, stamps[0], stamps[1], shot.time_base)
+
+
+def _pair(value: Fraction) -> list[int]:
+    return [value.numerator, value.denominator]
