@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
+from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
+from mtv_jax.curation.adapters.whole import WholeFilm
+from mtv_jax.io.config import load_config, override
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.trees import from_dict, to_tree
+
+_Detector = Literal["pyscenedetect", "whole"]
 
 
 @dataclass(frozen=True)
@@ -12,16 +18,21 @@ class ShotsConfig:
     """Where films are cut.
 
     Attributes:
-      detector: a model of the role `shots`. `whole` takes each film as one shot.
-      content_threshold: of PySceneDetect's ContentDetector; 27 is its default, made for its HSL difference.
-      adaptive_threshold: of its AdaptiveDetector; 3 is its default.
-      min_frames: frames that a shot has at least; 15 (half a second) keeps a flash from counting as two cuts.
+      detector: `pyscenedetect`, or `whole`, which takes each film as one shot.
+      pyscenedetect: its thresholds.
     """
 
-    detector: str = "pyscenedetect"
-    content_threshold: float = 27.0
-    adaptive_threshold: float = 3.0
-    min_frames: int = 15
+    detector: _Detector = "pyscenedetect"
+    pyscenedetect: PySceneDetect = field(default_factory=PySceneDetect)
+
+    def __post_init__(self):
+        if self.detector not in get_args(_Detector):
+            raise UserError(f"config.shots.detector {self.detector!r}: must be pyscenedetect or whole")
+
+    @property
+    def model(self) -> PySceneDetect | WholeFilm:
+        """The detector."""
+        return self.pyscenedetect if self.detector == "pyscenedetect" else WholeFilm()
 
 
 @dataclass(frozen=True)
@@ -118,3 +129,16 @@ class CurateConfig:
     def to_json(self) -> dict[str, Any]:
         """JSON, which `mtv_jax.io.trees.from_dict` reads."""
         return asdict(self)
+
+
+def load_curate_config(
+    spec: str | None, overrides: Mapping[str, str], base: CurateConfig | None = None
+) -> CurateConfig:
+    """The config of a file, or `base`, with `--config.KEY=VALUE`. Raises UserError for unknown keys and bad values."""
+    if spec is None:
+        tree = to_tree(base or CurateConfig())
+        for key, text in overrides.items():
+            override(tree, key, text)
+    else:
+        tree = load_config(spec, overrides)
+    return from_dict(CurateConfig, tree.to_dict(), "config")

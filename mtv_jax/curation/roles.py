@@ -7,26 +7,14 @@ scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` d
 import functools
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mtv_jax.audio.separation.base import ModelCard as ModelCard
 from mtv_jax.io.errors import UserError
 
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model is. `weights` is the SHA-256 of its weights; None: it has none."""
-
-    name: str
-    version: str
-    licence: str
-    weights: str | None
-    fidelity: Literal["real", "classical", "learned here", "stub"]
 
 
 Evidence = dict[str, Any]
@@ -48,27 +36,6 @@ def not_applicable(reason: str) -> Evidence:
 def unavailable(reason: str) -> Evidence:
     """The question makes sense, but there is no answer (no caption beside the video)."""
     return {"status": UNAVAILABLE, "reason": reason}
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A take without a cut: [start, end) in seconds from the film's first frame, on exact times of frames."""
-
-    start: Fraction
-    end: Fraction
-
-
-@runtime_checkable
-class ShotDetector(Protocol):
-    """Finds the cuts of a film."""
-
-    def card(self) -> ModelCard:
-        """What it is."""
-        ...
-
-    def shots(self, film: Path) -> list[Shot]:
-        """The shots of a film, in order, without gaps. Raises UserError for a film that cannot be decoded."""
-        ...
 
 
 @runtime_checkable
@@ -104,11 +71,6 @@ class Captioner(Protocol):
 
 
 ADAPTERS: Mapping[str, Mapping[str, str]] = {
-    "shots": {
-        "pyscenedetect": "mtv_jax.curation.adapters.pyscenedetect:PySceneDetect",
-        "whole": "mtv_jax.curation.adapters.whole:WholeFilm",
-        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlShots",
-    },
     "audio_quality": {
         "dnsmos": "mtv_jax.curation.adapters.dnsmos:DNSMOS",
         "audiobox": "mtv_jax.curation.adapters.audiobox:Audiobox",
@@ -123,10 +85,8 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
 
 
 @functools.cache
-def find_model(role: str, spec: str, *options: Any) -> Any:
+def find_model(role: str, spec: str) -> Any:
     """The model `NAME` or `NAME:ARGUMENT` (a path of weights, or the command of `jsonl`) of a role, made once.
-
-    `options` are given to its class after the argument.
 
     Raises UserError for an unknown name; the class raises it for missing packages or weights.
     """
@@ -136,4 +96,4 @@ def find_model(role: str, spec: str, *options: Any) -> Any:
         raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(known)}")
     module, _, kind = known[name].partition(":")
     made = getattr(importlib.import_module(module), kind)
-    return made(*([argument] if colon else []), *options)
+    return made(argument) if colon else made()

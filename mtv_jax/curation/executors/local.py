@@ -20,6 +20,11 @@ ENVIRONMENT: Mapping[str, str] = {
 """Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared."""
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class LocalExecutor:
     """A pool of `workers` spawned processes."""
 

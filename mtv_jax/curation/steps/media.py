@@ -11,7 +11,7 @@ from mtv_jax.curation.accounting import covered
 from mtv_jax.curation.config import ShotsConfig
 from mtv_jax.curation.probe import Probe as ProbeResult
 from mtv_jax.curation.probe import ProbeConfig, probe, unfit
-from mtv_jax.curation.roles import find_model, scores
+from mtv_jax.curation.roles import scores
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.shots import Shot, Span, WindowConfig, find_shots, windows
 from mtv_jax.curation.stages import Item, Outcome, Stage
@@ -45,16 +45,11 @@ class Shots(Stage):
     scope = "film"
     needs = ("probe",)
 
-    @property
-    def model(self) -> Any:
-        """The detector."""
-        return find_model("shots", self.config.detector, self.config)
-
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
-        return {"shots": dataclasses.asdict(self.model.card())}
+        return {"shots": dataclasses.asdict(self.config.model.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        found = find_shots(item.film, self.model)
+        found = find_shots(item.film, self.config.model)
         return Outcome(scores(shots=[shot.to_json() for shot in found]))
 
 

@@ -1,0 +1,19 @@
+"""Models and thresholds of curation.
+
+    python -m mtv_jax.curate run --config configs/curate.py --videos films --out shards --encoders backbone
+    python -m mtv_jax.curate decide shards --config.filters.min_dbfs=-50
+
+`configs/curate.py:plain` judges nothing and cuts at no shot: every window of every film is a clip. The reason for each
+value is in `mtv_jax/curation/config.py`, which has the defaults.
+"""
+
+from ml_collections import ConfigDict
+
+from mtv_jax.curation.config import CurateConfig
+from mtv_jax.io.config import parse_arg
+from mtv_jax.io.trees import to_tree
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    given = parse_arg(arg, plain=False)
+    return to_tree(CurateConfig.plain() if given.plain else CurateConfig())
