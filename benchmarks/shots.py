@@ -11,6 +11,7 @@ process that finds its shots. Prints JSON. Thresholds are tuned on seeds from 10
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from sides import peak_memory
 
 from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
 from mtv_jax.curation.films import FilmConfig, Footage, make_film, write_film
-from mtv_jax.curation.shots import Shot, find_shots
+from mtv_jax.curation.shots import Shot, ShotsConfig, find_shots
 from mtv_jax.io.video import probe
 
 LABELS = Path(__file__).with_name("shot_labels.json")
@@ -37,28 +38,29 @@ def compare(shots: list[Shot], fps: Fraction, truth: dict, frames: int) -> dict:
     """Counts for one film, of which the first `frames` are labelled."""
     edges = [(round(shot.start * fps), shot.begins) for shot in shots[1:]]
     edges = [(frame, kind) for frame, kind in edges if frame < frames]
-    within = {frame for frame, _ in edges for _, a, b in truth["fades"] if a - TOLERANCE <= frame <= b + TOLERANCE}
-    cuts = [frame for frame, kind in edges if kind == "cut" and frame not in within]
+    fades = [(kind, first - TOLERANCE, last + TOLERANCE) for kind, first, last in truth["fades"]]
+    loose = [(frame, kind) for frame, kind in edges if not any(a <= frame <= b for _, a, b in fades)]
+    cuts = [frame for frame, kind in loose if kind == "cut"]
     hits = matches(cuts, truth["cuts"])
+    flashes = truth.get("flashes", ())
     return {
         "cuts": len(truth["cuts"]),
         "hits": hits,
         "misses": len(truth["cuts"]) - hits,
         "false_cuts": len(cuts) - hits,
-        "false_fades": sum(kind == "fade" and frame not in within for frame, kind in edges),
-        "flashes": len(truth.get("flashes", ())),
+        "false_fades": sum(kind == "fade" for _, kind in loose),
+        "flashes": len(flashes),
         "flashes_taken_for_cuts": sum(
-            any(abs(cut - edge) <= TOLERANCE for cut in cuts for edge in flash)
-            for flash in truth.get("flashes", ())
+            any(abs(cut - end) <= TOLERANCE for cut in cuts for end in flash) for flash in flashes
         ),
-        "fades": {
-            kind: [
-                sum(any(a - TOLERANCE <= e <= b + TOLERANCE for e, _ in edges) for k, a, b in truth["fades"] if k == kind),
-                sum(k == kind for k, _, _ in truth["fades"]),
-            ]
-            for kind in ("dissolve", "black")
-        },
-    }  # fmt: skip
+        "fades": {kind: found_fades(edges, fades, kind) for kind in ("dissolve", "black")},
+    }
+
+
+def found_fades(edges: list[tuple[int, str]], fades: list[tuple[str, int, int]], kind: str) -> list[int]:
+    """How many fades of a kind have a change within, and how many there are."""
+    ranges = [(first, last) for name, first, last in fades if name == kind]
+    return [sum(any(a <= frame <= b for frame, _ in edges) for a, b in ranges), len(ranges)]
 
 
 def matches(found: list[int], true: list[int]) -> int:
@@ -98,13 +100,19 @@ def timed_shots(path: Path) -> tuple[list[Shot], dict]:
 def footage_of(media: Path | None, seconds: float) -> list[Footage]:
     """Parts of real videos without cuts, at least so long: the bundled clip, and shots of the labelled videos."""
     parts = [Footage.whole(BUNDLED)]
-    for name, truth in labels().items() if media else ():
-        assert media is not None
+    if media is None:
+        return parts
+    for name, truth in labels().items():
         fps = probe(media / name).fps
-        edges = [*truth["cuts"], *(frame for _, a, b in truth["fades"] for frame in (a, b)), 0, truth["frames"]]
-        edges = [float(edge / fps) for edge in sorted(edges)]
-        parts += [Footage(media / name, a, b) for a, b in zip(edges, edges[1:], strict=False) if b - a > seconds]
-    return parts  # fmt: skip
+        edges = {
+            0,
+            truth["frames"],
+            *truth["cuts"],
+            *(frame for _, *ends in truth["fades"] for frame in ends),
+        }
+        times = [float(edge / fps) for edge in sorted(edges)]
+        parts += [Footage(media / name, a, b) for a, b in itertools.pairwise(times) if b - a > seconds]
+    return parts
 
 
 def labels() -> dict:
@@ -132,7 +140,9 @@ def labelled(media: Path) -> dict:
     results = {}
     for name, truth in labels().items():
         shots, cost = timed_shots(media / name)
-        results[name] = total([compare(shots, probe(media / name).fps, truth, truth["frames"])]) | spent([cost])
+        results[name] = total([compare(shots, probe(media / name).fps, truth, truth["frames"])]) | spent(
+            [cost]
+        )
     return results
 
 
@@ -192,7 +202,10 @@ def main(argv: list[str] | None = None, config: FilmConfig | None = None) -> Non
         print(json.dumps({"shots": len(shots), **spent([cost]), "peak_bytes": peak_memory()}))
         return
     with tempfile.TemporaryDirectory() as name:
-        result = {"detector": vars(PySceneDetect()), "generated": generated(args, Path(name), config or FilmConfig())}
+        result = {
+            "detector": vars(ShotsConfig()),
+            "generated": generated(args, Path(name), config or FilmConfig()),
+        }
         if args.media:
             result["labelled"] = labelled(args.media)
             result["looped"] = [looped(args.media, minutes, Path(name)) for minutes in args.loop_minutes]

@@ -206,7 +206,9 @@ def make_film(
     rng = np.random.default_rng(seed)
     plan: list[PlannedShot] = []
     for number in range(config.shots):
-        shown = plan[-1].footage if plan else None  # between two parts of one take there is hardly a cut to see
+        shown = (
+            plan[-1].footage if plan else None
+        )  # between two parts of one take there is hardly a cut to see
         plan.append(_plan_shot(rng, number, config, [part for part in footage if part != shown]))
     return Film(seed, config, tuple(plan), recordings)
 
@@ -261,7 +263,9 @@ def _plan_shot(
     if footage and rng.random() < config.footage:
         part = footage[int(rng.integers(len(footage)))]
         if part.end - part.start < seconds:
-            raise UserError(f"{part.path}: footage shorter than a shot of {seconds:.2f} s; give longer footage")
+            raise UserError(
+                f"{part.path}: footage shorter than a shot of {seconds:.2f} s; give longer footage"
+            )
     return PlannedShot(
         number=number,
         num_frames=num_frames,

@@ -240,7 +240,9 @@ class _Times:
 
     def _demux(self, container: InputContainer, streams: list[Any]):
         try:
-            yield from (packet for packet in container.demux(streams) if packet.size and not packet.is_discard)
+            yield from (
+                packet for packet in container.demux(streams) if packet.size and not packet.is_discard
+            )
         except (FFmpegError, OSError) as error:
             message = f"{self._path}: damaged or truncated ({error.strerror}), after {self.packets} frames"
             raise Unreadable("damaged", message) from error

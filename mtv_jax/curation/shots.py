@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from mtv_jax.audio.separation.base import ModelCard
 from mtv_jax.io.clip_size import rate_of
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
@@ -36,13 +37,51 @@ class Change:
     until: int | None = None
 
 
+@dataclass(frozen=True)
+class ShotsConfig:
+    """How changes of shot are found. The thresholds of PySceneDetect's detectors are its own defaults, but for `black`.
+
+    Attributes:
+      detector: a model of the role `shots`. `whole` takes each film as one shot.
+      height: pixels to which pictures are scaled down for comparison; cuts are as visible as at full size.
+      adaptive_threshold: of the AdaptiveDetector: ratio of a frame's difference to that of the frames around it.
+      adaptive_content: least difference for that detector, mean over hue, saturation and value in 0..255.
+      content_threshold: of the ContentDetector, on the same difference.
+      flash_frames: most frames of a flash, 0 to 2: after it the same picture goes on, so it is no cut.
+      flash_similarity: a picture goes on if it differs from the one before the flash by at most this share of what
+        the flash differs from it. Motion within three frames is far less, another shot far more.
+      least_difference: of the pixels at a cut, mean in 0..255; less is noise of the hues of dark pictures.
+      black: mean level in 0..255 below which a frame is black. PySceneDetect's 12 takes dark scenes for black.
+      black_frames: fewest black frames that are a fade; fewer are a flash.
+    """
+
+    detector: str = "pyscenedetect"
+    height: int = 160
+    adaptive_threshold: float = 3.0
+    adaptive_content: float = 15.0
+    content_threshold: float = 27.0
+    flash_frames: int = 2
+    flash_similarity: float = 0.5
+    least_difference: float = 5.0
+    black: int = 8
+    black_frames: int = 3
+
+    def __post_init__(self):
+        if not 0 <= self.flash_frames <= 2:
+            raise UserError(f"flash_frames {self.flash_frames}: must be 0 to 2")
+
+
 @runtime_checkable
 class ChangeDetector(Protocol):
-    """Finds changes of shot in a stream of pictures."""
+    """Finds changes of shot in a stream of pictures (the role `shots`)."""
 
     @property
     def height(self) -> int:
         """Height in pixels of the pictures that it is given; 0: as they are."""
+        ...
+
+    def card(self) -> ModelCard:
+        """What it is."""
         ...
 
     def changes(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Change]:
@@ -129,6 +168,7 @@ class WindowConfig:
       stride: from one clip's start to the next; less than `num_frames` makes them overlap.
       margin: left out beside a cut, which may be found a frame off, and encoders blend frames across it.
       fade_margin: left out beside a fade, whose dim part lies in the shots.
+      skip: left out at the start of the video.
     """
 
     num_frames: int = 49
@@ -136,9 +176,11 @@ class WindowConfig:
     stride: int = 49
     margin: int = 1
     fade_margin: int = 12
+    skip: int = 0
 
     def __post_init__(self):
-        for name, least in (("num_frames", 1), ("stride", 1), ("margin", 0), ("fade_margin", 0)):
+        leasts = {"num_frames": 1, "stride": 1, "margin": 0, "fade_margin": 0, "skip": 0}
+        for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise UserError(f"{name} {getattr(self, name)}: must be at least {least}")
         if self.fps is not None and self.fps <= 0:
@@ -164,13 +206,15 @@ def windows(shot: Shot, config: WindowConfig, rate: Fraction) -> list[Span]:
     fps = rate if config.fps is None else config.fps
     if shot.black:
         return []
-    begin = shot.start + _margin(shot.begins, config) / fps
+    begin = max(shot.start + _margin(shot.begins, config) / fps, config.skip / fps)
     room = shot.end - _margin(shot.ends, config) / fps - begin + ROUNDING_SECONDS
     count = (int(room * fps) - config.num_frames) // config.stride + 1
     return [_span(shot, begin + k * config.stride / fps, config.num_frames, fps) for k in range(count)]
 
 
-def _small_frames(film: Film, height: int, starts: array, ends: array) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def _small_frames(
+    film: Film, height: int, starts: array, ends: array
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Displayed frames, scaled down to a height. Their times are added to `starts`, the last end is in `ends[0]`."""
     size = _size(film.display.size, height)
     for begin, end, frame in film.timed():

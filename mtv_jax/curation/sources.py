@@ -122,7 +122,12 @@ def _entries(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, str |
 
 
 _FOLDER = "a folder"
-_KINDS = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+_KINDS = {
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
 def _not_a_video(path: Path, *, any_suffix: bool = False) -> str | None:

@@ -99,7 +99,10 @@ class Display:
 
     @property
     def sample_aspect(self) -> Fraction:
-        """Width of a stored pixel by its height: the container's value if it differs from the codec's first one, else the codec's value for this frame."""
+        """Width of a stored pixel, its height being 1.
+
+        The container's value if it differs from the codec's first one, else the codec's value for this frame.
+        """
         container = self._stream.sample_aspect_ratio
         if container is not None and container.numerator > 0 and _ratio(container) != self._coded_aspect:
             return _ratio(container)

@@ -98,6 +98,16 @@ class Film:
             yield begin, end, frame
         self.check_end(end)
 
+    def shown(self, start: Fraction = Fraction(0)) -> Iterator[Timed]:
+        """Like `timed`, with the start of the next frame as the end of each but the last."""
+        before: Timed | None = None
+        for timed in self.timed(start):
+            if before is not None:
+                yield before[0], timed[0], before[2]
+            before = timed
+        if before is not None:
+            yield before
+
     def check_end(self, end: Fraction) -> None:
         """Raises Unreadable if frames that end at `end` (seconds) end well before the length in the header."""
         exact = _EXACT & set(self.container.format.name.split(","))
@@ -149,9 +159,7 @@ class Film:
             stamp = None if first is None else self.stamp(first)
             if first is not None and stamp is not None and (stamp - origin) * base <= start:
                 return itertools.chain([first], decoded)
-        raise Unreadable(
-            "damaged", f"{self.path}: cannot be read from {float(start):g} s (damaged index)"
-        )
+        raise Unreadable("damaged", f"{self.path}: cannot be read from {float(start):g} s (damaged index)")
 
 
 def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
-from mtv_jax.io.film import ROUNDING_SECONDS, Film, Timed, open_film
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_film
 from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
@@ -144,6 +144,7 @@ def write_video(
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
     crf: int = 18,
+    preset: str = "medium",
     comment: str | None = None,
     threads: int = 0,
 ) -> None:
@@ -159,6 +160,7 @@ def write_video(
       audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
       sample_rate: of `audio`, in Hz.
       crf: x264 quality, 0 (lossless) to 51; 18 is visually close to the original.
+      preset: of x264; faster ones give slightly larger files.
       comment: of the container; None marks it as generated (`made_by`), as in a gif.
       threads: of the encoder, whose output depends on their number; 0: by the number of cores.
 
@@ -187,7 +189,7 @@ def write_video(
                     itertools.chain([first], frames),
                     rate,
                     sound,
-                    {"crf": str(crf), "preset": "medium", "threads": str(threads)},
+                    {"crf": str(crf), "preset": preset, "threads": str(threads)},
                 )
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
@@ -231,7 +233,7 @@ def made_by() -> str:
 def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> Iterator[np.ndarray]:
     """Repeats each frame until the next one's time. A frame up to `slack` seconds late counts as on time."""
     count, until = 0, Fraction(0)
-    for frame, begin, until in _intervals(film.timed(start)):
+    for begin, until, frame in film.shown(start):
         pixels: np.ndarray | None = None
         while start + count / rate + slack < until:
             pixels = film.display.show(frame, float(begin)) if pixels is None else pixels
@@ -239,17 +241,6 @@ def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> I
             count += 1
     if count == 0:
         raise UserError(f"{film.path}: nothing at {float(start):g} s, the video ends at {float(until):.2f} s")
-
-
-def _intervals(frames: Iterator[Timed]) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:
-    """Each frame with its start and the start of the next one (for the last: its own end), in seconds."""
-    before: Timed | None = None
-    for timed in frames:
-        if before is not None:
-            yield before[2], before[0], timed[0]
-        before = timed
-    if before is not None:
-        yield before[2], before[0], before[1]
 
 
 def _encode(

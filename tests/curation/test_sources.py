@@ -43,7 +43,9 @@ def test_the_id_of_a_source_does_not_depend_on_the_others(tmp_path):
     assert len({source.id for source in after}) == 3
 
 
-@pytest.mark.parametrize("name", ["a b.mp4", "quote's \"film\".mp4", "two\nlines.mp4", "Käse 映画 🎬.mp4", "-i.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a b.mp4", 'quote\'s "film".mp4', "two\nlines.mp4", "Käse 映画 🎬.mp4", "-i.mp4"]
+)
 def test_names_of_any_characters_are_kept(tmp_path, name):
     touch(tmp_path / name)
     (source,) = sources_of(tmp_path).found

@@ -5,13 +5,14 @@ another decoder's differ in videos of a variable rate). Needs the extra `curate`
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.shots import Change
+from mtv_jax.audio.separation.base import ModelCard
+from mtv_jax.curation.shots import Change, ShotsConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import UInt8
 
@@ -21,43 +22,29 @@ _REACH = 3
 
 @dataclass(frozen=True)
 class PySceneDetect:
-    """Finds hard cuts and fades through black. The defaults of the detectors are PySceneDetect's but for `black`.
+    """Finds hard cuts and fades through black (the role `shots`).
 
     A frame is a candidate for a cut if the Adaptive detector takes it (its difference from the frame before exceeds
     that of the frames around by a ratio), or the Content detector does (by a threshold) and no other frame close by:
-    a series of large differences is motion. A candidate is dropped if the picture before it returns within
-    `flash_frames` (a flash begins) or was there before (a flash ends), or if its pixels hardly differ: between dark
-    frames that is noise of their hues.
-
-    Attributes:
-      height: of the pictures that are compared, pixels.
-      adaptive_ratio: of the Adaptive detector.
-      adaptive_content: least difference for the Adaptive detector, mean over hue, saturation and value in 0..255.
-      content: threshold of the Content detector on the same difference.
-      flash_frames: most frames of a flash, 0 to 2.
-      flash_similarity: a picture returns if it differs by at most this share of the candidate's own difference.
-      least_difference: of a candidate's pixels from those of the frame before, mean in 0..255.
-      black: mean level in 0..255 below which a frame is black. PySceneDetect's 12 takes dark scenes for black.
-      black_frames: fewest black frames that are a fade; fewer are a flash.
+    a series of large differences is motion. A candidate is dropped if the picture before it returns after a few frames
+    (a flash begins) or was there before (a flash ends), or if its pixels hardly differ: between dark frames that is
+    noise of their hues.
     """
 
-    height: int = 160
-    adaptive_ratio: float = 3.0
-    adaptive_content: float = 15.0
-    content: float = 27.0
-    flash_frames: int = 2
-    flash_similarity: float = 0.5
-    least_difference: float = 5.0
-    black: int = 8
-    black_frames: int = 3
+    config: ShotsConfig = field(default_factory=ShotsConfig)
 
-    def __post_init__(self):
-        if not 0 <= self.flash_frames < _REACH:
-            raise UserError(f"flash_frames {self.flash_frames}: must be 0 to {_REACH - 1}")
+    @property
+    def height(self) -> int:
+        """Height in pixels of the pictures that are compared."""
+        return self.config.height
+
+    def card(self) -> ModelCard:
+        """What it is. Raises UserError if the package is missing."""
+        return ModelCard("PySceneDetect", _package().__version__, "BSD-3-Clause", None, "classical")
 
     def changes(self, frames: Iterable[UInt8[np.ndarray, "H W 3"]], rate: Fraction) -> Iterator[Change]:
         """Yields cuts and fades (`ChangeDetector`). Raises UserError if the package is missing."""
-        detectors = _Detectors(self, rate)
+        detectors = _Detectors(self.config, rate)
         recent: dict[int, np.ndarray] = {}
         count = 0
         for number, pixels in enumerate(frames):
@@ -76,12 +63,12 @@ class PySceneDetect:
         if frame - 1 not in recent or not detectors.take(frame):
             return False
         difference = _difference(recent[frame - 1], recent[frame])
-        return difference >= self.least_difference and not self._is_flash(frame, recent, difference)
+        return difference >= self.config.least_difference and not self._is_flash(frame, recent, difference)
 
     def _is_flash(self, frame: int, recent: Mapping[int, np.ndarray], difference: float) -> bool:
         """Whether the picture before a candidate returns soon after it, or the one after it was there before."""
-        most = self.flash_similarity * difference
-        for length in range(1, self.flash_frames + 1):
+        most = self.config.flash_similarity * difference
+        for length in range(1, self.config.flash_frames + 1):
             for before, after in ((frame - 1, frame + length), (frame - 1 - length, frame)):
                 same = before in recent and after in recent
                 if same and _difference(recent[before], recent[after]) <= most:
@@ -92,14 +79,14 @@ class PySceneDetect:
 class _Detectors:
     """PySceneDetect's detectors on one stream, and the frames that they took."""
 
-    def __init__(self, config: PySceneDetect, rate: Fraction):
+    def __init__(self, config: ShotsConfig, rate: Fraction):
         self._package = _package()
         kinds = self._package.detectors
         # No least length of a scene: short shots are left out by their length, and a flash must not hide a cut.
         self._adaptive = kinds.AdaptiveDetector(
-            config.adaptive_ratio, min_scene_len=0, min_content_val=config.adaptive_content
+            config.adaptive_threshold, min_scene_len=0, min_content_val=config.adaptive_content
         )
-        self._content = kinds.ContentDetector(config.content, min_scene_len=0)
+        self._content = kinds.ContentDetector(config.content_threshold, min_scene_len=0)
         self._fades = kinds.ThresholdDetector(
             config.black,
             min_scene_len=0,
