@@ -1,1 +1,1 @@
-"""Adapters: programs and models of others in the roles of curation. Each needs its package only when it is used."""
+"""Models of others in the roles of curation (`mtv_jax.curation.roles`)."""
