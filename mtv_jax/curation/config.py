@@ -2,38 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
-from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
-from mtv_jax.curation.adapters.whole import WholeFilm
+from mtv_jax.curation.shots import ShotsConfig
 from mtv_jax.io.config import load_config, override
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.trees import from_dict, to_tree
-
-_Detector = Literal["pyscenedetect", "whole"]
-
-
-@dataclass(frozen=True)
-class ShotsConfig:
-    """Where films are cut.
-
-    Attributes:
-      detector: `pyscenedetect`, or `whole`, which takes each film as one shot.
-      pyscenedetect: its thresholds.
-    """
-
-    detector: _Detector = "pyscenedetect"
-    pyscenedetect: PySceneDetect = field(default_factory=PySceneDetect)
-
-    def __post_init__(self):
-        if self.detector not in get_args(_Detector):
-            raise UserError(f"config.shots.detector {self.detector!r}: must be pyscenedetect or whole")
-
-    @property
-    def model(self) -> PySceneDetect | WholeFilm:
-        """The detector."""
-        return self.pyscenedetect if self.detector == "pyscenedetect" else WholeFilm()
-
 
 @dataclass(frozen=True)
 class QualityConfig:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, is_hidden, read_json_object
 from mtv_jax.io.json_text import decode_text, kind_of, parse_json
@@ -19,7 +20,7 @@ Kind = Literal["talking_head", "film"]
 """`talking_head`: one person who faces the camera and speaks; all its clips are basic faces. `film`: anything else."""
 
 UNKNOWN_LICENCE = "unknown"
-_KEYS = ("path", "id", "kind", "licence", "prompt", "url")
+_KEYS = ("path", "id", "kind", "licence", "prompt", "url", "people")
 _MOST_ERRORS = 5
 """Lines of a manifest that one error message quotes."""
 
@@ -36,6 +37,7 @@ class Source:
       licence: as the user states it.
       prompt: what is seen, if it is known; clips of the source take it.
       url: where the file is from.
+      people: how many are seen in it, if somebody has counted them.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Source:
     licence: str = UNKNOWN_LICENCE
     prompt: str | None = None
     url: str | None = None
+    people: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -68,7 +71,7 @@ def sources_of(place: str | os.PathLike, *, kind: Kind = "film", outside: bool =
 
     A folder is searched with its subfolders. Beside a video `NAME.mp4` there may be a `NAME.json` with the keys of a
     line of a manifest but `path`. A line of a manifest has `path` (relative to the manifest's folder) and optionally
-    `id`, `kind`, `licence`, `prompt` and `url`.
+    `id`, `kind`, `licence`, `prompt`, `url` and `people`.
 
     Args:
       place: the folder or the manifest.
@@ -223,8 +226,10 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
     unknown = sorted(set(fields) - set(_KEYS))
     if unknown:
         raise UserError(f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
+    if "people" in fields:
+        check_whole("people", fields["people"], least=0)
     for key, value in fields.items():
-        if not isinstance(value, str) or not value.strip():
+        if key != "people" and (not isinstance(value, str) or not value.strip()):
             raise UserError(f"{key} {value!r}: must be a text")
     if fields.get("kind", kind) not in get_args(Kind):
         raise UserError(f"kind {fields['kind']!r}: must be one of {', '.join(get_args(Kind))}")
@@ -235,6 +240,7 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
         licence=fields.get("licence", UNKNOWN_LICENCE),
         prompt=fields.get("prompt"),
         url=fields.get("url"),
+        people=fields.get("people"),
     )
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from mtv_jax.curation.clips import cut_clips
 from mtv_jax.curation.accounting import covered
-from mtv_jax.curation.config import ShotsConfig
-from mtv_jax.curation.probe import Probe as ProbeResult
+from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
+from mtv_jax.curation.adapters.whole import WholeFilm
 from mtv_jax.curation.probe import ProbeConfig, probe, unfit
 from mtv_jax.curation.roles import scores
 from mtv_jax.curation.settings import Settings
-from mtv_jax.curation.shots import Shot, Span, WindowConfig, find_shots, windows
+from mtv_jax.curation.shots import ChangeDetector, Shot, ShotsConfig, Span, WindowConfig, find_shots, windows
 from mtv_jax.curation.stages import Item, Outcome, Stage
 from mtv_jax.data.records import clip_id
+from mtv_jax.io.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,20 @@ class Shots(Stage):
     needs = ("probe",)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
-        return {"shots": dataclasses.asdict(self.config.model.card())}
+        return {"shots": dataclasses.asdict(find_detector(self.config).card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        found = find_shots(item.film, self.config.model)
+        found = find_shots(item.film, find_detector(self.config))
         return Outcome(scores(shots=[shot.to_json() for shot in found]))
+
+
+def find_detector(config: ShotsConfig) -> ChangeDetector:
+    """The detector that a config names. Raises UserError if there is none of that name."""
+    if config.detector == "whole":
+        return WholeFilm()
+    if config.detector == "pyscenedetect":
+        return PySceneDetect(config)
+    raise UserError(f"config.shots.detector {config.detector!r}: must be pyscenedetect or whole")
 
 
 @dataclass(frozen=True)
@@ -78,13 +88,15 @@ class Clips(Stage):
         return cls(config, settings.config.short_side, not settings.frames_only)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        rate = ProbeResult.from_json(item.evidence["probe"]).picture.rate
+        rate = Fraction(*item.evidence["probe"]["picture"]["rate"])
         shots = [Shot.from_json(fields) for fields in item.evidence["shots"]["shots"]]
         spans = [span for shot in shots for span in windows(shot, self.config, rate)]
         ids = [span_id(item.id, span) for span in spans]
         folders = [item.folder / name for name in ids]
         cuts = cut_clips(item.film, spans, folders, short_side=self.short_side, sound=self.sound)
-        found = {name: {**cut, "span": span.to_json()} for name, cut, span in zip(ids, cuts, spans, strict=True)}
+        found = {
+            name: scores(**cut, span=span.to_json()) for name, cut, span in zip(ids, cuts, spans, strict=True)
+        }
         return Outcome(scores(count=len(spans), unused=unused(shots, spans)), found)
 
 

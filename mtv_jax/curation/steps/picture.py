@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mtv_jax.curation.filters.bars import bar_scores
-from mtv_jax.curation.filters.fingerprints import fingerprint
+from mtv_jax.curation.filters.duplicates import fingerprint
 from mtv_jax.curation.filters.motion import motion_scores
 from mtv_jax.curation.stages import Item, Outcome, Stage
 
