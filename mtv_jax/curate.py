@@ -36,7 +36,7 @@ def _build(args: argparse.Namespace) -> int:
         stride,
         default_skip(size) if args.skip_frames is None else args.skip_frames,
         frames_only=args.frames_only,
-        demixer=args.demixer,
+        separator=args.separator,
         normalize_loudness=args.normalize_loudness,
     )
     problem = None

@@ -2,8 +2,8 @@
 
 import argparse
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
 from mtv_jax.audio.demix_files import FORMATS, RESULTS, DemixFiles, track_line
+from mtv_jax.audio.separation.flags import add_separator
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, existing_file, remove_leftovers
@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
     args = _parser().parse_args(argv)
     if args.sample_rate is not None and not 8000 <= args.sample_rate <= 192000:
         raise UserError(f"--sample-rate {args.sample_rate}: must be 8000 to 192000")
-    job = DemixFiles(existing_file(args.mix), args.demixer, args.format, args.sample_rate)
+    job = DemixFiles(existing_file(args.mix), args.separator, args.format, args.sample_rate)
     # Of every format: two files of one track would leave it open which is meant.
     out = check_output(args.out, folder=True, overwrite=args.overwrite, marks=RESULTS, inputs=[job.mix])
     check_room(out, job.num_bytes, force=args.force)
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_argument("--out", required=True, help="folder for speech, effects, music and demix.json")
     arguments.add_argument("--sample-rate", type=int, help="of the tracks, Hz (default: the mix's own)")
     arguments.add_argument("--format", choices=sorted(FORMATS), default="wav", help="float32 or 24 bit")
-    arguments.add_argument("--demixer", choices=sorted(DEMIXERS), default=DEFAULT_DEMIXER, help="by name")
+    add_separator(arguments, "the mix")
     add_overwrite(arguments)
     add_force(arguments)
     return arguments

@@ -69,7 +69,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     from mtv_jax.pipelines.request import sound_files, track_folder
 
     tracks = track_folder(args.tracks) if args.tracks is not None else None
-    same = ("negative_prompt", "demixer", "normalize_loudness", "num_frames", "fps", "height", "width")
+    same = ("negative_prompt", "separator", "normalize_loudness", "num_frames", "fps", "height", "width")
     return {
         **{name: getattr(args, name) for name in (*same, "sampler", "vae_tiling", "force")},
         "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),

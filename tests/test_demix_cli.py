@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from mtv_jax import demix
-from mtv_jax.audio import demix as sections
+from mtv_jax.audio import demix_files
+from mtv_jax.audio.separation.base import Context
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.cli import parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
+from tests.separators import HALVES
 
 
 @pytest.fixture
@@ -57,18 +59,12 @@ def test_tracks_that_add_up_are_written_with_their_makers(mix, tmp_path, capsys,
     )
 
 
-def halves(samples, sample_rate):
-    return {"speech": samples / 2, "effects": samples / 4, "music": samples / 4}
-
-
 def test_sections_of_a_compressed_file_add_up_to_its_one_decoding(tmp_path, monkeypatch):
     """AAC decoders fill in random noise after a seek, so parts must come from one decoding."""
-    demixer = replace(sections.DEMIXERS[sections.DEFAULT_DEMIXER], separate=halves)
-    monkeypatch.setitem(sections.DEMIXERS, sections.DEFAULT_DEMIXER, demixer)
+    separator = replace(HALVES, context=Context(section=2, past=1, future=1))
+    monkeypatch.setattr(demix_files, "find_separator", lambda *_: separator)
     noise = np.random.default_rng(0).normal(0, 0.1, 6 * 22050).astype(np.float32)
     write_video(tmp_path / "mix.mp4", np.zeros((48, 32, 32, 3), np.uint8), 8, audio=noise, sample_rate=22050)
-    monkeypatch.setattr(sections, "SECTION_SECONDS", 2)
-    monkeypatch.setattr(sections, "_PAST_SECONDS", 1)
     out = tmp_path / "out"
     assert exit_code(demix.main, tmp_path / "mix.mp4", "--out", out) == 0
     tracks = [read_audio(out / f"{n}.wav", None) for n in ("speech", "effects", "music")]

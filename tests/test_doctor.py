@@ -38,7 +38,7 @@ def test_all_that_is_needed_is_looked_at_and_well(found):
     names = {(finding.section, finding.name) for finding in found}
     assert {("packages", Requirement(text).name) for text in PROJECT["dependencies"]} <= names
     assert {("extras", extra) for extra in PROJECT["optional-dependencies"]} <= names
-    roles = {"denoiser", "autoencoder", "text encoder", "audio encoder", "demixer, speech", "lip score"}
+    roles = {"denoiser", "autoencoder", "text encoder", "audio encoder", "separator, speech", "lip score"}
     assert {("weights", role) for role in roles} <= names
     assert {
         ("python", "python"),

@@ -6,7 +6,6 @@ A long file needs little memory: it is read, separated, resampled and written se
 import contextlib
 import dataclasses
 import functools
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from mtv_jax.audio.demix import (
-    DEFAULT_DEMIXER,
-    SECTION_SECONDS,
-    TrackModel,
-    demix_sections,
-    find_demixer,
-)
+from mtv_jax.audio.separation.base import ModelCard
+from mtv_jax.audio.separation.sections import num_sections, separate_sections
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_parts
 from mtv_jax.io.files import atomic_path, sha256, write_json
 from mtv_jax.io.levels import SILENT_DBFS, dbfs
@@ -43,13 +38,13 @@ class DemixFiles:
 
     Attributes:
       mix: a sound file, or a video with sound.
-      demixer: a name in `mtv_jax.audio.demix.DEMIXERS`.
+      separator: its name (`audio.separation.separators`).
       kind: `wav` (float32) or `flac` (24 bit).
       sample_rate: of the tracks, Hz; None: the mix's own.
     """
 
     mix: Path
-    demixer: str = DEFAULT_DEMIXER
+    separator: str = DEFAULT_SEPARATOR
     kind: str = "wav"
     sample_rate: int | None = None
 
@@ -73,7 +68,7 @@ class DemixFiles:
 
         Files appear only once all tracks are whole. Tracks of another format that are there from before are removed.
         """
-        models = find_demixer(self.demixer).models()
+        models = find_separator(self.separator, TRACKS).cards()
         files = {name: out / f"{name}.{self.kind}" for name in TRACKS}
         writers = self._separate(files)
         report = {
@@ -82,7 +77,7 @@ class DemixFiles:
                 "sha256": sha256(self.mix),
                 "sample_rate": self.info.sample_rate,
             },
-            "demixer": self.demixer,
+            "separator": self.separator,
             "sample_rate": self.rate,
             "channels": self.info.channels,
             "samples": writers[TRACKS[0]].samples,
@@ -107,8 +102,9 @@ class DemixFiles:
                 temporary = stack.enter_context(atomic_path(path))
                 file = soundfile.SoundFile(temporary, "w", self.rate, channels, FORMATS[self.kind])
                 writers[name] = _TrackWriter(stack.enter_context(file), rate)
-            sections = max(1, math.ceil(self.info.duration / SECTION_SECONDS))
-            for piece in progress(demix_sections(read, rate, self.demixer), "separating", sections):
+            separator = find_separator(self.separator, TRACKS)
+            sections = num_sections(self.info.duration, separator)
+            for piece in progress(separate_sections(read, rate, separator), "separating", sections):
                 for name, track in piece.items():
                     writers[name].write(track)
             for writer in writers.values():
@@ -149,7 +145,7 @@ class _TrackWriter:
         return float(dbfs(self._square / max(self.samples * self._file.channels, 1)))
 
 
-def _track_report(path: Path, writer: _TrackWriter, model: TrackModel) -> dict[str, Any]:
+def _track_report(path: Path, writer: _TrackWriter, model: ModelCard) -> dict[str, Any]:
     level = writer.rms_dbfs()
     return {
         "file": path.name,

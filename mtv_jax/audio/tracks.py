@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, demix
 from mtv_jax.audio.loudness import normalize_speech
+from mtv_jax.audio.separation.sections import separate
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import TRACK_RATE, TRACKS, track_kind
@@ -33,7 +34,7 @@ def make_tracks(
     sounds: Mapping[str, Recording],
     names: Sequence[str] = TRACKS,
     *,
-    demixer: str = DEFAULT_DEMIXER,
+    separator: str = DEFAULT_SEPARATOR,
     duration: float | Fraction | None = None,
     pad: bool = True,
     normalize_loudness: bool = False,
@@ -41,10 +42,10 @@ def make_tracks(
     """Makes tracks of the given sounds. A track without a sound is silent.
 
     Args:
-      sounds: a recording for each track, by its name; or one mix, named `audio`, which is separated by `demixer`; its
+      sounds: a recording for each track, by its name; or one mix, named `audio`, which is separated by `separator`; its
         speech is assigned to the first speaker.
       names: the tracks to return.
-      demixer: a name in `audio.demix.DEMIXERS`.
+      separator: its name (`audio.separation.separators`).
       duration: seconds of the result, cut or padded with silence. None: the length of the longest track.
       pad: whether shorter tracks are padded with silence; otherwise each has the length of its sound.
       normalize_loudness: whether speech is normalised to a fixed level (`mtv_jax.audio.loudness`).
@@ -56,7 +57,7 @@ def make_tracks(
     if not sounds and duration is None:
         raise UserError("no sound: give speech, effects, music or audio, or a duration for silence")
     if MIX in sounds:
-        tracks = _separated(sounds[MIX], demixer, duration)
+        tracks = _separated(sounds[MIX], separator, duration)
     else:
         heard = {name: x if duration is None else x.first(float(duration)) for name, x in sounds.items()}
         tracks = {name: sound.mono(TRACK_RATE) for name, sound in heard.items()}
@@ -111,10 +112,10 @@ def mixed(tracks: Iterable[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "_"]:
 
 
 def _separated(
-    sound: Recording, demixer: str, duration: float | Fraction | None
+    sound: Recording, separator: str, duration: float | Fraction | None
 ) -> dict[str, Float[np.ndarray, "_"]]:
     """The tracks of a mix, at most `duration` seconds; the whole file is separated, to provide context."""
     rate = sound.sample_rate
     last = None if duration is None else round(float(duration) * rate)
-    tracks = demix(sound.mono(), rate, demixer, end=last).tracks
+    tracks = separate(sound.mono(), rate, find_separator(separator, TRACKS), end=last).tracks
     return {name: resample(track[:last], rate, TRACK_RATE) for name, track in tracks.items()}

@@ -22,7 +22,7 @@ from typing import Any
 import msgpack
 from av.error import FFmpegError
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
 from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import MIX, Tracks, make_tracks
 from mtv_jax.curation.encoders import Encoders
@@ -62,7 +62,7 @@ class BuildConfig:
       skip: frames at the start of a video that no clip has (MTV: `MTV_SKIP`), counted at the clips' rate, as
         `stride` is.
       frames_only: keep pixels (to train an autoencoder) instead of latents, text and sound.
-      demixer: what separates the sound of a video.
+      separator: what separates the sound of a video.
       normalize_loudness: whether speech is brought to one level (`mtv_jax.audio.loudness`), as `sample` does.
     """
 
@@ -70,7 +70,7 @@ class BuildConfig:
     stride: int
     skip: int = 0
     frames_only: bool = False
-    demixer: str = DEFAULT_DEMIXER
+    separator: str = DEFAULT_SEPARATOR
     normalize_loudness: bool = True
 
     def __post_init__(self):
@@ -120,7 +120,7 @@ def build_shards(
         raise BadVideosError(f"{videos}: none of its {len(files)} videos could be used", left_out | short)
     info = {
         ENCODERS: identity,
-        "demixer": config.demixer,
+        "separator": config.separator,
         "normalize_loudness": config.normalize_loudness,
         "stride": config.stride,
         "skip": config.skip,
@@ -216,7 +216,7 @@ def _tracks_of(file: Path, config: BuildConfig) -> Tracks:
     """The tracks of a whole video, separated; logs a warning if its sound is silent."""
     sound = read_recording(file)
     note_silence("audio", file, sound.mono(TRACK_RATE), TRACK_RATE)
-    return make_tracks({MIX: sound}, demixer=config.demixer, normalize_loudness=config.normalize_loudness)
+    return make_tracks({MIX: sound}, separator=config.separator, normalize_loudness=config.normalize_loudness)
 
 
 def size_of(file: Path, size: ClipSize) -> ClipSize:

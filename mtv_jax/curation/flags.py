@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
+from mtv_jax.audio.separation.flags import add_separator
 from mtv_jax.io.cli import (
     add_force,
     add_normalize_loudness,
@@ -54,9 +54,7 @@ def curate_parser() -> argparse.ArgumentParser:
         type=int,
         help="frames to leave out at the start of each video (default: 3 at native rate, as MTV, else 0)",
     )
-    build.add_argument(
-        "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates the sound"
-    )
+    add_separator(build, "the sound")
     add_normalize_loudness(build)
     build.add_argument(
         "--strict",

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
 from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import MIX, check_sounds, make_tracks, mix_sounds, mixed
 from mtv_jax.diffusion.guidance import GuidanceKind
@@ -127,7 +127,7 @@ class Pipeline(abc.ABC):
         music: _Path | None = None,
         speech2: _Path | None = None,
         audio: _Path | None = None,
-        demixer: str = DEFAULT_DEMIXER,
+        separator: str = DEFAULT_SEPARATOR,
         normalize_loudness: bool = True,
         keyframes: Mapping[int, Picture] | None = None,
         num_frames: NumFrames = AUTO,
@@ -153,7 +153,7 @@ class Pipeline(abc.ABC):
             of more speakers); a missing one is silence. A file that is already decoded may be given
             (`mtv_jax.io.audio.read_recording`).
           speech, effects, music, speech2: the same, one by one; they take precedence over `tracks`.
-          audio: one mixed file instead, separated by `demixer` first.
+          audio: one mixed file instead, separated by `separator` first.
           normalize_loudness: scale speech to the loudness of training before it is encoded, since quiet speech hardly
             moves lips otherwise. Silence stays silent, and the sound of the video is not changed.
           keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
@@ -197,7 +197,7 @@ class Pipeline(abc.ABC):
         noise_key, step_key = jax.random.split(seed_key(seed))
         request = Request(
             prompt,
-            self.tracks_of(sounds, clip, demixer=demixer, normalize_loudness=normalize_loudness),
+            self.tracks_of(sounds, clip, separator=separator, normalize_loudness=normalize_loudness),
             noise_key,
             step_key,
             negative_prompt,
@@ -284,7 +284,7 @@ class Pipeline(abc.ABC):
         sounds: Mapping[str, Recording],
         clip: ClipSize,
         *,
-        demixer: str = DEFAULT_DEMIXER,
+        separator: str = DEFAULT_SEPARATOR,
         normalize_loudness: bool = True,
     ) -> dict[str, np.ndarray]:
         """The tracks of a request, float32 [s] at 16 kHz; logs a warning of those that were given and are silent."""
@@ -294,7 +294,7 @@ class Pipeline(abc.ABC):
         tracks = make_tracks(
             sounds,
             self.tracks,
-            demixer=demixer,
+            separator=separator,
             duration=None if whole else clip.duration,
             pad=not whole,
             normalize_loudness=normalize_loudness,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER, DEMIXERS
+from mtv_jax.audio.separation.flags import add_separator
 from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser
 from mtv_jax.io.errors import UserError
 from mtv_jax.pipelines.several import parse_seeds
@@ -93,9 +93,7 @@ def add_sound(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--audio", help="one mixed file (or a video's sound) instead of tracks; it is separated first"
     )
-    group.add_argument(
-        "--demixer", default=DEFAULT_DEMIXER, choices=sorted(DEMIXERS), help="separates --audio"
-    )
+    add_separator(group, "--audio")
     add_normalize_loudness(group)
 
 
@@ -157,8 +155,8 @@ def parse_keyframes(options: list[str]) -> dict[int, str]:
     """The picture files by frame of flags such as `0=first.png`. Raises UserError for any other."""
     pictures = {}
     for option in options:
-        frame, separator, file = option.partition("=")
-        if not separator or not frame.isdecimal() or not file:
+        frame, equals, file = option.partition("=")
+        if not equals or not frame.isdecimal() or not file:
             raise UserError(f"--keyframe {option}: must be FRAME=FILE, such as 0=first.png")
         if int(frame) in pictures:
             raise UserError(f"--keyframe {option}: frame {frame} has a picture already")

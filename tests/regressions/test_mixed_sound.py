@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 import mtv_jax
-from mtv_jax.audio import demix as module
-from mtv_jax.audio.demix import Demixer, demix
+from mtv_jax.audio import tracks as tracks_module
 from mtv_jax.audio.loudness import normalize_speech
-from mtv_jax.audio.restore import restore_speech
+from mtv_jax.audio.separation.base import Context
+from mtv_jax.audio.separation.restore import restore_speech
+from mtv_jax.audio.separation.sections import separate
+from mtv_jax.audio.separation.separators import find_separator
 from mtv_jax.audio.tracks import load_tracks
 from mtv_jax.evaluation.theatre.mixed import RAW, check_mixed, mixed_tracks
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import TRACK_RATE
+from tests.separators import FunctionSeparator
 
 VOICE = Path(mtv_jax.__file__).parent / "assets/sounds/held_out/speech/b.flac"
 
@@ -31,7 +34,7 @@ def rms(samples):
 
 def test_speech_is_heard_from_the_first_moment(voice):
     """Source: theatre clips; the first .3 s of a separated clip lost 27 dB."""
-    speech = demix(voice, TRACK_RATE).tracks["speech"]
+    speech = separate(voice, TRACK_RATE, find_separator("dfn3")).tracks["speech"]
     first = slice(round(0.3 * TRACK_RATE))
     assert rms(speech[first]) > 0.9 * rms(voice[first])
     assert np.argmax(np.correlate(speech, voice, "full")) == len(voice) - 1  # in time to the sample
@@ -39,7 +42,7 @@ def test_speech_is_heard_from_the_first_moment(voice):
 
 def test_a_voice_alone_is_given_back_whole(voice):
     """Source: theatre clips; separated speech had half its level."""
-    speech = demix(voice, TRACK_RATE).tracks["speech"]
+    speech = separate(voice, TRACK_RATE, find_separator("dfn3")).tracks["speech"]
     assert rms(speech) == pytest.approx(rms(voice), rel=0.05)
     assert rms(speech - voice) < 0.3 * rms(voice)
 
@@ -62,28 +65,27 @@ def test_a_part_of_a_file_is_cut_from_the_separated_whole(tmp_path, monkeypatch)
         past = np.cumsum(samples, axis=0) / len(samples)
         return {"speech": past, "effects": samples - past, "music": 0 * samples}
 
-    monkeypatch.setitem(module.DEMIXERS, "sums", Demixer(sums, dict))
+    monkeypatch.setattr(tracks_module, "find_separator", lambda *_: FunctionSeparator(sums))
     noise = np.random.default_rng(0).normal(0.1, 0.1, 3 * TRACK_RATE).astype(np.float32)
     write_audio(tmp_path / "mix.wav", noise, TRACK_RATE)
     files = {"audio": tmp_path / "mix.wav"}
-    whole = load_tracks(files, demixer="sums")
-    part = load_tracks(files, demixer="sums", duration=1.5)
+    whole = load_tracks(files)
+    part = load_tracks(files, duration=1.5)
     for name, samples in part.items():
         expected = whole[name][: round(1.5 * TRACK_RATE)]
         np.testing.assert_allclose(samples, expected, atol=1e-6)
 
 
-def test_only_what_is_wanted_of_a_long_file_is_separated(monkeypatch):
-    heard = []
+def test_only_what_is_needed_of_a_long_file_is_separated():
+    lengths = []
 
-    def listen(samples, sample_rate):
-        heard.append(len(samples))
+    def same(samples, sample_rate):
+        lengths.append(len(samples))
         return {"speech": samples, "effects": 0 * samples, "music": 0 * samples}
 
-    monkeypatch.setitem(module.DEMIXERS, "listen", Demixer(listen, dict))
-    monkeypatch.setattr(module, "SECTION_SECONDS", 4)
-    tracks = demix(np.ones(4000, np.float32), 100, "listen", end=250).tracks
-    assert len(heard) == 1
+    separator = FunctionSeparator(same, Context(section=4))
+    tracks = separate(np.ones(4000, np.float32), 100, separator, end=250).tracks
+    assert len(lengths) == 1
     assert tracks["speech"].shape == (250,)
 
 
@@ -135,5 +137,5 @@ def test_the_suite_hears_mixes():
     assert mixed_tracks(tracks, None) == tracks
     for samples in mixed_tracks(tracks, RAW).values():
         np.testing.assert_array_equal(samples, 7)
-    with pytest.raises(UserError, match="no such demixer"):
+    with pytest.raises(UserError, match="no such separator"):
         check_mixed("magic")

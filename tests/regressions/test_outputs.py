@@ -169,11 +169,11 @@ def test_an_input_is_not_overwritten(tmp_path, mix, capsys):
 
 
 def test_demix_replaces_tracks_of_the_other_format_too(mix, tmp_path, monkeypatch, capsys):
-    def halves(read, rate, demixer):
+    def halves(read, rate, separator):
         samples = read(0, 32000)
         yield {name: samples / 3 for name in ("speech", "effects", "music")}
 
-    monkeypatch.setattr(demix_files, "demix_sections", halves)
+    monkeypatch.setattr(demix_files, "separate_sections", halves)
     out = tmp_path / "out"
     assert exit_code(demix.main, mix, "--out", out) == 0
     assert exit_code(demix.main, mix, "--out", out, "--format", "flac") == 2
@@ -231,7 +231,7 @@ def test_a_disk_that_fills_up_is_told_by_the_users_path(write, name, tmp_path, s
 def test_a_disk_that_fills_up_in_demix_exits_with_2(mix, tmp_path, monkeypatch, capsys, small_disk):
     monkeypatch.setattr(
         demix_files,
-        "demix_sections",
+        "separate_sections",
         lambda read, *_: [dict.fromkeys(("speech", "effects", "music"), read(0, 32000))],
     )
     assert exit_code(demix.main, mix, "--out", tmp_path / "out") == 2

