@@ -35,7 +35,10 @@ def histogram_chart(score: Mapping[str, Any]) -> str:
     drawn = [_cut(cut, at) for cut in score["cuts"]]
     for i, counts in enumerate(zip(score["kept"], score["dropped"], strict=True)):
         drawn.append(_bin(at(edges[i]), at(edges[i + 1]), counts, most))
-    drawn += [_mark(name, at(value)) for name, value in score["marks"].items()]
+    places: dict[float, list[str]] = {}
+    for name, value in score["marks"].items():
+        places.setdefault(at(value), []).append(name)
+    drawn += [_mark(", ".join(names), x) for x, names in places.items()]
     drawn.append(f"<line class=axis x1={_MARGIN} x2={_WIDTH - _MARGIN} y1={_HEIGHT} y2={_HEIGHT} />")
     ends = f"<text x={_MARGIN} y={_HEIGHT + 14}>{low:.4g}</text>"
     ends += f"<text x={_WIDTH - _MARGIN} y={_HEIGHT + 14} text-anchor=end>{high:.4g}</text>"
@@ -57,7 +60,7 @@ def _bin(left: float, right: float, counts: Sequence[int], most: int) -> str:
 
 def _mark(name: str, x: float) -> str:
     line = f"<line class=mark x1={x} x2={x} y1=12 y2={_HEIGHT} />"
-    return f"{line}<text x={x} y=10 text-anchor=middle>{name} %</text>"
+    return f"{line}<text x={max(x, 2 * _MARGIN)} y=10 text-anchor=middle>{name} %</text>"
 
 
 def _cut(cut: Mapping[str, Any], at: Any) -> str:

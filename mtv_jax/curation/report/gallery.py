@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import soundfile
@@ -42,7 +43,7 @@ class Gallery:
 
     def _figure(self, clip: Clip, note: str) -> str:
         media = self._cached(clip)
-        place = escape(os.path.relpath(clip["folder"] / "clip.mp4", self._page), quote=True)
+        place = quote(os.path.relpath(clip["folder"] / "clip.mp4", self._page))
         name = f"<a href='{place}'>{escape(clip['id'][:10])}</a> {escape(str(clip['source']))}"
         why = escape("; ".join(clip["failures"]) or ", ".join(clip["subsets"]) or "kept")
         kind = "yes" if clip["keep"] else "no"
@@ -69,7 +70,7 @@ def media_of(folder: Path) -> str:
         parts.append("<p>(its video is no longer there)</p>")
     try:
         parts.append(
-            f"<audio controls preload=none src='{_uri('audio/mpeg', sound(folder / 'mix.flac'))}'></audio>"
+            f"<audio controls preload=metadata src='{_uri('audio/mpeg', sound(folder / 'mix.flac'))}'></audio>"
         )
     except UserError:
         parts.append("<p>(its sound is no longer there)</p>")

@@ -23,6 +23,7 @@ svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
 .kept{fill:var(--bar)}.dropped{fill:var(--bad);opacity:.75}.back{fill:var(--line);opacity:.5}
 .shade{fill:var(--bad);opacity:.09}.cut{stroke:var(--bad);stroke-width:2}.mark{stroke:var(--soft);stroke-dasharray:2 3}
 .join{stroke:var(--bar);stroke-width:3}audio{width:100%;height:2rem}h3{font-size:1rem;margin:1.5rem 0 .3rem}
+.numbers thead th:not(:first-child){text-align:right}.marks .clips{grid-template-columns:repeat(3,minmax(0,1fr))}
 .clips p{margin:0}figcaption{overflow-wrap:anywhere}pre{overflow-x:auto;font-size:.83rem}
 """
 
@@ -74,9 +75,9 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
 def _summary(numbers: Mapping[str, Any]) -> str:
     sources, row = numbers["sources"], numbers["table"][0]
     failed = sum(1 for source in sources if source["status"] != "ok")
-    facts = [f"{len(sources):,} sources", f"{numbers['accounting']['seconds'] / 3600:,.2f} hours in"]
+    facts = [f"sources: {len(sources):,}", f"{numbers['accounting']['seconds'] / 3600:,.2f} hours in"]
     facts += [f"{row['hours']:,.2f} hours kept"]
-    facts += [f"{failed:,} sources quarantined"] if failed else []
+    facts += [f"quarantined: {failed:,}"] if failed else []
     return chips(facts)
 
 
@@ -93,7 +94,7 @@ def _against_paper(rows: Sequence[Mapping[str, Any]]) -> str:
         "out for testing; its sources: CelebV-HQ 65 h, MovieBench 69 h, Condensed Movies 1,270 h, Short-Films-20K "
         "3,584 h, videos from YouTube 8,903 h."
     )
-    return f"<h2>Beside the paper's</h2>{table(head, lines)}<p>{escape(note)}</p>"
+    return f"<h2>Beside the paper's</h2>{_numbers(head, lines)}<p>{escape(note)}</p>"
 
 
 def _funnel(rows: Sequence[Mapping[str, Any]], clips: int) -> str:
@@ -102,8 +103,8 @@ def _funnel(rows: Sequence[Mapping[str, Any]], clips: int) -> str:
     for row in rows:
         values = [row["reason"], *(f"{row[key]:,}" for key in ("first", "all", "alone", "left"))]
         lines.append(_row(values, bar(row["left"], clips)))
-    note = "A clip counts once under its first failure, and under every failure that it has; `only`: it would be kept."
-    return f"<h2>Funnel</h2>{table(head, lines)}<p>{note}</p>"
+    note = "Without a reason, the clips of which it is the only failure would be kept."
+    return f"<h2>Funnel</h2>{_numbers(head, lines)}<p>{note}</p>"
 
 
 def _subsets(subsets: Mapping[str, Any]) -> str:
@@ -124,7 +125,7 @@ def _demixing(compared: Mapping[str, int]) -> str:
         for key, label in labels.items()
     ]
     head = ["the second separator's rest is compared", "clips", "share"]
-    return f"<h2>Demixing filter: how often there is something to compare</h2>{table(head, lines)}"
+    return f"<h2>Demixing filter: how often there is something to compare</h2>{_numbers(head, lines)}"
 
 
 def _accounting(balance: Mapping[str, Any]) -> str:
@@ -136,12 +137,14 @@ def _accounting(balance: Mapping[str, Any]) -> str:
     for name, seconds in rows:
         share = f"{seconds / whole:.1%}" if whole else ""
         lines.append(_row([name, f"{seconds:,.2f}", share], bar(max(seconds, 0), whole)))
-    return f"<h2>Seconds</h2>{table(['seconds', '', 'share', ''], lines)}"
+    return f"<h2>Seconds</h2>{_numbers(['', 'seconds', 'share', ''], lines)}"
 
 
 def _scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery: Gallery) -> str:
     parts = ["<h2>Scores and their cut-offs</h2>"]
-    parts.append("<p>Blue clips are kept, red ones dropped by this or another rule; the shaded side is cut off.</p>")
+    parts.append(
+        "<p>Blue clips are kept, red ones dropped by this or another rule; the shaded side is cut off.</p>"
+    )
     parts += [_score(score) + _marks(score, clips, gallery, each=3) for score in scores]
     return "\n".join(parts)
 
@@ -165,7 +168,7 @@ def _marks(score: Mapping[str, Any], clips: Sequence[Clip], gallery: Gallery, ea
     shown = [(mark, clip) for mark, near in found.items() for clip in near]
     notes = [f"{mark} %: {score_of(clip, score['name']):.4g}" for mark, clip in shown]
     title = f"clips around the {', '.join(str(mark) for mark in MARKS)} % marks"
-    return f"<details><summary>{title}</summary>{gallery.show([clip for _, clip in shown], notes)}</details>"
+    return f"<details class=marks><summary>{title}</summary>{gallery.show([c for _, c in shown], notes)}</details>"
 
 
 def _dropped(rows: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery: Gallery) -> str:
@@ -206,7 +209,7 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return f"<h2>Cost by stage</h2>{table(head, lines)}"
+    return f"<h2>Cost by stage</h2>{_numbers(head, lines)}"
 
 
 def _models(cards: Sequence[Mapping[str, Any]]) -> str:
@@ -237,6 +240,11 @@ def _config(config: Any, numbers: str) -> str:
         f"<p>The numbers of this page, for programs: <a href='{escape(numbers)}'>{escape(numbers)}</a>.</p>"
     )
     return f"<h2>Config</h2><details><summary>all thresholds</summary><pre>{text}</pre></details>{link}"
+
+
+def _numbers(head: Sequence[str], rows: Sequence[str]) -> str:
+    """A table of numbers, but for its first column."""
+    return f"<div class=numbers>{table(head, rows)}</div>"
 
 
 def _row(values: Sequence[str], drawing: str = "", *, plain: bool = False) -> str:
