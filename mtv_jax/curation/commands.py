@@ -72,7 +72,9 @@ def run_and_pack(
         left_out = {**_videos(sources.skipped), **verdicts.left_out}
         unusable = {**_videos(sources.skipped), **_failed(verdicts)}
         if not verdicts.kept:
-            raise BadFilmsError(f"{settings.videos}: no clip of its {len(sources.found)} films is kept", left_out)
+            raise BadFilmsError(
+                f"{settings.videos}: no clip of its {len(sources.found)} films is kept", left_out
+            )
         if strict and unusable:
             raise BadFilmsError(f"{settings.videos}: {len(unusable)} films cannot be used", unusable)
         return pack(Session.open(layout), verdicts, packing or PackConfig())
@@ -149,4 +151,3 @@ def _failed(verdicts: Verdicts) -> dict[str, str]:
         for film in verdicts.films
         if film["reason"] is not None and film["rejected"] != "the same file as another"
     }
-

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mtv_jax.curation.config import CurateConfig
-from mtv_jax.curation.roles import ERROR, OK
+from mtv_jax.curation.ledger import ERROR, OK
 
 Evidences = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""
@@ -85,5 +85,7 @@ def subsets(evidence: Evidences) -> tuple[str, ...]:
     if people is not None and people > 0:
         found.append("single_character" if people == 1 else "multiple_characters")
     heard = evidence.get("separation", {}).get("heard", ())
-    found += [name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard]
+    found += [
+        name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard
+    ]
     return tuple(found)

@@ -38,7 +38,9 @@ class Known:
 
 
 def film(path, count, *, height=16, width=24, **options):
-    frames = [rgb_frame(np.full((height, width, 3), 9 * index, np.uint8), "yuv420p") for index in range(count)]
+    frames = [
+        rgb_frame(np.full((height, width, 3), 9 * index, np.uint8), "yuv420p") for index in range(count)
+    ]
     return write_film(path, frames, options.pop("codec", "libx264"), **options)
 
 
@@ -109,8 +111,9 @@ def test_detectors_see_small_pictures(tmp_path):
 
 def test_a_picture_that_changes_its_shape_is_refused(tmp_path):
     """Found only by decoding."""
-    first, second = film(tmp_path / "a.m2v", 4, codec="mpeg2video", height=32, width=48), film(
-        tmp_path / "b.m2v", 4, codec="mpeg2video", height=48, width=32
+    first, second = (
+        film(tmp_path / "a.m2v", 4, codec="mpeg2video", height=32, width=48),
+        film(tmp_path / "b.m2v", 4, codec="mpeg2video", height=48, width=32),
     )
     path = tmp_path / "c.m2v"
     path.write_bytes(first.read_bytes() + second.read_bytes())
