@@ -44,9 +44,9 @@ def film(path, count, *, height=16, width=24, **options):
     return write_film(path, frames, options.pop("codec", "libx264"), **options)
 
 
-def shot(start, end, begins="cut", ends="cut", *, rate=24, black=False, first_pts=0):
+def shot(start, end, begins="cut", ends="cut", *, rate=24, transition=False, first_pts=0):
     """A shot of frames [start, end) at a rate."""
-    return Shot(first_pts + start, first_pts + end, Fraction(1, rate), first_pts, begins, ends, black)
+    return Shot(first_pts + start, first_pts + end, Fraction(1, rate), first_pts, begins, ends, transition)
 
 
 def frames_of(span, fps=FPS):
@@ -84,7 +84,7 @@ def test_time_stamps_that_do_not_start_at_0(tmp_path):
 def test_the_black_of_a_fade_is_a_shot_of_its_own(tmp_path):
     path = film(tmp_path / "f.mp4", 12, rate=25)
     found = find_shots(path, Known(Change(4, "fade", until=6), Change(10, "fade", until=12)))
-    assert [(x.start * 25, x.begins, x.ends, x.black) for x in found] == [
+    assert [(x.start * 25, x.begins, x.ends, x.transition) for x in found] == [
         (0, "film", "fade", False),
         (4, "fade", "fade", True),
         (6, "fade", "fade", False),
@@ -95,7 +95,7 @@ def test_the_black_of_a_fade_is_a_shot_of_its_own(tmp_path):
 def test_a_film_that_begins_black(tmp_path):
     path = film(tmp_path / "b.mp4", 6, rate=25)
     found = find_shots(path, Known(Change(0, "fade", until=3)))
-    assert [(x.start * 25, x.begins, x.black) for x in found] == [(0, "film", True), (3, "fade", False)]
+    assert [(x.start * 25, x.begins, x.transition) for x in found] == [(0, "film", True), (3, "fade", False)]
 
 
 def test_detectors_see_small_pictures(tmp_path):
@@ -134,7 +134,7 @@ def test_windows_keep_away_from_cuts_and_more_from_fades():
     spans = windows(shot(100, 125, "cut", "fade"), config, FPS)
     assert [frames_of(x) for x in spans] == [(102, 107), (105, 110), (108, 113), (111, 116), (114, 119)]
     assert frames_of(windows(shot(0, 9, "film", "film"), config, FPS)[0]) == (0, 5)
-    assert windows(shot(100, 120, black=True), config, FPS) == []
+    assert windows(shot(100, 120, transition=True), config, FPS) == []
 
 
 def test_the_start_of_a_video_can_be_skipped():
