@@ -16,7 +16,8 @@ class QualityConfig:
 
     Attributes:
       model: of the role `audio_quality`; "" turns it off.
-      minimum: score -> the least that is kept. DNSMOS's `ovrl` is 1..5; noisy but usable speech is about 2.
+      minimum: score -> the least that is kept. DNSMOS's `ovrl` is 1..5; of separated speech (`adapters/dnsmos.py`)
+        clean voices are above 2, those in noise as loud as they are below 1.5.
     """
 
     model: str = "dnsmos"
@@ -56,14 +57,16 @@ class FiltersConfig:
     """Filters beyond MTV's; None turns one off.
 
     Attributes:
-      min_motion: pixels a frame of optical flow (Farneback at 2 fps); less is a still picture.
+      min_motion: optical flow (Farneback at 2 fps), percent of the picture's width; less is a still picture.
       max_bars: share of the picture that black bars may have.
       min_dbfs: RMS level of the mix; MTV calls a track silent below -45 dB, and so is a mix.
+      max_clipped: share of the mix's samples at full scale.
     """
 
     min_motion: float | None = 0.05
     max_bars: float | None = 0.15
     min_dbfs: float | None = -60.0
+    max_clipped: float | None = 0.01
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class CurateConfig:
             quality=QualityConfig(model=""),
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
-            filters=FiltersConfig(None, None, None),
+            filters=FiltersConfig(None, None, None, None),
         )
 
     def to_json(self) -> dict[str, Any]:

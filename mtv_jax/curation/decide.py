@@ -58,6 +58,8 @@ def rules(config: CurateConfig) -> list[Rule]:
         found.append(Rule("black bars", "bars", "share", "maximum", filters.max_bars))
     if filters.min_dbfs is not None:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
+    if filters.max_clipped is not None:
+        found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
     return found
 
 

@@ -25,7 +25,7 @@ def make_stages(settings: Settings) -> list[Stage]:
         (compared, SecondSeparation(config.demixing.separator)),
         (compared, Demixing()),
         (heard and bool(config.quality.model), Quality(config.quality.model)),
-        (heard and filters.min_dbfs is not None, Sound()),
+        (heard and (filters.min_dbfs, filters.max_clipped) != (None, None), Sound()),
         (filters.min_motion is not None, Motion()),
         (filters.max_bars is not None, Bars()),
         (heard and config.duplicates.on, Fingerprint()),
