@@ -117,6 +117,6 @@ def unused(shots: Sequence[Shot], spans: Sequence[Span]) -> dict[str, str]:
     for shot in shots:
         inside = [(span.start, span.end) for span in spans if shot.start <= span.start < shot.end]
         reason = "left over of a shot" if inside else "shot shorter than a clip"
-        name = "black" if shot.black else reason
+        name = "fade or dissolve" if shot.transition else reason
         found[name] = found.get(name, Fraction(0)) + shot.end - shot.start - covered(inside)
     return {name: str(seconds) for name, seconds in found.items() if seconds}
