@@ -64,7 +64,7 @@ def run_and_pack(
     """
     layout = Layout(out)
     check_shards(layout, settings, overwrite=overwrite)
-    sources = find_sources(settings.videos)
+    sources = find_sources(settings.videos, out)
     check_room(out, estimate(settings, sources.found).total, force=force)
     with locked(out):
         save_settings(layout, settings)
@@ -95,9 +95,21 @@ def check_shards(layout: Layout, settings: Settings, *, overwrite: bool) -> None
         )
 
 
-def find_sources(videos: str) -> Sources:
-    """The films of a folder or a list; the others are named on stderr. Raises UserError if there is none."""
+def find_sources(videos: str, out: Path | None = None) -> Sources:
+    """The films of a folder or a list, without what is in `out`. What is no film is named on stderr.
+
+    Raises UserError if there is none.
+    """
     sources = sources_of(videos)
+    if out is not None:
+        inside = out.resolve()
+        found = tuple(source for source in sources.found if not source.path.resolve().is_relative_to(inside))
+        skipped = {
+            name: reason
+            for name, reason in sources.skipped.items()
+            if not (Path(videos) / name).resolve().is_relative_to(inside)
+        }
+        sources = Sources(found, skipped)
     for name, reason in sources.skipped.items():
         print(f"ignored: {name} ({reason})", file=sys.stderr)
     if not sources.found:

@@ -85,9 +85,7 @@ def test_shards_carry_the_encoders_they_were_made_with(shards, pipeline_folder):
     assert not (shards / "encoders/scheduler").exists()
 
 
-def test_sound_is_that_of_its_clip_and_heard_at_the_rate_of_its_film(
-    tmp_path, pipeline_folder, monkeypatch
-):
+def test_sound_is_that_of_its_clip_and_heard_at_the_rate_of_its_film(tmp_path, pipeline_folder, monkeypatch):
     separate_into_halves(monkeypatch)
     (tmp_path / "films").mkdir()
     for name, rate in zip("ab", RATES, strict=True):
@@ -219,7 +217,9 @@ def test_existing_shards_are_not_replaced_unasked(films, tmp_path):
         (lambda folder: shutil.copy(folder / "a.mp4", folder / "b.mp4"), r"b\.mp4: the same file as a\.mp4"),
     ],
 )
-def test_a_film_that_cannot_be_used_is_named_and_does_not_stop_the_others(films, tmp_path, spoil, told, capsys):
+def test_a_film_that_cannot_be_used_is_named_and_does_not_stop_the_others(
+    films, tmp_path, spoil, told, capsys
+):
     shutil.copytree(films, tmp_path / "films")
     spoil(tmp_path / "films")
     assert not run(tmp_path / "films", tmp_path / "out", *FRAMES)
