@@ -276,12 +276,12 @@ def _without_overlaps(found: Sequence[Change]) -> list[Change]:
 
 
 def _add_edge(edges: list[tuple[int, Edge, bool]], frame: int, kind: Edge, transition: bool) -> None:
-    """Adds an edge; one at the same frame as the last only changes what that shot is."""
+    """Adds an edge, or changes the last one if it is at the same frame. A cut there is what is seen."""
     last, begins, before = edges[-1]
     if frame > last:
         edges.append((frame, kind, transition))
     else:
-        edges[-1] = (last, begins, transition or before)
+        edges[-1] = (last, "cut" if kind == "cut" and last > 0 else begins, transition or before)
 
 
 def _margin(edge: Edge, config: WindowConfig) -> int:

@@ -45,7 +45,7 @@ def test_a_plain_video(whole):
     )
     assert (picture.rate, picture.packets, picture.seconds) == (25, 25, 1)
     assert picture.shortest == picture.longest == Fraction(1, 25)
-    assert not (picture.variable_rate or picture.interlaced or picture.mirrored)
+    assert not any((picture.variable_rate, picture.interlaced, picture.mirrored))
     assert (picture.rotation, picture.transfer, picture.sample_aspect) == (0, "sdr", 1)
     assert found.sound is not None
     assert (found.sound.codec, found.sound.sample_rate, found.sound.channels) == ("pcm_s16le", 8000, 1)
