@@ -9,7 +9,7 @@ import pytest
 from media_files import rgb_frame, set_display_matrix, with_fields, write_film, write_sound
 
 from mtv_jax.curation.probe import Probe, ProbeConfig, probe, unfit
-from mtv_jax.io.errors import Unreadable, UserError
+from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.files import sha256
 from mtv_jax.io.video import write_video
 
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, whole, make, reason):
 
 def test_an_error_crosses_processes():
     error = pickle.loads(pickle.dumps(Unreadable("truncated", "a.mp4: ends early")))
-    assert isinstance(error, UserError)
+    assert isinstance(error, Unreadable)
     assert (error.reason, str(error)) == ("truncated", "a.mp4: ends early")
 
 
