@@ -36,6 +36,11 @@ class Change:
     kind: Literal["cut", "fade", "dissolve"] = "cut"
     until: int | None = None
 
+    @property
+    def end(self) -> int:
+        """The frame after the transition; of a cut the frame itself."""
+        return self.frame if self.until is None else self.until
+
 
 @dataclass(frozen=True)
 class ShotsConfig:
@@ -159,7 +164,10 @@ class Span:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Span":
         """Reads what `to_json` wrote."""
-        return cls(**{name: Fraction(*x) if isinstance(x, list) else x for name, x in fields.items()})
+        values: dict[str, Any] = {
+            name: Fraction(*x) if isinstance(x, list) else x for name, x in fields.items()
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -237,11 +245,11 @@ def _size(shown: tuple[int, int], height: int) -> tuple[int, int]:
 def _shots(found: Sequence[Change], starts: array, end: int, film: Film) -> list[Shot]:
     edges: list[tuple[int, Edge, bool]] = [(0, "film", False)]
     for change in _without_overlaps(found):
-        _add_edge(edges, change.frame, change.kind, change.until is not None)
-        if change.until is not None and change.until < len(starts):
-            _add_edge(edges, change.until, change.kind, False)
+        _add_edge(edges, change.frame, change.kind, change.kind != "cut")
+        if change.frame < change.end < len(starts):
+            _add_edge(edges, change.end, change.kind, False)
     times = [*(starts[frame] for frame, _, _ in edges), end]
-    kinds = [*(kind for _, kind, _ in edges), "film"]
+    kinds: list[Edge] = [*(kind for _, kind, _ in edges), "film"]
     return [
         Shot(
             start_pts=film.start_pts + times[k],
@@ -262,26 +270,26 @@ def _without_overlaps(found: Sequence[Change]) -> list[Change]:
     A cut at the first or last frame of black stays: the picture was cut to black or from it.
     """
     spans: list[Change] = []
-    for change in sorted((x for x in found if x.until is not None), key=lambda x: x.frame):
+    for change in sorted((x for x in found if x.kind != "cut"), key=lambda x: x.frame):
         last = spans[-1] if spans else None
-        if last is None or change.frame > last.until:
+        if last is None or change.frame > last.end:
             spans.append(change)
         else:
             kind = "fade" if "fade" in (last.kind, change.kind) else "dissolve"
-            spans[-1] = Change(last.frame, kind, max(last.until, change.until))
-    cuts = [x for x in found if x.until is None]
-    cuts = [x for x in cuts if not any(span.frame < x.frame < span.until for span in spans)]
+            spans[-1] = Change(last.frame, kind, max(last.end, change.end))
+    cuts = [x for x in found if x.kind == "cut"]
+    cuts = [x for x in cuts if not any(span.frame < x.frame < span.end for span in spans)]
     # At the same frame the cut comes first: it is what the shot begins with.
-    return sorted([*cuts, *spans], key=lambda x: (x.frame, x.until is not None))
+    return sorted([*cuts, *spans], key=lambda x: (x.frame, x.kind != "cut"))
 
 
 def _add_edge(edges: list[tuple[int, Edge, bool]], frame: int, kind: Edge, transition: bool) -> None:
-    """Adds an edge; one at the same frame as the last only changes what that shot is."""
+    """Adds an edge, or changes the last one if it is at the same frame. A cut there is what is seen."""
     last, begins, before = edges[-1]
     if frame > last:
         edges.append((frame, kind, transition))
     else:
-        edges[-1] = (last, begins, transition or before)
+        edges[-1] = (last, "cut" if kind == "cut" and last > 0 else begins, transition or before)
 
 
 def _margin(edge: Edge, config: WindowConfig) -> int:

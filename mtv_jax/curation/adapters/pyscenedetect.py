@@ -4,6 +4,7 @@ The detectors get frames that were decoded here, so their times are those of the
 another decoder's differ in videos of a variable rate). Needs the extra `curate` (the package `scenedetect-headless`).
 """
 
+import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -136,9 +137,9 @@ def _difference(picture: np.ndarray, other: np.ndarray) -> float:
 
 def _package() -> Any:
     try:
-        import scenedetect.detectors
+        importlib.import_module("scenedetect.detectors")
+        return importlib.import_module("scenedetect")
     except ImportError as error:
         raise UserError(
             f"shots are found by PySceneDetect, which cannot be imported ({error}); install the extra `curate`"
         ) from error
-    return scenedetect
