@@ -9,6 +9,7 @@ from mtv_jax.io.config import load_config, override
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.trees import from_dict, to_tree
 
+
 @dataclass(frozen=True)
 class QualityConfig:
     """Whose sound is good enough.

@@ -87,5 +87,7 @@ def subsets(evidence: Evidences) -> tuple[str, ...]:
     if people is not None and people > 0:
         found.append("single_character" if people == 1 else "multiple_characters")
     heard = evidence.get("separation", {}).get("heard", ())
-    found += [name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard]
+    found += [
+        name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard
+    ]
     return tuple(found)
