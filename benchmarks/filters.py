@@ -148,9 +148,7 @@ def separators(clips: Sequence[Clip], draw: np.random.Generator) -> Iterator[tup
             yield compare_separations(first, second, bounds), flawed
 
 
-def demixing(
-    clips: Sequence[Clip], draw: np.random.Generator, score: str
-) -> Iterator[Case]:
+def demixing(clips: Sequence[Clip], draw: np.random.Generator, score: str) -> Iterator[Case]:
     """A score of `separators`, where there is one. Without a rest a leaky separator is not flawed."""
     for evidence, flawed in separators([c for c in clips if c.tracks and _has_rest(c)], draw):
         if evidence[score] is not None:

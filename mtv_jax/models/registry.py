@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.mtv import spec as mtv
@@ -19,7 +20,8 @@ from mtv_jax.models.vae3d import spec as vae3d
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
-    declared.SPEC.name: declared.SPEC for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, syncsynth)
+    declared.SPEC.name: declared.SPEC
+    for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, audiobox, syncsynth)
 }
 """Name -> network: the only table of networks."""
 
