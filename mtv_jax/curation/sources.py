@@ -21,6 +21,7 @@ Kind = Literal["talking_head", "film"]
 
 UNKNOWN_LICENCE = "unknown"
 _KEYS = ("path", "id", "kind", "licence", "prompt", "url", "people")
+_MOST_PEOPLE = 10_000
 _MOST_ERRORS = 5
 """Lines of a manifest that one error message quotes."""
 
@@ -227,7 +228,7 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
     if unknown:
         raise UserError(f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
     if "people" in fields:
-        check_whole("people", fields["people"], least=0)
+        check_whole("people", fields["people"], least=0, most=_MOST_PEOPLE)
     for key, value in fields.items():
         if key != "people" and (not isinstance(value, str) or not value.strip()):
             raise UserError(f"{key} {value!r}: must be a text")
