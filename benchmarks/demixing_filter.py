@@ -2,8 +2,8 @@
 
     MTV_JAX_MEDIA=FOLDER python benchmarks/demixing_filter.py
 
-Speech is mixed with music, effects or both, 10 dB above it to 10 dB below, and separated by two separators. Each clip of
-2 s of the mixes is bad if the SI-SDR of either voice is below 0 dB, and good if both are above 5 dB; the others are
+Speech is mixed with music, effects or both, 10 dB above it to 10 dB below, and separated by two separators. Each clip
+of 2 s of the mixes is bad if the SI-SDR of either voice is below 0 dB, and good if both are above 5 dB; the others are
 left out. Printed: the area under the ROC curve of the score `speech`, the shares of bad and of good clips that the
 config's threshold drops, how often the rest is compared and with what, and quantiles of `others` among good clips.
 """
