@@ -36,11 +36,12 @@ TOLERANCE = 1
 
 def compare(shots: list[Shot], fps: Fraction, truth: dict, frames: int) -> dict:
     """Counts for one film, of which the first `frames` are labelled."""
-    edges = [(round(shot.start * fps), shot.begins) for shot in shots[1:]]
-    edges = [(frame, kind) for frame, kind in edges if frame < frames]
+    found = [(round(shot.start * fps), round(shot.end * fps), shot) for shot in shots]
+    found = [(first, last, shot) for first, last, shot in found if first < frames]
     fades = [(kind, first - TOLERANCE, last + TOLERANCE) for kind, first, last in truth["fades"]]
-    loose = [(frame, kind) for frame, kind in edges if not any(a <= frame <= b for _, a, b in fades)]
-    cuts = [frame for frame, kind in loose if kind == "cut"]
+    cuts = [first for first, _, shot in found if shot.begins == "cut"]
+    cuts = [frame for frame in cuts if not any(a <= frame <= b for _, a, b in fades)]
+    gradual = [(first, last) for first, last, shot in found if shot.transition]
     hits = matches(cuts, truth["cuts"])
     flashes = truth.get("flashes", ())
     return {
@@ -48,19 +49,25 @@ def compare(shots: list[Shot], fps: Fraction, truth: dict, frames: int) -> dict:
         "hits": hits,
         "misses": len(truth["cuts"]) - hits,
         "false_cuts": len(cuts) - hits,
-        "false_fades": sum(kind == "fade" for _, kind in loose),
+        "false_fades": sum(not any(overlap(span, fade[1:]) for fade in fades) for span in gradual),
         "flashes": len(flashes),
         "flashes_taken_for_cuts": sum(
             any(abs(cut - end) <= TOLERANCE for cut in cuts for end in flash) for flash in flashes
         ),
-        "fades": {kind: found_fades(edges, fades, kind) for kind in ("dissolve", "black")},
+        "fades": {kind: found_fades(gradual, fades, kind) for kind in ("dissolve", "black")},
     }
 
 
-def found_fades(edges: list[tuple[int, str]], fades: list[tuple[str, int, int]], kind: str) -> list[int]:
-    """How many fades of a kind have a change within, and how many there are."""
-    ranges = [(first, last) for name, first, last in fades if name == kind]
-    return [sum(any(a <= frame <= b for frame, _ in edges) for a, b in ranges), len(ranges)]
+def found_fades(
+    gradual: list[tuple[int, int]], fades: list[tuple[str, int, int]], kind: str
+) -> tuple[int, int]:
+    """How many fades of a kind overlap a transition that was found, and how many there are."""
+    ranges = [fade[1:] for fade in fades if fade[0] == kind]
+    return sum(any(overlap(span, fade) for span in gradual) for fade in ranges), len(ranges)
+
+
+def overlap(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return span[0] < other[1] and other[0] < span[1]
 
 
 def matches(found: list[int], true: list[int]) -> int:

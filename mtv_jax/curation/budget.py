@@ -9,7 +9,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
 
 _LATENT_BYTES = 2 * 2 * 16 / (4 * 8 * 8)
-"""Bytes of latents for each pixel of a clip: mean and variance, float16, 16 channels at an 4 x 8 x 8th of the pixels."""
+"""Bytes of latents for each pixel of a clip: mean and variance, float16, 16 channels for 4 x 8 x 8 pixels."""
 _FEATURE_BYTES = 3 * 12 * 768 * 2
 """Bytes of the features of three tracks, for each frame: 12 layers of 768, float16."""
 _TEXT_BYTES = 226 * 4096 * 2

@@ -64,7 +64,7 @@ def run_and_pack(
     """
     layout = Layout(out)
     check_shards(layout, settings, overwrite=overwrite)
-    sources = find_sources(settings.videos)
+    sources = find_sources(settings.videos, out)
     check_room(out, estimate(settings, sources.found).total, force=force)
     with locked(out):
         save_settings(layout, settings)
@@ -72,7 +72,9 @@ def run_and_pack(
         left_out = {**_videos(sources.skipped), **verdicts.left_out}
         unusable = {**_videos(sources.skipped), **_failed(verdicts)}
         if not verdicts.kept:
-            raise BadFilmsError(f"{settings.videos}: no clip of its {len(sources.found)} films is kept", left_out)
+            raise BadFilmsError(
+                f"{settings.videos}: no clip of its {len(sources.found)} films is kept", left_out
+            )
         if strict and unusable:
             raise BadFilmsError(f"{settings.videos}: {len(unusable)} films cannot be used", unusable)
         return pack(Session.open(layout), verdicts, packing or PackConfig())
@@ -93,9 +95,21 @@ def check_shards(layout: Layout, settings: Settings, *, overwrite: bool) -> None
         )
 
 
-def find_sources(videos: str) -> Sources:
-    """The films of a folder or a list; the others are named on stderr. Raises UserError if there is none."""
+def find_sources(videos: str, out: Path | None = None) -> Sources:
+    """The films of a folder or a list, without what is in `out`. What is no film is named on stderr.
+
+    Raises UserError if there is none.
+    """
     sources = sources_of(videos)
+    if out is not None:
+        inside = out.resolve()
+        found = tuple(source for source in sources.found if not source.path.resolve().is_relative_to(inside))
+        skipped = {
+            name: reason
+            for name, reason in sources.skipped.items()
+            if not (Path(videos) / name).resolve().is_relative_to(inside)
+        }
+        sources = Sources(found, skipped)
     for name, reason in sources.skipped.items():
         print(f"ignored: {name} ({reason})", file=sys.stderr)
     if not sources.found:
@@ -149,4 +163,3 @@ def _failed(verdicts: Verdicts) -> dict[str, str]:
         for film in verdicts.films
         if film["reason"] is not None and film["rejected"] != "the same file as another"
     }
-

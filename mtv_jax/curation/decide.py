@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mtv_jax.curation.config import CurateConfig
-from mtv_jax.curation.roles import ERROR, OK
+from mtv_jax.curation.ledger import ERROR, OK
 
 Evidences = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""

@@ -65,7 +65,7 @@ class Encoders:
         mean, logvar = _posterior(self.vae, self.vae_params, to_unit(frames)[None])
         features = track_features(self.audio, tracks, size.num_frames, size.fps)
         arrays = {"latents_mean": mean[0], "latents_logvar": logvar[0], "text": text, **features}
-        return {name: _stored(name, array) for name, array in arrays.items()}
+        return {name: stored(name, array) for name, array in arrays.items()}
 
     def save(self, out: Path, size: ClipSize) -> None:
         """`save_encoders` of its folders."""
@@ -106,13 +106,13 @@ def encoder_identity(folders: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     return {name: _hashes(path) for name, path in sorted(folders.items())}
 
 
-def _stored(name: str, array: Any) -> np.ndarray:
+def stored(name: str, array: Any) -> np.ndarray:
     """As records have it, float16. Raises UserError for NaN, infinity, and what float16 has no room for."""
     with np.errstate(over="ignore"):
-        stored = np.asarray(array, np.float16)
-    if not np.isfinite(stored).all():
+        half = np.asarray(array, np.float16)
+    if not np.isfinite(half).all():
         raise UserError(f"{name}: not finite, or beyond float16")
-    return stored
+    return half
 
 
 @partial(jax.jit, static_argnums=0)

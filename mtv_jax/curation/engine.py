@@ -11,19 +11,19 @@ from typing import Any
 
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
-from mtv_jax.curation.ledger import RETRY, LedgerWriter, Row, State, read_ledger
+from mtv_jax.curation.jobs import Job, Message, Worker
+from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, read_ledger
 from mtv_jax.curation.pipeline import make_stages
-from mtv_jax.curation.roles import ERROR, OK
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
 from mtv_jax.curation.stages import Keys
 from mtv_jax.curation.verdicts import Evidences, Verdicts, judge
-from mtv_jax.curation.worker import Job, Message, Work
+from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.progress import progress
 
-MakeExecutor = Callable[[Work], Executor]
+MakeExecutor = Callable[[Worker], Executor]
 
 _DEATHS = 3
 """Workers that may die before their first stage; more do not come from the films."""

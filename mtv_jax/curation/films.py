@@ -22,7 +22,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.video import probe, read_video, write_video
 from mtv_jax.names import TRACK_RATE, TRACKS
-from mtv_jax.theatre import Recordings, TheatreConfig, render_clip
+from mtv_jax.theatre import Recordings, TheatreConfig, plan_clip, render_clip
+from mtv_jax.theatre.sounds import perform
 from mtv_jax.typing import UInt8
 
 Transition = Literal["cut", "dissolve", "black"]
@@ -162,7 +163,7 @@ class Film:
             yield from frames[:end]
             held = frames[end:]
             if shot.transition == "black":
-                yield from np.zeros((shot.black_frames, *frames.shape[1:]), np.uint8)
+                yield from (np.zeros(frames.shape[1:], np.uint8) for _ in range(shot.black_frames))
 
     def tracks(self) -> dict[str, np.ndarray]:
         """Speech, effects and music, float32 [s] each at 16 kHz, which add up to the film's sound."""
@@ -171,7 +172,7 @@ class Film:
         for (shot, before), (start, end, _) in zip(self._with_before(), self.truth.shots, strict=True):
             first, last = self._sample(start), self._sample(end)
             gain = self._gain(shot, before, last - first)
-            waves = render_clip(self.seed, shot.number, _stage(self, shot), self.recordings).tracks
+            waves = perform(plan_clip(self.seed, shot.number, _stage(self, shot)), self.recordings).tracks
             for name, track in tracks.items():
                 track[first:last] += fit_length(waves[name], last - first) * gain
         return tracks

@@ -58,10 +58,14 @@ def _add_run(commands: Any) -> None:
     _add_settings(run)
     add_overwrite(run)
     run.add_argument(
-        "--strict", action="store_true", help="exit with 1 if a film cannot be used (default: only if none can)"
+        "--strict",
+        action="store_true",
+        help="exit with 1 if a film cannot be used (default: only if none can)",
     )
     run.add_argument(
-        "--retry-failed", action="store_true", help="try again what has failed as often as config.retries allows"
+        "--retry-failed",
+        action="store_true",
+        help="try again what has failed as often as config.retries allows",
     )
     run.add_argument("--executor", choices=("local", "ray"), default="local", help="where stages run")
     run.add_argument(
@@ -95,7 +99,9 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     )
     _add_common(command)
     command.add_argument(
-        "--fps", type=_rate_or_native, help="frames a second, or `native`: each film's own (default: see above)"
+        "--fps",
+        type=_rate_or_native,
+        help="frames a second, or `native`: each film's own (default: see above)",
     )
     command.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
     command.add_argument(
@@ -127,7 +133,9 @@ def _add_folder_commands(commands: Any) -> None:
         "and packs.",
     )
     _add_config(decide)
-    pack = _command(commands, "pack", "write the shards again", "Write shards of the clips that are kept now.")
+    pack = _command(
+        commands, "pack", "write the shards again", "Write shards of the clips that are kept now."
+    )
     pack.add_argument(
         "--test-clips",
         type=whole_number,
@@ -139,7 +147,9 @@ def _add_folder_commands(commands: Any) -> None:
         action="store_true",
         help="refuse if a model or film is a stub, has no licence, or none for commercial use",
     )
-    report = _command(commands, "report", "write report.html", "Write a page that shows what was kept, and why.")
+    report = _command(
+        commands, "report", "write report.html", "Write a page that shows what was kept, and why."
+    )
     for command in (status, decide, pack, report):
         command.add_argument("folder", type=Path, help="the --out of a run")
 

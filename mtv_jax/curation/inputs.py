@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.jobs import FILE
 from mtv_jax.curation.ledger import State, given_up
 from mtv_jax.curation.sources import Source
-from mtv_jax.curation.worker import FILE
 from mtv_jax.io.files import read_json, write_json
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from mtv_jax.curation.roles import ERROR
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError
 
 Row = Mapping[str, Any]
+
+OK, ERROR = "ok", "error"
+"""Statuses of rows; those of answers that are none are in `mtv_jax.curation.roles`."""
 
 RETRY = "retry"
 """The stage of a row that forgives all errors before it (`--retry-failed`)."""
@@ -46,7 +48,7 @@ class LedgerWriter:
     def __init__(self, path: Path):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "ab+")
+        self._file = open(path, "ab+")  # noqa: SIM115 - closed by __exit__
         self._file.truncate(_whole_lines(self._file))
 
     def append(self, rows: Iterable[Row]) -> None:

@@ -210,7 +210,9 @@ def _info(session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str,
     licences: dict[str, int] = {}
     for row in rows:
         licences[row["licence"]] = licences.get(row["licence"], 0) + 1
-    identity = {} if settings.frames_only else encoder_identity(encoder_folders(settings.encoders, settings.vae))
+    identity = (
+        {} if settings.frames_only else encoder_identity(encoder_folders(settings.encoders, settings.vae))
+    )
     return {
         ENCODERS: identity,
         "models": {stage: cards for stage, cards in session.cards.items() if stage != "encode" and cards},

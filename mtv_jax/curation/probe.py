@@ -224,7 +224,7 @@ class _Times:
     def gaps(self) -> tuple[Fraction, Fraction]:
         """The shortest and the longest time between frames, in seconds."""
         gaps = np.diff(np.sort(np.frombuffer(self._stamps, np.int64)))
-        return tuple(int(gap) * self._film.time_base for gap in (gaps.min(), gaps.max()))
+        return int(gaps.min()) * self._film.time_base, int(gaps.max()) * self._film.time_base
 
     def sound(self, film: Film) -> Sound | None:
         """The sound, if there is any."""

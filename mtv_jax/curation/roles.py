@@ -13,14 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mtv_jax.audio.separation.base import ModelCard as ModelCard
+from mtv_jax.curation.ledger import OK
 from mtv_jax.io.errors import UserError
-
-
 
 Evidence = dict[str, Any]
 """JSON: `status`, and scores or a `reason`."""
 
-OK, NOT_APPLICABLE, UNAVAILABLE, ERROR = "ok", "not_applicable", "unavailable", "error"
+NOT_APPLICABLE, UNAVAILABLE = "not_applicable", "unavailable"
 
 
 def scores(**values: Any) -> Evidence:

@@ -1,12 +1,10 @@
 """A curation as its folder has it, opened without running a model: for decide, pack, report, status and verify."""
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.inputs import Film, read_films
 from mtv_jax.curation.ledger import State, read_ledger
 from mtv_jax.curation.pipeline import make_stages
@@ -20,7 +18,7 @@ from mtv_jax.io.files import read_json_object
 
 @dataclass(frozen=True)
 class Session:
-    """A curation. `config` replaces the one that it was run with, for judging."""
+    """A curation."""
 
     layout: Layout
     settings: Settings
@@ -33,16 +31,17 @@ class Session:
         """Reads a curation's folder. Raises UserError if there is none in it, or its first run did not get far."""
         settings = load_settings(layout)
         if not layout.films.exists():
-            raise UserError(f"{layout.out}: its films are not hashed yet; `python -m mtv_jax.curate run` goes on")
+            raise UserError(
+                f"{layout.out}: its films are not hashed yet; `python -m mtv_jax.curate run` goes on"
+            )
         cards = read_json_object(layout.cards)
-        return cls(layout, settings, cards, tuple(read_films(layout.films)), State(read_ledger(layout.ledger)))
-
-    def with_config(self, config: CurateConfig) -> "Session":
-        """The same with other thresholds."""
-        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, config=config))
+        return cls(
+            layout, settings, cards, tuple(read_films(layout.films)), State(read_ledger(layout.ledger))
+        )
 
     @functools.cached_property
     def keys(self) -> Keys:
+        """Makes the keys of the stages."""
         return Keys(make_stages(self.settings), self.cards)
 
     @functools.cached_property

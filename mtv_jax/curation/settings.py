@@ -73,10 +73,12 @@ class Layout:
 
     @property
     def work(self) -> Path:
+        """What the shards are made from."""
         return self.out / "work"
 
     @property
     def settings(self) -> Path:
+        """The settings of the last run."""
         return self.work / "settings.json"
 
     @property
@@ -91,6 +93,7 @@ class Layout:
 
     @property
     def ledger(self) -> Path:
+        """What the stages found (`mtv_jax.curation.ledger`)."""
         return self.work / "ledger.jsonl"
 
     @property
@@ -100,6 +103,7 @@ class Layout:
 
     @property
     def report(self) -> Path:
+        """The page of `curate report`."""
         return self.out / "report.html"
 
     def film(self, film: str) -> Path:

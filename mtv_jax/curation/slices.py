@@ -26,7 +26,8 @@ class Span:
     @classmethod
     def of(cls, evidence: Mapping[str, Any]) -> "Span":
         """The span of a clip, from the evidence of the stage `clips`."""
-        return cls(Fraction(evidence["start"]), Fraction(evidence["end"]))
+        start, fps = Fraction(evidence["start"]), Fraction(evidence["fps"])
+        return cls(start, start + evidence["num_frames"] / fps)
 
     def samples(self, rate: int) -> tuple[int, int]:
         """First sample and end."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from mtv_jax.curation.accounting import account
 from mtv_jax.curation.budget import estimate
+from mtv_jax.curation.ledger import ERROR
+from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.sources import Sources
@@ -46,10 +48,19 @@ def funnel(verdicts: Verdicts) -> str:
 def status(session: Session) -> str:
     """How far a curation is, by stage, and what has failed."""
     done: Counter[str] = Counter()
+    stages = make_stages(session.settings)
     for film in session.films:
-        done.update(stage for stage in session.keys.film(film.sha256, film.about) if session.evidences.film(film, stage))
+        done.update(
+            stage
+            for stage in session.keys.film(film.sha256, film.about)
+            if session.evidences.film(film, stage)
+        )
     for evidence in session.evidences.found.values():
-        done.update(stage for stage, found in evidence.items() if found["status"] != "error" and stage != "source")
+        done.update(
+            s.name
+            for s in stages
+            if s.scope == "clip" and evidence.get(s.name, {}).get("status") != ERROR and s.name in evidence
+        )
     verdicts = session.verdicts()
     lines = [f"{session.layout.out}: {len(session.films)} films, {len(verdicts.clips)} clips so far"]
     lines += [f"  {stage}: {done[stage]} done" for stage in done]

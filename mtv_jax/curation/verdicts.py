@@ -12,10 +12,10 @@ from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import decide
-from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.filters.duplicates import find_duplicates
-from mtv_jax.curation.ledger import State, given_up
-from mtv_jax.curation.roles import ERROR, Evidence
+from mtv_jax.curation.inputs import Film
+from mtv_jax.curation.ledger import ERROR, State, given_up
+from mtv_jax.curation.roles import Evidence
 from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.io.files import read_text, write_text
 
@@ -55,7 +55,9 @@ class Verdicts:
 
     def write(self, path: Path) -> None:
         """Writes all rows."""
-        write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in (*self.films, *self.clips)))
+        write_text(
+            path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in (*self.films, *self.clips))
+        )
 
 
 def read_verdicts(path: Path) -> Verdicts:
@@ -73,7 +75,9 @@ def _all_failures(failures: list[str]) -> str:
 class Evidences:
     """What the ledger knows of films and clips, by the keys that the stages have now."""
 
-    def __init__(self, films: Iterable[Film], stages: Iterable[Stage], keys: Keys, state: State, retries: int):
+    def __init__(
+        self, films: Iterable[Film], stages: Iterable[Stage], keys: Keys, state: State, retries: int
+    ):
         self.films, self._stages = list(films), list(stages)
         self._keys, self._state, self._retries = keys, state, retries
         self.found: dict[str, dict[str, Evidence]] = {}
@@ -153,7 +157,8 @@ def with_duplicates(evidences: Evidences, config: CurateConfig) -> Mapping[str, 
     }
     repeated = find_duplicates(prints, config.duplicates)
     return {
-        clip: {**evidence, "duplicates": {"of": repeated.get(clip)}} for clip, evidence in evidences.found.items()
+        clip: {**evidence, "duplicates": {"of": repeated.get(clip)}}
+        for clip, evidence in evidences.found.items()
     }
 
 
@@ -164,7 +169,9 @@ def _film_row(film: Film, evidences: Evidences) -> dict[str, Any]:
     if film.sha256:
         row["seconds"] = _seconds(evidences, film)
     if film.problem:
-        return row | {"rejected": "the same file as another"} if film.sha256 else row | {"rejected": "not read"}
+        return (
+            row | {"rejected": "the same file as another"} if film.sha256 else row | {"rejected": "not read"}
+        )
     problem = evidences.problem(film)
     if problem is not None:
         return row | {"rejected": f"{problem[0]} failed", "reason": problem[1]}

@@ -29,7 +29,8 @@ def verify(folder: Path, *, again: bool = False) -> str:
         total = account(verdicts.films, verdicts.clips)
         if total.missing:
             raise UserError(
-                f"{layout.verdicts}: {float(total.missing):.3f} s of the films are not accounted for; run `curate decide`"
+                f"{layout.verdicts}: {float(total.missing):.3f} s of the films are not accounted for; "
+                "run `curate decide`"
             )
         lines.append(f"{folder}: every one of {float(total.seconds):.2f} s of the films is accounted for")
     return "\n".join(lines)
@@ -56,7 +57,9 @@ def _check_split(train: ShardSet, test: ShardSet) -> None:
     for number in range(len(test)):
         source = test.read(number).source
         if source.sha256 in both:
-            raise UserError(f"{test.directory}: {source.name} is in the training split too; run `curate pack`")
+            raise UserError(
+                f"{test.directory}: {source.name} is in the training split too; run `curate pack`"
+            )
 
 
 def _ids(shards: ShardSet) -> list[str]:

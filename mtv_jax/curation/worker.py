@@ -4,58 +4,19 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.curation.ledger import Row, State, given_up
+from mtv_jax.curation.jobs import FILE, Job, Message
+from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
 from mtv_jax.curation.peak import peak_bytes, reset_peak
 from mtv_jax.curation.pipeline import LAST, make_stages
-from mtv_jax.curation.roles import ERROR, OK, Evidence, scores
+from mtv_jax.curation.roles import Evidence, scores
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.stages import Item, Keys, Stage
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, remove_leftovers, sha256
-
-FILE = "file"
-"""The stage before all others: the SHA-256 of a source's file. Its items are sources, not films."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Work on one source.
-
-    Attributes:
-      source: its id.
-      path: its file.
-      about: what is known of it.
-      film: SHA-256 of the file; "": it is to be found, and no more.
-      key: of the stage `FILE`.
-      kept: the clips to finish, by id, with all the files that a data set has of them; None: run the stages that judge,
-        on all clips.
-      rows: the outcomes so far of the film and its clips.
-      errors: the failures so far.
-    """
-
-    source: str
-    path: Path
-    about: Mapping[str, Any]
-    film: str = ""
-    key: str = ""
-    kept: tuple[str, ...] | None = None
-    rows: tuple[Row, ...] = ()
-    errors: tuple[Row, ...] = ()
-
-
-@dataclass(frozen=True)
-class Message:
-    """From a worker: rows for the ledger or, if there are none, that a stage begins."""
-
-    item: str
-    stage: str
-    key: str
-    rows: tuple[Row, ...] = ()
-
 
 Messages = Generator[Message, None, Row | None]
 _Found = tuple[Evidence, Mapping[str, Evidence]]

@@ -174,7 +174,10 @@ class ShardSet:
         return tuple(entry["subset"] for entry in self.manifest["subsets"])
 
     def subset(self, name: str) -> np.ndarray:
-        """Record numbers of a subset, rising, int64, mapped into memory. Raises UserError if there is no such subset or it is empty."""
+        """Record numbers of a subset, rising, int64, mapped into memory.
+
+        Raises UserError if there is no such subset or it is empty.
+        """
         for entry in self.manifest["subsets"]:
             if entry["subset"] == name:
                 return read_subset(self.directory / entry["name"], entry["count"], len(self))

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -49,6 +50,48 @@ def test_theatre_formulas(capsys):
     assert found["clips"] == 3
     assert 0.9 < found["lips_correlation"] <= 1
     assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+
+
+def test_shots(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("scenedetect", reason="needs the extra `curate`")
+    shots, films = script("shots"), importlib.import_module("mtv_jax.curation.films")
+    toy = films.FilmConfig(height=32, width=48, shots=2, transitions=(1, 0, 0), flash=0)
+    shots.main(["--films=1", f"--out={tmp_path / 'shots.json'}"], toy)
+    found = printed(capsys)
+    assert found == json.loads((tmp_path / "shots.json").read_text())
+    assert found["generated"]["films"] == found["generated"]["cuts"] == 1
+    assert found["generated"]["f1"] in (0, 1)
+    assert found["generated"]["film_seconds"] > 2
+
+
+def test_shots_are_compared_with_the_truth():
+    shots, kind = script("shots"), importlib.import_module("mtv_jax.curation.shots").Shot
+
+    def shot(start, end, begins, transition=False):
+        return kind(start, end, Fraction(1, 24), 0, begins, "cut", transition)
+
+    found = [
+        shot(0, 11, "film"),
+        shot(11, 40, "cut"),
+        shot(40, 50, "dissolve", True),
+        shot(50, 61, "dissolve"),
+        shot(61, 80, "cut"),
+        shot(80, 90, "fade", True),
+        shot(90, 99, "cut"),
+    ]
+    truth = {"cuts": [10, 70], "fades": [["dissolve", 38, 45], ["black", 20, 25]], "flashes": [[60, 62]]}
+    row = shots.compare(found, Fraction(24), truth, 95)
+    assert {key: row[key] for key in ("hits", "misses", "false_cuts", "false_fades")} == {
+        "hits": 1,
+        "misses": 1,
+        "false_cuts": 2,
+        "false_fades": 1,
+    }
+    assert row["flashes_taken_for_cuts"] == 1
+    assert row["fades"] == {"dissolve": (1, 1), "black": (0, 1)}
+    assert shots.total([row])["f1"] == pytest.approx(2 / (2 + 2 + 1))
+    assert shots.matches([9, 10], [10]) == 1
+    assert shots.matches([12], [10]) == 0
 
 
 def test_loader(capsys, monkeypatch):

@@ -152,7 +152,12 @@ def test_large_pictures_are_scaled_down(tmp_path):
 
 @pytest.mark.parametrize(
     ("shown", "size"),
-    [((360, 640), (360, 640)), ((1080, 1920), (720, 1280)), ((1920, 1080), (1280, 720)), ((271, 481), (272, 480))],
+    [
+        ((360, 640), (360, 640)),
+        ((1080, 1920), (720, 1280)),
+        ((1920, 1080), (1280, 720)),
+        ((271, 481), (272, 480)),
+    ],
 )
 def test_sizes_are_even_and_never_larger_than_shown(shown, size):
     assert clip_size(shown, 720) == size

@@ -9,7 +9,7 @@ import pytest
 from media_files import rgb_frame, set_display_matrix, with_fields, write_film, write_sound
 
 from mtv_jax.curation.probe import Probe, ProbeConfig, probe, unfit
-from mtv_jax.io.errors import Unreadable, UserError
+from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.files import sha256
 from mtv_jax.io.video import write_video
 
@@ -45,7 +45,7 @@ def test_a_plain_video(whole):
     )
     assert (picture.rate, picture.packets, picture.seconds) == (25, 25, 1)
     assert picture.shortest == picture.longest == Fraction(1, 25)
-    assert not (picture.variable_rate or picture.interlaced or picture.mirrored)
+    assert not any((picture.variable_rate, picture.interlaced, picture.mirrored))
     assert (picture.rotation, picture.transfer, picture.sample_aspect) == (0, "sdr", 1)
     assert found.sound is not None
     assert (found.sound.codec, found.sound.sample_rate, found.sound.channels) == ("pcm_s16le", 8000, 1)
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, whole, make, reason):
 
 def test_an_error_crosses_processes():
     error = pickle.loads(pickle.dumps(Unreadable("truncated", "a.mp4: ends early")))
-    assert isinstance(error, UserError)
+    assert isinstance(error, Unreadable)
     assert (error.reason, str(error)) == ("truncated", "a.mp4: ends early")
 
 

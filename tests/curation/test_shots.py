@@ -38,13 +38,15 @@ class Known:
 
 
 def film(path, count, *, height=16, width=24, **options):
-    frames = [rgb_frame(np.full((height, width, 3), 9 * index, np.uint8), "yuv420p") for index in range(count)]
+    frames = [
+        rgb_frame(np.full((height, width, 3), 9 * index, np.uint8), "yuv420p") for index in range(count)
+    ]
     return write_film(path, frames, options.pop("codec", "libx264"), **options)
 
 
-def shot(start, end, begins="cut", ends="cut", *, rate=24, black=False, first_pts=0):
+def shot(start, end, begins="cut", ends="cut", *, rate=24, transition=False, first_pts=0):
     """A shot of frames [start, end) at a rate."""
-    return Shot(first_pts + start, first_pts + end, Fraction(1, rate), first_pts, begins, ends, black)
+    return Shot(first_pts + start, first_pts + end, Fraction(1, rate), first_pts, begins, ends, transition)
 
 
 def frames_of(span, fps=FPS):
@@ -82,7 +84,7 @@ def test_time_stamps_that_do_not_start_at_0(tmp_path):
 def test_the_black_of_a_fade_is_a_shot_of_its_own(tmp_path):
     path = film(tmp_path / "f.mp4", 12, rate=25)
     found = find_shots(path, Known(Change(4, "fade", until=6), Change(10, "fade", until=12)))
-    assert [(x.start * 25, x.begins, x.ends, x.black) for x in found] == [
+    assert [(x.start * 25, x.begins, x.ends, x.transition) for x in found] == [
         (0, "film", "fade", False),
         (4, "fade", "fade", True),
         (6, "fade", "fade", False),
@@ -90,10 +92,22 @@ def test_the_black_of_a_fade_is_a_shot_of_its_own(tmp_path):
     ]
 
 
+def test_transitions_that_overlap_are_one_and_have_no_cuts_inside(tmp_path):
+    path = film(tmp_path / "o.mp4", 20, rate=25)
+    changes = (Change(3, "dissolve", until=9), Change(8, "fade", until=12), Change(5), Change(12), Change(16))
+    found = find_shots(path, Known(*changes))
+    assert [(x.start * 25, x.begins, x.ends, x.transition) for x in found] == [
+        (0, "film", "fade", False),
+        (3, "fade", "cut", True),
+        (12, "cut", "cut", False),
+        (16, "cut", "film", False),
+    ]
+
+
 def test_a_film_that_begins_black(tmp_path):
     path = film(tmp_path / "b.mp4", 6, rate=25)
     found = find_shots(path, Known(Change(0, "fade", until=3)))
-    assert [(x.start * 25, x.begins, x.black) for x in found] == [(0, "film", True), (3, "fade", False)]
+    assert [(x.start * 25, x.begins, x.transition) for x in found] == [(0, "film", True), (3, "fade", False)]
 
 
 def test_detectors_see_small_pictures(tmp_path):
@@ -109,8 +123,9 @@ def test_detectors_see_small_pictures(tmp_path):
 
 def test_a_picture_that_changes_its_shape_is_refused(tmp_path):
     """Found only by decoding."""
-    first, second = film(tmp_path / "a.m2v", 4, codec="mpeg2video", height=32, width=48), film(
-        tmp_path / "b.m2v", 4, codec="mpeg2video", height=48, width=32
+    first, second = (
+        film(tmp_path / "a.m2v", 4, codec="mpeg2video", height=32, width=48),
+        film(tmp_path / "b.m2v", 4, codec="mpeg2video", height=48, width=32),
     )
     path = tmp_path / "c.m2v"
     path.write_bytes(first.read_bytes() + second.read_bytes())
@@ -131,7 +146,7 @@ def test_windows_keep_away_from_cuts_and_more_from_fades():
     spans = windows(shot(100, 125, "cut", "fade"), config, FPS)
     assert [frames_of(x) for x in spans] == [(102, 107), (105, 110), (108, 113), (111, 116), (114, 119)]
     assert frames_of(windows(shot(0, 9, "film", "film"), config, FPS)[0]) == (0, 5)
-    assert windows(shot(100, 120, black=True), config, FPS) == []
+    assert windows(shot(100, 120, transition=True), config, FPS) == []
 
 
 def test_the_start_of_a_video_can_be_skipped():

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.roles import OK, Evidence, ModelCard
+from mtv_jax.curation.ledger import OK
+from mtv_jax.curation.roles import Evidence, ModelCard
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 

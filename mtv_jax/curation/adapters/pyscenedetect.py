@@ -1,9 +1,10 @@
-"""PySceneDetect as the detector of shots: its Adaptive, Content and Threshold detectors, and guards of our own.
+"""PySceneDetect as the detector of shots: its Adaptive, Content and Threshold detectors, with guards of our own.
 
 The detectors get frames that were decoded here, so their times are those of the rest of curation (PySceneDetect#479:
 another decoder's differ in videos of a variable rate). Needs the extra `curate` (the package `scenedetect-headless`).
 """
 
+import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.audio.separation.base import ModelCard
+from mtv_jax.curation.dissolves import Dissolves
 from mtv_jax.curation.shots import Change, ShotsConfig
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import UInt8
@@ -22,7 +24,7 @@ _REACH = 3
 
 @dataclass(frozen=True)
 class PySceneDetect:
-    """Finds hard cuts and fades through black (the role `shots`).
+    """Finds hard cuts, fades through black and dissolves (the role `shots`).
 
     A frame is a candidate for a cut if the Adaptive detector takes it (its difference from the frame before exceeds
     that of the frames around by a ratio), or the Content detector does (by a threshold) and no other frame close by:
@@ -43,12 +45,14 @@ class PySceneDetect:
         return ModelCard("PySceneDetect", _package().__version__, "BSD-3-Clause", None, "classical")
 
     def changes(self, frames: Iterable[UInt8[np.ndarray, "H W 3"]], rate: Fraction) -> Iterator[Change]:
-        """Yields cuts and fades (`ChangeDetector`). Raises UserError if the package is missing."""
+        """Yields cuts, fades and dissolves (`ChangeDetector`). Raises UserError if the package is missing."""
         detectors = _Detectors(self.config, rate)
+        dissolves = Dissolves(self.config.dissolve_difference, self.config.dissolve_error)
         recent: dict[int, np.ndarray] = {}
         count = 0
         for number, pixels in enumerate(frames):
             yield from detectors.put(number, pixels)
+            dissolves.put(pixels)
             recent[number] = pixels
             recent.pop(number - 2 * _REACH - 1, None)
             if self._is_cut(number - _REACH, recent, detectors):
@@ -58,6 +62,7 @@ class PySceneDetect:
             if self._is_cut(number, recent, detectors):
                 yield Change(number)
         yield from detectors.finish(count)
+        yield from (Change(mixed.start, "dissolve", until=mixed.end) for mixed in dissolves.found())
 
     def _is_cut(self, frame: int, recent: Mapping[int, np.ndarray], detectors: "_Detectors") -> bool:
         if frame - 1 not in recent or not detectors.take(frame):
@@ -132,9 +137,9 @@ def _difference(picture: np.ndarray, other: np.ndarray) -> float:
 
 def _package() -> Any:
     try:
-        import scenedetect.detectors
+        importlib.import_module("scenedetect.detectors")
+        return importlib.import_module("scenedetect")
     except ImportError as error:
         raise UserError(
             f"shots are found by PySceneDetect, which cannot be imported ({error}); install the extra `curate`"
         ) from error
-    return scenedetect

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from mtv_jax.curation.worker import Job, Message
+from mtv_jax.curation.jobs import Job, Message
 
 
 @dataclass(frozen=True)

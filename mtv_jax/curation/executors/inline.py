@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from mtv_jax.curation.executors import Event
-from mtv_jax.curation.worker import Job, Work
+from mtv_jax.curation.jobs import Job, Worker
 
 
 class InlineExecutor:
     """Without protection from decoders that crash."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: Worker):
         self._work = work
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:

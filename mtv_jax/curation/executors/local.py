@@ -8,7 +8,7 @@ from multiprocessing import connection, get_context
 from typing import Any
 
 from mtv_jax.curation.executors import Event
-from mtv_jax.curation.worker import Job, Message, Work
+from mtv_jax.curation.jobs import Job, Message, Worker
 from mtv_jax.io.errors import UserError
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -28,14 +28,14 @@ def num_cores() -> int:
 class LocalExecutor:
     """A pool of `workers` spawned processes."""
 
-    def __init__(self, work: Work, workers: int):
+    def __init__(self, work: Worker, workers: int):
         self._work, self._count = work, workers
-        self._workers: list[_Worker] = []
+        self._workers: list[_Process] = []
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """See `Executor`."""
         waiting = iter(jobs)
-        busy: dict[Any, _Worker] = {}
+        busy: dict[Any, _Process] = {}
         while True:
             idle = [worker for worker in self._workers if worker.job is None]
             while len(busy) < self._count and (job := next(waiting, None)) is not None:
@@ -59,16 +59,16 @@ class LocalExecutor:
             worker.kill()
         self._workers.clear()
 
-    def _start(self) -> "_Worker":
-        worker = _Worker(self._work)
+    def _start(self) -> "_Process":
+        worker = _Process(self._work)
         self._workers.append(worker)
         return worker
 
 
-class _Worker:
+class _Process:
     """A process, and the job that it has."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: Worker):
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
@@ -111,7 +111,7 @@ class _Worker:
         return f"the worker died ({name})"
 
 
-def _serve(channel: Any, work: Work) -> None:
+def _serve(channel: Any, work: Worker) -> None:
     """What a worker does: jobs, until its parent is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # A signal to the whole group is for the parent, which kills its workers.

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtv_jax.curation.executors import Event
 from mtv_jax.curation.executors.local import ENVIRONMENT
-from mtv_jax.curation.worker import Job, Message, Work
+from mtv_jax.curation.jobs import Job, Message, Worker
 from mtv_jax.io.errors import UserError
 
 
@@ -21,7 +21,7 @@ class RayExecutor:
       num_gpus: GPUs of each actor, may be a fraction.
     """
 
-    def __init__(self, work: Work, workers: int, address: str | None = None, num_gpus: float = 0):
+    def __init__(self, work: Worker, workers: int, address: str | None = None, num_gpus: float = 0):
         self._ray = _ray()
         options: dict[str, Any] = {"address": address} if address else {"num_cpus": workers}
         environment = {"env_vars": dict(ENVIRONMENT)}
@@ -35,6 +35,7 @@ class RayExecutor:
         self._actor = self._ray.remote(_Actor).options(num_cpus=1, num_gpus=num_gpus, max_restarts=0)
         self._work = self._ray.put(work)
         self._count = workers
+        self._idle: list[Any] = []
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """See `Executor`."""
@@ -69,7 +70,7 @@ class RayExecutor:
                     job = next(waiting, None)
                 if job is None:
                     return
-                actor = actor or self._actor.remote(self._work)
+                actor = actor or self._take()
                 died = self._do(actor, job, events)
                 if died is not None:
                     actor = None
@@ -77,7 +78,16 @@ class RayExecutor:
         except BaseException as error:
             events.put(error)
         finally:
+            if actor is not None:
+                self._idle.append(actor)
             events.put(None)
+
+    def _take(self) -> Any:
+        """An actor that has its models already, or a new one."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._actor.remote(self._work)
 
     def _do(self, actor: Any, job: Job, events: Any) -> str | None:
         """Runs a job; the reason if the actor died."""
@@ -94,7 +104,7 @@ class RayExecutor:
 class _Actor:
     """A worker."""
 
-    def __init__(self, work: Work):
+    def __init__(self, work: Worker):
         self._work = work
 
     def run(self, job: Job) -> Iterator[Message]:

@@ -41,12 +41,15 @@ class Caption(Stage):
         return find_model("captioner", self.model)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
         return {"captioner": dataclasses.asdict(self.captioner.card())}
 
     def depends(self, about: Mapping[str, Any]) -> Any:
+        """See `Stage`."""
         return dict(about)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         return Outcome(self.captioner.caption(item.folder / "clip.mp4", item.about))
 
 
@@ -70,11 +73,13 @@ class Encode(Stage):
         return {key: value for key, value in super().params.items() if key not in ("encoders", "vae")}
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
         if self.frames_only:
             return {}
         return {"encoders": encoder_identity(encoder_folders(self.encoders, self.vae))}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         cut = item.evidence["clips"]
         frames, _ = read_video(item.folder / "clip.mp4", num_frames=self.size.num_frames)
         frames = resize_crop(frames, self.size.height, self.size.width)

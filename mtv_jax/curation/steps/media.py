@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from mtv_jax.curation.clips import cut_clips
 from mtv_jax.curation.accounting import covered
 from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
 from mtv_jax.curation.adapters.whole import WholeFilm
+from mtv_jax.curation.clips import cut_clips
 from mtv_jax.curation.probe import ProbeConfig, probe, unfit
 from mtv_jax.curation.roles import scores
 from mtv_jax.curation.settings import Settings
@@ -29,6 +29,7 @@ class Probe(Stage):
     scope = "film"
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         found = probe(item.film)
         problem = unfit(found, self.config)
         if problem is not None:
@@ -47,9 +48,11 @@ class Shots(Stage):
     needs = ("probe",)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
         return {"shots": dataclasses.asdict(find_detector(self.config).card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         found = find_shots(item.film, find_detector(self.config))
         return Outcome(scores(shots=[shot.to_json() for shot in found]))
 
@@ -77,6 +80,7 @@ class Clips(Stage):
 
     @property
     def files(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Stage`."""
         return ("clip.mp4", "mix.flac") if self.sound else ("clip.mp4",)
 
     @classmethod
@@ -88,6 +92,7 @@ class Clips(Stage):
         return cls(config, settings.config.short_side, not settings.frames_only)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         rate = Fraction(*item.evidence["probe"]["picture"]["rate"])
         shots = [Shot.from_json(fields) for fields in item.evidence["shots"]["shots"]]
         spans = [span for shot in shots for span in windows(shot, self.config, rate)]
@@ -112,6 +117,6 @@ def unused(shots: Sequence[Shot], spans: Sequence[Span]) -> dict[str, str]:
     for shot in shots:
         inside = [(span.start, span.end) for span in spans if shot.start <= span.start < shot.end]
         reason = "left over of a shot" if inside else "shot shorter than a clip"
-        name = "black" if shot.black else reason
+        name = "fade or dissolve" if shot.transition else reason
         found[name] = found.get(name, Fraction(0)) + shot.end - shot.start - covered(inside)
     return {name: str(seconds) for name, seconds in found.items() if seconds}

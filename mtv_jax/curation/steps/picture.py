@@ -19,6 +19,7 @@ class Motion(Stage):
     needs = ("clips",)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         return Outcome(motion_scores(item.folder / CLIP))
 
 
@@ -30,6 +31,7 @@ class Bars(Stage):
     needs = ("clips",)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         return Outcome(bar_scores(item.folder / CLIP))
 
 
@@ -41,4 +43,5 @@ class Fingerprint(Stage):
     needs = ("clips",)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         return Outcome(fingerprint(item.folder / CLIP, item.folder / "mix.flac"))

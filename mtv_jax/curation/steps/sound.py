@@ -35,16 +35,18 @@ class Separation(Stage):
     files = tuple(f"{track}.flac" for track in TRACKS)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
         cards = find_separator(self.separator).cards()
         return {f"{self.name}, {track}": dataclasses.asdict(card) for track, card in cards.items()}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         separator = find_separator(self.separator)
         spans = {name: Span.of(clip.evidence["clips"]) for name, clip in clips.items()}
         found = {}
         item.folder.mkdir(parents=True, exist_ok=True)
         for name, tracks, rate in separated_spans(item.film, spans, self.separator, item.folder):
-            for file, (track, samples) in zip(self.files, tracks.items(), strict=True):
+            for file, samples in zip(self.files, tracks.values(), strict=True):
                 write_audio(clips[name].folder / file, samples, rate)
             found[name] = _levels(tracks, separator.silent_dbfs)
         return Outcome(scores(separator=self.separator), found)
@@ -74,6 +76,7 @@ class Demixing(Stage):
     removes = (SECOND,)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         first = {name: item.folder / f"{name}.flac" for name in TRACKS}
         second = {name: item.folder / SECOND / f"{name}.flac" for name in ("speech", "rest")}
         silent = item.evidence["separation"]["silent_dbfs"]
@@ -95,9 +98,11 @@ class Quality(Stage):
         return find_model("audio_quality", self.model)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
         return {"audio quality": dataclasses.asdict(self.rater.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         rate = soundfile.info(item.folder / MIX).samplerate
         mix = read_audio(item.folder / MIX, rate)
         tracks = {name: read_audio(item.folder / f"{name}.flac", rate) for name in TRACKS}
@@ -112,4 +117,5 @@ class Sound(Stage):
     needs = ("clips",)
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
         return Outcome(sound_scores(item.folder / MIX))
