@@ -219,16 +219,18 @@ def best_threshold(cases: Sequence[Case], bound: str) -> float:
     return float(max(middles, key=gain))
 
 
-def measure(cases: dict[int, list[Case]], bound: str, threshold: float | None) -> dict[str, Any]:
+def measure(cases: dict[int, list[Case]], bound: str, threshold: float) -> dict[str, Any] | None:
+    """None if there are no flawed or no clean clips."""
+    if any(len({flawed for _, flawed in found}) < 2 for found in cases.values()):
+        return None
     measured, chosen = cases[MEASURING], best_threshold(cases[CHOOSING], bound)
     found: dict[str, Any] = {
         "flawed": sum(1 for _, flawed in measured if flawed),
         "clean": sum(1 for _, flawed in measured if not flawed),
         "auc": auc(measured, bound),
         "chosen": {"threshold": chosen} | quality_of(measured, bound, chosen),
+        "default": {"threshold": threshold} | quality_of(measured, bound, threshold),
     }
-    if threshold is not None:
-        found["default"] = {"threshold": threshold} | quality_of(measured, bound, threshold)
     return _rounded(found)
 
 

@@ -47,9 +47,10 @@ def rules(config: CurateConfig) -> list[Rule]:
         Rule(f"low {score}", "quality", score, "minimum", least)
         for score, least in sorted(config.quality.minimum.items())
     ]
-    distance = config.demixing.max_distance
+    limits = {"speech": config.demixing.max_speech, "others": config.demixing.max_others}
     found += [
-        Rule(f"separators disagree on {t}", "demixing", t, "maximum", distance) for t in ("speech", "others")
+        Rule(f"separators disagree on {track}", "demixing", track, "maximum", limit)
+        for track, limit in limits.items()
     ]
     filters = config.filters
     if filters.min_motion is not None:

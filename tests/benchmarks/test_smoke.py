@@ -302,3 +302,26 @@ def test_injection_residual(tmp_path, monkeypatch, untrained):
     found = json.loads((tmp_path / "residual.json").read_text())
     assert found["variants"]["residual"]["first loss"] == 3.0
     assert found["variants"]["residual"][f"loss, last {benchmark.ENDS} steps"] == 2.0
+
+
+def test_filters(capsys, monkeypatch):
+    monkeypatch.delenv("MTV_JAX_MEDIA", raising=False)
+    script("filters").main(["--clips=1"])
+    found = printed(capsys)
+    for name in ("bars.share", "sound.dbfs", "sound.clipped", "motion.flow", "duplicates.sound"):
+        assert 0.5 < found[name]["auc"] <= 1, name
+        assert set(found[name]["default"]) == {"threshold", "recall", "false_alarms", "precision"}
+    assert {"demixing.speech", "demixing.others", "duplicates.picture"} < set(found)
+
+
+def test_demixing_filter():
+    """Without its separators: that the voices of a mix are judged, and what is made of that."""
+    module = script("demixing_filter")
+    voice, noise = np.random.default_rng(0).standard_normal((2, 4000))
+    assert module.si_sdr(3 * voice, voice) > 100
+    assert module.si_sdr(voice + 0.1 * noise, voice) == pytest.approx(20, abs=0.5)
+    scores = [(0.1, 12.0), (0.3, 8.0), (0.6, 7.0), (0.7, -3.0), (0.8, 3.0)]
+    clips = [module.Judged({"speech": s, "others": None, "compared": None}, quality) for s, quality in scores]
+    found = module.figures(clips, 0.5)
+    assert (found["good"], found["bad"], found["auc"], found["dropped_of_bad"]) == (3, 1, 1.0, 1.0)
+    assert found["dropped_of_good"] == pytest.approx(1 / 3)

@@ -88,11 +88,12 @@ def _by_file(clips: Sequence[_Print]) -> Iterable[list[str]]:
 
 
 def _is_duplicate(a: _Print, b: _Print, config: DuplicatesConfig) -> bool:
-    if picture_distance(a.pictures, b.pictures) > config.max_picture_bits:
+    """Whether pictures and sounds match; without sound the pictures have to match twice as well."""
+    silent = not len(a.sounds) and not len(b.sounds)
+    bits = config.max_picture_bits / 2 if silent else config.max_picture_bits
+    if picture_distance(a.pictures, b.pictures) > bits:
         return False
-    if not len(a.sounds) and not len(b.sounds):
-        return True
-    return sound_distance(a.sounds, b.sounds) <= config.max_sound_distance
+    return silent or sound_distance(a.sounds, b.sounds) <= config.max_sound_distance
 
 
 def picture_distance(a: np.ndarray, b: np.ndarray) -> float:
