@@ -163,14 +163,14 @@ def _unusable(path: Path) -> str | None:
 
 
 def _description(video: Path) -> dict[str, Any]:
-    """The keys in the JSON file beside a video of a folder, if there is one."""
+    """What the JSON file beside a video of a folder says, if there is one; it may hold other keys as well."""
     path = video.with_suffix(".json")
     if not path.exists():
         return {}
     fields = read_json_object(path)
     if "path" in fields:
         raise UserError(f"{path}: its path is that of the video beside it; remove the key")
-    return fields
+    return {key: value for key, value in fields.items() if key in _KEYS}
 
 
 def _of_manifest(manifest: Path, kind: Kind, outside: bool) -> Sources:
