@@ -33,7 +33,7 @@ def main() -> None:
     _write(head, out / "head.mp4", kind="talking_head")
     for suffix in (".mp4", ".json"):
         shutil.copy(CLIP.with_suffix(suffix), out)
-    shutil.copy(out / "film_0.mp4", out / "copy_of_film_0.mp4")
+    shutil.copy(out / "film_0.mp4", out / "film_0_copy.mp4")
     (out / "no_video.mp4").write_text("This is text.\n")
     (out / "notes.txt").write_text("Not a video.\n")
 
