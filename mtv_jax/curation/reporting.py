@@ -16,9 +16,6 @@ from mtv_jax.curation.verdicts import Verdicts
 def report_data(session: Session) -> dict[str, Any]:
     """All that the page shows, as JSON values, and the folders of the clips' files."""
     verdicts = session.verdicts()
-    compared = Counter(
-        str(session.evidence(clip["clip"]).get("demixing", {}).get("compared")) for clip in verdicts.clips
-    )
     return {
         "clips": [_clip(session, clip) for clip in verdicts.clips],
         "sources": _sources(verdicts),
@@ -32,7 +29,6 @@ def report_data(session: Session) -> dict[str, Any]:
             for role, card in cards.items()
         ],
         "config": session.settings.config.to_json(),
-        "demixing": {"compared": {name.lower(): count for name, count in compared.items()}},
     }
 
 

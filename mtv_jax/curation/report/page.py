@@ -40,7 +40,6 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
       costs: of each stage `stage`, `items`, `seconds`, `per_second`, `peak_bytes`, `errors`.
       cards: the models with their `role`.
       config: the config as JSON.
-      demixing: `compared`: with which track the rest was compared -> clips.
 
     The page has a bounded size: numbers of clips, and pictures and sounds of at most 12 MB.
     """
@@ -112,7 +111,7 @@ def _subsets(subsets: Mapping[str, Any]) -> str:
 
 
 def _demixing(compared: Mapping[str, int]) -> str:
-    if not any(compared.values()):
+    if not compared:
         return ""
     whole = sum(compared.values())
     labels = {
@@ -153,7 +152,8 @@ def _other_scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], ga
     if not scores:
         return ""
     parts = [_score(score) + _marks(score, clips, gallery, each=1) for score in scores]
-    return f"<h2>Scores without a cut-off</h2><details><summary>{len(scores)} scores</summary>{''.join(parts)}</details>"
+    folded = f"<details><summary>{len(scores)} scores</summary>{''.join(parts)}</details>"
+    return f"<h2>Scores without a cut-off</h2>{folded}"
 
 
 def _score(score: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ def summarise(data: Mapping[str, Any]) -> dict[str, Any]:
         "scores": histograms(clips, data["rules"]),
         "subsets": overlap(clips),
         "table": [table_row("this data set", clips), DEMIX],
-        "demixing": dict(data["demixing"]["compared"]),
+        "demixing": compared(clips),
         "accounting": balance(data["accounting"]),
         "costs": [dict(row) for row in data["costs"]],
         "sources": [dict(source) for source in data["sources"]],
@@ -143,6 +143,14 @@ def table_row(name: str, clips: Sequence[Clip]) -> dict[str, Any]:
     kept = [clip for clip in clips if clip["keep"]]
     hours = sum(clip["seconds"] for clip in kept) / 3600
     return {"name": name, "clips": len(kept), "hours": hours, "subsets": overlap(clips)["sizes"]}
+
+
+def compared(clips: Sequence[Clip]) -> dict[str, int]:
+    """With which track the demixing filter compared the second separator's rest -> clips; `none`: with nothing."""
+    found = [
+        clip["evidence"]["demixing"] for clip in clips if "compared" in clip["evidence"].get("demixing", {})
+    ]
+    return dict(Counter(evidence["compared"] or "none" for evidence in found))
 
 
 def balance(accounting: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from mtv_jax.curation.decide import rules
 from mtv_jax.curation.report import gallery
 from mtv_jax.curation.report.gallery import Gallery, around_marks
 from mtv_jax.curation.report.page import write_report
-from mtv_jax.curation.report.summary import balance, funnel, histogram, histograms, overlap, table_row
+from mtv_jax.curation.report.summary import (
+    balance,
+    compared,
+    funnel,
+    histogram,
+    histograms,
+    overlap,
+    table_row,
+)
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.video import write_video
 
@@ -58,7 +66,6 @@ def data(clips):
         ],
         "cards": [{"role": "audio_quality", "name": "N", "version": "1", "licence": "MIT", "weights": "ab"}],
         "config": CurateConfig().to_json(),
-        "demixing": {"compared": {"effects": 1, "music": 2, "none": 1}},
     }
 
 
@@ -108,6 +115,14 @@ def test_the_overlap_of_subsets():
     assert found["intersections"][0] == {"subsets": ["sound_event", "visual_mood"], "clips": 3}
     assert sum(item["clips"] for item in found["intersections"]) == 6
     assert table_row("ours", clips)["hours"] == pytest.approx(12 / 3600)
+
+
+def test_how_often_there_is_something_to_compare():
+    tracks = ("music", "effects", "music", None)
+    clips = [clip(i, evidence={"demixing": {"status": "ok", "compared": t}}) for i, t in enumerate(tracks)]
+    clips.append(clip(9, ["demixing failed"], evidence={"demixing": {"status": "error"}}))
+    assert compared(clips) == {"music": 2, "effects": 1, "none": 1}
+    assert compared([clip(0)]) == {}
 
 
 def test_seconds_balance():
@@ -164,11 +179,10 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path):
         assert words in text
     numbers = json.loads((tmp_path / "report.json").read_text())
     assert (numbers["clips"], numbers["kept"], numbers["accounting"]["missing"]) == (3, 2, 0.0)
-    assert numbers["demixing"] == {"effects": 1, "music": 2, "none": 1}
 
 
 def test_nothing_decided_yet_is_a_page_too(tmp_path):
-    empty = data([]) | {"sources": [], "costs": [], "cards": [], "demixing": {"compared": {}}}
+    empty = data([]) | {"sources": [], "costs": [], "cards": []}
     empty["accounting"] = {"seconds": 0.0, "kept": 0.0, "rejected": {}, "overlap": 0.0}
     write_report(tmp_path / "report.html", empty)
     assert "No clip is kept" in (tmp_path / "report.html").read_text()
