@@ -18,6 +18,8 @@ _SOURCES = 200
 _EACH = 4
 """Clips that are shown for a reason or a subset."""
 _STYLE = """
+.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
+video{width:100%;border-radius:.4rem;border:1px solid var(--line);image-rendering:pixelated}
 svg{margin:.2rem 0}svg.chart{width:100%;max-width:40rem;height:auto}svg.bar{display:inline-block;vertical-align:middle}
 svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
 .kept{fill:var(--bar)}.dropped{fill:var(--bad);opacity:.75}.back{fill:var(--line);opacity:.5}
@@ -67,7 +69,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         _sources(numbers["sources"]),
         _config(numbers["config"], path.with_suffix(".json").name),
     ]
-    write_text(path, document("Curation", body, _STYLE))
+    write_text(path, "".join(document("Curation", body, _STYLE)))
     write_json(path.with_suffix(".json"), numbers)
 
 
