@@ -51,7 +51,7 @@ def test_noise_lowers_the_rating_but_music_in_another_track_does_not(model, talk
 @needs_packages
 def test_a_clip_without_speech_is_not_rated(model):
     times = np.arange(2 * RATE) / RATE
-    chord = (0.1 * sum(np.sin(2 * np.pi * f * times) for f in (220, 277, 330))).astype(np.float32)
+    chord = np.sum([0.1 * np.sin(2 * np.pi * f * times) for f in (220, 277, 330)], axis=0).astype(np.float32)
     for tracks in ({}, {"speech": np.zeros_like(chord)}, {"speech": 1e-3 * chord}):
         found = model.rate(chord, RATE, tracks)
         assert found["status"] == "not_applicable"
