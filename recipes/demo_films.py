@@ -1,6 +1,6 @@
 """Makes the small films that `make demo-data` curates: theatre and real footage with cuts, and files that are no use.
 
-    python recipes/demo_films.py --out runs/demo_data/films
+python recipes/demo_films.py --out runs/demo_data/films
 """
 
 import argparse
