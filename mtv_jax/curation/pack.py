@@ -10,6 +10,7 @@ Packing the same clips again gives the same bytes: ids are sorted, and nothing d
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
         raise UserError(f"{session.layout.out}: no clip is kept; `python -m mtv_jax.curate report` shows why")
     _check_files(session, clips)
     if config.release:
-        problems = release_problems(session, verdicts)
+        problems = release_problems(session.cards, verdicts)
         if problems:
             raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
     held_out = test_sources(clips, config.test_clips)
@@ -83,20 +84,24 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
 
 
 def test_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
-    """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips."""
-    counts: dict[tuple[str, str], int] = {}
+    """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips.
+
+    Of each subset, and of all, some clips stay for training.
+    """
+    members: dict[tuple[str, str], Counter[str]] = {}
     for clip in clips:
         place = (hashlib.sha256(f"test {clip['film']}".encode()).hexdigest(), clip["source"])
-        counts[place] = counts.get(place, 0) + 1
-    total = sum(counts.values())
-    wanted = min(_TEST_CLIPS, total // _MOST_TESTED) if wanted is None else wanted
+        members.setdefault(place, Counter()).update(["", *clip["subsets"]])
+    left: Counter[str] = sum(members.values(), Counter())
+    wanted = min(_TEST_CLIPS, left[""] // _MOST_TESTED) if wanted is None else wanted
     chosen: set[str] = set()
     held = 0
-    for (_, source), count in sorted(counts.items()):
-        # The nearest to the number that is wanted; one source at least stays for training.
-        if abs(held + count - wanted) < abs(held - wanted) and held + count < total:
+    for (_, source), counts in sorted(members.items()):
+        nearer = abs(held + counts[""] - wanted) < abs(held - wanted)
+        if nearer and all(left[name] > count for name, count in counts.items()):
             chosen.add(source)
-            held += count
+            held += counts[""]
+            left -= counts
     return chosen
 
 
@@ -192,7 +197,7 @@ def _with_arrays(session: Session, clip: Mapping[str, Any], arrays: dict[str, np
 
 def facts(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What a record says of its clip: the scores of the stages."""
-    left_out = ("clips", "fingerprint", "caption", "encode", "source")
+    left_out = ("clips", "fingerprint", "duplicates", "caption", "encode", "source")
     return {
         stage: {name: value for name, value in found.items() if name != "status"}
         for stage, found in evidence.items()

@@ -21,6 +21,7 @@ Kind = Literal["talking_head", "film"]
 
 UNKNOWN_LICENCE = "unknown"
 _KEYS = ("path", "id", "kind", "licence", "prompt", "url", "people")
+_MOST_PEOPLE = 10_000
 _MOST_ERRORS = 5
 """Lines of a manifest that one error message quotes."""
 
@@ -162,14 +163,14 @@ def _unusable(path: Path) -> str | None:
 
 
 def _description(video: Path) -> dict[str, Any]:
-    """The keys in the JSON file beside a video of a folder, if there is one."""
+    """What the JSON file beside a video of a folder says, if there is one; it may hold other keys as well."""
     path = video.with_suffix(".json")
     if not path.exists():
         return {}
     fields = read_json_object(path)
     if "path" in fields:
         raise UserError(f"{path}: its path is that of the video beside it; remove the key")
-    return fields
+    return {key: value for key, value in fields.items() if key in _KEYS}
 
 
 def _of_manifest(manifest: Path, kind: Kind, outside: bool) -> Sources:
@@ -227,7 +228,7 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
     if unknown:
         raise UserError(f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
     if "people" in fields:
-        check_whole("people", fields["people"], least=0)
+        check_whole("people", fields["people"], least=0, most=_MOST_PEOPLE)
     for key, value in fields.items():
         if key != "people" and (not isinstance(value, str) or not value.strip()):
             raise UserError(f"{key} {value!r}: must be a text")

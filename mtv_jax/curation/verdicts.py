@@ -15,7 +15,7 @@ from mtv_jax.curation.decide import decide
 from mtv_jax.curation.filters.duplicates import find_duplicates
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.ledger import ERROR, State, given_up
-from mtv_jax.curation.roles import Evidence
+from mtv_jax.curation.roles import Evidence, scores
 from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.io.files import read_text, write_text
 
@@ -105,10 +105,10 @@ class Evidences:
         film_keys = self._keys.film(film.sha256, film.about)
         if self._state.row(film.sha256, "clips", film_keys["clips"]) is None:
             return
-        about: Evidence = {"status": "ok", "kind": film.about["kind"]}
+        about = scores(kind=film.about["kind"])
         people = film.about.get("people")
         for clip in self._state.clips(film.sha256, "clips", film_keys["clips"]):
-            evidence = {"source": about, **({} if people is None else {"people": {"count": people}})}
+            evidence = {"source": about, **({} if people is None else {"people": scores(count=people)})}
             keys = {**film_keys, **self._keys.clip(clip, film.about, film_keys)}
             for stage in self._stages:
                 evidence.update(self._of_stage(clip, stage.name, keys[stage.name]))
@@ -157,7 +157,7 @@ def with_duplicates(evidences: Evidences, config: CurateConfig) -> Mapping[str, 
     }
     repeated = find_duplicates(prints, config.duplicates)
     return {
-        clip: {**evidence, "duplicates": {"of": repeated.get(clip)}}
+        clip: {**evidence, "duplicates": scores(of=repeated.get(clip))}
         for clip, evidence in evidences.found.items()
     }
 

@@ -56,12 +56,15 @@ def test_shots(capsys, monkeypatch, tmp_path):
     pytest.importorskip("scenedetect", reason="needs the extra `curate`")
     shots, films = script("shots"), importlib.import_module("mtv_jax.curation.films")
     toy = films.FilmConfig(height=32, width=48, shots=2, transitions=(1, 0, 0), flash=0)
-    shots.main(["--films=1", f"--out={tmp_path / 'shots.json'}"], toy)
+    shots.main(["--films=1", "--loop-minutes=0.3", f"--out={tmp_path / 'shots.json'}"], toy)
     found = printed(capsys)
     assert found == json.loads((tmp_path / "shots.json").read_text())
     assert found["generated"]["films"] == found["generated"]["cuts"] == 1
     assert found["generated"]["f1"] in (0, 1)
     assert found["generated"]["film_seconds"] > 2
+    (looped,) = found["looped"]
+    assert looped["film_seconds"] >= 18
+    assert looped["peak_bytes"] > 0
 
 
 def test_shots_are_compared_with_the_truth():

@@ -18,7 +18,8 @@ _SOURCES = 200
 _EACH = 4
 """Clips that are shown for a reason or a subset."""
 _STYLE = """
-svg{display:block;margin:.2rem 0}svg.chart{width:100%;max-width:40rem;height:auto}svg.bar{display:inline-block;vertical-align:middle}
+svg{display:block;margin:.2rem 0}svg.chart{width:100%;max-width:40rem;height:auto}
+svg.bar{display:inline-block;vertical-align:middle}
 svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
 .kept{fill:var(--bar)}.dropped{fill:var(--bad);opacity:.75}.back{fill:var(--line);opacity:.5}
 .shade{fill:var(--bad);opacity:.09}.cut{stroke:var(--bad);stroke-width:2}.mark{stroke:var(--soft);stroke-dasharray:2 3}
