@@ -18,7 +18,7 @@ import pytest
 from front_doors import exit_code, forbid_networks
 
 from mtv_jax import convert, curate, demix, evaluate, plan, sample, train
-from mtv_jax.audio import demix_files
+from mtv_jax.audio.separation import files as demix_files
 from mtv_jax.curation.making import locked
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import write_shards

@@ -1,44 +1,23 @@
 """The page of a report: one file of HTML that loads nothing but the videos and the picture beside it."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from mtv_jax.evaluation.report.claims import BASELINES, SUITES
 from mtv_jax.evaluation.report.schema import RESULTS, Figure, Report, VideoRow
 from mtv_jax.evaluation.report.text import bound, interval, number, targets
+from mtv_jax.io.html import chips, document, table
 
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1c2330;--soft:#667085;--line:#d9dee7;--back:#f6f7f9;--card:#fff;--good:#14804a;
---bad:#c0362c;--bar:#4a74c9}
-@media(prefers-color-scheme:dark){:root{--ink:#e7eaf0;--soft:#98a2b3;--line:#333b49;--back:#14181f;--card:#1c222c;
---good:#4cc38a;--bad:#ff7a6e;--bar:#7fa4f0}}
-*{box-sizing:border-box}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:76rem;margin:0 auto;
-padding:2rem 1.25rem 4rem}
-h1{font-size:1.6rem;margin:0 0 .25rem}h2{font-size:1.1rem;margin:2.25rem 0 .6rem}
-p{margin:.3rem 0;color:var(--soft)}
-.chips{display:flex;flex-wrap:wrap;gap:.5rem;margin:1rem 0}
-.chips span{background:var(--card);border:1px solid var(--line);border-radius:1rem;padding:.15rem .8rem}
 .invalid{background:#b3261e;color:#fff;padding:.8rem 1rem;border-radius:.5rem;font-weight:600}
-.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
-table{border-collapse:collapse;width:100%}
-th,td{padding:.4rem .8rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-tr:last-child td{border-bottom:0}
-th{font-weight:500;font-size:.85rem;color:var(--soft);white-space:nowrap}
 tbody th{text-align:left;font-size:1rem;font-weight:600;color:var(--ink);padding-top:1rem;white-space:normal}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
-small,figcaption{color:var(--soft);font-size:.83rem}
 svg{display:block;margin:.35rem 0 0 auto}
 .axis{stroke:var(--line);stroke-width:2}.range{stroke:var(--bar);stroke-width:4}.goal{stroke:var(--soft);stroke-width:2}
 circle{fill:var(--bar)}
 .clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
-figure{margin:0}video,img{width:100%;border-radius:.4rem;border:1px solid var(--line)}
-video{image-rendering:pixelated}img{background:#fff;height:auto}
-code,td.mono{font-family:ui-monospace,monospace;font-size:.83rem;word-break:break-all}
-summary{cursor:pointer;color:var(--soft);margin:.6rem 0}
+video{width:100%;border-radius:.4rem;border:1px solid var(--line);image-rendering:pixelated}
 """
 _BAR = 132
 """Pixels that stand for 0 to 1."""
@@ -46,9 +25,9 @@ _BAR = 132
 
 def page(report: Report) -> str:
     """The page of a report, whatever its suite."""
-    question = escape(SUITES[report.suite])
+    question = SUITES[report.suite]
     parts = [
-        f"<h1>{question}</h1>",
+        f"<h1>{escape(question)}</h1>",
         _summary(report),
         _invalid(report.untrained),
         _figures(report.figures),
@@ -57,27 +36,20 @@ def page(report: Report) -> str:
         _failures(report),
         _provenance(report.provenance),
     ]
-    body = "\n".join(part for part in parts if part)
-    return f"""<!doctype html>
-<html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>
-<title>{question}</title><style>{_STYLE}</style></head>
-<body>
-{body}
-</body></html>
-"""
+    return "".join(document(question, parts, _STYLE))
 
 
 def _summary(report: Report) -> str:
     met, bounded = targets(report)
     measured = sum(1 for row in report.rows if row.values or row.sha256)
-    chips = [f"suite {report.suite}"]
-    chips += [f"{met} of {bounded} targets met"] if bounded else []
-    chips += [f"{measured} video{'s' * (measured != 1)} measured"] if measured else []
-    chips += [f"{len(report.failures)} failed"] if report.failures else []
-    chips += [
+    facts = [f"suite {report.suite}"]
+    facts += [f"{met} of {bounded} targets met"] if bounded else []
+    facts += [f"{measured} video{'s' * (measured != 1)} measured"] if measured else []
+    facts += [f"{len(report.failures)} failed"] if report.failures else []
+    facts += [
         f"{name} {report.provenance[name]}" for name in ("preset", "scene") if name in report.provenance
     ]
-    return f"<div class=chips>{''.join(f'<span>{escape(chip)}</span>' for chip in chips)}</div>"
+    return chips(facts)
 
 
 def _invalid(untrained: Sequence[str]) -> str:
@@ -97,7 +69,7 @@ def _figures(figures: Sequence[Figure]) -> str:
     for statement, group in itertools.groupby(figures, lambda figure: figure.claim.statement):
         rows.append(f"<tr><th colspan={len(head)}>{escape(statement)}</th></tr>")
         rows += [_figure(figure, baselines, bounded=bounded) for figure in group]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _figure(figure: Figure, baselines: Sequence[str], *, bounded: bool) -> str:
@@ -165,7 +137,7 @@ def _measurements(rows: Sequence[VideoRow]) -> str:
     for row in rows:
         cells = "".join(f"<td class=n>{row.values.get(name, float('nan')):.4g}</td>" for name in names)
         lines.append(f"<tr><td>{escape(row.video)}</td>{cells}</tr>")
-    return "<h2>Each video</h2>\n" + _table(["video", *names], lines)
+    return "<h2>Each video</h2>\n" + table(["video", *names], lines)
 
 
 def _failures(report: Report) -> str:
@@ -175,7 +147,7 @@ def _failures(report: Report) -> str:
         f"<tr><td>{escape(failure.video)}</td><td>{escape(failure.error)}</td></tr>"
         for failure in report.failures
     ]
-    return "<h2>Not measured</h2>\n" + _table(["video", "why"], lines)
+    return "<h2>Not measured</h2>\n" + table(["video", "why"], lines)
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
@@ -183,22 +155,13 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
     plain = [_fact(name, value) for name, value in provenance.items() if not isinstance(value, Mapping)]
     nested = "\n".join(
         f"<details><summary>{escape(name)}</summary>"
-        f"{_table(['', ''], [_fact(*pair) for pair in value.items()])}</details>"
+        f"{table(['', ''], [_fact(*pair) for pair in value.items()])}</details>"
         for name, value in provenance.items()
         if isinstance(value, Mapping)
     )
     link = f"<p>The same for programs: <a href='{RESULTS}'>{RESULTS}</a>.</p>"
-    return f"<h2>What was measured</h2>\n{_table(['', ''], plain)}\n{nested}\n{link}"
+    return f"<h2>What was measured</h2>\n{table(['', ''], plain)}\n{nested}\n{link}"
 
 
 def _fact(name: str, value: Any) -> str:
     return f"<tr><td>{escape(name)}</td><td class=mono>{escape(str(value))}</td></tr>"
-
-
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    titles = "".join(f"<th>{escape(name)}</th>" for name in head) if any(head) else ""
-    return (
-        f"<div class=scroll><table><thead><tr>{titles}</tr></thead><tbody>\n"
-        + "\n".join(rows)
-        + "\n</tbody></table></div>"
-    )
