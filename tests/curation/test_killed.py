@@ -19,8 +19,8 @@ KILLS = 10
 def start(films, out, *options):
     argv = [sys.executable, "-m", "mtv_jax.curate", "run", "--videos", films, "--out", out, *PLAIN]
     argv += ["--num-frames", "5", "--height", "64", "--width", "64", *options]
-    log = open(f"{out}.log", "ab")  # noqa: SIM115 - the process has it
-    return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
+    with open(f"{out}.log", "ab") as log:
+        return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
 
 
 @pytest.mark.slow
