@@ -1,12 +1,14 @@
-"""`python -m mtv_jax.curate`: from a folder of videos, or a synthetic theatre, to shards; and shards checked."""
+"""`python -m mtv_jax.curate`: from films, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mtv_jax.curation.flags import curate_parser
 from mtv_jax.io.cli import run
+from mtv_jax.io.config import split_overrides
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output
 from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_room
@@ -14,41 +16,109 @@ from mtv_jax.names import TRACKS
 
 if TYPE_CHECKING:
     from mtv_jax.curation.encoders import Encoders
+    from mtv_jax.curation.engine import MakeExecutor
+    from mtv_jax.curation.settings import Settings
     from mtv_jax.io.clip_size import ClipSize
 
 
 def main(argv: list[str]) -> int | None:
-    """Runs the command; 1 if no video of a folder could be used, or with --strict one could not."""
-    args = curate_parser().parse_args(argv)
-    return {"run": _build, "theatre": _theatre, "scene": _scene, "verify": _verify}[args.command](args)
+    """Runs the command; 1 if no clip is kept, or with --strict a film cannot be used."""
+    rest, overrides = split_overrides(argv)
+    args = curate_parser().parse_args(rest)
+    if overrides and not hasattr(args, "config"):
+        raise UserError(f"--config.{next(iter(overrides))}: `curate {args.command}` has no config")
+    args.overrides = overrides
+    commands = {
+        "run": _run,
+        "plan": _plan,
+        "status": _status,
+        "decide": _decide,
+        "pack": _pack,
+        "features": _features,
+        "report": _report,
+        "verify": _verify,
+        "theatre": _theatre,
+        "scene": _scene,
+    }
+    return commands[args.command](args)
 
 
-def _build(args: argparse.Namespace) -> int:
-    from mtv_jax.curation.build import BadVideosError, BuildConfig, build_shards, default_skip
-    from mtv_jax.curation.making import check_folder, locked, summary, warn_of_left_out
+def _run(args: argparse.Namespace) -> int:
+    from mtv_jax.curation.commands import BadFilmsError, run_and_pack
+    from mtv_jax.curation.making import summary, warn_of_left_out
 
-    check_folder(args.out, overwrite=args.overwrite)
-    size = _size(args)
-    stride = size.num_frames if args.stride is None else args.stride
-    check_bound("stride", stride, MAX_FRAMES, force=args.force)
-    config = BuildConfig(
-        size,
-        stride,
-        default_skip(size) if args.skip_frames is None else args.skip_frames,
-        frames_only=args.frames_only,
-        separator=args.separator,
-        normalize_loudness=args.normalize_loudness,
-    )
+    settings = _settings(args)
+    options = {name: getattr(args, name) for name in ("strict", "overwrite", "retry_failed", "force")}
     try:
-        with locked(args.out):
-            manifest = build_shards(args.videos, args.out, _encoders(args), config, strict=args.strict)
+        manifest = run_and_pack(args.out, settings, _executor(args), **options)
         print(summary(args.out, manifest))
         warn_of_left_out(manifest["info"]["left_out"])
         return 0
-    except BadVideosError as error:
+    except BadFilmsError as error:
         warn_of_left_out(error.left_out)
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.commands import plan_run
+
+    print(plan_run(_settings(args)))
+
+
+def _status(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.session import Session
+    from mtv_jax.curation.settings import Layout
+    from mtv_jax.curation.summaries import status
+
+    print(status(Session.open(Layout(args.folder))))
+
+
+def _decide(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.commands import decide_again
+    from mtv_jax.curation.config import load_curate_config
+    from mtv_jax.curation.settings import Layout, load_settings
+
+    layout = Layout(args.folder)
+    config = load_curate_config(args.config, args.overrides, load_settings(layout).config)
+    print(decide_again(layout, config))
+
+
+def _pack(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.commands import pack_again
+    from mtv_jax.curation.making import summary
+    from mtv_jax.curation.pack import PackConfig
+    from mtv_jax.curation.settings import Layout
+
+    config = PackConfig(test_clips=args.test_clips, release=args.release)
+    print(summary(args.folder, pack_again(Layout(args.folder), config)))
+
+
+def _features(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.features import make_features, parse_encoders
+    from mtv_jax.curation.making import check_folder, locked, summary
+
+    check_folder(args.out, overwrite=args.overwrite)
+    encoders = parse_encoders(args.audio_encoder)
+    with locked(args.out):
+        print(summary(args.out, make_features(args.folder, args.out, encoders)))
+
+
+def _report(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.report.page import write_report
+    from mtv_jax.curation.reporting import report_data
+    from mtv_jax.curation.session import Session
+    from mtv_jax.curation.settings import Layout
+
+    layout = Layout(args.folder)
+    write_report(layout.report, report_data(Session.open(layout)))
+    print(f"the report: {layout.report}")
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.verify import verify
+
+    print(verify(args.shards, again=args.again))
 
 
 def _theatre(args: argparse.Namespace) -> None:
@@ -89,13 +159,36 @@ def _scene(args: argparse.Namespace) -> None:
     )
 
 
-def _verify(args: argparse.Namespace) -> None:
-    from mtv_jax.data.verify import verify_shards
+def _settings(args: argparse.Namespace) -> "Settings":
+    from mtv_jax.curation.config import load_curate_config
+    from mtv_jax.curation.settings import Settings, default_skip
 
-    shards, read = verify_shards(args.shards, again=args.again)
-    total = len(shards.manifest["shards"])
-    known = f" ({total - read} of them found whole before)" if read < total else ""
-    print(f"{args.shards}: {len(shards)} records in {total} shards{known}, all whole")
+    size = _size(args)
+    stride = size.num_frames if args.stride is None else args.stride
+    check_bound("stride", stride, MAX_FRAMES, force=args.force)
+    return Settings(
+        videos=str(args.videos),
+        size=size,
+        stride=stride,
+        skip=default_skip(size) if args.skip_frames is None else args.skip_frames,
+        separator=args.separator,
+        encoders=args.encoders,
+        vae=args.vae,
+        frames_only=args.frames_only,
+        normalize_loudness=args.normalize_loudness,
+        config=load_curate_config(args.config, args.overrides),
+    )
+
+
+def _executor(args: argparse.Namespace) -> "MakeExecutor":
+    from mtv_jax.curation.executors.inline import InlineExecutor
+    from mtv_jax.curation.executors.local import LocalExecutor, num_cores
+    from mtv_jax.curation.executors.ray import RayExecutor
+
+    workers = num_cores() if args.workers is None else args.workers
+    if args.executor == "ray":
+        return partial(RayExecutor, workers=workers, address=args.address, num_gpus=args.gpus_per_worker)
+    return partial(LocalExecutor, workers=workers) if workers else InlineExecutor
 
 
 def _size(args: argparse.Namespace) -> "ClipSize":

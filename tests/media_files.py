@@ -1,5 +1,6 @@
 """Small video and sound files of any kind, for tests of how they are read."""
 
+import os
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -9,6 +10,9 @@ from typing import Any
 import av
 import numpy as np
 from av.filter import Graph
+
+SHARED = Path(os.environ.get("MTV_JAX_MEDIA", Path(__file__).resolve().parents[2] / "shared" / "media"))
+"""Real films and sounds, which are no part of the repository; tests that use them are skipped without."""
 
 COLOURS = np.array(
     [
@@ -108,9 +112,15 @@ def write_film(
     tags: tuple[int, int, int, int] = UNTAGGED,
     aspect: Fraction | None = None,
     first_pts: int = 0,
+    stamps: Sequence[int] | None = None,
     options: dict[str, str] | None = None,
+    sound: tuple[np.ndarray, int, int] | None = None,
 ) -> Path:
-    """Encodes frames as they are; `tags` as in `UNTAGGED`."""
+    """Encodes frames as they are; `tags` as in `UNTAGGED`.
+
+    `stamps` are the frames' time stamps in 1 / rate seconds, if they are not consecutive. `sound` is int16 [s, c], its
+    rate and the time stamp of its first sample, and is stored as PCM.
+    """
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         context = stream.codec_context
@@ -119,12 +129,27 @@ def write_film(
         context.colorspace, context.color_range, context.color_trc, context.color_primaries = tags
         if aspect is not None:
             context.sample_aspect_ratio = aspect
+        if sound is not None:
+            _add_pcm(container, *sound)
         for index, frame in enumerate(frames):
-            frame.pts, frame.time_base = first_pts + index, Fraction(1, rate)
+            frame.pts = first_pts + (index if stamps is None else stamps[index])
+            frame.time_base = Fraction(1, rate)
             frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = tags
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def _add_pcm(container: Any, samples: np.ndarray, rate: int, first_pts: int) -> None:
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+    encoder: Any = container.add_stream("pcm_s16le", rate=rate)
+    encoder.layout = layout
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout=layout
+    )
+    frame.sample_rate, frame.pts, frame.time_base = rate, first_pts, Fraction(1, rate)
+    container.mux(encoder.encode(frame))
+    container.mux(encoder.encode(None))
 
 
 def set_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:

@@ -3,8 +3,11 @@
 import importlib.resources
 from pathlib import Path
 
-from mtv_jax.curation.build import BuildConfig, build_shards
-from mtv_jax.curation.encoders import Encoders
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
+from mtv_jax.curation.commands import run_and_pack
+from mtv_jax.curation.config import CurateConfig
+from mtv_jax.curation.executors.inline import InlineExecutor
+from mtv_jax.curation.settings import Settings
 from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights.model_index import default_clip_size
@@ -19,7 +22,13 @@ def build_bundled_shards(folder: Path, *, frames_only: bool) -> Path:
         return folder
     clips = Path(str(importlib.resources.files("mtv_jax.assets"))) / "clips"
     size = default_clip_size(pipeline_folder("tiny"))
-    size = size.replace(num_frames=_FRAMES) if frames_only else size
-    encoders = None if frames_only else Encoders.from_pretrained("tiny")
-    build_shards(clips, folder, encoders, BuildConfig(size, stride=3, frames_only=frames_only))
+    settings = Settings(
+        videos=str(clips),
+        size=size.replace(num_frames=_FRAMES) if frames_only else size,
+        stride=3,
+        separator=DEFAULT_SEPARATOR,
+        frames_only=frames_only,
+        config=CurateConfig.plain(),
+    )
+    run_and_pack(folder, settings, InlineExecutor)
     return folder

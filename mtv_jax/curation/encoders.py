@@ -1,6 +1,7 @@
 """The frozen networks that turn a clip into a record."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,16 +44,7 @@ class Encoders:
 
         Raises UserError for a folder without one of them.
         """
-        folder = pipeline_folder(path)
-        if not (folder / "audio_encoder").is_dir():
-            raise UserError(
-                f"{folder}: no audio_encoder/ in it; a backbone has none: put that of the controlnet there (MTV's is "
-                "facebook/wav2vec2-base-960h)"
-            )
-        folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
-        if vae is not None:
-            other = pipeline_folder(vae)
-            folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
+        folder, folders = pipeline_folder(path), encoder_folders(path, vae)
         model, params = load_model(folders.get("vae", folder / "vae"))
         audio = load_audio_encoder(folder / "audio_encoder")
         text = TextEncoder.from_pretrained(folder, read_defaults(folder).text)
@@ -60,8 +52,8 @@ class Encoders:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """A hash of each part's files: latents of one autoencoder mean nothing to another."""
-        return {name: _hashes(path) for name, path in sorted(self.folders.items())}
+        """`encoder_identity` of its folders."""
+        return encoder_identity(self.folders)
 
     def encode(
         self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: ClipSize
@@ -73,27 +65,54 @@ class Encoders:
         mean, logvar = _posterior(self.vae, self.vae_params, to_unit(frames)[None])
         features = track_features(self.audio, tracks, size.num_frames, size.fps)
         arrays = {"latents_mean": mean[0], "latents_logvar": logvar[0], "text": text, **features}
-        return {name: _stored(name, array) for name, array in arrays.items()}
+        return {name: stored(name, array) for name, array in arrays.items()}
 
     def save(self, out: Path, size: ClipSize) -> None:
-        """Writes a pipeline folder without denoiser, for clips of `size`.
-
-        Large files are linked, not copied, where that can be.
-        """
-        with atomic_directory(out) as temporary:
-            for name, path in self.folders.items():
-                link_tree(path, temporary / name)
-            note = encoders_json(size, TextOptions(self.text.text_length, self.text.padding))
-            write_json(temporary / INDEX, note)
+        """`save_encoders` of its folders."""
+        save_encoders(self.folders, TextOptions(self.text.text_length, self.text.padding), out, size)
 
 
-def _stored(name: str, array: Any) -> np.ndarray:
+def save_encoders(folders: Mapping[str, Path], text: TextOptions, out: Path, size: ClipSize) -> None:
+    """Writes a pipeline folder without denoiser, for clips of `size`.
+
+    Large files are linked, not copied, where that can be.
+    """
+    with atomic_directory(out) as temporary:
+        for name, path in folders.items():
+            link_tree(path, temporary / name)
+        write_json(temporary / INDEX, encoders_json(size, text))
+
+
+def encoder_folders(path: str | os.PathLike, vae: str | os.PathLike | None = None) -> dict[str, Path]:
+    """The folder of each part of the encoders of a pipeline; the autoencoder of another one if `vae` is given.
+
+    Raises UserError for a pipeline without an audio encoder.
+    """
+    folder = pipeline_folder(path)
+    if not (folder / "audio_encoder").is_dir():
+        raise UserError(
+            f"{folder}: no audio_encoder/ in it; a backbone has none: put that of the controlnet there (MTV's is "
+            "facebook/wav2vec2-base-960h)"
+        )
+    folders = {name: folder / name for name in PARTS if (folder / name).is_dir()}
+    if vae is not None:
+        other = pipeline_folder(vae)
+        folders["vae"] = other / "vae" if (other / "vae").is_dir() else other
+    return folders
+
+
+def encoder_identity(folders: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """The SHA-256 of each file, by part and name: latents of one autoencoder mean nothing to another."""
+    return {name: _hashes(path) for name, path in sorted(folders.items())}
+
+
+def stored(name: str, array: Any) -> np.ndarray:
     """As records have it, float16. Raises UserError for NaN, infinity, and what float16 has no room for."""
     with np.errstate(over="ignore"):
-        stored = np.asarray(array, np.float16)
-    if not np.isfinite(stored).all():
+        half = np.asarray(array, np.float16)
+    if not np.isfinite(half).all():
         raise UserError(f"{name}: not finite, or beyond float16")
-    return stored
+    return half
 
 
 @partial(jax.jit, static_argnums=0)

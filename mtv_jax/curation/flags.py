@@ -29,60 +29,176 @@ _SIZES = (
 
 def curate_parser() -> argparse.ArgumentParser:
     """The parser of the command."""
-    top = parser("curate", "Turn videos, or synthetic clips, into shards that training reads.")
+    top = parser("curate", "Turn films, or synthetic clips, into shards that training reads.")
     commands = top.add_subparsers(dest="command", required=True)
-    help_format = argparse.ArgumentDefaultsHelpFormatter
-    build = commands.add_parser(
+    _add_run(commands)
+    _add_plan(commands)
+    _add_folder_commands(commands)
+    _add_features(commands)
+    _add_verify(commands)
+    _add_theatre(commands)
+    _add_scene(commands)
+    return top
+
+
+def _command(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    return commands.add_parser(name, help=summary, description=description, formatter_class=formatter)
+
+
+def _add_run(commands: Any) -> None:
+    run = _command(
+        commands,
         "run",
-        help="make shards of a folder of videos",
-        description=f"Make shards of a folder of videos. {_SIZES} Then clips have each video's own rate, and none has "
-        "its first three frames.",
-        formatter_class=help_format,
+        "make shards of films",
+        f"Make shards of films: cut them at their shots, judge the clips, encode those that are kept. {_SIZES} Then "
+        "clips have each film's own rate, and none has its first three frames. The same command goes on where it was "
+        "stopped, and does what new films and other settings need.",
     )
-    build.add_argument(
-        "--videos", type=Path, required=True, help="folder of videos, each with a .json beside it"
-    )
-    _add_common(build)
-    build.add_argument(
-        "--fps",
-        type=_rate_or_native,
-        help="frames a second, or `native`: each video's own (default: see above)",
-    )
-    build.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
-    build.add_argument(
-        "--skip-frames",
-        type=int,
-        help="frames to leave out at the start of each video (default: 3 at native rate, as MTV, else 0)",
-    )
-    add_separator(build, "the sound")
-    add_normalize_loudness(build)
-    build.add_argument(
+    _add_settings(run)
+    add_overwrite(run)
+    run.add_argument(
         "--strict",
         action="store_true",
-        help="stop at the first video that cannot be used, with exit code 1 (default: leave it out and say so; exit "
-        "code 1 if none can be used)",
+        help="exit with 1 if a film cannot be used (default: only if none can)",
     )
-    theatre = commands.add_parser(
-        "theatre",
-        help="make shards of synthetic clips",
-        description="Make shards of synthetic clips. A fourth of those with speech have a real voice, a third of "
-        f"those with effects a real sound, from the recordings bundled for training (mtv_jax/assets/sounds). {_SIZES}",
-        formatter_class=help_format,
+    run.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try again what has failed as often as config.retries allows",
     )
-    _add_common(theatre)
-    theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
-    theatre.add_argument("--clips", type=int, default=400, help="how many")
-    theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
-    _add_scene(commands)
-    verify = commands.add_parser(
+    run.add_argument("--executor", choices=("local", "ray"), default="local", help="where stages run")
+    run.add_argument(
+        "--workers",
+        type=whole_number,
+        help="processes, each with its own models; 0: this one, without protection from decoders that crash (default: "
+        "one for each core, at most one for each film)",
+    )
+    run.add_argument("--address", help="of a Ray cluster (default: Ray is started on this machine)")
+    run.add_argument("--gpus-per-worker", type=float, default=0.0, help="of a Ray actor; may be a fraction")
+
+
+def _add_plan(commands: Any) -> None:
+    plan = _command(
+        commands,
+        "plan",
+        "show what `run` would do",
+        "Show how many films, clips and bytes there will be, the licences of the films, and which models are missing. "
+        "Nothing is written.",
+    )
+    _add_settings(plan)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """What `curation.settings.Settings` are made of."""
+    command.add_argument(
+        "--videos",
+        type=Path,
+        required=True,
+        help="folder of films, each with a .json beside it, or a sources.jsonl with a line for each",
+    )
+    _add_common(command)
+    command.add_argument(
+        "--fps",
+        type=_rate_or_native,
+        help="frames a second, or `native`: each film's own (default: see above)",
+    )
+    command.add_argument("--stride", type=int, help="frames between starts of clips (default: num-frames)")
+    command.add_argument(
+        "--skip-frames",
+        type=int,
+        help="frames to leave out at the start of each film (default: 3 at native rate, as MTV, else 0)",
+    )
+    add_separator(command, "the sound")
+    add_normalize_loudness(command)
+    _add_config(command)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        metavar="FILE.py[:ARG]",
+        help="config file of models and thresholds, as configs/curate.py, which has the defaults; --config.KEY=VALUE "
+        "changes one",
+    )
+
+
+def _add_folder_commands(commands: Any) -> None:
+    status = _command(commands, "status", "show how far a run is", "Show what is done, and what has failed.")
+    decide = _command(
+        commands,
+        "decide",
+        "judge with other thresholds",
+        "Judge all clips again, with the thresholds of --config. No model runs. `run` then encodes what is newly kept, "
+        "and packs.",
+    )
+    _add_config(decide)
+    pack = _command(
+        commands, "pack", "write the shards again", "Write shards of the clips that are kept now."
+    )
+    pack.add_argument(
+        "--test-clips",
+        type=whole_number,
+        help="about how many clips are held out, with their whole films, in FOLDER/test (default: 1000, at most a "
+        "tenth)",
+    )
+    pack.add_argument(
+        "--release",
+        action="store_true",
+        help="refuse if a model or film is a stub, has no licence, or none for commercial use",
+    )
+    report = _command(
+        commands, "report", "write report.html", "Write a page that shows what was kept, and why."
+    )
+    for command in (status, decide, pack, report):
+        command.add_argument("folder", type=Path, help="the --out of a run")
+
+
+def _add_features(commands: Any) -> None:
+    features = _command(
+        commands,
+        "features",
+        "make features anew by another audio encoder",
+        "Make shards with features of tracks by other audio encoders, from the tracks that the data set keeps.",
+    )
+    features.add_argument("folder", type=Path, help="the --out of a run")
+    features.add_argument(
+        "--audio-encoder",
+        action="append",
+        required=True,
+        metavar="TRACK=FOLDER",
+        help="such as effects=beats/; may be given for several tracks",
+    )
+    features.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    add_overwrite(features)
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _command(
+        commands,
         "verify",
-        help="read every shard once and check hash and records",
-        description="Read every shard and check its hash, its count and each record. Training checks sizes only. "
-        "Shards found whole are remembered in verified.json beside them and not read again until they change.",
+        "read every shard once and check hash and records",
+        "Read every shard and check its hash, its count and each record, and that every second of the films is "
+        "accounted for. Training checks sizes only. Shards found whole are remembered in verified.json beside them "
+        "and not read again until they change.",
     )
     verify.add_argument("shards", type=Path, help="folder of shards")
     verify.add_argument("--again", action="store_true", help="read those too that were found whole before")
-    return top
+
+
+def _add_theatre(commands: Any) -> None:
+    theatre = _command(
+        commands,
+        "theatre",
+        "make shards of synthetic clips",
+        "Make shards of synthetic clips. A fourth of those with speech have a real voice, a third of those with "
+        f"effects a real sound, from the recordings bundled for training (mtv_jax/assets/sounds). {_SIZES}",
+    )
+    _add_common(theatre)
+    add_overwrite(theatre)
+    theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
+    theatre.add_argument("--clips", type=int, default=400, help="how many")
+    theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -94,7 +210,6 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--num-frames", type=int, help="frames a clip, 1 + 4k (default: see above)")
     command.add_argument("--height", type=int, help="pixels (default: see above)")
     command.add_argument("--width", type=int, help="pixels (default: see above)")
-    add_overwrite(command)
     add_force(command)
 
 

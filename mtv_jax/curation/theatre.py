@@ -5,6 +5,7 @@ Some clips have real voices and strikes (`SoundLibrary.training`). Finished clip
 interrupted run resumes.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -15,7 +16,6 @@ from typing import Any
 
 import msgpack
 
-from mtv_jax.curation.build import config_stamp
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
@@ -104,6 +104,12 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     )
     shutil.rmtree(work)
     return manifest
+
+
+def config_stamp(config: TheatreBuild, identity: dict[str, Any]) -> str:
+    """Names what finished work was made with, so that another config does not reuse it."""
+    text = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _finish(

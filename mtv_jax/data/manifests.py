@@ -12,14 +12,14 @@ from mtv_jax.data.records import SCHEMA, ClipRecord
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.clip_size import rate_of
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json_object
+from mtv_jax.io.files import existing_file, read_json_object
 from mtv_jax.io.json_text import kind_of
 
 MANIFEST = "manifest.json"
 ENCODERS = "encoders"
 """Beside the shards, the folder of what made them; in the manifest's `info`, their hashes."""
 
-_ARRAYS = {"latents": "latents_mean", "frames": "video"}
+_ARRAYS = {"latents": "latents_mean", "frames": "video", "media": "mp4"}
 """The arrays of each kind of record."""
 KINDS = tuple(_ARRAYS)
 SHARD_SUFFIX = ".array_record"
@@ -43,24 +43,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_subset(path: Path, name: str, count: int, total: int) -> tuple[int, ...]:
-    """Reads the file of the subset `name`: `count` distinct record numbers below `total`.
+def read_subset(path: Path, count: int, total: int) -> np.ndarray:
+    """Opens the index of a subset: `count` record numbers below `total`, rising, int64, mapped into memory.
 
-    Raises UserError, naming the file and the field, if it is invalid.
+    Raises UserError, naming the file, if it is invalid.
     """
-    stored = read_json_object(path)
-    if stored.get("subset") != name:
-        raise UserError(f"{path}: subset {stored.get('subset')!r}: the manifest calls it {name!r}")
-    numbers = stored.get("records")
-    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-        raise UserError(f"{path}: records: must be a list of record numbers")
+    try:
+        numbers = np.load(existing_file(path), mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path}: not an index of a subset ({error})") from error
+    if not isinstance(numbers, np.ndarray) or numbers.dtype != np.int64 or numbers.ndim != 1:
+        raise UserError(f"{path}: must be an array of record numbers, int64")
     if len(numbers) != count:
-        raise UserError(f"{path}: records: {len(numbers)} of them, the manifest says {count}")
-    if not numbers or min(numbers) < 0 or max(numbers) >= total:
-        raise UserError(f"{path}: records: empty, or names records that do not exist")
-    if len(set(numbers)) < len(numbers):
-        raise UserError(f"{path}: records: a record is named twice")
-    return tuple(numbers)
+        raise UserError(f"{path}: {len(numbers)} records, the manifest says {count}")
+    if not len(numbers) or numbers[0] < 0 or numbers[-1] >= total:
+        raise UserError(f"{path}: empty, or names records that do not exist")
+    if (np.diff(numbers) <= 0).any():
+        raise UserError(f"{path}: its record numbers must rise, none twice")
+    return numbers
 
 
 def check_record(record: ClipRecord, manifest: dict[str, Any], origin: str) -> None:
@@ -97,7 +97,7 @@ def _check(manifest: dict[str, Any]) -> None:
     if manifest["arrays"] and _ARRAYS[manifest["kind"]] not in manifest["arrays"]:
         raise UserError(f"kind {manifest['kind']!r}: but there is no {_ARRAYS[manifest['kind']]} in arrays")
     _check_files(manifest, "shards", lambda entry: rf"[A-Za-z0-9_-]+\{SHARD_SUFFIX}")
-    _check_files(manifest, "subsets", lambda entry: rf"subset-{re.escape(str(entry['subset']))}\.json")
+    _check_files(manifest, "subsets", lambda entry: rf"subset-{re.escape(str(entry['subset']))}\.npy")
     total, found = manifest["num_records"], sum(entry["count"] for entry in manifest["shards"])
     if total != found:
         raise UserError(f"says {total} records, its shards have {found} (num_records)")

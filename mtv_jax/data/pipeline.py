@@ -194,13 +194,13 @@ class _Records:
     """The bytes of selected records, as a Grain source."""
 
     shards: ShardSet
-    numbers: tuple[int, ...] | None
+    numbers: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.shards) if self.numbers is None else len(self.numbers)
 
     def __getitem__(self, index: int) -> bytes:
-        return self.shards.source[index if self.numbers is None else self.numbers[index]]
+        return self.shards.source[index if self.numbers is None else int(self.numbers[index])]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _parents(shards: ShardSet, config: DataConfig) -> tuple[list[grain.MapDatase
     return parents, counts
 
 
-def _members(shards: ShardSet, config: DataConfig) -> tuple[list[tuple[int, ...] | None], tuple[int, ...]]:
+def _members(shards: ShardSet, config: DataConfig) -> tuple[list[np.ndarray | None], tuple[int, ...]]:
     """The records of each subset of the mixture (None: all there are), and how many rows of each make a block."""
     mixture = config.mixture
     if mixture is None:

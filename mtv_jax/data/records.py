@@ -6,11 +6,13 @@ Arrays, by name; a batch adds an axis in front:
     latents_mean, latents_logvar   Float[f h w c], of the autoencoder's posterior
     text                           Float[l d], stored without padding
     speech, effects, music, ...    Float[F L c], features of each track of sound
+
+In shards of media: `mp4`, and `speech`, `effects`, `music`, UInt8[n], the bytes of an mp4 file and of FLAC files.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -38,7 +40,10 @@ class ClipSource:
 
 @dataclasses.dataclass(frozen=True)
 class ClipRecord:
-    """A clip: `num_frames` frames of height x width pixels at `fps` (numerator, denominator), and arrays."""
+    """A clip: `num_frames` frames of height x width pixels at `fps` (numerator, denominator), and arrays.
+
+    `facts` are JSON values that curation found out about it.
+    """
 
     id: str
     prompt: str
@@ -48,6 +53,7 @@ class ClipRecord:
     width: int
     source: ClipSource
     arrays: dict[str, np.ndarray]
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def clip_id(source_sha256: str, start_pts: int, end_pts: int, time_base: tuple[int, int]) -> str:
@@ -61,7 +67,7 @@ def encode_record(record: ClipRecord) -> bytes:
     """Serialises a record."""
     fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     fields["source"] = dataclasses.asdict(record.source)
-    fields["arrays"] = {key: _pack_array(record.id, key, value) for key, value in record.arrays.items()}
+    fields["arrays"] = pack_arrays(record.id, record.arrays)
     data = msgpack.packb({"schema": SCHEMA, **fields})
     assert data is not None  # the type stub allows None
     return data
@@ -98,9 +104,20 @@ def decode_record(data: bytes, keys: Collection[str] | None = None) -> ClipRecor
             width=fields["width"],
             source=_unpack_source(fields["source"]),
             arrays={key: _unpack_array(arrays[key]) for key in (arrays if keys is None else keys)},
+            facts=fields.get("facts", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"clip {name}: damaged record ({type(error).__name__}: {error})") from error
+
+
+def pack_arrays(clip: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The arrays of a clip as msgpack keeps them."""
+    return {key: _pack_array(clip, key, value) for key, value in arrays.items()}
+
+
+def unpack_arrays(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays that `pack_arrays` packed, as read-only views."""
+    return {key: _unpack_array(value) for key, value in packed.items()}
 
 
 def _pack_array(clip: str, key: str, array: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Folders of clips: ArrayRecord shards and a manifest with counts and hashes.
 
-A folder holds `clips-00000-of-00003.array_record` ..., `subset-<name>.json` (record numbers) and, written
+A folder holds `clips-00000-of-00003.array_record` ..., `subset-<name>.npy` (record numbers) and, written
 last, `manifest.json`. A folder without a manifest is incomplete and cannot be opened. The content of the shards is
 checked by `mtv_jax.data.verify`.
 """
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import grain
+import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from mtv_jax.data.manifests import KINDS, MANIFEST, SHARD_SUFFIX, check_record, read_manifest, read_subset
 from mtv_jax.data.records import SCHEMA, ClipRecord, decode_record, encode_record
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_directory, existing_file, sha256, write_json
+from mtv_jax.io.files import atomic_path, existing_directory, existing_file, sha256, write_json
 
 VERIFIED = "verified.json"
 SHARD_BYTES = 256 * 2**20
@@ -47,7 +48,7 @@ def write_shards(
       directory: created if needed.
       records: consumed one at a time; all must have the same length, size and arrays (with equal dtypes). Their frame
         rates may differ: the manifest's `fps` is then null.
-      kind: "latents" or "frames".
+      kind: "latents", "frames" or "media".
       info: metadata for readers, such as the identities of the encoders. JSON.
       subsets: name -> clip ids; one index file each.
       records_per_shard: maximum number of records per shard; a shard is also closed once it has `SHARD_BYTES`.
@@ -93,7 +94,7 @@ def _publish_all(
     The previous manifest is removed first, so that a manifest never describes other shards than its own.
     """
     counts = writer.close()
-    _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.json")
+    _remove(directory, MANIFEST, VERIFIED, "clips-*.array_record", "subset-*.npy")
     return {
         "subsets": [_write_subset(directory, name, rows) for name, rows in sorted(members.items())],
         "shards": [_publish(temporary, i, counts) for i, temporary in enumerate(writer.paths)],
@@ -121,7 +122,7 @@ def open_shards(directory: str | os.PathLike) -> "ShardSet":
         path = directory / entry["name"]
         check_size(path, entry["bytes"])
         check_hash(path, entry["sha256"])
-        read_subset(path, entry["subset"], entry["count"], manifest["num_records"])
+        read_subset(path, entry["count"], manifest["num_records"])
     return ShardSet(directory, manifest)
 
 
@@ -172,11 +173,14 @@ class ShardSet:
         """Names of the subsets."""
         return tuple(entry["subset"] for entry in self.manifest["subsets"])
 
-    def subset(self, name: str) -> tuple[int, ...]:
-        """Record numbers of a subset. Raises UserError if there is no such subset or it is empty."""
+    def subset(self, name: str) -> np.ndarray:
+        """Record numbers of a subset, rising, int64, mapped into memory.
+
+        Raises UserError if there is no such subset or it is empty.
+        """
         for entry in self.manifest["subsets"]:
             if entry["subset"] == name:
-                return read_subset(self.directory / entry["name"], name, entry["count"], len(self))
+                return read_subset(self.directory / entry["name"], entry["count"], len(self))
         known = ", ".join(self.subset_names) or "none"
         raise UserError(f"subset {name!r}: not in {self.directory}; its subsets: {known}")
 
@@ -298,8 +302,9 @@ def _subset_members(
 
 
 def _write_subset(directory: Path, name: str, numbers: list[int]) -> dict[str, Any]:
-    path = directory / f"subset-{name}.json"
-    write_json(path, {"subset": name, "records": numbers})
+    path = directory / f"subset-{name}.npy"
+    with atomic_path(path) as temporary:
+        np.save(temporary, np.array(numbers, np.int64))
     size = path.stat().st_size
     return {"subset": name, "name": path.name, "count": len(numbers), "bytes": size, "sha256": sha256(path)}
 

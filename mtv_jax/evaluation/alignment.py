@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mtv_jax.evaluation.metrics.av_align import AV_ALIGN, VERSION, Scored, av_align, optical_flow
+from mtv_jax.evaluation.metrics.av_align import AV_ALIGN, VERSION, Scored, av_align
 from mtv_jax.evaluation.report.output import write_report
 from mtv_jax.evaluation.report.schema import Failure, Report, VideoRow
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, sha256
+from mtv_jax.io.motion import optical_flow
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video_folders import videos_in
 

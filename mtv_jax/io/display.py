@@ -20,7 +20,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from jaxtyping import UInt8
 from PIL import Image
 
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.streams import fraction, side_data
 from mtv_jax.io.tone import WIDE_PRIMARIES, is_hdr, to_srgb
 
@@ -58,41 +58,51 @@ class Display:
         self.size = self._shown_size(first)
         """(height, width) of all displayed frames."""
 
-    def show(self, frame: av.VideoFrame, seconds: float = 0.0) -> UInt8[np.ndarray, "H W 3"]:
-        """sRGB pixels of the frame that is displayed at `seconds`.
+    def show(
+        self, frame: av.VideoFrame, seconds: float = 0.0, size: tuple[int, int] | None = None
+    ) -> UInt8[np.ndarray, "H W 3"]:
+        """sRGB pixels of the frame that is displayed at `seconds`, scaled to `size` (height, width) if given.
 
-        Raises UserError if the frame's shape differs from the first frame's, or its colours are not supported.
+        Raises Unreadable if the frame's shape differs from the first frame's, or its colours are not supported.
         """
-        if (size := self._shown_size(frame)) != self.size and not _same_shape(size, self.size):
-            raise UserError(
-                f"{self._path}: its picture changes from {self.size[1]}x{self.size[0]} to {size[1]}x{size[0]} at "
-                f"{seconds:.2f} s; cut the file there"
+        if (shown := self._shown_size(frame)) != self.size and not _same_shape(shown, self.size):
+            raise Unreadable(
+                "resolution_change",
+                f"{self._path}: its picture changes from {self.size[1]}x{self.size[0]} to {shown[1]}x{shown[0]} at "
+                f"{seconds:.2f} s; cut the file there",
             )
         turn = _turn(frame)
-        height, width = self.size[::-1] if turn.transpose else self.size
+        size = self.size if size is None else size
+        height, width = size[::-1] if turn.transpose else size
         return turn.apply(self._pixels(frame, height, width))
 
     def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """(height, width) in square pixels, upright. The shorter side is enlarged, so that no detail is lost."""
-        aspect = self._sample_aspect()
+        aspect = self.sample_aspect
         height, width = frame.height, frame.width
         if not 1 / _MAX_SAMPLE_ASPECT <= aspect <= _MAX_SAMPLE_ASPECT:
-            raise UserError(
+            raise Unreadable(
+                "unsupported",
                 f"{self._path}: a sample aspect ratio of {aspect.numerator}:{aspect.denominator} is not plausible "
-                f"(1:{_MAX_SAMPLE_ASPECT} to {_MAX_SAMPLE_ASPECT}:1 are read); set it to 1:1"
+                f"(1:{_MAX_SAMPLE_ASPECT} to {_MAX_SAMPLE_ASPECT}:1 are read); set it to 1:1",
             )
         if aspect > 1:
             width = round(width * aspect)
         elif aspect < 1:
             height = round(height / aspect)
         if height * width > MAX_PIXELS:
-            raise UserError(
-                f"{self._path}: frames of {width}x{height} are too large to be read; scale it down"
+            raise Unreadable(
+                "unsupported",
+                f"{self._path}: frames of {width}x{height} are too large to be read; scale it down",
             )
         return (width, height) if _turn(frame).transpose else (height, width)
 
-    def _sample_aspect(self) -> Fraction:
-        """The container's value if it differs from the codec's first one, else the codec's value for this frame."""
+    @property
+    def sample_aspect(self) -> Fraction:
+        """Width of a stored pixel, its height being 1.
+
+        The container's value if it differs from the codec's first one, else the codec's value for this frame.
+        """
         container = self._stream.sample_aspect_ratio
         if container is not None and container.numerator > 0 and _ratio(container) != self._coded_aspect:
             return _ratio(container)
@@ -125,19 +135,21 @@ class Display:
                 interpolation=Interpolation.BICUBIC,
             ).to_ndarray()
         except (FFmpegError, OSError, ValueError) as error:
-            reason = f"pixels of the format {frame.format.name} cannot be read ({error})"
-            raise UserError(f"{self._path}: {reason}; convert the video to yuv420p") from error
+            message = f"pixels of the format {frame.format.name} cannot be read ({error})"
+            raise Unreadable(
+                "unsupported", f"{self._path}: {message}; convert the video to yuv420p"
+            ) from error
 
     def _tag(self, frame: av.VideoFrame) -> None:
         """Sets the stored colour space for libswscale, which assumes BT.601 and would tone-map some tags itself."""
         matrix = frame.colorspace
         if matrix in _UNREAD_MATRICES:
-            reason = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
-            raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
+            message = f"colours in {_UNREAD_MATRICES[matrix]} cannot be read"
+            raise Unreadable("unsupported", f"{self._path}: {message}; convert the video to BT.709")
         if matrix not in _MATRICES:
             if side_data(frame, Type.DOVI_METADATA) is not None:
-                reason = "Dolby Vision without a base layer of BT.2020 cannot be read"
-                raise UserError(f"{self._path}: {reason}; convert the video to BT.709")
+                message = "Dolby Vision without a base layer of BT.2020 cannot be read"
+                raise Unreadable("unsupported", f"{self._path}: {message}; convert the video to BT.709")
             guess = 1 if frame.height > _HD_LINES else 6
             frame.colorspace = _MATRIX_OF_PRIMARIES.get(frame.color_primaries, guess)
         if frame.color_range not in (ColorRange.MPEG, ColorRange.JPEG) and not _is_full_range(frame):
@@ -169,10 +181,7 @@ def _turn(frame: av.VideoFrame) -> _Turn:
     The matrix maps stored (x, y) to displayed (a x + c y, b x + d y) in 16.16 fixed point (ISO/IEC 14496-12, 6.2.2).
     Scale and shear are ignored.
     """
-    data = side_data(frame, Type.DISPLAYMATRIX)
-    if data is None:
-        return _Turn()
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    a, b, c, d = _display_matrix(frame)
     if math.hypot(a, c) == 0 or math.hypot(b, d) == 0:
         return _Turn()
     degrees = math.degrees(math.atan2(b / math.hypot(b, d), a / math.hypot(a, c))) % 360
@@ -182,6 +191,21 @@ def _turn(frame: av.VideoFrame) -> _Turn:
     if quarters % 2:
         return _Turn(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
     return _Turn(mirror_x=a < 0, mirror_y=d < 0)
+
+
+def is_mirrored(frame: av.VideoFrame) -> bool:
+    """Whether the frame's display matrix mirrors the picture, besides any rotation."""
+    a, b, c, d = _display_matrix(frame)
+    return a * d - b * c < 0
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c and d of the frame's display matrix; the identity if it has none."""
+    data = side_data(frame, Type.DISPLAYMATRIX)
+    if data is None:
+        return 1 << 16, 0, 0, 1 << 16
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    return a, b, c, d
 
 
 def deinterlaced(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -2,6 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Literal
+
+Reason = Literal[
+    "empty",
+    "not_a_video",
+    "truncated",
+    "damaged",
+    "no_picture",
+    "no_sound",
+    "one_frame",
+    "resolution_change",
+    "unsupported",
+    "lengths_differ",
+]
+"""Why a video cannot be used. The codes are stored in ledgers and reports, so they never change their meaning."""
 
 
 class UserError(Exception):
@@ -9,6 +24,17 @@ class UserError(Exception):
 
     Commands print the message without a traceback and exit with 2.
     """
+
+
+class Unreadable(UserError):
+    """A video that cannot be used. `reason` is a stable code for programs, the message is for people."""
+
+    def __init__(self, reason: Reason, message: str):
+        super().__init__(message)
+        self.reason: Reason = reason
+
+    def __reduce__(self):
+        return type(self), (self.reason, str(self))  # so that it crosses processes
 
 
 @contextlib.contextmanager

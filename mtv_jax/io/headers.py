@@ -1,8 +1,19 @@
-"""Lengths declared in the headers of sound files, where FFmpeg reports an estimate or the rest of the file."""
+"""Reads headers itself: what a file that FFmpeg cannot open was, and lengths of which FFmpeg reports an estimate."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
+
+
+def begins_like_video(path: Path) -> bool:
+    """Whether a file begins like mp4, mov, Matroska, avi, Ogg, flv, asf, MPEG-PS or MPEG-TS."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    boxes = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+    return head[4:8] in boxes or head[8:12] == b"AVI " or head.startswith(_VIDEO_MAGIC)
+
+
+_VIDEO_MAGIC = (b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"\x30\x26\xb2\x75", b"\0\0\1\xba", b"\x47\x40")
 
 
 def has_mp3_header(path: Path) -> bool:

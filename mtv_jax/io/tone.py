@@ -5,6 +5,7 @@ reference white of 203 cd/m2 from Report ITU-R BT.2408; sRGB from IEC 61966-2-1;
 """
 
 import functools
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +27,11 @@ _HLG_PEAK = 1000.0
 def is_hdr(transfer: int) -> bool:
     """Whether a transfer characteristic, by its number in H.273, is PQ or HLG."""
     return transfer in (_PQ, _HLG)
+
+
+def transfer_name(transfer: int) -> Literal["sdr", "pq", "hlg"]:
+    """The name of a transfer characteristic by its number in H.273; all of standard dynamic range are `sdr`."""
+    return "pq" if transfer == _PQ else "hlg" if transfer == _HLG else "sdr"
 
 
 def to_srgb(

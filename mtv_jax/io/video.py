@@ -20,7 +20,7 @@ from PIL import Image
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
-from mtv_jax.io.film import Film, Timed, open_film
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_film
 from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
@@ -32,8 +32,6 @@ _CRF = 18
 """x264 quality, 0 (lossless) to 51; 18 is visually close to the original."""
 _BT709 = 1
 _LIMITED_RANGE = 1
-_ROUNDING = Fraction(1, 1000)
-"""Rounding of time stamps in seconds: Matroska stores milliseconds, which copies of it in mp4 inherit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +102,7 @@ def iter_frames(
     with open_film(path) as film:
         rate = exact_fps(fps) if fps is not None else film.rate
         begin = Fraction(start).limit_denominator(1_000_000)
-        slack = min(max(film.time_base, _ROUNDING), 1 / (8 * max(rate, film.rate)))
+        slack = min(max(film.time_base, ROUNDING_SECONDS), 1 / (8 * max(rate, film.rate)))
         yield from itertools.islice(_resample(film, rate, begin, slack), num_frames)
 
 
@@ -140,10 +138,12 @@ def write_video(
     *,
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
+    crf: int = _CRF,
+    preset: str = "medium",
+    comment: str | None = None,
+    threads: int = 0,
 ) -> None:
     """Writes an mp4 (h264, yuv420p, BT.709, index in front) atomically.
-
-    The container's `comment` marks it as generated (`made_by`), as in a gif.
 
     Sound is AAC, cut or padded with silence to exactly F / fps seconds, with sample 0 at frame 0. Sample rates that AAC
     does not support are resampled to 48 kHz.
@@ -154,6 +154,10 @@ def write_video(
       fps: frames per second.
       audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
       sample_rate: of `audio`, in Hz.
+      crf: x264 quality, 0 (lossless) to 51.
+      preset: of x264; faster ones give slightly larger files.
+      comment: of the container; None marks it as generated (`made_by`), as in a gif.
+      threads: of the encoder, whose output depends on their number; 0: by the number of cores.
 
     Raises:
       UserError: unsupported suffix, odd height or width, no frames, or sound that is not finite or has over 2 channels.
@@ -174,13 +178,13 @@ def write_video(
         with atomic_path(path) as temporary:
             options = {"movflags": "+faststart"}
             with av.open(str(temporary), "w", format="mp4", options=options) as container:
-                container.metadata["comment"] = made_by()
+                container.metadata["comment"] = made_by() if comment is None else comment
                 _encode(
                     container,
                     itertools.chain([first], frames),
                     rate,
                     sound,
-                    {"crf": str(_CRF), "preset": "medium"},
+                    {"crf": str(crf), "preset": preset, "threads": str(threads)},
                 )
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
@@ -224,7 +228,7 @@ def made_by() -> str:
 def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> Iterator[np.ndarray]:
     """Repeats each frame until the next one's time. A frame up to `slack` seconds late counts as on time."""
     count, until = 0, Fraction(0)
-    for frame, begin, until in _intervals(film.timed(start)):
+    for begin, until, frame in film.shown(start):
         pixels: np.ndarray | None = None
         while start + count / rate + slack < until:
             pixels = film.display.show(frame, float(begin)) if pixels is None else pixels
@@ -232,17 +236,6 @@ def _resample(film: Film, rate: Fraction, start: Fraction, slack: Fraction) -> I
             count += 1
     if count == 0:
         raise UserError(f"{film.path}: nothing at {float(start):g} s, the video ends at {float(until):.2f} s")
-
-
-def _intervals(frames: Iterator[Timed]) -> Iterator[tuple[av.VideoFrame, Fraction, Fraction]]:
-    """Each frame with its start and the start of the next one (for the last: its own end), in seconds."""
-    before: Timed | None = None
-    for timed in frames:
-        if before is not None:
-            yield before[2], before[0], timed[0]
-        before = timed
-    if before is not None:
-        yield before[2], before[0], before[1]
 
 
 def _encode(

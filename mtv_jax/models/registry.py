@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
@@ -23,7 +24,19 @@ from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
     declared.SPEC.name: declared.SPEC
-    for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, syncsynth, spleeter, htdemucs, effects_mask)
+    for declared in (
+        mtv,
+        dit,
+        vae3d,
+        t5,
+        wav2vec2,
+        beats,
+        audiobox,
+        syncsynth,
+        spleeter,
+        htdemucs,
+        effects_mask,
+    )
 }
 """Name -> network: the only table of networks."""
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -53,6 +54,51 @@ def test_theatre_formulas(capsys):
     assert found["clips"] == 3
     assert 0.9 < found["lips_correlation"] <= 1
     assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+
+
+def test_shots(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("scenedetect", reason="needs the extra `curate`")
+    shots, films = script("shots"), importlib.import_module("mtv_jax.curation.films")
+    toy = films.FilmConfig(height=32, width=48, shots=2, transitions=(1, 0, 0), flash=0)
+    shots.main(["--films=1", "--loop-minutes=0.3", f"--out={tmp_path / 'shots.json'}"], toy)
+    found = printed(capsys)
+    assert found == json.loads((tmp_path / "shots.json").read_text())
+    assert found["generated"]["films"] == found["generated"]["cuts"] == 1
+    assert found["generated"]["f1"] in (0, 1)
+    assert found["generated"]["film_seconds"] > 2
+    (looped,) = found["looped"]
+    assert looped["film_seconds"] >= 18
+    assert looped["peak_bytes"] > 0
+
+
+def test_shots_are_compared_with_the_truth():
+    shots, kind = script("shots"), importlib.import_module("mtv_jax.curation.shots").Shot
+
+    def shot(start, end, begins, transition=False):
+        return kind(start, end, Fraction(1, 24), 0, begins, "cut", transition)
+
+    found = [
+        shot(0, 11, "film"),
+        shot(11, 40, "cut"),
+        shot(40, 50, "dissolve", True),
+        shot(50, 61, "dissolve"),
+        shot(61, 80, "cut"),
+        shot(80, 90, "fade", True),
+        shot(90, 99, "cut"),
+    ]
+    truth = {"cuts": [10, 70], "fades": [["dissolve", 38, 45], ["black", 20, 25]], "flashes": [[60, 62]]}
+    row = shots.compare(found, Fraction(24), truth, 95)
+    assert {key: row[key] for key in ("hits", "misses", "false_cuts", "false_fades")} == {
+        "hits": 1,
+        "misses": 1,
+        "false_cuts": 2,
+        "false_fades": 1,
+    }
+    assert row["flashes_taken_for_cuts"] == 1
+    assert row["fades"] == {"dissolve": (1, 1), "black": (0, 1)}
+    assert shots.total([row])["f1"] == pytest.approx(2 / (2 + 2 + 1))
+    assert shots.matches([9, 10], [10]) == 1
+    assert shots.matches([12], [10]) == 0
 
 
 def test_loader(capsys, monkeypatch):
@@ -315,3 +361,26 @@ def test_injection_residual(tmp_path, monkeypatch, untrained):
     found = json.loads((tmp_path / "residual.json").read_text())
     assert found["variants"]["residual"]["first loss"] == 3.0
     assert found["variants"]["residual"][f"loss, last {benchmark.ENDS} steps"] == 2.0
+
+
+def test_filters(capsys, monkeypatch):
+    monkeypatch.delenv("MTV_JAX_MEDIA", raising=False)
+    script("filters").main(["--clips=1"])
+    found = printed(capsys)
+    for name in ("bars.share", "sound.dbfs", "sound.clipped", "motion.flow", "duplicates.sound"):
+        assert 0.5 < found[name]["auc"] <= 1, name
+        assert set(found[name]["default"]) == {"threshold", "recall", "false_alarms", "precision"}
+    assert {"demixing.speech", "demixing.others", "duplicates.picture"} < set(found)
+
+
+def test_demixing_filter():
+    """Without its separators: that the voices of a mix are judged, and what is made of that."""
+    module = script("demixing_filter")
+    voice, noise = np.random.default_rng(0).standard_normal((2, 4000))
+    assert module.si_sdr(3 * voice, voice) > 100
+    assert module.si_sdr(voice + 0.1 * noise, voice) == pytest.approx(20, abs=0.5)
+    scores = [(0.1, 12.0), (0.3, 8.0), (0.6, 7.0), (0.7, -3.0), (0.8, 3.0)]
+    clips = [module.Judged({"speech": s, "others": None, "compared": None}, quality) for s, quality in scores]
+    found = module.figures(clips, 0.5)
+    assert (found["good"], found["bad"], found["auc"], found["dropped_of_bad"]) == (3, 1, 1.0, 1.0)
+    assert found["dropped_of_good"] == pytest.approx(1 / 3)

@@ -52,7 +52,7 @@ def test_subsets_and_truth_agree_by_clip_id(shards):
     assert set(opened.subset_names) == {name for truth in truths for name in truth["subsets"]}
     assert set(opened.subset_names) <= set(SUBSETS)
     for name in opened.subset_names:
-        assert opened.subset(name) == tuple(i for i, t in enumerate(truths) if name in t["subsets"])
+        assert opened.subset(name).tolist() == [i for i, t in enumerate(truths) if name in t["subsets"]]
 
 
 def test_encoded_clips_carry_their_encoders_and_no_truth(pipeline_folder, tmp_path):

@@ -132,10 +132,10 @@ def tamper(directory, kind):
         path = directory / "manifest.json"
         path.write_text(path.read_text().replace('"sha256"', '"sha"'))
     elif kind == "subset":
-        (directory / "subset-odd.json").write_text("{}")
+        path = directory / "subset-odd.npy"
+        path.write_bytes(path.read_bytes()[:-4])
     elif kind == "another subset":
-        path = directory / "subset-odd.json"
-        path.write_text(path.read_text().replace("3", "5"))
+        np.save(directory / "subset-odd.npy", np.array([1, 5]))
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def tamper(directory, kind):
         ("no manifest", r"no manifest.json in it"),
         ("broken manifest", r"manifest.json: not valid JSON"),
         ("no hash", r"manifest.json: damaged manifest .*sha256"),
-        ("subset", r"subset-odd.json: truncated"),
-        ("another subset", r"subset-odd.json: altered or damaged: its SHA-256"),
+        ("subset", r"subset-odd.npy: truncated"),
+        ("another subset", r"subset-odd.npy: altered or damaged: its SHA-256"),
     ],
 )
 def test_a_bad_folder_is_refused_naming_file_and_reason(tmp_path, kind, message):
@@ -172,7 +172,7 @@ def test_opening_reads_no_byte_of_a_shard(tmp_path, monkeypatch):
     for shard in tmp_path.glob("*.array_record"):
         shard.write_bytes(bytes(shard.stat().st_size))
     assert len(open_shards(tmp_path)) == 10
-    assert hashed == ["subset-odd.json"]
+    assert hashed == ["subset-odd.npy"]
 
 
 def test_a_build_that_fails_leaves_the_former_shards(tmp_path):
@@ -211,11 +211,11 @@ def test_clips_that_do_not_fit_together_are_refused(tmp_path, records, message):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_subset_is_a_list_of_record_numbers(tmp_path):
+def test_a_subset_is_an_array_of_record_numbers(tmp_path):
     write(tmp_path, subsets={"odd": ["clip0003", "clip0001"], "all": [f"clip{i:04d}" for i in range(10)]})
     shards = open_shards(tmp_path)
     assert shards.subset_names == ("all", "odd")
-    assert shards.subset("odd") == (1, 3)
+    assert shards.subset("odd").tolist() == [1, 3]
     with pytest.raises(UserError, match=r"'even': not in .*; its subsets: all, odd"):
         shards.subset("even")
 

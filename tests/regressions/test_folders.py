@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from curation.films import PLAIN, separate_into_halves
 
 from mtv_jax import curate
 from mtv_jax.audio.silence import is_silent
@@ -31,7 +32,21 @@ from mtv_jax.training.export import link_encoders
 from mtv_jax.weights.conversion import convert_pretrained
 from mtv_jax.weights.pretrained import load_config, load_model
 
-SMALL = ["--num-frames", "1", "--stride", "9", "--fps", "12", "--height", "16", "--width", "16"]
+SMALL = [
+    *PLAIN,
+    "--workers",
+    "0",
+    "--num-frames",
+    "1",
+    "--stride",
+    "9",
+    "--fps",
+    "12",
+    "--height",
+    "16",
+    "--width",
+    "16",
+]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +67,7 @@ def no_networks(monkeypatch):
     """Records without running an encoder: what is tested is which videos become some."""
     monkeypatch.setattr(Encoders, "encode", lambda *_: {"latents_mean": np.zeros((2, 1), np.float16)})
     monkeypatch.setattr(TextEncoder, "encode", lambda *_: [np.zeros((1, 1), np.float32)])
+    separate_into_halves(monkeypatch)
 
 
 @pytest.fixture
@@ -126,7 +142,7 @@ def test_hidden_files_are_no_videos_and_no_weights(clips, tmp_path, capsys):
         (videos / name).write_bytes(b"\x00\x05\x16\x07")
     (videos / ".cache").mkdir()
     assert not run(videos, tmp_path / "out", "--frames-only", "--strict")
-    assert "ignored" not in capsys.readouterr().err
+    assert "left out" not in capsys.readouterr().err
     model = tmp_path / "model"
     shutil.copytree(pipeline_folder("tiny") / "text_encoder", model)
     for name in ("._model.safetensors", "._model.safetensors.index.json", ".DS_Store"):
@@ -140,21 +156,23 @@ def test_hidden_files_are_no_videos_and_no_weights(clips, tmp_path, capsys):
     assert len(list((tmp_path / "linked").iterdir())) == 2
 
 
-def test_one_bad_clip_does_not_stop_a_folder(clips, no_networks, tmp_path, capsys, caplog):
-    """vision#1271, SimpleTuner#2537: a video without sound among good ones; one of silence is named."""
+def test_one_bad_clip_does_not_stop_a_folder(clips, no_networks, tmp_path, capsys):
+    """vision#1271, SimpleTuner#2537: a video without sound among good ones."""
     assert not run(clips, tmp_path / "out")
     shards = open_shards(tmp_path / "out")
-    assert [shards.read(i).prompt for i in range(len(shards))] == ["loud", "quiet"]
+    assert sorted(shards.read(i).prompt for i in range(len(shards))) == ["loud", "quiet"]
     left_out = shards.manifest["info"]["left_out"]
     assert list(left_out) == ["mute.mp4"]
-    assert "without a sound track" in left_out["mute.mp4"]
-    assert "left out:\n  mute.mp4: a video without a sound track" in capsys.readouterr().err
-    silent = [record.getMessage() for record in caplog.records if "silent" in record.getMessage()]
-    assert [reported.partition(" (")[0] for reported in silent] == [
-        f"audio: the track in {clips / 'quiet.mp4'} is silent"
-    ]
+    assert "no sound track" in left_out["mute.mp4"]
+    assert "left out:\n  mute.mp4: no sound track" in capsys.readouterr().err
     assert run(clips, tmp_path / "strict", "--strict") == 1
     assert not (tmp_path / "strict" / "manifest.json").exists()
+
+
+def test_a_silent_film_is_dropped_and_named(clips, no_networks, tmp_path, capsys):
+    """Found by a newcomer: a video whose mouth stays shut, of a file without sound in it."""
+    assert not run(clips, tmp_path / "out", "--config.filters.min_dbfs=-60")
+    assert "  quiet.mp4: all clips rejected: silent\n" in capsys.readouterr().err
 
 
 def test_a_folder_of_bad_clips_alone_fails_and_lists_them(tmp_path, capsys):
@@ -166,7 +184,7 @@ def test_a_folder_of_bad_clips_alone_fails_and_lists_them(tmp_path, capsys):
     reported = capsys.readouterr().err
     assert "  a.mp4: " in reported
     assert "  b.wmv: " in reported
-    assert "none of its 2 videos could be used" in reported
+    assert "no clip of its 2 films is kept" in reported
 
 
 def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys):
@@ -177,13 +195,11 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
     (videos / "loud.json").write_text('{"prompt": "x"}')
     (videos / "notes.docx").write_text("x")
     (videos / "other.json").write_text("{}")
-    (videos / "sub").mkdir()
     assert not run(videos, tmp_path / "out", "--frames-only")
     ignored = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ignored")]
     assert ignored == [
-        "ignored: notes.docx (not a video)",
-        "ignored: other.json (no video of that name)",
-        "ignored: sub (a folder)",
+        "ignored: notes.docx (not a video by its suffix (.docx))",
+        "ignored: other.json (not a video by its suffix (.json))",
     ]
     assert [path.name for path in video_files(videos)] == ["loud.TS"]
     wanted = [

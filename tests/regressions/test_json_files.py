@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtv_jax.audio.pretrained import load_audio_encoder
-from mtv_jax.curation.build import describe
+from mtv_jax.curation.sources import _description
 from mtv_jax.data.shards import open_shards
 from mtv_jax.evaluation.scene import read_scene
 from mtv_jax.io.errors import UserError
@@ -81,7 +81,7 @@ READERS = {
     "vae/x.safetensors.index.json": lambda folder: read_tensors(folder / "vae"),
     "scene.json": read_scene,
     "manifest.json": open_shards,
-    "clip.json": lambda folder: describe(folder / "clip.mp4"),
+    "clip.json": lambda folder: _description(folder / "clip.mp4"),
 }
 
 

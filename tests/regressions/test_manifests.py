@@ -57,7 +57,7 @@ NAMES = [
 CASES = [
     *((f"shards.0.{'name'}", name) for name in NAMES),
     *(("subsets.0.name", name) for name in (*NAMES, "clips-00000-of-00002.array_record", "manifest.json")),
-    ("shards.0.name", "subset-odd.json"),
+    ("shards.0.name", "subset-odd.npy"),
     ("shards.0.name", "clips-00001-of-00002.array_record"),
     ("shards", []),
     ("shards", {}),
@@ -98,7 +98,7 @@ CASES = [
 def test_a_manifest_that_no_build_wrote_is_refused(folder, at, value):
     """Found by attack: `../x`, no shards, an unknown kind and `num_records: -1` were "all whole", exit 0."""
     change(folder, at, value)
-    with pytest.raises(UserError, match=rf"(manifest|subset-odd)\.json: .*{at.split('.')[0]}|records"):
+    with pytest.raises(UserError, match=rf"(manifest\.json|subset-odd\.npy): .*{at.split('.')[0]}|records"):
         open_shards(folder)
     with pytest.raises(UserError):
         curate.main(["verify", str(folder)])
@@ -118,25 +118,30 @@ def test_a_field_that_is_missing_is_named(folder, field):
 @pytest.mark.parametrize(
     "content",
     [
-        [1, 3],
-        {"subset": "odd", "records": {"1": 3}},
-        {"subset": "odd", "records": ["1", "3"]},
-        {"subset": "odd", "records": [1.0, 3.0]},
-        {"subset": "odd", "records": [1, 1]},
-        {"subset": "odd", "records": [1, 4]},
-        {"subset": "odd", "records": [-1, 3]},
-        {"subset": "odd", "records": [1]},
-        {"subset": "even", "records": [1, 3]},
-        {"records": [1, 3]},
+        np.array([1.0, 3.0]),
+        np.array([1, 3], np.int32),
+        np.array([[1, 3]]),
+        np.array([1, 1]),
+        np.array([3, 1]),
+        np.array([1, 4]),
+        np.array([-1, 3]),
+        np.array([1]),
+        np.array([1, "3"], object),
+        b"[1, 3]",
+        b"",
     ],
+    ids=str,
 )
 def test_a_subset_of_another_type_is_refused(folder, content):
     """Found by attack: subset files of other types were "all whole"."""
-    path = folder / "subset-odd.json"
-    path.write_text(json.dumps(content))
+    path = folder / "subset-odd.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
     change(folder, "subsets.0.bytes", path.stat().st_size)
     change(folder, "subsets.0.sha256", sha256(path))
-    with pytest.raises(UserError, match=r"subset-odd\.json: "):
+    with pytest.raises(UserError, match=r"subset-odd\.npy: "):
         verify_shards(folder)
 
 

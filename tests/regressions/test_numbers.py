@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from mtv_jax.audio.features import mel_encoder, track_features
-from mtv_jax.curation.encoders import _stored
+from mtv_jax.curation.encoders import stored
 from mtv_jax.curation.theatre import TheatreBuild
 from mtv_jax.data.pipeline import DataConfig, make_dataset
 from mtv_jax.data.records import ClipRecord, ClipSource
@@ -140,4 +140,4 @@ def test_sound_that_is_not_finite_is_named_by_its_track(value):
 def test_records_hold_finite_numbers(value):
     """CogVideo#637: a sibling; float16 has no room for 1e6."""
     with pytest.raises(UserError, match="latents_mean: not finite"):
-        _stored("latents_mean", np.array([0, value], np.float32))
+        stored("latents_mean", np.array([0, value], np.float32))

@@ -23,14 +23,15 @@ class ModelCard:
       version: of its weights or of the package that has its code.
       licence: SPDX expression, or `none stated`.
       weights: sha256 of its weights; None: it has none.
-      fidelity: `real` (published weights), `classical` (signal processing), or `learned here`.
+      fidelity: `real` (published weights), `classical` (signal processing), `learned here`, or `stub` (it answers
+        without looking, to try things out).
     """
 
     name: str
     version: str
     licence: str
     weights: str | None
-    fidelity: Literal["real", "classical", "learned here"]
+    fidelity: Literal["real", "classical", "learned here", "stub"]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ Onsets of the sound and peaks of the optical flow are matched one to one if they
 score is matches over all events (intersection over union).
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from mtv_jax.evaluation.metrics.base import RowMetric
 from mtv_jax.evaluation.metrics.statistics import bootstrap
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.audio import read_audio
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.motion import mean_flow
 from mtv_jax.io.video import read_video
 
 VERSION = "av_align_v2"
@@ -77,22 +75,8 @@ def motion(frames: np.ndarray) -> np.ndarray:
 
     Farneback's flow on grey pictures; the first frame has the value of the second.
     """
-    cv2 = optical_flow()
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-    values = []
-    for before, after in itertools.pairwise(grey):
-        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
-        values.append(float(np.linalg.norm(flow, axis=-1).mean()))
-    return np.array([*values[:1], *values])
-
-
-def optical_flow() -> Any:
-    """OpenCV. Raises UserError if it is not installed."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise UserError("optical flow needs OpenCV: pip install 'mtv_jax[eval]'") from error
-    return cv2
+    values = mean_flow(frames)
+    return np.concatenate([values[:1], values])
 
 
 def peak_times(values: np.ndarray, fps: float) -> list[float]:

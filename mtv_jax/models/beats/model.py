@@ -1,6 +1,6 @@
 """BEATs: a filter bank to the hidden states of every layer, a token for each 16 x 16 patch."""
 
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -27,20 +27,24 @@ def reduce_mask(mask: Array, length: int) -> Array:
 
 
 class GatedSelfAttention(nn.Module):
-    """Self-attention with a relative position bias that each query scales by its own gate."""
+    """Self-attention with a relative position bias that each query scales by its own gate.
 
-    config: BEATsConfig
+    The gate is of the projected query (BEATs), or of the layer's input (WavLM).
+    """
+
+    heads: int
     dtype: Any = jnp.float32
+    gate_from: Literal["query", "input"] = "query"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"], bias: Array, mask: Array | None) -> Float[Array, "b n d"]:
         """`bias` [1 h n n] is shared by the layers; `mask` [b 1 1 n] is true on keys to attend to."""
-        heads = self.config.encoder_attention_heads
+        split = (*x.shape[:2], self.heads, x.shape[-1] // self.heads)
         q, k, v = (
-            nn.Dense(x.shape[-1], dtype=self.dtype, name=name)(x).reshape(*x.shape[:2], heads, -1)
-            for name in ("q", "k", "v")
+            nn.Dense(x.shape[-1], dtype=self.dtype, name=name)(x).reshape(split) for name in ("q", "k", "v")
         )
-        out = attention(q, k, v, mask=mask, bias=self._gate(q) * bias)
+        gate = self._gate(q if self.gate_from == "query" else x.reshape(split))
+        out = attention(q, k, v, mask=mask, bias=gate * bias)
         return dense(x.shape[-1], self.dtype, "out")(out.reshape(x.shape))
 
     def _gate(self, q: Float[Array, "b n h d"]) -> Float[Array, "b h n 1"]:
@@ -63,7 +67,7 @@ class BEATsBlock(nn.Module):
     def __call__(self, x: Float[Array, "b n d"], bias: Array, mask: Array | None) -> tuple[Array, Array]:
         """Signature for `nn.scan`: the output is the carry and is also stacked."""
         cfg, dtype, scale = self.config, self.dtype, self.config.residual_scale
-        attended = GatedSelfAttention(cfg, dtype, name="attention")(x, bias, mask)
+        attended = GatedSelfAttention(cfg.encoder_attention_heads, dtype, name="attention")(x, bias, mask)
         self.sow("intermediates", "attention_out", attended)
         x = layer_norm(1e-5, "attention_norm")(x * scale + attended)
         hidden = FeedForward(cfg.encoder_ffn_embed_dim, dtype, name="mlp")(x)

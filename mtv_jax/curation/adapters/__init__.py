@@ -1,0 +1,1 @@
+"""Models of others in the roles of curation (`mtv_jax.curation.roles`)."""

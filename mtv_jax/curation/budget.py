@@ -1,0 +1,66 @@
+"""How much a curation will take: clips and bytes, by the headers of its films."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mtv_jax.curation.settings import Settings
+from mtv_jax.curation.sources import Source
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import probe
+
+_LATENT_BYTES = 2 * 2 * 16 / (4 * 8 * 8)
+"""Bytes of latents for each pixel of a clip: mean and variance, float16, 16 channels for 4 x 8 x 8 pixels."""
+_FEATURE_BYTES = 3 * 12 * 768 * 2
+"""Bytes of the features of three tracks, for each frame: 12 layers of 768, float16."""
+_TEXT_BYTES = 226 * 4096 * 2
+_MP4_BYTES = 0.02
+"""Bytes of a clip's mp4 for each pixel that it shows; a still picture takes a tenth."""
+_SOUND_BYTES = 4 * 48_000 * 2.5
+"""Bytes of the mix and three tracks as FLAC, for each second."""
+_FRAMES_BYTES = 3
+_COPIES = 2
+"""Work and shards."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """About what a run will make."""
+
+    films: int
+    unread: int
+    seconds: float
+    clips: int
+    clip_bytes: float
+
+    @property
+    def total(self) -> float:
+        """Bytes."""
+        return _COPIES * self.clips * self.clip_bytes
+
+
+def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
+    """By lengths in headers, as if every window were kept."""
+    size = settings.size
+    films = unread = clips = 0
+    seconds = 0.0
+    for source in sources:
+        films += 1
+        try:
+            info = probe(source.path)
+        except UserError:
+            unread += 1
+            continue
+        length = info.duration or 0.0
+        seconds += length
+        frames = length * float(settings.rate(info.fps)) - settings.skip
+        clips += max(int((frames - size.num_frames) // settings.stride) + 1, 0)
+    return Estimate(films, unread, seconds, clips, _clip_bytes(settings))
+
+
+def _clip_bytes(settings: Settings) -> float:
+    size = settings.size
+    pixels = size.num_frames * size.height * size.width
+    if settings.frames_only:
+        return pixels * (_FRAMES_BYTES + _MP4_BYTES)
+    features = size.num_frames * _FEATURE_BYTES + _TEXT_BYTES
+    return pixels * (_LATENT_BYTES + _MP4_BYTES) + features + float(size.duration) * _SOUND_BYTES

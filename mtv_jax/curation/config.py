@@ -1,0 +1,130 @@
+"""Which models judge a data set, and every threshold of its verdicts, with the reason for its default."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mtv_jax.curation.shots import ShotsConfig
+from mtv_jax.io.config import load_config, override
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.trees import from_dict, to_tree
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """Whose sound is good enough.
+
+    Attributes:
+      model: of the role `audio_quality`; "" turns it off.
+      minimum: score -> the least that is kept. DNSMOS's `ovrl` is 1..5; of separated speech (`adapters/dnsmos.py`)
+        clean voices are above 2, those in noise as loud as they are below 1.5.
+    """
+
+    model: str = "dnsmos"
+    minimum: Mapping[str, float] = field(default_factory=lambda: {"ovrl": 1.8})
+
+
+@dataclass(frozen=True)
+class DemixingConfig:
+    """MTV's demixing filter: two separators have to agree.
+
+    Attributes:
+      separator: the second one, of two stems; "" turns the filter off.
+      max_speech: largest distance of the two speech tracks (`filters/demixing.py`), 0 to 1. Of speech with music or
+        effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 86 % of the clips
+        with a voice below 0 dB SI-SDR, and 9 % of those with both above 5 dB (`benchmarks/demixing_filter.py`).
+      max_others: the same of a comparable rest. It is larger, since what a separator leaves of the voice counts for
+        more in a quiet background: up to .6 where both separators are good.
+    """
+
+    separator: str = ""
+    max_speech: float = 0.5
+    max_others: float = 0.65
+
+
+@dataclass(frozen=True)
+class DuplicatesConfig:
+    """Clips that show and sound like another one.
+
+    Attributes:
+      on: whether clips are compared.
+      max_picture_bits: of 64, median over frames, that may differ. Copies at half the size and a low quality differ
+        by up to 14; 1 % of pairs of other clips of one film do, which other sounds keep apart.
+      max_sound_distance: share of bits of the sound's hashes that may differ: up to .3 in copies with noise 25 dB
+        below, .41 and more in other sounds.
+    """
+
+    on: bool = True
+    max_picture_bits: int = 12
+    max_sound_distance: float = 0.32
+
+
+@dataclass(frozen=True)
+class FiltersConfig:
+    """Filters beyond MTV's; None turns one off.
+
+    Attributes:
+      min_motion: optical flow (Farneback at 2 fps), percent of the picture's width. Photographs that were encoded as
+        video are below .02, the stillest shots of a film above .03, a talking head about .5.
+      max_bars: share of the picture that black bars may have.
+      min_dbfs: RMS level of the mix; MTV calls a track silent below -45 dB, and so is a mix.
+      max_clipped: share of the mix's samples at full scale.
+    """
+
+    min_motion: float | None = 0.05
+    max_bars: float | None = 0.15
+    min_dbfs: float | None = -60.0
+    max_clipped: float | None = 0.01
+
+
+@dataclass(frozen=True)
+class CurateConfig:
+    """How clips are found and judged.
+
+    Attributes:
+      retries: how often a stage that fails on an item is tried again before the item is quarantined.
+      captioner: a model of the role `captioner`; `sidecar` reads the prompt from the file beside the video.
+      short_side: pixels of the shorter side of kept clips, which are never enlarged: enough for every size that the
+        networks of this package are trained at.
+    """
+
+    shots: ShotsConfig = field(default_factory=ShotsConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    demixing: DemixingConfig = field(default_factory=DemixingConfig)
+    duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    captioner: str = "sidecar"
+    retries: int = 1
+    short_side: int = 720
+
+    def __post_init__(self):
+        if self.retries < 0:
+            raise UserError(f"config.retries {self.retries}: must be at least 0")
+
+    @classmethod
+    def plain(cls) -> "CurateConfig":
+        """Every clip of every film, cut at no shot and judged by nothing: for films that were chosen before."""
+        return cls(
+            shots=ShotsConfig(detector="whole"),
+            quality=QualityConfig(model=""),
+            demixing=DemixingConfig(separator=""),
+            duplicates=DuplicatesConfig(on=False),
+            filters=FiltersConfig(None, None, None, None),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON, which `mtv_jax.io.trees.from_dict` reads."""
+        return asdict(self)
+
+
+def load_curate_config(
+    spec: str | None, overrides: Mapping[str, str], base: CurateConfig | None = None
+) -> CurateConfig:
+    """The config of a file, or `base`, with `--config.KEY=VALUE`. Raises UserError for unknown keys and bad values."""
+    if spec is None:
+        tree = to_tree(base or CurateConfig())
+        for key, text in overrides.items():
+            override(tree, key, text)
+    else:
+        tree = load_config(spec, overrides)
+    return from_dict(CurateConfig, tree.to_dict(), "config")

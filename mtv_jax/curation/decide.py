@@ -1,0 +1,94 @@
+"""Verdicts from evidence: which clips are kept, why the others are not, and the subsets of the kept ones. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mtv_jax.curation.config import CurateConfig
+from mtv_jax.curation.ledger import ERROR, OK
+
+Evidences = Mapping[str, Mapping[str, Any]]
+"""Of one clip: stage -> evidence."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A cut-off: clips whose `stage` gave a `score` beyond `threshold` are dropped because of `name`.
+
+    A clip without this score (the stage is off, not applicable, or there was nothing to compare) passes.
+    """
+
+    name: str
+    stage: str
+    score: str
+    bound: Literal["minimum", "maximum"]
+    threshold: float
+
+    def fails(self, evidence: Evidences) -> bool:
+        """Whether a clip is dropped by this rule."""
+        value = evidence.get(self.stage, {}).get(self.score)
+        if value is None:
+            return False
+        return value < self.threshold if self.bound == "minimum" else value > self.threshold
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a clip is kept; all reasons against it, in the order of the stages; its subsets if it is kept."""
+
+    keep: bool
+    failures: tuple[str, ...]
+    subsets: tuple[str, ...]
+
+
+def rules(config: CurateConfig) -> list[Rule]:
+    """The cut-offs of a config, in the order in which they count as a clip's first failure."""
+    found = [
+        Rule(f"low {score}", "quality", score, "minimum", least)
+        for score, least in sorted(config.quality.minimum.items())
+    ]
+    limits = {"speech": config.demixing.max_speech, "others": config.demixing.max_others}
+    found += [
+        Rule(f"separators disagree on {track}", "demixing", track, "maximum", limit)
+        for track, limit in limits.items()
+    ]
+    filters = config.filters
+    if filters.min_motion is not None:
+        found.append(Rule("static picture", "motion", "flow", "minimum", filters.min_motion))
+    if filters.max_bars is not None:
+        found.append(Rule("black bars", "bars", "share", "maximum", filters.max_bars))
+    if filters.min_dbfs is not None:
+        found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
+    if filters.max_clipped is not None:
+        found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
+    return found
+
+
+def decide(evidence: Evidences, config: CurateConfig) -> Verdict:
+    """The verdict on a clip. Evidence of stages that have not run yet counts for nothing."""
+    failures = [f"{stage} failed" for stage, found in evidence.items() if found.get("status") == ERROR]
+    failures += [rule.name for rule in rules(config) if rule.fails(evidence)]
+    if evidence.get("duplicates", {}).get("of") is not None:
+        failures.append("duplicate")
+    if evidence.get("caption", {}).get("status", OK) != OK:
+        failures.append("no caption")
+    return Verdict(not failures, tuple(failures), () if failures else subsets(evidence))
+
+
+def subsets(evidence: Evidences) -> tuple[str, ...]:
+    """DEMIX's subsets of a clip (MTV section 3).
+
+    Talking heads are basic faces and nothing else; other clips go by the number of people in them, where that is
+    known, and by the tracks that are not silent.
+    """
+    if evidence.get("source", {}).get("kind") == "talking_head":
+        return ("basic_face",)
+    found = []
+    people = evidence.get("people", {}).get("count")
+    if people is not None and people > 0:
+        found.append("single_character" if people == 1 else "multiple_characters")
+    heard = evidence.get("separation", {}).get("heard", ())
+    found += [
+        name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard
+    ]
+    return tuple(found)

@@ -1,0 +1,199 @@
+"""Runs a curation: hashes films, judges their clips, and finishes the kept ones. It may be stopped at any time.
+
+The ledger has every outcome, so that the same command goes on where it was stopped, and redoes what has changed only.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.curation.executors import Event, Executor
+from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
+from mtv_jax.curation.jobs import Job, Message, Worker
+from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, read_ledger
+from mtv_jax.curation.pipeline import make_stages
+from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.sources import Sources
+from mtv_jax.curation.stages import Keys
+from mtv_jax.curation.verdicts import Evidences, Verdicts, judge
+from mtv_jax.curation.worker import Work
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import write_json
+from mtv_jax.io.progress import progress
+
+MakeExecutor = Callable[[Worker], Executor]
+
+_DEATHS = 3
+"""Workers that may die before their first stage; more do not come from the films."""
+
+
+def take_cards(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Stage -> role -> card of its models. Raises UserError if a package or weights are missing."""
+    return {stage.name: dict(stage.cards()) for stage in make_stages(settings)}
+
+
+def run(
+    layout: Layout,
+    settings: Settings,
+    sources: Sources,
+    make_executor: MakeExecutor,
+    *,
+    retry_failed: bool = False,
+) -> Verdicts:
+    """Runs whatever is not done yet, and returns the verdicts.
+
+    Args:
+      layout: of the curation's folder, which the caller has locked.
+      settings: what clips to make.
+      sources: the films.
+      make_executor: makes what runs jobs; it is called if there is anything to do.
+      retry_failed: whether what has failed too often is tried again.
+
+    Raises:
+      UserError: a package or weights are missing, the disk is full, or workers die without a film being at fault.
+    """
+    cards = take_cards(settings)
+    write_json(layout.cards, cards)
+    work = Work(settings, layout, cards)
+    with LedgerWriter(layout.ledger) as ledger, _Pool(work, make_executor) as pool:
+        state = State(read_ledger(layout.ledger))
+        engine = _Engine(work, state, ledger, pool)
+        if retry_failed:
+            engine.record([{"item": "", "film": "", "stage": RETRY, "key": "", "status": OK}])
+        films = engine.hash_films(sources)
+        write_films(layout.films, films)
+        engine.judge_films(films)
+        verdicts = engine.verdicts(films)
+        _delete_stems(layout, verdicts)
+        engine.finish_clips(films, verdicts)
+        verdicts = engine.verdicts(films)
+        _delete_stems(layout, verdicts)
+    verdicts.write(layout.verdicts)
+    return verdicts
+
+
+class _Pool:
+    """An executor that is made when it is first needed, and closed at the end."""
+
+    def __init__(self, work: Work, make: MakeExecutor):
+        self._work, self._make = work, make
+        self._executor: Executor | None = None
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        if jobs:
+            self._executor = self._executor or self._make(self._work)
+            yield from self._executor.run(jobs)
+
+    def __enter__(self) -> "_Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._executor is not None:
+            self._executor.close()
+
+
+@dataclass
+class _Engine:
+    """The state of a run: only this process writes the ledger."""
+
+    work: Work
+    state: State
+    ledger: LedgerWriter
+    pool: _Pool
+
+    def record(self, rows: Iterable[Row]) -> None:
+        """Rows for the ledger."""
+        rows = list(rows)
+        self.ledger.append(rows)
+        for row in rows:
+            self.state.add(row)
+
+    def hash_films(self, sources: Sources) -> list[Film]:
+        """The films of the sources; those whose files were hashed before and have not changed are not read."""
+        retries = self.work.settings.config.retries
+        known = {film.source for film in known_films(sources.found, self.state, retries)}
+        jobs = [
+            Job(source.id, source.path, {}, key=file_key(source.path))
+            for source in sources.found
+            if source.id not in known
+        ]
+        self._complete(jobs, "hashing films")
+        return known_films(sources.found, self.state, retries)
+
+    def judge_films(self, films: Sequence[Film]) -> None:
+        """Runs the stages that judge, on all clips."""
+        self._complete([self._job(film) for film in films if not film.problem], "judging films")
+
+    def finish_clips(self, films: Sequence[Film], verdicts: Verdicts) -> None:
+        """Runs the last stages, on the clips that are kept so far."""
+        kept: dict[str, list[str]] = {}
+        for clip in verdicts.kept:
+            kept.setdefault(clip["source"], []).append(clip["clip"])
+        jobs = [
+            replace(self._job(film), kept=tuple(kept[film.source])) for film in films if film.source in kept
+        ]
+        self._complete(jobs, "finishing clips of films")
+
+    def verdicts(self, films: Sequence[Film]) -> Verdicts:
+        """By what is known now."""
+        settings = self.work.settings
+        stages = make_stages(settings)
+        keys = Keys(stages, self.work.cards)
+        return judge(Evidences(films, stages, keys, self.state, settings.config.retries), settings.config)
+
+    def _job(self, film: Film) -> Job:
+        return Job(film.source, Path(film.path), film.about, film.sha256, file_key(Path(film.path)))
+
+    def _with_outcomes(self, job: Job) -> Job:
+        rows = self.state.rows_of(job.film) if job.film else ()
+        return replace(job, rows=rows, errors=self.state.all_errors(job.film, job.key))
+
+    def _complete(self, jobs: Sequence[Job], title: str) -> None:
+        """Runs jobs in which there is anything to do, again where a worker dies, until none is left."""
+        waiting = [job for job in map(self._with_outcomes, jobs) if self._has_work(job)]
+        if waiting:
+            for _ in progress(self._ends(waiting), title, len(waiting)):
+                pass
+
+    def _has_work(self, job: Job) -> bool:
+        return next(iter(self.work(job)), None) is not None
+
+    def _ends(self, waiting: list[Job]) -> Iterator[Job]:
+        """Jobs as they end."""
+        deaths = 0
+        while waiting:
+            again: list[Job] = []
+            begun: dict[str, Message] = {}
+            for event in self.pool.run(waiting):
+                if event.message is not None and event.message.rows:
+                    self.record(event.message.rows)
+                    begun.pop(event.job.source, None)
+                elif event.message is not None:
+                    begun[event.job.source] = event.message
+                elif event.died is None:
+                    yield event.job
+                else:
+                    deaths += self._bury(event, begun.pop(event.job.source, None))
+                    if deaths > _DEATHS:
+                        raise UserError(f"workers die before they begin ({event.died}); see the lines above")
+                    again.append(self._with_outcomes(event.job))
+            waiting = again
+
+    def _bury(self, event: Event, begun: Message | None) -> int:
+        """Records of which item a worker died; 1 if it had not begun any."""
+        if begun is None:
+            return 1
+        common = {"item": begun.item, "film": event.job.film, "stage": begun.stage, "key": begun.key}
+        self.record([{**common, "status": ERROR, "reason": event.died, "final": False}])
+        return 0
+
+
+def _delete_stems(layout: Layout, verdicts: Verdicts) -> None:
+    """Removes what only kept clips need of rejected ones. Their video and mix stay, to be seen in the report."""
+    for clip in verdicts.clips:
+        if not clip["keep"]:
+            for path in layout.clip(clip["film"], clip["clip"]).glob("*"):
+                if path.name not in ("clip.mp4", "mix.flac"):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()

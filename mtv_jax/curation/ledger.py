@@ -1,0 +1,134 @@
+"""The ledger of a curation: an append-only JSONL file with a row for every outcome of a stage.
+
+    {"item": ID, "film": ID, "stage": NAME, "key": SHA256, "status": "ok", "evidence": {...}, "seconds": 0.1, ...}
+
+`key` identifies what the outcome depends on (`mtv_jax.curation.stages.stage_keys`). A row with the status `error` has
+a `reason` instead of evidence; if it is `final`, another try is pointless. One process writes, and each batch of rows
+is flushed to disk before the work that follows it. A row that a crash cut off at the end is ignored by readers and
+removed by the next writer.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import DiskError
+
+Row = Mapping[str, Any]
+
+OK, ERROR = "ok", "error"
+"""Statuses of rows; those of answers that are none are in `mtv_jax.curation.roles`."""
+
+RETRY = "retry"
+"""The stage of a row that forgives all errors before it (`--retry-failed`)."""
+_BLOCK = 65536
+
+
+def read_ledger(path: Path) -> Iterator[Row]:
+    """The rows of a ledger. Raises UserError for a line that is not JSON, unless a crash cut it off at the end."""
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}: line {number} is damaged ({error}); restore the file") from error
+
+
+class LedgerWriter:
+    """Appends rows. There may be one writer at a time."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab+")  # noqa: SIM115 - closed by __exit__
+        self._file.truncate(_whole_lines(self._file))
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Writes rows and flushes them to disk. Raises DiskError if that fails."""
+        lines = b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+        try:
+            self._file.write(lines)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DiskError(self._path, error.errno or 0) from error
+
+    def __enter__(self) -> "LedgerWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class State:
+    """What the rows of a ledger amount to: the latest outcome of each stage for each item, and errors by key."""
+
+    def __init__(self, rows: Iterable[Row] = ()):
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._errors: dict[str, list[Row]] = {}
+        self._clips: dict[str, dict[str, None]] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Takes account of one more row."""
+        if row["stage"] == RETRY:
+            self._errors.clear()
+        elif row["status"] == ERROR:
+            self._errors.setdefault(row["key"], []).append(row)
+        else:
+            self._rows[row["item"], row["stage"]] = row
+            if row["item"] != row["film"]:
+                self._clips.setdefault(row["film"], {})[row["item"]] = None
+
+    def row(self, item: str, stage: str, key: str) -> Row | None:
+        """The outcome of a stage with this key."""
+        row = self._rows.get((item, stage))
+        return row if row is not None and row["key"] == key else None
+
+    def clips(self, film: str, stage: str, key: str) -> list[str]:
+        """The clips of a film, in order, of which its `stage` with this key says something."""
+        return [clip for clip in self._clips.get(film, ()) if self.row(clip, stage, key) is not None]
+
+    def errors(self, key: str) -> list[Row]:
+        """The failures of the stage with this key since they were last forgiven."""
+        return self._errors.get(key, [])
+
+    def all_errors(self, film: str, key: str) -> tuple[Row, ...]:
+        """The failures of a film and its clips, and those of `key`."""
+        found = [row for rows in self._errors.values() for row in rows if row["film"] == film and film]
+        return (*found, *self.errors(key))
+
+    def rows_of(self, film: str) -> tuple[Row, ...]:
+        """All outcomes of a film and its clips."""
+        items = [film, *self._clips.get(film, ())]
+        stages = {stage for _, stage in self._rows}
+        return tuple(self._rows[i, s] for i in items for s in stages if (i, s) in self._rows)
+
+
+def given_up(errors: list[Row], retries: int) -> bool:
+    """Whether a stage that failed so often is not tried again."""
+    return len(errors) > retries or any(row.get("final", False) for row in errors)
+
+
+def _whole_lines(file: IO[bytes]) -> int:
+    """The length of a file up to the end of its last complete line."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(end - _BLOCK, 0)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

@@ -1,0 +1,229 @@
+"""Kept clips become shards: latents, text and features for training, and the media they were made from.
+
+    OUT/            what training reads: clips-*.array_record, subset-*.npy, manifest.json, encoders/, sources.jsonl
+    OUT/media/      each clip's mp4 and its three tracks as FLAC, by the same ids in the same order
+    OUT/test/       the same of whole sources that are held out
+
+Packing the same clips again gives the same bytes: ids are sorted, and nothing depends on time or place.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
+from mtv_jax.curation.release import release_problems
+from mtv_jax.curation.session import Session
+from mtv_jax.curation.steps.last import ARRAYS
+from mtv_jax.curation.verdicts import Verdicts
+from mtv_jax.data.manifests import ENCODERS, MANIFEST
+from mtv_jax.data.records import ClipRecord, ClipSource, unpack_arrays
+from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import sha256, write_text
+from mtv_jax.io.progress import progress
+from mtv_jax.names import SUBSETS, TRACKS
+from mtv_jax.pipelines.presets import pipeline_folder
+from mtv_jax.weights.model_index import read_defaults
+
+MEDIA, TEST, SOURCES = "media", "test", "sources.jsonl"
+MP4 = "mp4"
+_TEST_CLIPS = 1000
+"""Clips that DEMIX holds out (MTV section 3)."""
+_MOST_TESTED = 10
+"""The test split is at most one in so many clips."""
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """How clips are packed.
+
+    Attributes:
+      test_clips: about how many clips are held out; None: those of DEMIX, but at most a tenth of the clips.
+      release: whether the data set is to be given to others, which needs licences that allow it.
+    """
+
+    test_clips: int | None = None
+    release: bool = False
+
+
+def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, Any]:
+    """Writes the shards of the kept clips unless they are there, and returns their manifest.
+
+    Raises:
+      UserError: no clip is kept, files of kept clips are missing (`curate run` makes them), or `release` and something
+        must not be given away.
+    """
+    clips = sorted(verdicts.kept, key=lambda clip: clip["clip"])
+    if not clips:
+        raise UserError(f"{session.layout.out}: no clip is kept; `python -m mtv_jax.curate report` shows why")
+    _check_files(session, clips)
+    if config.release:
+        problems = release_problems(session.cards, verdicts)
+        if problems:
+            raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
+    held_out = test_sources(clips, config.test_clips)
+    out = session.layout.out
+    test = [clip for clip in clips if clip["source"] in held_out]
+    manifest = _write_split(session, verdicts, out, [c for c in clips if c["source"] not in held_out])
+    if test:
+        _write_split(session, verdicts, out / TEST, test)
+    else:
+        shutil.rmtree(out / TEST, ignore_errors=True)
+    return manifest
+
+
+def test_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
+    """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips.
+
+    Of each subset, and of all, some clips stay for training.
+    """
+    members: dict[tuple[str, str], Counter[str]] = {}
+    for clip in clips:
+        place = (hashlib.sha256(f"test {clip['film']}".encode()).hexdigest(), clip["source"])
+        members.setdefault(place, Counter()).update(["", *clip["subsets"]])
+    left: Counter[str] = sum(members.values(), Counter())
+    wanted = min(_TEST_CLIPS, left[""] // _MOST_TESTED) if wanted is None else wanted
+    chosen: set[str] = set()
+    held = 0
+    for (_, source), counts in sorted(members.items()):
+        nearer = abs(held + counts[""] - wanted) < abs(held - wanted)
+        if nearer and all(left[name] > count for name, count in counts.items()):
+            chosen.add(source)
+            held += counts[""]
+            left -= counts
+    return chosen
+
+
+def _check_files(session: Session, clips: list[dict[str, Any]]) -> None:
+    for clip in clips:
+        folder = session.layout.clip(clip["film"], clip["clip"])
+        if not (folder / ARRAYS).exists():
+            raise UserError(
+                f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
+                "`python -m mtv_jax.curate run` does that"
+            )
+
+
+def _write_split(
+    session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The shards of some clips, and those of their media."""
+    settings = session.settings
+    stamp = _stamp(session, clips)
+    if _is_packed(out, stamp):
+        return open_shards(out).manifest
+    media = out / MEDIA
+    (out / MANIFEST).unlink(missing_ok=True)
+    if not settings.frames_only:
+        text = read_defaults(pipeline_folder(settings.encoders)).text
+        save_encoders(encoder_folders(settings.encoders, settings.vae), text, out / ENCODERS, settings.size)
+        records = (_media_record(session, clip) for clip in progress(clips, "packing media"))
+        write_shards(media, records, kind="media", info={})
+    subsets = {name: [clip["clip"] for clip in clips if name in clip["subsets"]] for name in SUBSETS}
+    info = _info(session, verdicts, out, clips) | {"stamp": stamp}
+    return write_shards(
+        out,
+        (_record(session, clip) for clip in progress(clips, "packing clips")),
+        kind="frames" if settings.frames_only else "latents",
+        info=info,
+        subsets={name: ids for name, ids in subsets.items() if ids},
+    )
+
+
+def _stamp(session: Session, clips: list[dict[str, Any]]) -> str:
+    """What the shards depend on."""
+    made = [[clip, session.keys_of(clip)["encode"], session.prompt(clip)] for clip in clips]
+    text = json.dumps([made, session.settings.to_json()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_packed(out: Path, stamp: str) -> bool:
+    if not (out / MANIFEST).exists():
+        return False
+    try:
+        return open_shards(out).manifest["info"].get("stamp") == stamp
+    except UserError:  # damaged: packed again
+        return False
+
+
+def _record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
+    folder = session.layout.clip(clip["film"], clip["clip"])
+    return _with_arrays(session, clip, unpack_arrays(msgpack.unpackb((folder / ARRAYS).read_bytes())))
+
+
+def _media_record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
+    folder = session.layout.clip(clip["film"], clip["clip"])
+    files = {MP4: folder / "clip.mp4", **{track: folder / f"{track}.flac" for track in TRACKS}}
+    return _with_arrays(
+        session, clip, {name: np.frombuffer(path.read_bytes(), np.uint8) for name, path in files.items()}
+    )
+
+
+def _with_arrays(session: Session, clip: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> ClipRecord:
+    evidence, size = session.evidence(clip["clip"]), session.settings.size
+    span = evidence["clips"]["span"]
+    film = session.film_of(clip["clip"])
+    return ClipRecord(
+        id=clip["clip"],
+        prompt=session.prompt(clip),
+        fps=tuple(span["fps"]),
+        num_frames=size.num_frames,
+        height=size.height,
+        width=size.width,
+        source=ClipSource(
+            film.source,
+            film.sha256,
+            span["start_pts"],
+            span["end_pts"],
+            tuple(span["time_base"]),
+            film.about["licence"],
+        ),
+        arrays=arrays,
+        facts=facts(evidence),
+    )
+
+
+def facts(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a record says of its clip: the scores of the stages."""
+    left_out = ("clips", "fingerprint", "duplicates", "caption", "encode", "source")
+    return {
+        stage: {name: value for name, value in found.items() if name != "status"}
+        for stage, found in evidence.items()
+        if stage not in left_out and found["status"] == "ok"
+    } | {"kind": evidence["source"]["kind"]}
+
+
+def _info(session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where the clips are from and what made them."""
+    settings = session.settings
+    names = {clip["source"] for clip in clips}
+    rows = [film for film in verdicts.films if film["source"] in names]
+    kept = ("source", "film", "kind", "licence", "url")
+    write_text(out / SOURCES, "".join(json.dumps({k: row[k] for k in kept}) + "\n" for row in rows))
+    licences: dict[str, int] = {}
+    for row in rows:
+        licences[row["licence"]] = licences.get(row["licence"], 0) + 1
+    identity = (
+        {} if settings.frames_only else encoder_identity(encoder_folders(settings.encoders, settings.vae))
+    )
+    return {
+        ENCODERS: identity,
+        "models": {stage: cards for stage, cards in session.cards.items() if stage != "encode" and cards},
+        "separator": settings.separator,
+        "normalize_loudness": settings.normalize_loudness,
+        "stride": settings.stride,
+        "skip": settings.skip,
+        "config": settings.config.to_json(),
+        "licences": licences,
+        "sources": {"name": SOURCES, "count": len(rows), "sha256": sha256(out / SOURCES)},
+        "left_out": dict(sorted(verdicts.left_out.items())),
+    }

@@ -1,0 +1,44 @@
+"""The stages of a curation, in their order."""
+
+from mtv_jax.curation.probe import ProbeConfig
+from mtv_jax.curation.settings import Settings
+from mtv_jax.curation.stages import Stage
+from mtv_jax.curation.steps.last import Caption, Encode
+from mtv_jax.curation.steps.media import Clips, Probe, Shots
+from mtv_jax.curation.steps.picture import Bars, Fingerprint, Motion
+from mtv_jax.curation.steps.sound import Demixing, Quality, SecondSeparation, Separation, Sound
+
+LAST = ("caption", "encode")
+"""The stages that run on clips which the others have let through."""
+
+
+def make_stages(settings: Settings) -> list[Stage]:
+    """The stages that are on; those of films come before those of clips."""
+    config, size = settings.config, settings.size
+    filters, heard = config.filters, not settings.frames_only
+    compared = heard and bool(config.demixing.separator)
+    stages: list[tuple[bool, Stage]] = [
+        (True, Probe(ProbeConfig(needs_sound=heard))),
+        (True, Shots(config.shots)),
+        (True, Clips.of(settings)),
+        (heard, Separation(settings.separator)),
+        (compared, SecondSeparation(config.demixing.separator)),
+        (compared, Demixing()),
+        (heard and bool(config.quality.model), Quality(config.quality.model)),
+        (heard and (filters.min_dbfs, filters.max_clipped) != (None, None), Sound()),
+        (filters.min_motion is not None, Motion()),
+        (filters.max_bars is not None, Bars()),
+        (heard and config.duplicates.on, Fingerprint()),
+        (True, Caption(config.captioner)),
+        (
+            True,
+            Encode(
+                size,
+                settings.encoders,
+                settings.vae,
+                settings.frames_only,
+                settings.normalize_loudness,
+            ),
+        ),
+    ]
+    return [stage for on, stage in stages if on]

@@ -1,0 +1,98 @@
+"""Models that curation uses, by role: what a model of a role is asked and what it answers.
+
+A model answers with evidence: a dict of JSON values with `status` (`ok`, `not_applicable`, `unavailable`) and its
+scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` does.
+"""
+
+import functools
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from mtv_jax.audio.separation.base import ModelCard as ModelCard
+from mtv_jax.curation.ledger import OK
+from mtv_jax.io.errors import UserError
+
+Evidence = dict[str, Any]
+"""JSON: `status`, and scores or a `reason`."""
+
+NOT_APPLICABLE, UNAVAILABLE = "not_applicable", "unavailable"
+
+
+def scores(**values: Any) -> Evidence:
+    """The evidence of a question that could be answered."""
+    return {"status": OK, **values}
+
+
+def not_applicable(reason: str) -> Evidence:
+    """The question makes no sense for this clip (speech quality of a clip without speech)."""
+    return {"status": NOT_APPLICABLE, "reason": reason}
+
+
+def unavailable(reason: str) -> Evidence:
+    """The question makes sense, but there is no answer (no caption beside the video)."""
+    return {"status": UNAVAILABLE, "reason": reason}
+
+
+@runtime_checkable
+class AudioQuality(Protocol):
+    """Rates how good a clip sounds."""
+
+    def card(self) -> ModelCard:
+        """What it is."""
+        ...
+
+    def rate(self, samples: np.ndarray, sample_rate: int, tracks: Mapping[str, np.ndarray]) -> Evidence:
+        """Scores of a clip by name, higher is better; `not_applicable` if it cannot rate such a sound.
+
+        Args:
+          samples: the mix, mono float32 [s].
+          sample_rate: Hz, of all sounds.
+          tracks: the separated tracks, [s] each (whether there is speech is theirs to say).
+        """
+        ...
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Describes a clip."""
+
+    def card(self) -> ModelCard:
+        """What it is."""
+        ...
+
+    def caption(self, clip: Path, about: Mapping[str, Any]) -> Evidence:
+        """`scores(prompt=...)`, given the clip (mp4) and what is known of its film, or `unavailable`."""
+        ...
+
+
+ADAPTERS: Mapping[str, Mapping[str, str]] = {
+    "audio_quality": {
+        "dnsmos": "mtv_jax.curation.adapters.dnsmos:DNSMOS",
+        "audiobox": "mtv_jax.curation.adapters.audiobox:Audiobox",
+        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlQuality",
+    },
+    "captioner": {
+        "sidecar": "mtv_jax.curation.adapters.sidecar:Sidecar",
+        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlCaptioner",
+    },
+}
+"""Role -> name -> where its class is. It is imported when used, since each needs packages of its own."""
+
+
+@functools.cache
+def find_model(role: str, spec: str) -> Any:
+    """The model `NAME` or `NAME:ARGUMENT` (a path of weights, or the command of `jsonl`) of a role, made once.
+
+    Raises UserError for an unknown name; the class raises it for missing packages or weights.
+    """
+    name, colon, argument = spec.partition(":")
+    known = ADAPTERS[role]
+    if name not in known:
+        raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(known)}")
+    module, _, kind = known[name].partition(":")
+    made = getattr(importlib.import_module(module), kind)
+    return made(argument) if colon else made()

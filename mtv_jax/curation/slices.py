@@ -1,0 +1,97 @@
+"""The separated tracks of spans of a film's sound, in memory that does not grow with the film."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from mtv_jax.audio.separation.sections import separate_sections
+from mtv_jax.audio.separation.separators import find_separator
+from mtv_jax.io.audio import readable_in_parts
+from mtv_jax.io.channels import to_mono
+
+
+@dataclass(frozen=True)
+class Span:
+    """[start, end) in seconds from the film's first frame."""
+
+    start: Fraction
+    end: Fraction
+
+    @classmethod
+    def of(cls, evidence: Mapping[str, Any]) -> "Span":
+        """The span of a clip, from the evidence of the stage `clips`."""
+        start, fps = Fraction(evidence["start"]), Fraction(evidence["fps"])
+        return cls(start, start + evidence["num_frames"] / fps)
+
+    def samples(self, rate: int) -> tuple[int, int]:
+        """First sample and end."""
+        first = round(self.start * rate)
+        return first, first + round((self.end - self.start) * rate)
+
+
+@dataclasses.dataclass
+class _Open:
+    """Tracks of a span, of which `done` samples are there."""
+
+    tracks: dict[str, np.ndarray]
+    first: int
+    end: int
+
+
+def separated_spans(
+    film: Path, spans: Mapping[str, Span], separator: str, folder: Path
+) -> Iterator[tuple[str, dict[str, np.ndarray], int]]:
+    """The tracks of each span, in order of their ends: name, track -> mono float32 [s], sample rate.
+
+    The film's whole sound is separated once, so that each span has its context; after its end there is silence.
+    `folder` has a temporary copy of the sound. Raises UserError for a film without sound.
+    """
+    made = find_separator(separator)
+    with readable_in_parts(film, folder) as copy, soundfile.SoundFile(copy) as file:
+        rate = file.samplerate
+
+        def read(first: int, last: int) -> np.ndarray:
+            if first >= file.frames:
+                return np.zeros((0, 1), np.float32)
+            file.seek(first)
+            samples = file.read(last - first, dtype="float32", always_2d=True)
+            return to_mono(samples)[0][:, None]
+
+        waiting = sorted(((*span.samples(rate), name) for name, span in spans.items()), reverse=True)
+        pieces = separate_sections(read, rate, made)
+        yield from ((name, tracks, rate) for name, tracks in _sliced(pieces, waiting, made.tracks))
+
+
+def _sliced(
+    pieces: Iterator[dict[str, np.ndarray]], waiting: list[tuple[int, int, str]], names: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """The spans (first sample, end, name), of which the earliest is the last in the list, from consecutive pieces."""
+    opened: dict[str, _Open] = {}
+    begin = 0
+    for piece in pieces:
+        stop = begin + len(piece[names[0]])
+        while waiting and waiting[-1][0] < stop:
+            first, end, name = waiting.pop()
+            opened[name] = _Open({track: np.zeros(end - first, np.float32) for track in names}, first, end)
+        for span in opened.values():
+            _fill(span, piece, begin, stop)
+        for name in [name for name, span in opened.items() if span.end <= stop]:
+            yield name, opened.pop(name).tracks
+        begin = stop
+    for name, span in opened.items():
+        yield name, span.tracks
+    for first, end, name in reversed(waiting):  # the sound ends before them
+        yield name, {track: np.zeros(end - first, np.float32) for track in names}
+
+
+def _fill(span: _Open, piece: Mapping[str, np.ndarray], begin: int, stop: int) -> None:
+    """Copies what a piece, samples [begin, stop), has of a span."""
+    first, last = max(span.first, begin), min(span.end, stop)
+    for name, track in span.tracks.items():
+        track[first - span.first : last - span.first] = piece[name][first - begin : last - begin, 0]

@@ -1,0 +1,122 @@
+"""Stages of a film: what is in its file, where its cuts are, and its clips."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from mtv_jax.curation.accounting import covered
+from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
+from mtv_jax.curation.adapters.whole import WholeFilm
+from mtv_jax.curation.clips import cut_clips
+from mtv_jax.curation.probe import ProbeConfig, probe, unfit
+from mtv_jax.curation.roles import scores
+from mtv_jax.curation.settings import Settings
+from mtv_jax.curation.shots import ChangeDetector, Shot, ShotsConfig, Span, WindowConfig, find_shots, windows
+from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.data.records import clip_id
+from mtv_jax.io.errors import UserError
+
+
+@dataclass(frozen=True)
+class Probe(Stage):
+    """What is in the file of a film, if clips can be made of it."""
+
+    config: ProbeConfig
+
+    name = "probe"
+    scope = "film"
+
+    def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
+        found = probe(item.film, item.id)
+        problem = unfit(found, self.config)
+        if problem is not None:
+            raise problem
+        return Outcome(scores(**found.to_json()))
+
+
+@dataclass(frozen=True)
+class Shots(Stage):
+    """The shots of a film."""
+
+    config: ShotsConfig
+
+    name = "shots"
+    scope = "film"
+    needs = ("probe",)
+
+    def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
+        return {"shots": dataclasses.asdict(find_detector(self.config).card())}
+
+    def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
+        found = find_shots(item.film, find_detector(self.config))
+        return Outcome(scores(shots=[shot.to_json() for shot in found]))
+
+
+def find_detector(config: ShotsConfig) -> ChangeDetector:
+    """The detector that a config names. Raises UserError if there is none of that name."""
+    if config.detector == "whole":
+        return WholeFilm()
+    if config.detector == "pyscenedetect":
+        return PySceneDetect(config)
+    raise UserError(f"config.shots.detector {config.detector!r}: must be pyscenedetect or whole")
+
+
+@dataclass(frozen=True)
+class Clips(Stage):
+    """The clips of a film: windows of its shots, re-encoded at a constant rate, with the sound as FLAC."""
+
+    config: WindowConfig
+    short_side: int
+    sound: bool
+
+    name = "clips"
+    scope = "film"
+    needs = ("probe", "shots")
+
+    @property
+    def files(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Stage`."""
+        return ("clip.mp4", "mix.flac") if self.sound else ("clip.mp4",)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Clips":
+        """The stage of a curation."""
+        size = settings.size
+        fps = None if size.native_rate else size.fps
+        config = WindowConfig(size.num_frames, fps, settings.stride, skip=settings.skip)
+        return cls(config, settings.config.short_side, not settings.frames_only)
+
+    def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
+        """See `Stage`."""
+        rate = Fraction(*item.evidence["probe"]["picture"]["rate"])
+        shots = [Shot.from_json(fields) for fields in item.evidence["shots"]["shots"]]
+        spans = [span for shot in shots for span in windows(shot, self.config, rate)]
+        ids = [span_id(item.id, span) for span in spans]
+        folders = [item.folder / name for name in ids]
+        cuts = cut_clips(item.film, spans, folders, short_side=self.short_side, sound=self.sound)
+        found = {
+            name: scores(**cut, span=span.to_json()) for name, cut, span in zip(ids, cuts, spans, strict=True)
+        }
+        return Outcome(scores(count=len(spans), unused=unused(shots, spans)), found)
+
+
+def span_id(film: str, span: Span) -> str:
+    """The id of a clip."""
+    base = span.time_base
+    return clip_id(film, span.start_pts, span.end_pts, (base.numerator, base.denominator))
+
+
+def unused(shots: Sequence[Shot], spans: Sequence[Span]) -> dict[str, str]:
+    """Seconds of the shots that no span has, as fractions, by the reason."""
+    found: dict[str, Fraction] = {}
+    for shot in shots:
+        inside = [(span.start, span.end) for span in spans if shot.start <= span.start < shot.end]
+        reason = "left over of a shot" if inside else "shot shorter than a clip"
+        name = "fade or dissolve" if shot.transition else reason
+        found[name] = found.get(name, Fraction(0)) + shot.end - shot.start - covered(inside)
+    return {name: str(seconds) for name, seconds in found.items() if seconds}

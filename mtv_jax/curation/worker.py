@@ -1,0 +1,173 @@
+"""Runs the stages on one film and its clips, in any process, and tells of each outcome as soon as there is one."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.curation.jobs import FILE, Job, Message
+from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
+from mtv_jax.curation.peak import peak_bytes, reset_peak
+from mtv_jax.curation.pipeline import LAST, make_stages
+from mtv_jax.curation.roles import Evidence, scores
+from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.stages import Item, Keys, Stage
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import DiskError, remove_leftovers, sha256
+
+Messages = Generator[Message, None, Row | None]
+_Found = tuple[Evidence, Mapping[str, Evidence]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Makes the stages of a curation and runs jobs. It is sent to other processes.
+
+    `cards` (stage -> role -> card) are taken once by the parent, since that may mean to hash large files.
+    """
+
+    settings: Settings
+    layout: Layout
+    cards: Mapping[str, Mapping[str, Any]]
+
+    def __call__(self, job: Job) -> Iterator[Message]:
+        """Runs a job. Raises DiskError if the disk is full; all other errors become rows."""
+        run = _Run(self, job)
+        return run.messages() if job.film else run.hashed()
+
+
+class _Run:
+    """A job in progress."""
+
+    def __init__(self, work: Work, job: Job):
+        self._work, self._job = work, job
+        self._retries = work.settings.config.retries
+        stages = make_stages(work.settings)
+        self._maker = Keys(stages, work.cards)
+        stages = [stage for stage in stages if job.kept is not None or stage.name not in LAST]
+        self._film_stages = [stage for stage in stages if stage.scope == "film"]
+        self._clip_stages = [stage for stage in stages if stage.scope == "clip"]
+        self._state = State((*job.rows, *job.errors))
+        self._film = Item(job.film, job.path, work.layout.film(job.film), job.about)
+        self._keys = self._maker.film(job.film, job.about)
+
+    def hashed(self) -> Iterator[Message]:
+        """Hashes the file."""
+        path = self._job.path
+
+        def attempt() -> _Found:
+            return scores(sha256=sha256(path), bytes=path.stat().st_size), {}
+
+        yield from self._tries(FILE, self._job.source, self._job.key, attempt)
+
+    def messages(self) -> Iterator[Message]:
+        """Runs the stages."""
+        for stage in self._film_stages:
+            row = self._state.row(self._film.id, stage.name, self._keys[stage.name])
+            if row is None or self._lacks_files(stage):
+                row = yield from self._run(stage, self._film, self._keys[stage.name], self._clips())
+            if row is None:
+                return
+            self._film = _with_evidence(self._film, stage, row)
+        for clip in self._clips().values():
+            yield from self._finish(clip)
+
+    def _finish(self, clip: Item) -> Iterator[Message]:
+        """Runs the stages of a clip."""
+        keys = self._clip_keys(clip)
+        remove_leftovers(clip.folder)
+        for stage in self._clip_stages:
+            row = self._state.row(clip.id, stage.name, keys[stage.name])
+            if row is None or not all((clip.folder / name).exists() for name in stage.files):
+                needed = set(stage.needs) & {*keys, *self._keys}
+                if all(clip.evidence.get(name, {}).get("status") == OK for name in needed):
+                    row = yield from self._run(stage, clip, keys[stage.name], {})
+                    for name in stage.removes if row else ():
+                        shutil.rmtree(clip.folder / name, ignore_errors=True)
+            if row is not None:
+                clip = _with_evidence(clip, stage, row)
+
+    def _clips(self) -> dict[str, Item]:
+        """The clips to work on, with what the film's stages say of them."""
+        found: dict[str, dict[str, Any]] = {}
+        for stage in self._film_stages:
+            key = self._keys[stage.name]
+            for clip in self._state.clips(self._film.id, stage.name, key):
+                row = self._state.row(clip, stage.name, key)
+                found.setdefault(clip, {})[stage.name] = row and row["evidence"]
+        kept = self._job.kept
+        return {
+            clip: Item(clip, self._film.film, self._film.folder / clip, self._film.about, evidence)
+            for clip, evidence in found.items()
+            if "clips" in evidence and (kept is None or clip in kept)
+        }
+
+    def _clip_keys(self, clip: Item) -> dict[str, str]:
+        return self._maker.clip(clip.id, self._job.about, self._keys)
+
+    def _lacks_files(self, stage: Stage) -> bool:
+        """Whether a file that a stage of films made is gone, and needed."""
+        clips = self._clips().values()
+        lacking = [clip for clip in clips if not all((clip.folder / name).exists() for name in stage.files)]
+        if lacking and self._job.kept is not None and stage.keep:
+            return True
+        return any(self._is_read(stage, clip) for clip in lacking)
+
+    def _is_read(self, stage: Stage, clip: Item) -> bool:
+        """Whether a stage that needs `stage` has yet to run on a clip, or on its film."""
+        readers = [s for s in (*self._film_stages, *self._clip_stages) if stage.name in s.needs]
+        keys = {**self._keys, **self._clip_keys(clip)}
+        return any(self._state.row(clip.id, s.name, keys[s.name]) is None for s in readers)
+
+    def _run(self, stage: Stage, item: Item, key: str, clips: Mapping[str, Item]) -> Messages:
+        """Runs a stage on an item until it succeeds or has failed too often; its row, or None."""
+
+        def attempt() -> _Found:
+            outcome = stage.run(item, clips)
+            return outcome.evidence, outcome.clips
+
+        return (yield from self._tries(stage.name, item.id, key, attempt))
+
+    def _tries(self, stage: str, item: str, key: str, attempt: Callable[[], _Found]) -> Messages:
+        common = {"film": self._film.id, "stage": stage, "key": key}
+        while not given_up(self._state.errors(key), self._retries):
+            yield Message(item, stage, key)
+            reset_peak()
+            started = time.monotonic()
+            try:
+                evidence, clips = attempt()
+            except DiskError:
+                raise
+            except Exception as error:
+                reason = _reason(error, self._job.path)
+                row = {"item": item, **common, "status": ERROR, "reason": reason}
+                yield self._told(item, stage, key, [{**row, "final": isinstance(error, UserError)}])
+                continue
+            cost = {"seconds": round(time.monotonic() - started, 4), "peak_bytes": peak_bytes()}
+            rows = [_row(clip, common, found) for clip, found in clips.items()]
+            rows.append(_row(item, common, evidence) | cost)
+            yield self._told(item, stage, key, rows)
+            return rows[-1]
+        return None
+
+    def _told(self, item: str, stage: str, key: str, rows: list[dict[str, Any]]) -> Message:
+        for row in rows:
+            self._state.add(row)
+        return Message(item, stage, key, tuple(rows))
+
+
+def _with_evidence(item: Item, stage: Stage, row: Row) -> Item:
+    return dataclasses.replace(item, evidence={**item.evidence, stage.name: row["evidence"]})
+
+
+def _row(item: str, common: Mapping[str, Any], evidence: Mapping[str, Any]) -> dict[str, Any]:
+    return {"item": item, **common, "status": evidence["status"], "evidence": dict(evidence)}
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What an error says, without the file's folder and name."""
+    text = " ".join(str(error).split()).removeprefix(f"{path}: ").replace(f"{path.parent}/", "")
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
