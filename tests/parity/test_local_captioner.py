@@ -96,7 +96,9 @@ def small_llava(words):
 def fit(model, processor, clips):
     """Trains until the model gives its answer to each of the clips."""
     questions = [{"type": "image"}] * CONFIG.frames + [{"type": "text", "text": CONFIG.instruction}]
-    asked = processor.apply_chat_template([{"role": "user", "content": questions}], add_generation_prompt=True)
+    asked = processor.apply_chat_template(
+        [{"role": "user", "content": questions}], add_generation_prompt=True
+    )
     batches = []
     for scene, clip in clips.items():
         frames = even_frames(clip, CONFIG.frames, CONFIG.longest_side)
@@ -107,7 +109,7 @@ def fit(model, processor, clips):
         batches.append({**inputs, "labels": labels})
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(400):
-        loss = sum(model(**batch).loss for batch in batches)
+        loss = torch.stack([model(**batch).loss for batch in batches]).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -30,7 +30,7 @@ class Detectors:
 
     def card(self) -> ModelCard:
         """A stub."""
-        return ModelCard("captions by detectors", "1", "Apache-2.0", None, "stub")
+        return ModelCard("detectors", "1", "Apache-2.0", None, "stub")
 
     def caption(
         self, clip: Path, about: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
@@ -80,7 +80,9 @@ def _picture(frames: Sequence[Image.Image], known: Known) -> str:
     colour = colour_of(frames, (0.0, 0.0, 1.0, 1.0))
     moving = ""
     if known.motion is not None:
-        moving = ", still" if known.motion < _STILL else ", with much motion" if known.motion > _LIVELY else ""
+        moving = (
+            ", still" if known.motion < _STILL else ", with much motion" if known.motion > _LIVELY else ""
+        )
     return f"A {words} scene, mostly {colour}{moving}."
 
 

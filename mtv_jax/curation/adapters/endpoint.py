@@ -29,6 +29,13 @@ _PASSING = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirection would send the key and the frames to a host that nobody named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None: the redirection becomes an error."""
+
+
 class _Failed(Exception):
     """A failure that may pass. `wait`: seconds that the server asks to wait."""
 
@@ -54,7 +61,7 @@ class Endpoint:
         self._config, self._server = config, config.endpoint
 
     def card(self) -> ModelCard:
-        """The name of the model. Raises UserError if the config names no server, or the key is not in the environment."""
+        """The name of the model. Raises UserError if the config names no server, or the key is not set."""
         server = self._server
         for name in ("url", "model"):
             if not getattr(server, name):
@@ -140,7 +147,7 @@ def _post(server: EndpointConfig, body: bytes) -> bytes:
         headers["Authorization"] = f"Bearer {os.environ[server.key]}"
     request = urllib.request.Request(f"{server.url.rstrip('/')}/chat/completions", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=server.timeout) as response:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=server.timeout) as response:
             return response.read()
     except urllib.error.HTTPError as error:
         with error:

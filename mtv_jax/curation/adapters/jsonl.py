@@ -71,7 +71,8 @@ class _Program:
 class JsonlCaptioner:
     """A program as Captioner; it answers `{"prompt": ...}`.
 
-    It is asked `{"clip": PATH, "about": {...}, "evidence": {...}}`: what is known of the film, and what the stages found.
+    It is asked `{"clip": PATH, "about": {...}, "evidence": {...}}`: what is known of the film, and what the stages
+    found.
     """
 
     def __init__(self, command: str):

@@ -55,10 +55,13 @@ class LocalModel:
 
     def answer(self, frames: list[Any], question: str) -> str:
         """What the model says to frames (PIL) and a question."""
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - an extra
 
         model, processor = self._network
-        content = [*({"type": "image", "image": frame} for frame in frames), {"type": "text", "text": question}]
+        content = [
+            *({"type": "image", "image": frame} for frame in frames),
+            {"type": "text", "text": question},
+        ]
         inputs = processor.apply_chat_template(
             [{"role": "user", "content": content}],
             add_generation_prompt=True,
@@ -73,10 +76,10 @@ class LocalModel:
 
     @functools.cached_property
     def _network(self) -> tuple[Any, Any]:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - an extra
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        model = AutoModelForImageTextToText.from_pretrained(
+        model: Any = AutoModelForImageTextToText.from_pretrained(
             self._folder, dtype="auto", local_files_only=True, trust_remote_code=False
         )
         processor = AutoProcessor.from_pretrained(

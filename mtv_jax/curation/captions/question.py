@@ -11,10 +11,10 @@ from typing import Any
 
 from mtv_jax.text.template import MOST_PERSONS, scene_prompt
 
-# Left to right gives participants an order that evidence has too, so that the two can be compared. Names, moods and
-# stories are asked for by nobody: a generator cannot show them.
+# From left to right is an order that detected faces have too, so that an answer can be compared with them. Names and
+# guesses are excluded, since a generator cannot learn them from the picture.
 INSTRUCTION = (
-    "These are frames of one video clip, in order. Describe the clip, as a caption from which a video generator learns. "
+    "These are frames of one video clip, in order. Describe it, as a caption from which a video generator learns. "
     "Answer with one JSON object and nothing else: "
     '{"participants": [{"appearance": "..."}], "speaking": [1], "scene": "..."}. '
     "participants: the people who take part in the conversation, from left to right, one entry each; appearance: one "
@@ -60,10 +60,11 @@ class Answer:
 
 
 def parse_answer(text: str) -> Answer:
-    """Reads an answer; text around the JSON object, such as a fence, does not matter.
+    """Reads an answer; text around the JSON object, such as a fence or a model's reasoning, does not matter.
 
     Raises ValueError, with the reason in words for the model, if it is not as asked.
     """
+    text = text.rpartition("</think>")[2]
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise ValueError("there is no JSON object in it")
@@ -73,7 +74,9 @@ def parse_answer(text: str) -> Answer:
         raise ValueError(f"it is not valid JSON ({error})") from error
     participants = tuple(_appearance(entry) for entry in _list(value, "participants"))
     if len(participants) > MOST_PERSONS:
-        raise ValueError(f"there are {len(participants)} participants, and at most {MOST_PERSONS} are allowed")
+        raise ValueError(
+            f"there are {len(participants)} participants, and at most {MOST_PERSONS} are allowed"
+        )
     speaking = _list(value, "speaking")
     for number in speaking:
         if type(number) is not int or not 1 <= number <= len(participants):

@@ -38,7 +38,9 @@ def captions_section(numbers: Mapping[str, Any], clips: Sequence[Clip], gallery:
     for about, count in numbers["disagree"].items():
         shown = sample((clip for clip in clips if about in (_caption(clip).get("disagrees") or ())), _EACH)
         notes = [f"{_caption(clip)['disagrees'][about]}. {_caption(clip)['prompt']}" for clip in shown]
-        parts.append(f"<h3>{escape(about)}<small> — {count:,} disagree</small></h3>{gallery.show(shown, notes)}")
+        parts.append(
+            f"<h3>{escape(about)}<small> — {count:,} disagree</small></h3>{gallery.show(shown, notes)}"
+        )
     return "\n".join(parts)
 
 

@@ -64,7 +64,9 @@ def test_who_speaks_is_a_participant_and_the_others_are_silent(clip):
 
 
 def test_participants_are_as_many_as_voices(clip):
-    assert caption(clip, 2, {0, 1}).startswith("Two person conversation. Persons: Person1: a person on the left")
+    assert caption(clip, 2, {0, 1}).startswith(
+        "Two person conversation. Persons: Person1: a person on the left"
+    )
     assert caption(clip, 0, ()).startswith("No conversation. Scene Description: A ")
 
 

@@ -75,7 +75,8 @@ class Server:
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
     made = Server()
     yield made
     made.close()
@@ -198,7 +199,8 @@ def test_after_the_last_attempt_the_failure_is_named(server, clip, waits):
     assert len(server.requests) == 3
 
 
-def test_nobody_listens(clip, waits):
+def test_nobody_listens(clip, waits, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
     config = EndpointConfig(url="http://127.0.0.1:9/v1", model="m", tries=1)
     with pytest.raises(ConnectionError, match="no answer .*refused"):
         Endpoint(CaptionsConfig(endpoint=config)).caption(clip, {}, {})
@@ -209,6 +211,12 @@ def test_a_request_that_is_rejected_is_not_repeated(server, clip, waits, status)
     wrong = {"error": {"message": "no such\nmodel"}}
     with pytest.raises(UserError, match=rf"HTTP {status}: no such model"):
         ask(server, clip, lambda h: send(h, wrong, status), good)
+    assert len(server.requests) == 1
+
+
+def test_a_redirection_is_not_followed(server, clip):
+    with pytest.raises(UserError, match="HTTP 302"):
+        ask(server, clip, lambda h: send(h, b"", 302, Location=f"{server.url}/elsewhere"), good)
     assert len(server.requests) == 1
 
 

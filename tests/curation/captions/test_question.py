@@ -16,7 +16,9 @@ def test_an_answer_is_worded_by_the_template():
     )
 
 
-@pytest.mark.parametrize("around", ["```json\n{}\n```", "Here it is: {} Anything else?"])
+@pytest.mark.parametrize(
+    "around", ["```json\n{}\n```", "Here it is: {} Anything else?", "<think>{a}</think>{}"]
+)
 def test_text_around_the_object_does_not_matter(around):
     assert parse_answer(around.replace("{}", json.dumps(ANSWER))) == parse_answer(json.dumps(ANSWER))
 
