@@ -19,8 +19,8 @@ KILLS = 10
 def start(films, out, *options):
     argv = [sys.executable, "-m", "mtv_jax.curate", "run", "--videos", films, "--out", out, *PLAIN]
     argv += ["--num-frames", "5", "--height", "64", "--width", "64", *options]
-    log = open(f"{out}.log", "ab")  # noqa: SIM115 - the process has it
-    return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
+    with open(f"{out}.log", "ab") as log:
+        return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_a_run_that_is_killed_anywhere_goes_on_to_the_same_shards(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_run_and_its_workers(tmp_path):
+def test_a_signal_ends_a_run_and_its_workers(tmp_path):
     films = tmp_path / "films"
     films.mkdir()
     for number in range(4):
@@ -55,8 +55,8 @@ def test_ctrl_c_ends_a_run_and_its_workers(tmp_path):
     run = start(films, tmp_path / "out", "--workers", "2")
     while not (tmp_path / "out" / "work" / "films").exists():
         time.sleep(0.05)
-    os.killpg(run.pid, signal.SIGINT)
-    assert run.wait() == 130
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait() == 143
     for _ in range(100):
         try:
             os.killpg(run.pid, 0)
