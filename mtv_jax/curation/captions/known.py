@@ -1,14 +1,21 @@
 """What the detectors know of a clip, and whether a caption says the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from mtv_jax.curation.ledger import OK
 from mtv_jax.text.template import read_prompt
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, as shares of the picture's width and height."""
+
+_ACTIVE = 0.5
+"""Score of an active speaker (`mtv_jax.curation.roles.ActiveSpeaker`)."""
+_LEAST = 0.2
+"""Share of a face's frames that are active if it speaks in the clip: single frames are chance."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Known:
         """From what is known of the film, and the evidence of the clip."""
         found = {stage: values for stage, values in evidence.items() if values.get("status") == OK}
         heard = found.get("separation", {}).get("heard")
-        voices = found.get("diarisation", {}).get("speakers")
+        voices = found.get("speakers", {}).get("speakers")
         if voices is None and heard is not None and "speech" not in heard:
             voices = 0
         people = about.get("people")
@@ -80,14 +87,20 @@ class Known:
 
 
 def _faces(found: Mapping[str, Mapping[str, Any]]) -> tuple[Face, ...]:
-    spoken = {
-        track["track"]: bool(track["speaking"]) for track in found.get("speaking", {}).get("tracks", ())
-    }
-    faces = [
-        Face(tuple(track["box"]), spoken.get(track["track"]))
-        for track in found.get("persons", {}).get("tracks", ())
-    ]
+    """A face for each person; a person that was lost and found again has several tracks, of which the longest count."""
+    persons = found.get("persons", {"tracks": (), "count": 0})
+    active = found.get("speaking", {}).get("scores", [None] * len(persons["tracks"]))
+    tracks = sorted(
+        zip(persons["tracks"], active, strict=True), key=lambda pair: len(pair[0]["frames"]), reverse=True
+    )
+    faces = [_face(track, scores) for track, scores in tracks[: persons["count"]]]
     return tuple(sorted(faces, key=lambda face: face.middle))
+
+
+def _face(track: Mapping[str, Any], scores: Sequence[float] | None) -> Face:
+    left, top, right, bottom = np.median([face["box"] for face in track["faces"]], axis=0).tolist()
+    speaks = None if scores is None else bool(np.mean(np.array(scores) >= _ACTIVE) >= _LEAST)
+    return Face((left, top, right, bottom), speaks)
 
 
 def disagreements(prompt: str, known: Known) -> dict[str, str] | None:

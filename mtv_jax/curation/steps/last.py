@@ -38,7 +38,7 @@ class Caption(Stage):
 
     name = "caption"
     needs = ("clips",)
-    reads = ("separation", "diarisation", "persons", "speaking", "motion")
+    reads = ("separation", "speakers", "persons", "speaking", "motion")
 
     @property
     def captioner(self) -> Captioner:

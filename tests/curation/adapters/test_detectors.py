@@ -30,19 +30,13 @@ def clip(tmp_path_factory):
 
 
 def evidence(voices, speaking, heard=("speech",)):
-    boxes = {0: list(LEFT.box), 1: list(RIGHT.box)}
+    tracks = [{"frames": [0, 1], "faces": [{"box": list(face.box)}] * 2} for face in (LEFT, RIGHT)]
+    active = [[0.9 if number in speaking else 0.1] * 2 for number in range(2)]
     return {
         "separation": {"status": "ok", "heard": list(heard)},
-        "diarisation": {"status": "ok", "speakers": voices},
-        "persons": {
-            "status": "ok",
-            "count": 2,
-            "tracks": [{"track": number, "box": box} for number, box in boxes.items()],
-        },
-        "speaking": {
-            "status": "ok",
-            "tracks": [{"track": n, "speaking": [[0, 1]] if n in speaking else []} for n in boxes],
-        },
+        "speakers": {"status": "ok", "speakers": voices},
+        "persons": {"status": "ok", "count": 2, "tracks": tracks},
+        "speaking": {"status": "ok", "scores": active},
         "motion": {"status": "ok", "flow": 0.1},
     }
 

@@ -22,7 +22,7 @@ from mtv_jax.io.video import write_video
 
 GOOD = {"participants": [{"appearance": "a man"}], "speaking": [1], "scene": "A shop."}
 PROMPT = "One person conversation. Persons: Person1: a man. Person1 is speaking. Scene Description: A shop."
-VOICE = {"diarisation": {"status": "ok", "speakers": 1}}
+VOICE = {"speakers": {"status": "ok", "speakers": 1}}
 
 
 def completion(content, *, refusal=None, finish="stop"):

@@ -8,22 +8,17 @@ from mtv_jax.text.template import scene_prompt
 LEFT, RIGHT = [0.1, 0.2, 0.3, 0.5], [0.6, 0.2, 0.8, 0.5]
 
 
+def track(box, frames=4):
+    return {"frames": list(range(frames)), "faces": [{"box": box, "score": 0.9, "landmarks": None}] * frames}
+
+
 def evidence(*, voices=1, faces=(RIGHT, LEFT), speaking=(1,), heard=("speech", "music")):
+    active = [[0.9, 0.9, 0.1, 0.9] if number in speaking else [0.1] * 4 for number in range(len(faces))]
     return {
         "separation": {"status": "ok", "heard": list(heard)},
-        "diarisation": {"status": "ok", "speakers": voices},
-        "persons": {
-            "status": "ok",
-            "count": len(faces),
-            "tracks": [{"track": number, "box": box} for number, box in enumerate(faces)],
-        },
-        "speaking": {
-            "status": "ok",
-            "tracks": [
-                {"track": number, "speaking": [[0.0, 1.0]] if number in speaking else []}
-                for number in range(len(faces))
-            ],
-        },
+        "speakers": {"status": "ok", "speakers": voices},
+        "persons": {"status": "ok", "count": len(faces), "tracks": [track(box) for box in faces]},
+        "speaking": {"status": "ok", "scores": active},
     }
 
 
@@ -34,9 +29,20 @@ def test_faces_are_known_from_left_to_right_with_who_speaks():
     assert Known.of({"people": 5}, evidence()).people == 5
 
 
+def test_a_person_who_was_lost_and_found_again_is_one():
+    found = evidence()
+    found["persons"] |= {"count": 1, "tracks": [track(RIGHT, 2), track(LEFT, 4)]}
+    found["speaking"] |= {"scores": [[0.9] * 2, [0.1] * 4]}
+    assert Known.of({}, found).faces == (Face(tuple(LEFT), False),)
+    found["speaking"] |= {"scores": [[0.1] * 2, [0.9, 0.1, 0.1, 0.1]]}
+    assert Known.of({}, found).faces[0].speaks
+    found["speaking"] = {"status": "not_applicable", "reason": "no speech"}
+    assert Known.of({}, found).faces[0].speaks is None
+
+
 def test_what_could_not_be_found_is_not_known():
     silent = {"status": "unavailable", "reason": "no weights", "speakers": 3, "count": 3}
-    found = Known.of({}, {"diarisation": silent, "persons": silent})
+    found = Known.of({}, {"speakers": silent, "persons": silent})
     assert found == Known(None, None, (), None, None)
     assert found.told() == ""
     assert Known.of({}, {"separation": {"status": "ok", "heard": ["music"]}}).voices == 0

@@ -24,7 +24,7 @@ def run(tmp_path, prompt, **evidence):
 
 
 def test_a_caption_that_disagrees_says_so(tmp_path):
-    heard = {"diarisation": {"status": "ok", "speakers": 2}}
+    heard = {"speakers": {"status": "ok", "speakers": 2}}
     prompt = scene_prompt("A shop.", ["a man"], [1])
     found = run(tmp_path, prompt, **heard)
     assert found == {"status": "ok", "prompt": prompt, "disagrees": {"participants": "1 described, 2 heard"}}
