@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mtv_jax.curation.captions.config import CaptionsConfig
 from mtv_jax.curation.shots import ShotsConfig
 from mtv_jax.io.config import load_config, override
 from mtv_jax.io.errors import UserError
@@ -83,7 +84,9 @@ class CurateConfig:
 
     Attributes:
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
-      captioner: a model of the role `captioner`; `sidecar` reads the prompt from the file beside the video.
+      captioner: a model of the role `captioner`. `detectors` takes the prompt beside the film or, without one, writes
+        what the other stages found, a stub; `sidecar` takes the prompt only; `endpoint`, `local:FOLDER` and
+        `jsonl:COMMAND` ask a model.
       short_side: pixels of the shorter side of kept clips, which are never enlarged: enough for every size that the
         networks of this package are trained at.
     """
@@ -93,7 +96,8 @@ class CurateConfig:
     demixing: DemixingConfig = field(default_factory=DemixingConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     filters: FiltersConfig = field(default_factory=FiltersConfig)
-    captioner: str = "sidecar"
+    captioner: str = "detectors"
+    captions: CaptionsConfig = field(default_factory=CaptionsConfig)
     retries: int = 1
     short_side: int = 720
 
@@ -110,6 +114,7 @@ class CurateConfig:
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
             filters=FiltersConfig(None, None, None, None),
+            captioner="sidecar",
         )
 
     def to_json(self) -> dict[str, Any]:

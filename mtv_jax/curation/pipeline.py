@@ -29,7 +29,7 @@ def make_stages(settings: Settings) -> list[Stage]:
         (filters.min_motion is not None, Motion()),
         (filters.max_bars is not None, Bars()),
         (heard and config.duplicates.on, Fingerprint()),
-        (True, Caption(config.captioner)),
+        (True, Caption(config.captioner, config.captions)),
         (
             True,
             Encode(

@@ -4,8 +4,8 @@ A model answers with evidence: a dict of JSON values with `status` (`ok`, `not_a
 scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` does.
 """
 
-import functools
 import importlib
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -64,8 +64,16 @@ class Captioner(Protocol):
         """What it is."""
         ...
 
-    def caption(self, clip: Path, about: Mapping[str, Any]) -> Evidence:
-        """`scores(prompt=...)`, given the clip (mp4) and what is known of its film, or `unavailable`."""
+    def caption(
+        self, clip: Path, about: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+    ) -> Evidence:
+        """`scores(prompt=...)`, or `unavailable`.
+
+        Args:
+          clip: the mp4; the tracks of its sound are beside it.
+          about: what is known of the film.
+          evidence: of the clip, by stage.
+        """
         ...
 
 
@@ -76,6 +84,9 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlQuality",
     },
     "captioner": {
+        "detectors": "mtv_jax.curation.adapters.detectors:Detectors",
+        "endpoint": "mtv_jax.curation.adapters.endpoint:Endpoint",
+        "local": "mtv_jax.curation.adapters.local_model:LocalModel",
         "sidecar": "mtv_jax.curation.adapters.sidecar:Sidecar",
         "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlCaptioner",
     },
@@ -83,16 +94,28 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
 """Role -> name -> where its class is. It is imported when used, since each needs packages of its own."""
 
 
-@functools.cache
-def find_model(role: str, spec: str) -> Any:
+_made: dict[tuple[str, str, str], Any] = {}
+
+
+def find_model(role: str, spec: str, config: Any = None) -> Any:
     """The model `NAME` or `NAME:ARGUMENT` (a path of weights, or the command of `jsonl`) of a role, made once.
+
+    `config`, a dataclass, has the options of the role's models, for the classes that take a `config`.
 
     Raises UserError for an unknown name; the class raises it for missing packages or weights.
     """
+    key = (role, spec, repr(config))
+    if key not in _made:
+        _made[key] = _make_model(role, spec, config)
+    return _made[key]
+
+
+def _make_model(role: str, spec: str, config: Any) -> Any:
     name, colon, argument = spec.partition(":")
     known = ADAPTERS[role]
     if name not in known:
         raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(known)}")
     module, _, kind = known[name].partition(":")
     made = getattr(importlib.import_module(module), kind)
-    return made(argument) if colon else made()
+    options = {"config": config} if "config" in inspect.signature(made).parameters else {}
+    return made(*([argument] if colon else []), **options)

@@ -50,7 +50,8 @@ class Stage:
       name: names it in the ledger.
       version: increased when its outcome for the same input changes.
       scope: what it runs on.
-      needs: the stages whose evidence or files it reads.
+      needs: the stages whose evidence or files it reads; it runs where they succeeded.
+      reads: the stages whose evidence or files it reads besides, where there are any.
       files: the files that it makes in the folder of each clip.
       keep: whether its files are kept with a clip that is kept.
       removes: what nobody needs in the folder of a clip once it has run on it.
@@ -60,6 +61,7 @@ class Stage:
     version: ClassVar[int] = 1
     scope: ClassVar[Scope] = "clip"
     needs: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
     files: tuple[str, ...] = ()
     keep: ClassVar[bool] = True
     removes: ClassVar[tuple[str, ...]] = ()
@@ -115,7 +117,7 @@ class Keys:
         keys = dict(upstream)
         for stage in self._stages:
             if stage.scope == scope:
-                needed = [keys.get(name, "") for name in stage.needs]
+                needed = [keys.get(name, "") for name in (*stage.needs, *stage.reads)]
                 text = _json([item, self._identity[stage.name], needed, stage.depends(about)])
                 keys[stage.name] = hashlib.sha256(text.encode()).hexdigest()
         return {stage.name: keys[stage.name] for stage in self._stages if stage.scope == scope}

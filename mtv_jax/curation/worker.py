@@ -118,7 +118,7 @@ class _Run:
 
     def _is_read(self, stage: Stage, clip: Item) -> bool:
         """Whether a stage that needs `stage` has yet to run on a clip, or on its film."""
-        readers = [s for s in (*self._film_stages, *self._clip_stages) if stage.name in s.needs]
+        readers = [s for s in (*self._film_stages, *self._clip_stages) if stage.name in (*s.needs, *s.reads)]
         keys = {**self._keys, **self._clip_keys(clip)}
         return any(self._state.row(clip.id, s.name, keys[s.name]) is None for s in readers)
 

@@ -1,10 +1,44 @@
-"""The prompt template of MTV (section 4.3)."""
+"""The prompt template of MTV (section 4.3): written from its parts, and read back."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mtv_jax.io.errors import UserError
 
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+_TEMPLATE = re.compile(
+    r"(?:No conversation\.|"
+    rf"(?P<count>{'|'.join(_NUMBERS[1:])}) person conversation\. Persons: (?P<persons>Person1: .*?\.) "
+    r"(?P<who>Person\d(?:, Person\d)*(?: and Person\d)?) (?:is|are) speaking\.)"
+    r" Scene Description: (?P<scene>.+)"
+)
+
+MOST_PERSONS = len(_NUMBERS) - 1
+"""Participants that the template has a number word for."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """The parts of a prompt, as `scene_prompt` takes them."""
+
+    scene: str
+    persons: tuple[str, ...] = ()
+    speaking: tuple[int, ...] = ()
+
+
+def read_prompt(prompt: str) -> Described | None:
+    """The parts of a prompt in the template (inverse of `scene_prompt`); None for one of another form."""
+    found = _TEMPLATE.fullmatch(" ".join(prompt.split()))
+    if found is None:
+        return None
+    if found["count"] is None:
+        return Described(found["scene"])
+    persons = tuple(re.split(r"(?:^| )Person\d: ", found["persons"])[1:])
+    if len(persons) != _NUMBERS.index(found["count"]):
+        return None
+    return Described(found["scene"], persons, tuple(map(int, re.findall(r"\d", found["who"]))))
 
 
 def scene_prompt(
@@ -27,8 +61,8 @@ def scene_prompt(
     absent = [number for number in speaking if not 1 <= number <= len(persons)]
     if absent:
         raise UserError(f"speaking {absent[0]}: there are {len(persons)} person(s), numbered from 1")
-    if len(persons) >= len(_NUMBERS):
-        raise UserError(f"{len(persons)} persons: at most {len(_NUMBERS) - 1}")
+    if len(persons) > MOST_PERSONS:
+        raise UserError(f"{len(persons)} persons: at most {MOST_PERSONS}")
     if not speaking:
         return f"No conversation. Scene Description: {scene.strip()}"  # as the released examples; the paper: the scene
     entries = [f"Person{i}: {_sentence(look)}" for i, look in enumerate(persons, 1)]

@@ -10,6 +10,7 @@ import pytest
 from curation.films import FRAMES, PLAIN, ledger, run, separate_into_halves, separate_twice, write_film
 
 from mtv_jax import curate
+from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.curation.steps import last, media
 from mtv_jax.data.shards import open_shards
@@ -300,3 +301,13 @@ def test_clips_are_those_of_a_pipeline_of_ours_and_of_no_other(tmp_path):
     assert read_defaults(tmp_path).clip.fps == 8  # sampled as it stands
     with pytest.raises(UserError, match=r"no audio_encoder/ in it.*wav2vec2-base-960h"):
         Encoders.from_pretrained(tmp_path)
+
+
+def test_films_without_a_prompt_are_described_by_default(films, tmp_path):
+    shutil.copytree(films, tmp_path / "films")
+    (tmp_path / "films/b.json").unlink()
+    run(tmp_path / "films", tmp_path / "out", *FRAMES, f"--config.captioner={CurateConfig().captioner}")
+    opened = open_shards(tmp_path / "out")
+    prompts = {(record.source.name, record.prompt) for record in map(opened.read, range(len(opened)))}
+    described = "No conversation. Scene Description: A dark scene, mostly black."
+    assert prompts == {("a.mp4", "square a"), ("b.mp4", described)}

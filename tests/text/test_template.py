@@ -3,7 +3,7 @@
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.text.template import scene_prompt
+from mtv_jax.text.template import Described, read_prompt, scene_prompt
 
 SCENE = "A kitchen in the morning."
 
@@ -41,3 +41,23 @@ def test_without_speech_no_person_is_described():
 def test_errors_are_named(args, message):
     with pytest.raises(UserError, match=message):
         scene_prompt(*args)
+
+
+@pytest.mark.parametrize(
+    ("persons", "speaking"),
+    [(("a man.",), (1,)), (("a.", "b.", "Mr. c."), (1, 2, 3)), (("a.", "b."), (2,)), ((), ())],
+)
+def test_a_prompt_is_read_back(persons, speaking):
+    assert read_prompt(scene_prompt(SCENE, persons, speaking)) == Described(SCENE, persons, speaking)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "A kitchen.",
+        "Two person conversation. Persons: Person1: a. Person1 is speaking. Scene Description: b.",
+        "One person conversation. Scene Description: b.",
+    ],
+)
+def test_a_prompt_of_another_form_is_not_read(prompt):
+    assert read_prompt(prompt) is None

@@ -69,7 +69,11 @@ class _Program:
 
 
 class JsonlCaptioner:
-    """A program as Captioner; it is asked `{"clip": PATH, "about": {...}}` and answers `{"prompt": ...}`."""
+    """A program as Captioner; it answers `{"prompt": ...}`.
+
+    It is asked `{"clip": PATH, "about": {...}, "evidence": {...}}`: what is known of the film, and what the stages
+    found.
+    """
 
     def __init__(self, command: str):
         self._program = _Program(command)
@@ -78,9 +82,12 @@ class JsonlCaptioner:
         """What the program says it is."""
         return self._program.card()
 
-    def caption(self, clip: Path, about: Mapping[str, Any]) -> Evidence:
+    def caption(
+        self, clip: Path, about: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+    ) -> Evidence:
         """What it answers."""
-        return {"status": OK, **self._program.ask({"clip": str(clip), "about": dict(about)})}
+        question = {"clip": str(clip), "about": dict(about), "evidence": dict(evidence)}
+        return {"status": OK, **self._program.ask(question)}
 
 
 class JsonlQuality:

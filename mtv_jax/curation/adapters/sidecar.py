@@ -14,7 +14,9 @@ class Sidecar:
         """It is none: people wrote the captions."""
         return ModelCard("captions of the films", "1", "that of the films", None, "real")
 
-    def caption(self, clip: Path, about: Mapping[str, Any]) -> Evidence:
+    def caption(
+        self, clip: Path, about: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+    ) -> Evidence:
         """The prompt, if there is one."""
         prompt = about.get("prompt")
         if not prompt:

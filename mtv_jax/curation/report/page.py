@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.report.captions import captions, captions_section
 from mtv_jax.curation.report.charts import bar, histogram_chart, upset_chart
 from mtv_jax.curation.report.gallery import Gallery, around_marks, sample
 from mtv_jax.curation.report.summary import DEMIX, MARKS, Clip, score_of, summarise
@@ -47,6 +48,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
     The page has a bounded size: numbers of clips, and pictures and sounds of at most 12 MB.
     """
     numbers, clips = summarise(data), data["clips"]
+    numbers["captions"] = captions(clips)
     judged = [score for score in numbers["scores"] if score["cuts"]]
     others = [score for score in numbers["scores"] if not score["cuts"]]
     gallery = Gallery(path.parent)  # which fills up in this order
@@ -54,6 +56,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         _scores(judged, clips, gallery),
         _dropped(numbers["funnel"], clips, gallery),
         _kept(clips, gallery),
+        captions_section(numbers["captions"], clips, gallery),
         _other_scores(others, clips, gallery),
     ]
     body = [

@@ -12,7 +12,10 @@ import msgpack
 
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.tracks import mixed
+from mtv_jax.curation.captions.config import CaptionsConfig
+from mtv_jax.curation.captions.known import Known, disagreements
 from mtv_jax.curation.encoders import Encoders, encoder_folders, encoder_identity
+from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Captioner, find_model, scores
 from mtv_jax.curation.stages import Item, Outcome, Stage
 from mtv_jax.data.records import pack_arrays
@@ -28,17 +31,26 @@ ARRAYS = "arrays.msgpack"
 
 @dataclass(frozen=True)
 class Caption(Stage):
-    """The prompt of a clip."""
+    """The prompt of a clip, and where it disagrees with what the other stages found."""
 
     model: str
+    config: CaptionsConfig
 
     name = "caption"
     needs = ("clips",)
+    reads = ("separation", "speakers", "persons", "speaking", "motion")
 
     @property
     def captioner(self) -> Captioner:
         """The model, loaded once."""
-        return find_model("captioner", self.model)
+        return find_model("captioner", self.model, self.config)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Without how often and how fast a server is asked."""
+        config = dataclasses.asdict(self.config)
+        server = {name: config["endpoint"][name] for name in ("url", "model", "request")}
+        return {"model": self.model, "config": {**config, "endpoint": server}}
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
         """See `Stage`."""
@@ -50,7 +62,11 @@ class Caption(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        return Outcome(self.captioner.caption(item.folder / "clip.mp4", item.about))
+        found = self.captioner.caption(item.folder / "clip.mp4", item.about, item.evidence)
+        if found["status"] == OK:
+            differences = disagreements(found["prompt"], Known.of(item.about, item.evidence))
+            found = found | {"disagrees": differences}
+        return Outcome(found)
 
 
 @dataclass(frozen=True)

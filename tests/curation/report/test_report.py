@@ -12,6 +12,7 @@ import pytest
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import rules
 from mtv_jax.curation.report import gallery
+from mtv_jax.curation.report.captions import captions
 from mtv_jax.curation.report.gallery import Gallery, around_marks
 from mtv_jax.curation.report.page import write_report
 from mtv_jax.curation.report.summary import (
@@ -198,3 +199,25 @@ def test_the_pictures_and_sounds_of_a_page_are_bounded(monkeypatch):
     assert found.count("the page is full") == 7
     assert len(read) == 3
     assert found.count("<figure>") == 9
+
+
+def captioned(number, **caption):
+    return clip(number, evidence={"caption": {"status": "ok", "prompt": "<i>a</i>", **caption}})
+
+
+def test_captions_that_disagree_are_counted_and_shown_with_what_they_cost(tmp_path):
+    refused = clip(4, evidence={"caption": {"status": "unavailable", "tokens": {"requests": 1}}})
+    clips = [
+        captioned(0, disagrees={"people": "2 described, 1 seen"}, tokens={"requests": 2}),
+        captioned(1, disagrees={}, tokens={"requests": 1}),
+        captioned(2, disagrees=None),
+        clip(3),
+        refused,
+    ]
+    found = captions(clips)
+    assert found == {"clips": 3, "compared": 2, "disagree": {"people": 1}, "tokens": {"requests": 4}}
+    write_report(tmp_path / "report.html", data(clips))
+    section = (tmp_path / "report.html").read_text().partition("<h2>Captions</h2>")[2].partition("<h2>")[0]
+    assert "2 described, 1 seen. &lt;i&gt;a&lt;/i&gt;" in section
+    assert section.count("<figure>") == 1
+    assert json.loads((tmp_path / "report.json").read_text())["captions"] == found
