@@ -19,10 +19,10 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--from",
         dest="source",
-        choices=("train", "mtv-sat", "diffusers", "hf"),
+        choices=("train", "mtv-sat", "diffusers", "hf", "demucs"),
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
-        "checkpoint, or a folder of diffusers or transformers, pipeline or network",
+        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs)",
     )
     top.add_argument(
         "--in",
@@ -84,7 +84,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from mtv_jax.weights.conversion import convert_mtv, convert_pretrained, to_mtv
+    from mtv_jax.weights.conversion import convert_demucs, convert_mtv, convert_pretrained, to_mtv
 
     dtype = _DTYPES.get(args.dtype)
     with atomic_directory(args.out) as temporary:
@@ -94,6 +94,8 @@ def _convert(args: argparse.Namespace) -> None:
             tensors = to_mtv(args.input[0], temporary, dtype)
         elif args.source == "mtv-sat":
             tensors = convert_mtv(args.input, temporary, dtype)
+        elif args.source == "demucs":
+            tensors = convert_demucs(args.input[0], temporary, dtype)
         else:
             tensors = convert_pretrained(args.input[0], temporary, dtype)
         deque(progress(tensors, "converting"), maxlen=0)

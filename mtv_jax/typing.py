@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, UInt8
+from jaxtyping import Bool, Complex, Float, Int, Key, UInt8
 
 __all__ = [
     "BATCH_AXES",
     "Array",
     "Bool",
+    "Complex",
     "Float",
     "Int",
     "Key",

@@ -40,6 +40,8 @@ def test_all_that_is_needed_is_looked_at_and_well(found):
     assert {("extras", extra) for extra in PROJECT["optional-dependencies"]} <= names
     roles = {"denoiser", "autoencoder", "text encoder", "audio encoder", "separator, speech", "lip score"}
     assert {("weights", role) for role in roles} <= names
+    speech = [finding.message.split()[0] for finding in found if finding.name == "separator, speech"]
+    assert speech == ["DeepFilterNet3", "Spleeter"]
     assert {
         ("python", "python"),
         ("devices", "device 0"),

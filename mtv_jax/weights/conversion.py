@@ -20,6 +20,7 @@ from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
+from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
     build_model,
@@ -83,6 +84,12 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
     model, params = open_model(folder, _leave)
     mtv_sat.check_form(model.config.controlnet, f"{folder}/controlnet")
     yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
+
+
+def convert_demucs(source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """The network of a file of demucs (`.th`) as a folder for `load_model`. Yields each tensor's name."""
+    model, params = open_demucs(source, _leave)
+    yield from writing_model(out, model, params, dtype=dtype)
 
 
 def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:

@@ -1,64 +1,65 @@
-"""Torch files (`.pt`, `.bin`), read without executing code in the pickle. Needs the extra `convert`."""
+"""Torch files (`.pt`, `.bin`, `.ckpt`, `.th`), read without torch and without executing code in the pickle."""
 
-import zipfile
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
 from mtv_jax.weights.finite import check_finite
+from mtv_jax.weights.torch_archive import not_mappable, open_archive
+from mtv_jax.weights.torch_pickle import ClassName, PickledArray, StoredTensor, unpickle
 from mtv_jax.weights.variants import weight_map
-
-_DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-
-MOST_PICKLE = 256 * 2**20
-"""Maximum size in bytes of a torch file's pickle, which names the tensors: at most some kB each."""
 
 _WRAPPERS = ("module", "state_dict")
 """Keys under which training programs store the weights, beside other entries such as counters."""
+_PLAIN = (int, float, bool, str, type(None))
+_DEPTH = 8
+"""Maximum depth of lists and dicts in the arguments of a package."""
 
 
 @dataclass(frozen=True)
 class TorchTensor:
     """A tensor of a mapped file; `numpy.asarray` reads it. `name` is its file and key."""
 
-    tensor: Any
+    tensor: StoredTensor | PickledArray
     name: str
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Its shape."""
-        return tuple(self.tensor.shape)
+        return self.tensor.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Its numpy type (bfloat16 by ml_dtypes)."""
-        name = str(self.tensor.dtype).removeprefix("torch.")
-        return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+        return self.tensor.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        import torch  # pyright: ignore[reportMissingImports]
-
-        tensor = self.tensor.detach().contiguous()
-        if tensor.dtype == torch.bfloat16:
-            array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-        else:
-            array = tensor.numpy()
+        array = self.tensor.read()
         check_finite(array, self.name)
         return array if dtype is None else array.astype(dtype)
+
+
+class Package(NamedTuple):
+    """A network with its arguments, as Demucs stores it: the class is only named."""
+
+    class_name: str
+    kwargs: dict[str, Any]
+    state: dict[str, TorchTensor]
 
 
 def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
     """The tensors of torch files, or of the shards that a `.bin.index.json` names; files are memory-mapped.
 
-    Raises UserError if torch is not installed, for a pickle that holds anything but tensors, since it could run code
-    (beside a wrapper `module` or `state_dict` plain numbers and strings are allowed), and for a zip file that unpacks
-    to more than its size.
+    Raises UserError for a pickle that holds anything but tensors and numpy arrays, since it could run code (beside a
+    wrapper `module` or `state_dict` plain numbers and strings are allowed), for tensors that are not within their
+    storage, and for a zip file that unpacks to more than its size.
     """
     merged: dict[str, TorchTensor] = {}
     for path in paths:
@@ -70,8 +71,35 @@ def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
     return merged
 
 
+def read_package(path: Path) -> Package:
+    """A file of Demucs' form, `{"klass": class, "args": (), "kwargs": {...}, "state": {...}}`; others are ignored.
+
+    The class is not imported: its name is returned, `package.module.Class`. Raises UserError as `read_torch` does, and
+    for a file of another form, or arguments that are not plain values (numbers, fractions, strings, lists, dicts).
+    """
+    content = _load(existing_file(path), classes=True)
+    if not isinstance(content, Mapping) or not {"klass", "kwargs", "state"} <= set(content):
+        raise UserError(f"{path}: no package: it needs klass, kwargs and state")
+    name, kwargs = content["klass"], content["kwargs"]
+    if not isinstance(name, ClassName) or content.get("args") or not isinstance(kwargs, Mapping):
+        raise UserError(f"{path}: no package: klass must be a class, args empty and kwargs a dict")
+    return Package(str(name), _plain(kwargs, path), _tensors(content["state"], path))
+
+
+def _plain(value: Any, path: Path, depth: int = 0) -> Any:
+    """A copy of a plain value. Raises UserError for anything else."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Fraction):
+        return Fraction(int(value.numerator), int(value.denominator))
+    if isinstance(value, (list, tuple)) and depth < _DEPTH:
+        return type(value)(_plain(item, path, depth + 1) for item in value)
+    if isinstance(value, Mapping) and depth < _DEPTH:
+        return {_plain(key, path, _DEPTH): _plain(item, path, depth + 1) for key, item in value.items()}
+    raise UserError(f"{path}: refused, an argument holds a {type(value).__name__}")
+
+
 def _read_file(path: Path) -> dict[str, TorchTensor]:
-    check_archive(path)
     content = _load(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -80,70 +108,30 @@ def _read_file(path: Path) -> dict[str, TorchTensor]:
     return _tensors(content, path)
 
 
-def check_archive(path: Path) -> None:
-    """Raises UserError for a zip file whose entries unpack to more than the file, before reading any entry.
-
-    Torch stores entries uncompressed, so that files can be mapped: a compressed entry is not torch's, and may exhaust
-    the memory. The pickle, which describes the tensors, is read whole and has a separate limit.
-    """
-    if not zipfile.is_zipfile(path):
-        return
+def _load(path: Path, *, classes: bool = False) -> Any:
+    archive = open_archive(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f"{path}: a damaged zip file ({error})") from error
-    there, promised = path.stat().st_size, sum(entry.file_size for entry in entries)
-    if promised > there:
-        largest = max(entries, key=lambda entry: entry.file_size)
-        raise UserError(
-            f"{path}: refused: {there:,} bytes that unpack to {promised:,} ({largest.filename[:80]}: "
-            f"{largest.file_size:,}); torch does not compress"
-        )
-    for entry in entries:
-        if entry.filename.endswith(".pkl") and entry.file_size > MOST_PICKLE:
-            raise UserError(
-                f"{path}: refused: {entry.filename[:80]} has {entry.file_size:,} bytes; at most {MOST_PICKLE:,} "
-                "are read"
-            )
-
-
-def _load(path: Path) -> Any:
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UserError(f"{path}: needs torch to be read: pip install 'mtv_jax[convert]'") from error
-    from pickle import UnpicklingError
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except UnpicklingError as error:
+        return unpickle(archive, classes=classes)
+    except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, it holds more than tensors ({_first_line(error)})") from error
     except Exception as error:  # a damaged pickle can raise any error in the reader
-        raise UserError(
-            f"{path}: not a torch file that can be memory-mapped ({_first_line(error)})"
-        ) from error
+        raise not_mappable(path, _first_line(error)) from error
 
 
 def _check_plain(content: Mapping[str, Any], wrapper: str, path: Path) -> None:
-    plain = (int, float, bool, str, type(None))
     for key, value in content.items():
-        if key != wrapper and not isinstance(value, plain):
+        if key != wrapper and not isinstance(value, _PLAIN):
             raise UserError(f"{path}: refused, beside {wrapper!r} it holds {key!r}, a {type(value).__name__}")
 
 
 def _tensors(content: Any, path: Path) -> dict[str, TorchTensor]:
-    import torch  # pyright: ignore[reportMissingImports]
-
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: refused, it holds a {type(content).__name__}, not a dict of tensors")
-    others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    others = [
+        str(key) for key, value in content.items() if not isinstance(value, (StoredTensor, PickledArray))
+    ]
     if others:
         raise UserError(f"{path}: refused, not tensors: {', '.join(others[:20])}")
-    for key, value in content.items():
-        kind = str(value.dtype).removeprefix("torch.")
-        if kind not in _DTYPES or value.layout != torch.strided or value.device.type != "cpu":
-            raise UserError(f"{path}: {key} is of type {kind} ({value.layout}), which is not supported")
     return {str(key): TorchTensor(value, f"{path}: {key}") for key, value in content.items()}
 
 

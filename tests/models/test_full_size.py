@@ -12,7 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import dit, mtv_sat, t5, vae3d, wav2vec2
+from mtv_jax.weights import dit, mtv_sat, spleeter, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -73,6 +73,13 @@ def test_every_tensor_of_a_published_checkpoint_has_its_parameter(name):
     network, variant, tables = CHECKPOINTS[name]
     theirs = make_keys.read_list(make_keys.FOLDER / f"{name}.txt")
     assert not check_one_to_one(theirs, tables, make_model(network, make_config(network, variant)))
+
+
+def test_every_tensor_of_spleeter_has_its_parameter():
+    theirs = make_keys.read_list(make_keys.FOLDER / "spleeter_2stems.txt")
+    unused = check_one_to_one(theirs, spleeter, make_model("spleeter", make_config("spleeter", "two_stems")))
+    names = ("weight", "bias", "running_mean", "running_var")
+    assert unused == {f"stems.{stem}.down6_act.0.{name}" for stem in range(2) for name in names}
 
 
 @pytest.mark.parametrize("num_speakers", [1, 2])

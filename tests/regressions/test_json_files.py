@@ -241,7 +241,7 @@ def test_the_largest_networks_there_are_stay_within_the_bounds():
     """What the bounds must not refuse."""
     from mtv_jax.models.registry import make_config, make_model, variants
 
-    for network in ("dit", "mtv", "t5", "vae3d", "wav2vec2", "beats"):
+    for network in ("dit", "mtv", "t5", "vae3d", "wav2vec2", "beats", "htdemucs"):
         for variant in variants(network):
             make_config(network, variant)
     assert parameter_shapes(make_model("vae3d", make_config("vae3d", "tiny")))

@@ -14,10 +14,11 @@ from safetensors.numpy import load_file, save_file
 from mtv_jax import load_model, save_model
 from mtv_jax.io.errors import UserError
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.weights import torch_files
+from mtv_jax.weights import torch_archive
 from mtv_jax.weights.conversion import convert_pretrained
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
-from mtv_jax.weights.torch_files import check_archive
+from mtv_jax.weights.torch_archive import check_archive
+from mtv_jax.weights.torch_files import read_torch
 from mtv_jax.weights.variants import choose_weights
 
 INDEX = "model.safetensors.index.json"
@@ -162,18 +163,18 @@ def bomb(tmp_path) -> Path:
 
 def test_a_zip_bomb_is_refused_before_it_is_read(bomb, monkeypatch):
     """Found by attack: a 5.8 MB file with a 6 GB `data.pkl` took 12 GB before it was refused."""
-    monkeypatch.setattr(torch_files, "_load", lambda path: pytest.fail("was read"))
+    monkeypatch.setattr(torch_archive, "_read", lambda *args: pytest.fail("was read"))
     with pytest.raises(UserError, match=r"bomb\.pt: refused: .* unpack to 67,108,865.*data\.pkl: 67,108,864"):
-        torch_files.read_torch([bomb])
+        read_torch([bomb])
     for suffix in (".bin", ".ckpt", ".pth"):
         with pytest.raises(UserError, match=f"bomb{suffix}: refused"):
-            torch_files.read_torch([bomb.rename(bomb.with_suffix(suffix)) and bomb.with_suffix(suffix)])
+            read_torch([bomb.rename(bomb.with_suffix(suffix)) and bomb.with_suffix(suffix)])
         bomb.with_suffix(suffix).rename(bomb)
 
 
 def test_a_pickle_too_large_to_be_read_whole_is_refused(tmp_path, monkeypatch):
     """Found by attack: a sibling of the zip bomb, that is as large as it says."""
-    monkeypatch.setattr(torch_files, "MOST_PICKLE", 1000)
+    monkeypatch.setattr(torch_archive, "MOST_PICKLE", 1000)
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
         archive.writestr("a/data/0", bytes(2000))
         archive.writestr("a/data.pkl", bytes(1000))

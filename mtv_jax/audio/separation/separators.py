@@ -14,11 +14,11 @@ from mtv_jax.io.errors import UserError
 
 DEFAULT_SEPARATOR = "dfn3+hpss"
 
-_STEMS = {"dfn3": "deepfilternet:DeepFilterNet3"}
+_STEMS = {"dfn3": "deepfilternet:DeepFilterNet3", "spleeter": "spleeter:SpleeterStems"}
 """Separators that extract speech."""
 _SPLITTERS = {"hpss": "hpss:HPSS"}
 """Of what is not speech into effects and music."""
-_BY_PATH: dict[str, str] = {}
+_BY_PATH = {"cdx23": "cdx23:CDX23"}
 """Separators whose weights are named after a colon."""
 
 

@@ -116,7 +116,7 @@ def test_speech_comes_out_in_time_and_at_any_level():
 
 
 def test_unknown_separators_and_missing_packages_are_reported(monkeypatch):
-    with pytest.raises(UserError, match=r"magic: no such separator; use one of dfn3, dfn3\+hpss"):
+    with pytest.raises(UserError, match=r"magic: no such separator; use one of dfn3, spleeter, dfn3\+hpss"):
         find_separator("magic")
     with pytest.raises(
         UserError, match="separator dfn3: makes speech and rest; speech, effects, music are needed"
