@@ -83,6 +83,7 @@ class CurateConfig:
 
     Attributes:
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
+      diarizer: a model of the role `diarizer`, which says who speaks; "" turns it off.
       captioner: a model of the role `captioner`; `sidecar` reads the prompt from the file beside the video.
       short_side: pixels of the shorter side of kept clips, which are never enlarged: enough for every size that the
         networks of this package are trained at.
@@ -93,6 +94,7 @@ class CurateConfig:
     demixing: DemixingConfig = field(default_factory=DemixingConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     filters: FiltersConfig = field(default_factory=FiltersConfig)
+    diarizer: str = "resemblyzer"
     captioner: str = "sidecar"
     retries: int = 1
     short_side: int = 720
@@ -110,6 +112,7 @@ class CurateConfig:
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
             filters=FiltersConfig(None, None, None, None),
+            diarizer="",
         )
 
     def to_json(self) -> dict[str, Any]:

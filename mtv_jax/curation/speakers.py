@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from mtv_jax.audio.turns import Turn
 from mtv_jax.curation.roles import Evidence, scores
@@ -80,6 +79,8 @@ def cluster(windows: Windows, how: Clustering) -> Int[np.ndarray, "n"]:
 
     Average linkage of cosines makes a few clusters; then the two that are most alike are merged, until none are.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage  # here, since importing it takes half a second
+
     embeddings, starts = windows.embeddings, windows.starts
     if len(starts) < 2:
         return np.zeros(len(starts), np.int64)
