@@ -84,16 +84,18 @@ def _at(sound: np.ndarray, level: float) -> np.ndarray:
 def judged(mix: np.ndarray, voice: np.ndarray, first: str, second: str) -> Iterator[Judged]:
     """The clips of a mix with a voice in them."""
     separators = [find_separator(name) for name in (first, second)]
-    found = [separate(mix, MIX_RATE, separator).tracks for separator in separators]
-    found = [{name: resample(track, MIX_RATE, RATE) for name, track in tracks.items()} for tracks in found]
+    found = []
+    for separator in separators:
+        tracks = separate(mix, MIX_RATE, separator).tracks
+        found.append({name: resample(track, MIX_RATE, RATE) for name, track in tracks.items()})
     true = resample(voice, MIX_RATE, RATE)
     silent = separators[0].silent_dbfs
     for start in range(0, len(true) - CLIP + 1, CLIP):
         part = slice(start, start + CLIP)
         if rms_dbfs(true[part]) > -45:
-            clips = [{name: track[part] for name, track in tracks.items()} for tracks in found]
-            quality = min(si_sdr(clip["speech"], true[part]) for clip in clips)
-            yield Judged(compare_separations(*clips, silent), quality)
+            a, b = ({name: track[part] for name, track in tracks.items()} for tracks in found)
+            quality = min(si_sdr(clip["speech"], true[part]) for clip in (a, b))
+            yield Judged(compare_separations(a, b, silent), quality)
 
 
 def si_sdr(found: np.ndarray, true: np.ndarray) -> float:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import mtv_jax.assets
+from mtv_jax.audio.tracks import mixed
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import rules
 from mtv_jax.curation.filters.bars import black_bars
@@ -64,7 +65,7 @@ def theatre(seed: int, count: int) -> list[Clip]:
     for index in range(count):
         clip = render_clip(seed, index, TheatreConfig())
         tracks = {name: clip.tracks[name].astype(np.float32) for name in TRACKS}
-        found.append(Clip(clip.frames, float(clip.plan.config.fps), sum(tracks.values()), tracks))
+        found.append(Clip(clip.frames, float(clip.plan.config.fps), mixed(tracks.values()), tracks))
     return found
 
 
@@ -75,7 +76,7 @@ def films(paths: Sequence[Path], seed: int, count: int) -> list[Clip]:
         length = len(read_audio(path, TRACK_RATE)) / TRACK_RATE
         starts = np.arange(0, length - SECONDS, SECONDS)[seed % 2 :: 2]
         for start in np.random.default_rng(seed).permutation(starts)[:count]:
-            frames, fps = read_video(path, fps=8, start=float(start), duration=SECONDS)
+            frames, fps = read_video(path, fps=8, start=float(start), num_frames=round(8 * SECONDS))
             mix = read_audio(path, TRACK_RATE, start=float(start), duration=SECONDS)
             found.append(Clip(frames, fps, mix, {}))
     return found
@@ -136,7 +137,7 @@ def separators(clips: Sequence[Clip], draw: np.random.Generator) -> Iterator[tup
             continue
         true = {name: resample(track, TRACK_RATE, RATE) for name, track in clip.tracks.items()}
         rest = true["effects"] + true["music"]
-        bounds = dict.fromkeys(TRACKS, SILENT_DBFS)
+        bounds: dict[str, float] = {name: SILENT_DBFS for name in TRACKS}
         for leakage, flawed in (((12, 30), False), ((0, 6), True), (None, True)):
             leak = 10 ** (-draw.uniform(12, 30) / 20)
             first = true | {"speech": true["speech"] + leak * rest}

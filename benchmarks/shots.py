@@ -5,9 +5,9 @@
 Generates films with known cuts (`mtv_jax.curation.films`; footage is the bundled clip and, with `--media`, the shots
 of the labelled videos there), finds their shots with the default detector, and compares. With `--media` the labelled
 videos themselves are compared too (`shot_labels.json` says how they were labelled). A hard cut is found if one is
-reported within a frame of it; a fade (dissolve or through black) if any change is reported within it, which is then
-not a false cut. `--loop-minutes` repeats the longest labelled video to such lengths and measures the peak memory of a
-process that finds its shots. Prints JSON. Thresholds are tuned on seeds from 1000 on, never on the default ones.
+reported within a frame of it; a fade (dissolve or through black) if a transition that overlaps it is. Cuts reported
+within a fade count neither way. `--loop-minutes` repeats the bundled clip to such lengths and measures the peak memory
+of a process that finds its shots. Prints JSON. Thresholds are tuned on seeds from 1000 on, never on the default ones.
 """
 
 import argparse
@@ -162,11 +162,10 @@ def spent(costs: list[dict]) -> dict:
     }
 
 
-def looped(media: Path, minutes: float, folder: Path) -> dict:
+def looped(minutes: float, folder: Path) -> dict:
     """Peak memory of a process that finds the shots of a long video."""
-    longest = max((media / name for name in labels()), key=lambda path: probe(path).duration or 0)
     video = folder / f"{minutes:g}.mp4"
-    repeat(longest, video, 60 * minutes)
+    repeat(BUNDLED, video, 60 * minutes)
     run = [sys.executable, __file__, "--measure", str(video)]
     found = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
     video.unlink()
@@ -215,7 +214,7 @@ def main(argv: list[str] | None = None, config: FilmConfig | None = None) -> Non
         }
         if args.media:
             result["labelled"] = labelled(args.media)
-            result["looped"] = [looped(args.media, minutes, Path(name)) for minutes in args.loop_minutes]
+        result["looped"] = [looped(minutes, Path(name)) for minutes in args.loop_minutes]
     text = json.dumps(result, indent=2)
     if args.out:
         args.out.write_text(text + "\n")

@@ -31,8 +31,8 @@ class DemixingConfig:
     Attributes:
       separator: the second one, of two stems; "" turns the filter off.
       max_speech: largest distance of the two speech tracks (`filters/demixing.py`), 0 to 1. Of speech with music or
-        effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 90 % of the clips
-        with a voice below 0 dB SI-SDR, and 11 % of those with both above 5 dB (`benchmarks/filters.py`).
+        effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 86 % of the clips
+        with a voice below 0 dB SI-SDR, and 9 % of those with both above 5 dB (`benchmarks/demixing_filter.py`).
       max_others: the same of a comparable rest. It is larger, since what a separator leaves of the voice counts for
         more in a quiet background: up to .6 where both separators are good.
     """
@@ -64,8 +64,8 @@ class FiltersConfig:
     """Filters beyond MTV's; None turns one off.
 
     Attributes:
-      min_motion: optical flow (Farneback at 2 fps), percent of the picture's width. Photographs that were encoded as video
-        are below .02, the stillest shots of a film above .03, a talking head about .5.
+      min_motion: optical flow (Farneback at 2 fps), percent of the picture's width. Photographs that were encoded as
+        video are below .02, the stillest shots of a film above .03, a talking head about .5.
       max_bars: share of the picture that black bars may have.
       min_dbfs: RMS level of the mix; MTV calls a track silent below -45 dB, and so is a mix.
       max_clipped: share of the mix's samples at full scale.

@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from mtv_jax.io.display import is_mirrored
-from mtv_jax.io.errors import Reason, Unreadable
+from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.files import existing_file, sha256
 from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_container, open_film
 from mtv_jax.io.streams import TimeLine, fraction, main_stream, video_streams
@@ -131,8 +131,8 @@ class ProbeConfig:
     max_length_difference: float = 2.0
 
 
-def probe(path: str | os.PathLike) -> Probe:
-    """Reads the properties of a video. The file is read twice: to hash it, and its packets.
+def probe(path: str | os.PathLike, digest: str | None = None) -> Probe:
+    """Reads the properties of a video. `digest` is the file's SHA-256, if it is known; else the file is hashed.
 
     Raises:
       Unreadable: the file is empty, not a video, truncated or damaged, has no picture or a single frame, or its
@@ -145,7 +145,7 @@ def probe(path: str | os.PathLike) -> Probe:
         with open_container(path) as container:
             times = _Times(path, container, film)
         return Probe(
-            sha256=sha256(path),
+            sha256=digest or sha256(path),
             size=path.stat().st_size,
             container=film.container.format.name,
             picture=_picture(film, first, times),
@@ -155,16 +155,13 @@ def probe(path: str | os.PathLike) -> Probe:
 
 def unfit(probe: Probe, config: ProbeConfig) -> Unreadable | None:
     """The error for a video that can be read and is rejected by the config; None if it is not rejected."""
-    reason: Reason
-    if probe.sound is None:
-        if config.needs_sound:
-            return Unreadable("no_sound", "no sound track; give a file that has sound")
-        return None
-    excess = probe.sound.end - probe.picture.seconds
-    if abs(excess) > config.max_length_difference:
-        reason, longer = "lengths_differ", "longer" if excess > 0 else "shorter"
+    excess = probe.sound_excess
+    if excess is None and config.needs_sound:
+        return Unreadable("no_sound", "no sound track; give a file that has sound")
+    if excess is not None and abs(excess) > config.max_length_difference:
+        longer = "longer" if excess > 0 else "shorter"
         message = f"the sound is {abs(float(excess)):.2f} s {longer} than the picture; remux it"
-        return Unreadable(reason, message)
+        return Unreadable("lengths_differ", message)
     return None
 
 

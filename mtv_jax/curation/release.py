@@ -4,18 +4,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mtv_jax.curation.session import Session
 from mtv_jax.curation.verdicts import Verdicts
 
 _NONCOMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research only", re.IGNORECASE)
 _NONE = ("", "unknown", "none stated", "none")
 
 
-def release_problems(session: Session, verdicts: Verdicts) -> list[str]:
-    """What forbids it, in words: models and sources that are stubs, without a licence, or not for commercial use."""
+def release_problems(cards: Mapping[str, Mapping[str, Any]], verdicts: Verdicts) -> list[str]:
+    """What forbids it, in words: models and sources that are stubs, without a licence, or not for commercial use.
+
+    `cards` are those of the stages (stage -> role -> card).
+    """
     problems = []
-    for stage, cards in session.cards.items():
-        for role, card in cards.items():
+    for stage, models in cards.items():
+        for role, card in models.items():
             if stage != "encode":
                 problems += [f"{role} is by {card['name']}, {why}" for why in _model_problems(card)]
     kept = {clip["source"] for clip in verdicts.kept}

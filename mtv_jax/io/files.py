@@ -243,6 +243,30 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(former, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def staging(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary directory inside `folder`, for files that are moved out of it once all are complete.
+
+    A missing folder is created, and removed again if it stays empty. Of a killed process the directory remains:
+    `remove_leftovers`. Raises DiskError, naming `folder`, if the disk is full or cannot be written.
+    """
+    folder = Path(folder)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    temporary = None
+    try:
+        with disk_errors(folder, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder, prefix=_TEMPORARY))
+        with disk_errors(folder, temporary):
+            yield temporary
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()
+
+
 def link_tree(source: str | os.PathLike, target: str | os.PathLike) -> None:
     """Copies a folder like `copy_tree`, but hard-links files where possible, so that large ones take no extra space.
 
@@ -347,6 +371,12 @@ def existing_directory(path: str | os.PathLike) -> Path:
     if not path.is_dir():
         raise UserError(f"{path}: not a directory")
     return path
+
+
+def shown(path: str | os.PathLike) -> str:
+    """A path as one line of text: line breaks and bytes that are not UTF-8 are written as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def sha256(path: str | os.PathLike) -> str:

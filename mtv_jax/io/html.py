@@ -1,6 +1,6 @@
-"""Pages of reports: one file of HTML with its style, which loads no scripts and nothing from the network."""
+"""Pages of HTML that load nothing from elsewhere: the frame of a page with its style, tables and chips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 _STYLE = """
@@ -15,49 +15,49 @@ h1{font-size:1.6rem;margin:0 0 .25rem}h2{font-size:1.1rem;margin:2.25rem 0 .6rem
 p{margin:.3rem 0;color:var(--soft)}
 .chips{display:flex;flex-wrap:wrap;gap:.5rem;margin:1rem 0}
 .chips span{background:var(--card);border:1px solid var(--line);border-radius:1rem;padding:.15rem .8rem}
-.invalid{background:#b3261e;color:#fff;padding:.8rem 1rem;border-radius:.5rem;font-weight:600}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.6rem}
 table{border-collapse:collapse;width:100%}
 th,td{padding:.4rem .8rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
 th{font-weight:500;font-size:.85rem;color:var(--soft);white-space:nowrap}
-tbody th{text-align:left;font-size:1rem;font-weight:600;color:var(--ink);padding-top:1rem;white-space:normal}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .yes{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 small,figcaption{color:var(--soft);font-size:.83rem}
-svg{display:block;margin:.35rem 0 0 auto}
-.axis{stroke:var(--line);stroke-width:2}.range{stroke:var(--bar);stroke-width:4}.goal{stroke:var(--soft);stroke-width:2}
-circle{fill:var(--bar)}
-.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
-figure{margin:0}video,img{width:100%;border-radius:.4rem;border:1px solid var(--line)}
-video{image-rendering:pixelated}img{background:#fff;height:auto}
+figure{margin:0}img{width:100%;height:auto;background:#fff;border-radius:.4rem;border:1px solid var(--line)}
 code,td.mono{font-family:ui-monospace,monospace;font-size:.83rem;word-break:break-all}
 summary{cursor:pointer;color:var(--soft);margin:.6rem 0}
 """
 
 
-def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """A page of the non-empty parts of `body` (HTML); `style` is added to that of all pages."""
-    parts = "\n".join(part for part in body if part)
-    return f"""<!doctype html>
-<html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>
-<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>
-<body>
-{parts}
-</body></html>
-"""
+def document(title: str, body: Iterable[str], style: str = "") -> Iterator[str]:
+    """A page in parts, of which the body's may be made one at a time, so that a long page is never in memory.
 
-
-def chips(texts: Iterable[str]) -> str:
-    """Short facts (plain text) in a row."""
-    return f"<div class=chips>{''.join(f'<span>{escape(text)}</span>' for text in texts)}</div>"
+    Args:
+      title: plain text.
+      body: HTML; empty parts are left out.
+      style: CSS in addition to that of all pages.
+    """
+    yield (
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width,initial-scale=1'>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n<body>\n"
+    )
+    for part in body:
+        if part:
+            yield f"{part}\n"
+    yield "</body></html>\n"
 
 
 def table(head: Sequence[str], rows: Iterable[str]) -> str:
-    """A table of the titles of its columns (plain text) and its rows (HTML, from `<tr>` to `</tr>`)."""
+    """A table with titles in plain text (none if all are empty) and rows `<tr>...</tr>`."""
     titles = "".join(f"<th>{escape(name)}</th>" for name in head) if any(head) else ""
     return (
         f"<div class=scroll><table><thead><tr>{titles}</tr></thead><tbody>\n"
         + "\n".join(rows)
         + "\n</tbody></table></div>"
     )
+
+
+def chips(texts: Iterable[str]) -> str:
+    """Short facts in plain text, side by side."""
+    return f"<div class=chips>{''.join(f'<span>{escape(text)}</span>' for text in texts)}</div>"

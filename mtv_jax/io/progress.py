@@ -38,7 +38,7 @@ def _bar(items: Iterable[T], description: str, total: int | None) -> Iterator[T]
     from rich.console import Console
 
     columns = (
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),  # it may be the name of a file
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[rate]}"),

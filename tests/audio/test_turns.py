@@ -16,7 +16,9 @@ def test_turns_are_written_in_order_and_read_again(tmp_path):
 
 def test_lines_of_other_kinds_are_ignored_and_damaged_ones_named(tmp_path):
     path = tmp_path / "a.rttm"
-    path.write_text("SPKR-INFO talk 1 <NA> <NA> <NA> unknown a <NA> <NA>\n\nSPEAKER talk 1 1 2 <NA> <NA> a <NA>\n")
+    path.write_text(
+        "SPKR-INFO talk 1 <NA> <NA> <NA> unknown a <NA> <NA>\n\nSPEAKER talk 1 1 2 <NA> <NA> a <NA>\n"
+    )
     assert read_rttm(path) == [Turn(1, 3, "a")]
     for line in ("SPEAKER talk 1 one 2 <NA> <NA> a", "SPEAKER talk 1 1 2"):
         path.write_text(f"\n{line}\n")

@@ -10,12 +10,16 @@ import jax
 import numpy as np
 import pytest
 
+from mtv_jax.io.audio import write_audio
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.pipelines.presets import pipeline_folder
+from tests.separators import HALVES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NEEDS_TORCH = {"torch_side"}
+PARTS = {"sides", "jax_side", "torch_side", "separation_metrics", "separation_mixes"}
+"""Modules of other scripts."""
 TINY = pipeline_folder("tiny")
 
 
@@ -41,7 +45,7 @@ def test_each_script_is_imported_without_running_and_without_a_front_door(name):
     if name in NEEDS_TORCH and importlib.util.find_spec("diffusers") is None:
         pytest.skip("needs torch and diffusers (the extra `parity`)")
     module = script(name)
-    assert callable(getattr(module, "main", None)) or name in ("sides", "jax_side", "torch_side")
+    assert callable(getattr(module, "main", None)) or name in PARTS
 
 
 def test_theatre_formulas(capsys):
@@ -56,12 +60,15 @@ def test_shots(capsys, monkeypatch, tmp_path):
     pytest.importorskip("scenedetect", reason="needs the extra `curate`")
     shots, films = script("shots"), importlib.import_module("mtv_jax.curation.films")
     toy = films.FilmConfig(height=32, width=48, shots=2, transitions=(1, 0, 0), flash=0)
-    shots.main(["--films=1", f"--out={tmp_path / 'shots.json'}"], toy)
+    shots.main(["--films=1", "--loop-minutes=0.3", f"--out={tmp_path / 'shots.json'}"], toy)
     found = printed(capsys)
     assert found == json.loads((tmp_path / "shots.json").read_text())
     assert found["generated"]["films"] == found["generated"]["cuts"] == 1
     assert found["generated"]["f1"] in (0, 1)
     assert found["generated"]["film_seconds"] > 2
+    (looped,) = found["looped"]
+    assert looped["film_seconds"] >= 18
+    assert looped["peak_bytes"] > 0
 
 
 def test_shots_are_compared_with_the_truth():
@@ -218,6 +225,58 @@ def test_cases_have_the_same_inputs_on_both_sides():
         assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
 
 
+@pytest.fixture
+def media(tmp_path):
+    """Voices, strikes and music of noise."""
+    rng, rate = np.random.default_rng(0), 16000
+    mixes = script("separation_mixes")
+    hiss = rng.normal(0, 0.1, 4 * rate).astype(np.float32)
+    for name in ("a", "b"):
+        write_audio(tmp_path / f"speech/prompts/{name}.wav", hiss, rate)
+        write_audio(tmp_path / f"music/{name}.wav", hiss[::-1], rate)
+    for name in (*mixes._CHOOSING, *mixes._REPORTED):
+        write_audio(tmp_path / f"effects/{name}.flac", hiss[: rate // 10], rate)
+    return tmp_path
+
+
+def test_separators(media, capsys, monkeypatch):
+    benchmark = script("separators")
+    monkeypatch.setattr(benchmark, "find_separator", lambda name, tracks: HALVES)
+    benchmark.main(["--separators=halves", f"--media={media}", "--mixes=3", "--clips=1", "--seconds=1"])
+    found = printed(capsys)["halves"]
+    assert set(found) == {"recorded", "theatre", "silence"}
+    recorded = found["recorded"]
+    assert recorded["mixes"] == 3 * 3
+    for track in ("speech", "effects", "music"):
+        quality = recorded["si_sdr_db"][track]
+        assert quality["track"] == pytest.approx(
+            quality["mix"], abs=0.01
+        )  # a half of the mix is as good as the mix
+        assert recorded["delay_samples"][track] == 0
+        assert recorded["leakage_db"]["speech"][track] == pytest.approx(20 * np.log10(1 / 2), abs=0.3)
+        assert recorded["leakage_db"]["music"][track] == pytest.approx(20 * np.log10(1 / 4), abs=0.3)
+    assert recorded["onsets"]["true"] > 0
+    assert set(recorded["si_sdr_db_by_level"]) == {"-6", "+0", "+6"}
+    assert 0 <= found["silence"]["effects"]["agreement"] <= 1
+
+
+def test_mixes_are_at_their_levels(media):
+    mixes = list(script("separation_mixes").recorded_mixes(media, 2, 1.0, choosing=False))
+    for mix in mixes:
+        rest = mix.tracks["effects"] + mix.tracks["music"]
+        apart = 20 * np.log10(np.linalg.norm(mix.tracks["speech"]) / np.linalg.norm(rest))
+        assert apart == pytest.approx(mix.level, abs=0.7)  # effects and music may correlate
+    assert {mix.level for mix in mixes} == {-6, 0, 6}
+
+
+@pytest.mark.slow
+def test_speed_of_separators(capsys):
+    script("separators").main(["--speed", "--separators=dfn3+hpss", "--seconds=2"])
+    found = printed(capsys)["dfn3+hpss"]
+    assert found["times_real_time"] > 0
+    assert found["peak_bytes"] > 0
+
+
 @pytest.mark.slow
 def test_load_memory(capsys):
     with pytest.raises(SystemExit) as caught:
@@ -325,3 +384,34 @@ def test_demixing_filter():
     found = module.figures(clips, 0.5)
     assert (found["good"], found["bad"], found["auc"], found["dropped_of_bad"]) == (3, 1, 1.0, 1.0)
     assert found["dropped_of_good"] == pytest.approx(1 / 3)
+
+
+def test_diarisation(capsys, monkeypatch, tmp_path):
+    """With a model that hears one speaker throughout."""
+    diarisation = script("diarisation")
+    roles, turns = (importlib.import_module(f"mtv_jax.curation.{name}") for name in ("roles", "speakers"))
+
+    class One:
+        def card(self):
+            return roles.ModelCard("one", "1", "MIT", None, "stub")
+
+        def diarize(self, samples, sample_rate):
+            return turns.turn_scores([diarisation.Turn(0, len(samples) / sample_rate, "x")])
+
+    rng = np.random.default_rng(0)
+    for name in ("media/speech/two_speakers_30s", "voices/a/1", "voices/b/1"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_audio(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 64_000).astype(np.float32), 16_000)
+    (tmp_path / "media/speech/two_speakers_30s.rttm").write_text("SPEAKER x 1 1 2 <NA> <NA> a <NA> <NA>\n")
+    monkeypatch.setenv("MTV_JAX_MEDIA", str(tmp_path / "media"))
+    monkeypatch.setattr(diarisation, "find_model", lambda role, name: One())
+    monkeypatch.setattr(diarisation, "SPEAKERS", (1, 2))
+    diarisation.main([f"--voices={tmp_path / 'voices'}", "--seconds=5"])
+    found = printed(capsys)
+    first, one, two = found["sounds"]
+    assert (
+        first["collar 0.25"]["error_rate"] == 1
+    )  # 1.5 s before and after 1.5 s of speech outside the collars
+    assert (one["speakers"], two["speakers"]) == (1, 2)
+    assert one["collar 0.0"]["confusion"] == 0 < two["collar 0.0"]["confusion"]
+    assert found["conversations"]["collar 0.25"]["missed"] > 0

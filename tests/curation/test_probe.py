@@ -54,6 +54,10 @@ def test_a_plain_video(whole):
     assert unfit(found, ProbeConfig()) is None
 
 
+def test_a_file_is_not_hashed_again(whole):
+    assert probe(whole, digest="12ab").sha256 == "12ab"
+
+
 def test_json_without_sound(tmp_path):
     found = probe(film(tmp_path / "a.mp4", first_pts=3))
     assert found.sound is None

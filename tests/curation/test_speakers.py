@@ -1,6 +1,5 @@
 """Voices become speakers, and turns those of clips."""
 
-
 import numpy as np
 import pytest
 

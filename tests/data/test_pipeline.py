@@ -1,16 +1,28 @@
 import collections
+import dataclasses
 import itertools
+import json
+import time
+import tracemalloc
 
 import grain
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from mtv_jax.data.pipeline import DataConfig, batch_shapes, check_reading, make_dataset, mixture_counts
+from mtv_jax.data.pipeline import (
+    DataConfig,
+    _RowOrder,
+    batch_shapes,
+    check_reading,
+    make_dataset,
+    mixture_counts,
+)
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.data.transforms import resize_crop, to_uint8, to_unit
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import sha256
 
 
 def make_record(number):
@@ -242,3 +254,44 @@ def test_every_pixel_value_survives_the_unit_range():
     np.testing.assert_array_equal(to_uint8(unit), values)
     beyond = np.array([-3.0, 0.0, 3.0]).reshape(1, 1, 3)
     np.testing.assert_array_equal(to_uint8(beyond).ravel(), [0, 128, 255])
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 8])
+@pytest.mark.parametrize("hosts", [1, 2, 5, 8])
+def test_every_host_and_worker_gets_its_share_of_each_subset(hosts, workers):
+    """Mixing and then slicing gives host k only subset k, where there are as many hosts (or workers) as subsets."""
+    order = {"counts": (1, 1, 1, 1, 1), "num_rows": 10**9, "seed": 0, "batch_size": 40, "first_batch": 0}
+    local = 40 // hosts
+    for host in range(hosts):
+        rows = _RowOrder(**order, process=(host, hosts))
+        for worker in range(workers):  # Grain gives a worker every so many batches
+            batches = range(worker, 15 * workers, workers)
+            counts = collections.Counter(
+                rows[batch * local + row][0] for batch in batches for row in range(local)
+            )
+            shares = np.array([counts[subset] for subset in range(5)]) / (15 * local)
+            np.testing.assert_allclose(shares, 0.2, atol=0.14)
+
+
+def test_a_million_index_entries_open_fast_and_small(tmp_path):
+    """The subsets' indices are mapped, not parsed: the limits are 2 s and 200 MB."""
+    records = (
+        dataclasses.replace(make_record(i), arrays={"latents_mean": np.zeros(1, np.int8)}) for i in range(8)
+    )
+    write_shards(tmp_path, records, kind="latents", subsets={"all": [f"clip{i:04d}" for i in range(8)]})
+    count = 1_000_000
+    np.save(tmp_path / "subset-all.npy", np.arange(count))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest["num_records"] = manifest["shards"][0]["count"] = count
+    path = tmp_path / "subset-all.npy"
+    manifest["subsets"][0] |= {"count": count, "bytes": path.stat().st_size, "sha256": sha256(path)}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    tracemalloc.start()
+    started = time.process_time()
+    opened = open_shards(tmp_path)
+    config = DataConfig(batch_size=8, mixture={"all": 1})
+    make_dataset(opened, config, process_index=0, process_count=1)
+    assert time.process_time() - started < 2
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
+    assert isinstance(opened.subset("all"), np.memmap)

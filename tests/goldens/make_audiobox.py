@@ -3,7 +3,7 @@
 Run from the repository with the extra `parity` and `pip install --no-deps audiobox_aesthetics==0.0.4`:
 `python tests/goldens/make_audiobox.py`. It has `config` (config.json as the original writes it, and the sizes of WavLM
 that are not the released ones), `weights.<key>`, `waveform` and `mask` [2, samples], of which the second row is padded,
-and `ratings` [2, 4].
+and `ratings` [2, 4]. keys/audiobox.txt lists the tensors of the network at full size, with heads of one layer.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from make_keys import write_list
 
 SIZES: dict[str, Any] = {
     "encoder_layers": 2,
@@ -55,13 +56,20 @@ SAMPLES = 16_000
 def main() -> None:
     from audiobox_aesthetics.model import aes
 
+    full = aes.AesMultiOutput(target_transform=OPTIONS["target_transform"])
+    shapes = {key: tuple(tensor.shape) for key, tensor in full.state_dict().items()}
+    write_list(Path(__file__).with_name("keys") / "audiobox.txt", shapes)
     aes.DEFAULT_AUDIO_CFG.update(SIZES)
     torch.manual_seed(0)
     model = aes.AesMultiOutput(**OPTIONS).eval()
     with torch.no_grad():
         for name, tensor in model.named_parameters():
-            if tensor.ndim < 2 or "relative_attention_bias" in name or "grep" in name:
+            if tensor.ndim < 2 or "grep" in name:
                 tensor.add_(0.3 * torch.randn_like(tensor))  # else they are 0 or 1, which hides errors
+            elif "encoder.layers" in name:
+                tensor.mul_(8)  # else the layers hardly change what they are given
+            if "relative_attention_bias" in name:
+                tensor.mul_(2 / tensor.std())
     waveform = 0.2 * torch.randn(2, 1, SAMPLES)
     mask = torch.ones(2, 1, SAMPLES, dtype=torch.bool)
     waveform[1, :, 10_000:], mask[1, :, 10_000:] = 0, False

@@ -66,7 +66,10 @@ def main() -> None:
     content = {
         "step": 3,
         "model_state": network.state_dict(),
-        "optimizer_state": {"state": {0: {"exp_avg": torch.ones(2, dtype=torch.float64)}}, "groups": [{"lr": 1e-3}]},
+        "optimizer_state": {
+            "state": {0: {"exp_avg": torch.ones(2, dtype=torch.float64)}},
+            "groups": [{"lr": 1e-3}],
+        },
     }
     torch.save(content, HERE / "legacy.pt", _use_new_zipfile_serialization=False)
     state = torch.load(released(), map_location="cpu", weights_only=True)["model_state"]

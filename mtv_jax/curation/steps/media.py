@@ -30,7 +30,7 @@ class Probe(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        found = probe(item.film)
+        found = probe(item.film, item.id)
         problem = unfit(found, self.config)
         if problem is not None:
             raise problem

