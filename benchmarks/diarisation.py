@@ -10,7 +10,9 @@ parts, and the number of speakers. `--voices FOLDER` takes other voices: a folde
 
 import argparse
 import dataclasses
+import functools
 import json
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     cases = list(labelled(media, voices, args.seconds, args.seed))
     results = [measured(case, diarizer) for case in progress(cases, "diarising")]
     mixes = [errors for _, errors in results[1:]]
-    total = [sum(some[1:], some[0]) for some in zip(*mixes, strict=True)]
+    total = [functools.reduce(operator.add, errors) for errors in zip(*mixes, strict=True)]
     report = {"sounds": [about for about, _ in results], "conversations": _rates(total)}
     print(json.dumps(report, indent=1))
 

@@ -409,9 +409,8 @@ def test_diarisation(capsys, monkeypatch, tmp_path):
     diarisation.main([f"--voices={tmp_path / 'voices'}", "--seconds=5"])
     found = printed(capsys)
     first, one, two = found["sounds"]
-    assert (
-        first["collar 0.25"]["error_rate"] == 1
-    )  # 1.5 s before and after 1.5 s of speech outside the collars
+    # 1.5 s of speech within the collars, 0.75 s of other sound before them and 1.75 s after.
+    assert first["collar 0.25"]["error_rate"] == pytest.approx(2.5 / 1.5, abs=1e-3)
     assert (one["speakers"], two["speakers"]) == (1, 2)
     assert one["collar 0.0"]["confusion"] == 0 < two["collar 0.0"]["confusion"]
     assert found["conversations"]["collar 0.25"]["missed"] > 0

@@ -1,7 +1,8 @@
 """Makes ge2e.npz and legacy.pt: a small random speaker encoder of Resemblyzer's layers and what it gives.
 
 Run from the repository with the extra `parity` and `pip install --no-deps resemblyzer==0.1.4`:
-`python tests/goldens/make_ge2e.py`. ge2e.npz has `config`, `weights.<key>`, `mels` [batch, time, mels] and `embeddings`.
+`python tests/goldens/make_ge2e.py`. ge2e.npz has `config`, `weights.<key>`, `mels`
+[batch, time, mels] and `embeddings`.
 legacy.pt has the weights as torch stored them before 1.6, under `model_state`, beside an optimizer's state.
 keys/resemblyzer.txt lists the tensors of the released model.
 """
