@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from filters import auc
 
+from mtv_jax.audio.separation.base import silent_levels
 from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.curation.config import CurateConfig
@@ -89,12 +90,13 @@ def judged(mix: np.ndarray, voice: np.ndarray, first: str, second: str) -> Itera
         tracks = separate(mix, MIX_RATE, separator).tracks
         found.append({name: resample(track, MIX_RATE, RATE) for name, track in tracks.items()})
     true = resample(voice, MIX_RATE, RATE)
-    silent = separators[0].silent_dbfs
     for start in range(0, len(true) - CLIP + 1, CLIP):
         part = slice(start, start + CLIP)
         if rms_dbfs(true[part]) > -45:
             a, b = ({name: track[part] for name, track in tracks.items()} for tracks in found)
             quality = min(si_sdr(clip["speech"], true[part]) for clip in (a, b))
+            level = rms_dbfs(np.sum(list(a.values()), axis=0))
+            silent = silent_levels(separators[0], level)
             yield Judged(compare_separations(a, b, silent), quality)
 
 

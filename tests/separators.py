@@ -18,8 +18,8 @@ class FunctionSeparator:
     tracks: tuple[str, ...] = TRACKS
 
     @property
-    def silent_dbfs(self):
-        return dict.fromkeys(self.tracks, -45.0)
+    def leak_db(self):
+        return dict.fromkeys(self.tracks)
 
     def cards(self):
         return dict.fromkeys(self.tracks, CARD)

@@ -401,7 +401,7 @@ def test_diarisation(capsys, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     for name in ("media/speech/two_speakers_30s", "voices/a/1", "voices/b/1"):
         (tmp_path / name).parent.mkdir(parents=True)
-        write_audio(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 32_000).astype(np.float32), 16_000)
+        write_audio(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 24_000).astype(np.float32), 16_000)
     (tmp_path / "media/speech/two_speakers_30s.rttm").write_text("SPEAKER x 1 1 2 <NA> <NA> a <NA> <NA>\n")
     monkeypatch.setenv("MTV_JAX_MEDIA", str(tmp_path / "media"))
     monkeypatch.setattr(diarisation, "find_model", lambda role, name: One())

@@ -7,6 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from mtv_jax.io.levels import FLOOR_DBFS, SILENT_DBFS
+
 STEMS = ("speech", "rest")
 """Tracks of a separator that only extracts speech."""
 
@@ -66,8 +68,8 @@ class Separator(Protocol):
         ...
 
     @property
-    def silent_dbfs(self) -> Mapping[str, float]:
-        """RMS level, by track, below which the track counts as silent: separators leak."""
+    def leak_db(self) -> Mapping[str, float | None]:
+        """By how many dB a track that should be silent stays below the mix; None: not measured."""
         ...
 
     def cards(self) -> Mapping[str, ModelCard]:
@@ -89,8 +91,8 @@ class Splitter(Protocol):
         ...
 
     @property
-    def silent_dbfs(self) -> Mapping[str, float]:
-        """RMS level below which effects and music count as silent."""
+    def leak_db(self) -> Mapping[str, float | None]:
+        """See `Separator`, of effects and music."""
         ...
 
     def card(self) -> ModelCard:
@@ -123,9 +125,9 @@ class Cascade:
         )
 
     @property
-    def silent_dbfs(self) -> Mapping[str, float]:
+    def leak_db(self) -> Mapping[str, float | None]:
         """Speech by the first, the others by the splitter."""
-        return {**self.splitter.silent_dbfs, "speech": self.stems.silent_dbfs["speech"]}
+        return {**self.splitter.leak_db, "speech": self.stems.leak_db["speech"]}
 
     def cards(self) -> Mapping[str, ModelCard]:
         """Speech is made by the first, the others by the splitter."""
@@ -137,3 +139,14 @@ class Cascade:
         stems = self.stems.separate(samples, sample_rate)
         effects = self.splitter.effects(stems["rest"], sample_rate)
         return {"speech": stems["speech"], "effects": effects, "music": stems["rest"] - effects}
+
+
+def silent_levels(separator: Separator, mix_dbfs: float) -> dict[str, float]:
+    """RMS in dBFS below which each track of a mix of that level counts as silent.
+
+    It is -45 (MTV section 3.2) or, if higher, what the separator leaks into a track that should be silent.
+    """
+    leaks = {
+        name: FLOOR_DBFS if leak is None else mix_dbfs - leak for name, leak in separator.leak_db.items()
+    }
+    return {name: max(SILENT_DBFS, level) for name, level in leaks.items()}

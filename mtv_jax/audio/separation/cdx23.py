@@ -19,7 +19,6 @@ from mtv_jax.audio.separation.base import Context, ModelCard, Tracks
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, sha256
-from mtv_jax.io.levels import SILENT_DBFS
 from mtv_jax.models.htdemucs import HTDemucsConfig
 from mtv_jax.names import TRACKS
 from mtv_jax.typing import Array, Float, Params
@@ -69,7 +68,7 @@ class CDX23:
     path: str
 
     tracks = TRACKS
-    silent_dbfs = dict.fromkeys(TRACKS, SILENT_DBFS)
+    leak_db = dict.fromkeys(TRACKS)
 
     @property
     def context(self) -> Context:

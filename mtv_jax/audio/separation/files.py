@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from mtv_jax.audio.separation.base import STEMS, Separator
+from mtv_jax.audio.separation.base import STEMS, Separator, silent_levels
 from mtv_jax.audio.separation.sections import num_sections, separate_sections
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.io.audio import AudioInfo, audio_info, read_audio, readable_in_parts
@@ -92,7 +92,7 @@ class DemixFiles:
             "mix": self.digest,
             "separator": self.separator,
             "models": {name: dataclasses.asdict(card) for name, card in self.method.cards().items()},
-            "silent_dbfs": dict(self.method.silent_dbfs),
+            "leak_db": dict(self.method.leak_db),
             "format": self.kind,
             "sample_rate": self.sample_rate,
         }
@@ -168,7 +168,8 @@ class DemixFiles:
     ) -> dict[str, Any]:
         """Contents of `demix.json`; `mix` is the sum of the squares of the mix's samples."""
         samples = next(iter(writers.values())).samples
-        cards, silent = self.method.cards(), self.method.silent_dbfs
+        mix_dbfs = float(dbfs(mix / max(samples * self.info.channels, 1)))
+        cards, silent = self.method.cards(), silent_levels(self.method, mix_dbfs)
         tracks = {}
         for name, writer in writers.items():
             level = writer.rms_dbfs()
@@ -179,7 +180,7 @@ class DemixFiles:
                 "share": round(writer.square / mix, 4) if mix else None,
                 "peak": round(writer.peak, 4),
                 "silent": level < silent[name],
-                "silent_dbfs": silent[name],
+                "silent_dbfs": round(silent[name], 2),
                 "model": dataclasses.asdict(cards[name]),
             }
         file = os.fsencode(self.mix.name).decode("utf-8", "backslashreplace")
@@ -188,7 +189,7 @@ class DemixFiles:
                 "file": file,
                 "sha256": self.digest,
                 "sample_rate": self.info.sample_rate,
-                "rms_dbfs": round(float(dbfs(mix / max(samples * self.info.channels, 1))), 2),
+                "rms_dbfs": round(mix_dbfs, 2),
             },
             "separator": self.separator,
             "format": self.kind,

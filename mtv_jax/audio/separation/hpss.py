@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mtv_jax.audio.separation.base import Context, ModelCard
-from mtv_jax.io.levels import SILENT_DBFS
 
 _TRANSFORM_SECONDS = 0.0232
 """Length of the analysis window (1024 samples at 44.1 and 48 kHz, 512 at 16): short, for strikes."""
@@ -26,7 +25,7 @@ class HPSS:
     """
 
     context = Context(past=1, future=1)
-    silent_dbfs = {"effects": SILENT_DBFS, "music": SILENT_DBFS}  # noqa: RUF012 (a constant)
+    leak_db = {"effects": None, "music": None}  # noqa: RUF012 (a constant)
 
     def card(self) -> ModelCard:
         """See `Splitter`."""

@@ -12,7 +12,8 @@ from typing import Any
 from mtv_jax.audio.separation.base import Cascade, Separator
 from mtv_jax.io.errors import UserError
 
-DEFAULT_SEPARATOR = "dfn3+hpss"
+DEFAULT_SEPARATOR = "dfn3+mask"
+"""Chosen by `benchmarks/separators.py`; `spleeter+mask` is as good, but its weights are in a package of their own."""
 
 _STEMS = {"dfn3": "deepfilternet:DeepFilterNet3", "spleeter": "spleeter:SpleeterStems"}
 """Separators that extract speech."""

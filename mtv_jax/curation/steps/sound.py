@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from mtv_jax.audio.separation.base import Separator, silent_levels
 from mtv_jax.audio.separation.separators import find_separator
 from mtv_jax.curation.filters.demixing import demixing_scores
 from mtv_jax.curation.filters.sound import sound_scores
@@ -48,7 +49,7 @@ class Separation(Stage):
         for name, tracks, rate in separated_spans(item.film, spans, self.separator, item.folder):
             for file, samples in zip(self.files, tracks.values(), strict=True):
                 write_audio(clips[name].folder / file, samples, rate)
-            found[name] = _levels(tracks, separator.silent_dbfs)
+            found[name] = _levels(tracks, separator)
         return Outcome(scores(separator=self.separator), found)
 
 
@@ -61,10 +62,11 @@ class SecondSeparation(Separation):
     keep = False
 
 
-def _levels(tracks: Mapping[str, np.ndarray], silent: Mapping[str, float]) -> Evidence:
+def _levels(tracks: Mapping[str, np.ndarray], separator: Separator) -> Evidence:
+    silent = silent_levels(separator, rms_dbfs(np.sum(list(tracks.values()), axis=0)))
     levels = {name: round(rms_dbfs(samples), 3) for name, samples in tracks.items()}
     heard = [name for name in tracks if levels[name] >= silent[name]]
-    return scores(dbfs=levels, silent_dbfs=dict(silent), heard=heard)
+    return scores(dbfs=levels, silent_dbfs=silent, heard=heard)
 
 
 @dataclass(frozen=True)

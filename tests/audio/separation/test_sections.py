@@ -140,7 +140,7 @@ def test_unknown_separators_and_missing_packages_are_reported(monkeypatch):
 def test_separators_have_what_sections_need(name):
     separator = find_separator(name)
     assert isinstance(separator, Separator)
-    assert set(separator.silent_dbfs) == set(separator.tracks)
+    assert set(separator.leak_db) == set(separator.tracks)
     assert find_separator(name) is separator
     if isinstance(separator, Cascade):
         assert isinstance(separator.splitter, Splitter)
