@@ -413,4 +413,4 @@ def test_diarisation(capsys, monkeypatch, tmp_path):
     assert first["collar 0.25"]["error_rate"] == pytest.approx(2.5 / 1.5, abs=1e-3)
     assert (one["speakers"], two["speakers"]) == (1, 2)
     assert one["collar 0.0"]["confusion"] == 0 < two["collar 0.0"]["confusion"]
-    assert found["conversations"]["collar 0.25"]["missed"] > 0
+    assert found["conversations"]["collar 0.0"]["false_alarm"] > 0
