@@ -12,6 +12,7 @@ from mtv_jax import save_model
 from mtv_jax.audio.separation import spleeter
 from mtv_jax.audio.separation.base import Cascade
 from mtv_jax.audio.separation.hpss import HPSS
+from mtv_jax.audio.separation.mask import LearnedMask
 from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.spleeter import SpleeterStems, inverse, speech_mask, transform
 from mtv_jax.io.errors import UserError
@@ -94,9 +95,10 @@ def test_sections_of_any_length_give_the_same(folder, rate, tolerance):
         assert error.max() < tolerance * np.abs(whole).max()
 
 
-def test_a_splitter_does_not_move_the_blocks():
+@pytest.mark.parametrize("splitter", [HPSS(), LearnedMask()])
+def test_a_splitter_does_not_move_the_blocks(splitter):
     stems = SpleeterStems()
-    both = Cascade(stems, HPSS()).context
+    both = Cascade(stems, splitter).context
     assert (both.section, both.past, both.lead) == (stems.context.section, stems.context.past, 0)
 
 
