@@ -84,6 +84,7 @@ class CurateConfig:
 
     Attributes:
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
+      diarizer: a model of the role `diarizer`, which says who speaks; "" turns it off.
       captioner: a model of the role `captioner`. `detectors` takes the prompt beside the film or, without one, writes
         what the other stages found, a stub; `sidecar` takes the prompt only; `endpoint`, `local:FOLDER` and
         `jsonl:COMMAND` ask a model.
@@ -96,6 +97,7 @@ class CurateConfig:
     demixing: DemixingConfig = field(default_factory=DemixingConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     filters: FiltersConfig = field(default_factory=FiltersConfig)
+    diarizer: str = "resemblyzer"
     captioner: str = "detectors"
     captions: CaptionsConfig = field(default_factory=CaptionsConfig)
     retries: int = 1
@@ -114,6 +116,7 @@ class CurateConfig:
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
             filters=FiltersConfig(None, None, None, None),
+            diarizer="",
             captioner="sidecar",
         )
 

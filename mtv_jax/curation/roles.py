@@ -57,6 +57,26 @@ class AudioQuality(Protocol):
 
 
 @runtime_checkable
+class Diarizer(Protocol):
+    """Says who speaks when."""
+
+    def card(self) -> ModelCard:
+        """What it is. Raises UserError if its packages or weights are missing, and says how to get them."""
+        ...
+
+    def diarize(self, samples: np.ndarray, sample_rate: int) -> Evidence:
+        """`scores(turns=[[start, end, speaker], ...], speakers=number, speech=seconds)` of a sound.
+
+        Starts and ends are seconds, speakers are named by strings; turns are in order, and may overlap.
+
+        Args:
+          samples: speech, mono float32 [s].
+          sample_rate: Hz.
+        """
+        ...
+
+
+@runtime_checkable
 class Captioner(Protocol):
     """Describes a clip."""
 
@@ -82,6 +102,10 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "dnsmos": "mtv_jax.curation.adapters.dnsmos:DNSMOS",
         "audiobox": "mtv_jax.curation.adapters.audiobox:Audiobox",
         "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlQuality",
+    },
+    "diarizer": {
+        "resemblyzer": "mtv_jax.curation.adapters.resemblyzer:Resemblyzer",
+        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlDiarizer",
     },
     "captioner": {
         "detectors": "mtv_jax.curation.adapters.detectors:Detectors",

@@ -13,6 +13,7 @@ from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
+from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.mtv import spec as mtv
 from mtv_jax.models.spec import Composite, NetworkSpec
@@ -36,6 +37,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         spleeter,
         htdemucs,
         effects_mask,
+        ge2e,
     )
 }
 """Name -> network: the only table of networks."""

@@ -10,14 +10,17 @@ import json
 import shlex
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mtv_jax.audio.turns import Turn
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Evidence, ModelCard
+from mtv_jax.curation.speakers import turn_scores
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 
@@ -65,7 +68,14 @@ class _Program:
                 )
             except OSError as error:
                 raise UserError(f"{self._command}: cannot be started ({error.strerror})") from error
+            weakref.finalize(self, _end, self._process)
         return self._process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Ends a program, which has nothing more to read."""
+    process.kill()
+    process.communicate()
 
 
 class JsonlCaptioner:
@@ -109,3 +119,34 @@ class JsonlQuality:
                 write_audio(paths[name], sound, sample_rate)
             mix = paths.pop("mix")
             return {"status": OK, **self._program.ask({"mix": mix, "tracks": paths})}
+
+
+class JsonlDiarizer:
+    """A program as Diarizer; it is asked `{"speech": PATH}` and answers `{"turns": [[start, end, speaker], ...]}`.
+
+    Starts and ends are seconds; turns may overlap and be in any order.
+    """
+
+    def __init__(self, command: str):
+        self._command = command
+        self._program = _Program(command)
+
+    def card(self) -> ModelCard:
+        """What the program says it is."""
+        return self._program.card()
+
+    def diarize(self, samples: np.ndarray, sample_rate: int) -> Evidence:
+        """What it answers, and how many speakers and seconds of speech that makes."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "speech.wav"
+            write_audio(path, samples, sample_rate)
+            answer = self._program.ask({"speech": str(path)})
+        if answer.get("status", OK) != OK:
+            return answer
+        try:
+            turns = [Turn(float(start), float(end), str(who)) for start, end, who in answer["turns"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self._command}: its turns must be a list of [start, end, speaker] ({error!r})"
+            ) from error
+        return turn_scores(turns)
