@@ -9,10 +9,11 @@ CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.$(CHECKOUT)-installed
 DEMO ?= runs/demo
 TRAIN_DEMO ?= runs/train_demo
+DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev spleeter demo train-demo tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -84,14 +85,25 @@ demo: setup  ## generate a video of a bundled scene and measure how well it foll
 
 train-demo: setup  ## encode a real clip, train tiny networks on it and sample a video with sound (4 minutes)
 	rm -rf $(TRAIN_DEMO)
-	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/frames --frames-only --num-frames 5 --stride 2
+	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/frames --frames-only --num-frames 5 --stride 2 \
+	  --config configs/curate.py:plain
 	$(RUN) mtv_jax.train --config configs/vae.py:tiny --workdir $(TRAIN_DEMO)/vae --config.data.dir=$(TRAIN_DEMO)/frames
-	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/shards --encoders tiny --vae $(TRAIN_DEMO)/vae --stride 3
+	$(RUN) mtv_jax.curate run --videos mtv_jax/assets/clips --out $(TRAIN_DEMO)/shards --encoders tiny --vae $(TRAIN_DEMO)/vae --stride 3 \
+	  --config configs/curate.py:plain
 	$(RUN) mtv_jax.train --config configs/tiny/denoiser.py --workdir $(TRAIN_DEMO)/train --config.data.dir=$(TRAIN_DEMO)/shards
 	$(RUN) mtv_jax.sample --preset $(TRAIN_DEMO)/train --prompt "$$($(BIN)/python -c \
 	  'import json; print(json.load(open("mtv_jax/assets/clips/big_buck_bunny.json"))["prompt"])')" \
 	  --audio mtv_jax/assets/clips/big_buck_bunny.mp4 --out $(TRAIN_DEMO)/demo.mp4
 	@echo "the video: $(TRAIN_DEMO)/demo.mp4"
+
+demo-data: setup  ## curate small films to shards, with a report, and train on them for some steps (5 minutes)
+	test -e $(DEMO_DATA)/films || $(BIN)/python recipes/demo_films.py --out $(DEMO_DATA)/films
+	$(RUN) mtv_jax.curate run --videos $(DEMO_DATA)/films --out $(DEMO_DATA)/shards --encoders tiny
+	$(RUN) mtv_jax.curate report $(DEMO_DATA)/shards
+	$(RUN) mtv_jax.curate verify $(DEMO_DATA)/shards
+	$(RUN) mtv_jax.train --config configs/tiny/denoiser.py --workdir $(DEMO_DATA)/train --config.num_steps=20 \
+	  --config.data.dir=$(DEMO_DATA)/shards --config.data.batch_size=4 --config.sample.every=0
+	@echo "the report: $(DEMO_DATA)/shards/report.html"
 
 # Each command resumes where it was stopped, and finished parts are skipped. To train a part again, remove its folder
 # and those of all later parts.
@@ -176,4 +188,4 @@ bench: setup  ## measure step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
 clean:  ## remove environments, demos and caches (trainings in runs/ are kept)
-	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(TRAIN_DEMO) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(TRAIN_DEMO) $(DEMO_DATA) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

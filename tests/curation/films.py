@@ -1,12 +1,13 @@
 """Small films, and curations of them, for tests."""
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from separators import HALVES
+from separators import HALVES, FunctionSeparator
 
 from mtv_jax import curate
 from mtv_jax.io.video import write_video
@@ -38,6 +39,20 @@ def separate_into_halves(patch: pytest.MonkeyPatch) -> None:
     """No network separates."""
     for place in ("slices", "steps.sound"):
         patch.setattr(f"mtv_jax.curation.{place}.find_separator", lambda _: HALVES)
+
+
+def separate_twice(patch: pytest.MonkeyPatch, second: Callable[[np.ndarray], np.ndarray]) -> list[str]:
+    """`spleeter` finds `second` of a mix as speech; the first separator is `HALVES`. Options of a run."""
+
+    def stems(samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+        return {"speech": second(samples), "rest": samples - second(samples)}
+
+    found = FunctionSeparator(stems, tracks=("speech", "rest"))
+    for place in ("slices", "steps.sound"):
+        patch.setattr(
+            f"mtv_jax.curation.{place}.find_separator", lambda name: found if name == "spleeter" else HALVES
+        )
+    return ["--config.demixing.separator=spleeter"]
 
 
 def ledger(out: Path) -> list[dict]:

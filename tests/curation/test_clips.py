@@ -59,7 +59,7 @@ def samples(path):
     ("name", "options"),
     [
         ("a.mp4", {"options": {"bf": "3", "g": "12"}}),
-        ("b.mkv", {"codec": "ffv1", "first_pts": 7}),
+        ("b.mkv", {"codec": "ffv1", "first_pts": 6}),
         ("c.mp4", {"options": {"g": "250"}}),
     ],
 )

@@ -79,6 +79,8 @@ def test_a_config_is_made_of_a_file_and_the_command_line():
     again = load_curate_config(None, {"retries": "3"}, config)
     assert again == dataclasses.replace(config, retries=3)
     assert load_curate_config("configs/curate.py:plain", {}) == CurateConfig.plain()
-    assert load_curate_config("configs/curate.py", {}) == CONFIG
+    full = load_curate_config("configs/curate.py", {})
+    assert full.demixing.separator == "spleeter"
+    assert dataclasses.replace(full, demixing=CONFIG.demixing) == CONFIG
     with pytest.raises(UserError, match="did you mean config.filters.min_dbfs"):
         load_curate_config(None, {"filters.min_db": "1"})

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from curation.films import FRAMES, PLAIN, ledger, run, separate_into_halves, write_film
+from curation.films import FRAMES, PLAIN, ledger, run, separate_into_halves, separate_twice, write_film
 
 from mtv_jax import curate
 from mtv_jax.curation.encoders import Encoders
@@ -17,6 +17,7 @@ from mtv_jax.io.audio import read_audio
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
+from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.presets import pipeline_folder as preset_folder
 from mtv_jax.weights.model_index import default_clip_size, read_defaults
 
@@ -135,6 +136,25 @@ def test_frames_are_skipped_as_told_or_as_the_rate_says(tmp_path, options, first
     records = [opened.read(i) for i in range(len(opened))]
     earliest = min(records, key=lambda record: record.source.start_pts)
     assert earliest.arrays["video"].mean() == pytest.approx(first, abs=3)
+
+
+@pytest.mark.parametrize("agree", [True, False])
+def test_clips_on_which_two_separators_disagree_are_dropped(tmp_path, pipeline_folder, monkeypatch, agree):
+    noise = np.random.default_rng(0)
+    options = separate_twice(
+        monkeypatch, lambda mix: mix / 2 if agree else noise.normal(0, 0.1, mix.shape).astype(np.float32)
+    )
+    (tmp_path / "films").mkdir()
+    write_film(tmp_path / "films" / "a.mp4", 5)
+    encoders = ["--encoders", str(pipeline_folder)]
+    code = run(tmp_path / "films", tmp_path / "out", *PLAIN, "--workers", "0", *encoders, *options)
+    (found,) = [row["evidence"] for row in ledger(tmp_path / "out") if row["stage"] == "demixing"]
+    assert (found["speech"] < 0.1, code) == (agree, 0 if agree else 1)
+    (clip,) = (tmp_path / "out" / "work" / "films").glob("*/*/*")
+    kept = {"clip.mp4", "mix.flac"} | ({"arrays.msgpack"} | {f"{t}.flac" for t in TRACKS} if agree else set())
+    assert {
+        path.name for path in clip.iterdir()
+    } == kept  # of the second separator nothing, of dropped clips no stems
 
 
 def test_frames_only_keeps_pixels(films, tmp_path):

@@ -94,13 +94,23 @@ def test_the_black_of_a_fade_is_a_shot_of_its_own(tmp_path):
 
 def test_transitions_that_overlap_are_one_and_have_no_cuts_inside(tmp_path):
     path = film(tmp_path / "o.mp4", 20, rate=25)
-    changes = (Change(3, "dissolve", until=9), Change(8, "fade", until=12), Change(5), Change(12), Change(16))
+    changes = (Change(3, "dissolve", until=9), Change(8, "fade", until=12), Change(5), Change(16))
     found = find_shots(path, Known(*changes))
     assert [(x.start * 25, x.begins, x.ends, x.transition) for x in found] == [
         (0, "film", "fade", False),
-        (3, "fade", "cut", True),
-        (12, "cut", "cut", False),
+        (3, "fade", "fade", True),
+        (12, "fade", "cut", False),
         (16, "cut", "film", False),
+    ]
+
+
+def test_a_cut_to_black_and_from_black_is_a_cut(tmp_path):
+    path = film(tmp_path / "k.mp4", 12, rate=25)
+    found = find_shots(path, Known(Change(4), Change(4, "fade", until=8), Change(8)))
+    assert [(x.start * 25, x.begins, x.transition) for x in found] == [
+        (0, "film", False),
+        (4, "cut", True),
+        (8, "cut", False),
     ]
 
 

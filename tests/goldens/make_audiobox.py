@@ -3,7 +3,7 @@
 Run from the repository with the extra `parity` and `pip install --no-deps audiobox_aesthetics==0.0.4`:
 `python tests/goldens/make_audiobox.py`. It has `config` (config.json as the original writes it, and the sizes of WavLM
 that are not the released ones), `weights.<key>`, `waveform` and `mask` [2, samples], of which the second row is padded,
-and `ratings` [2, 4].
+and `ratings` [2, 4]. keys/audiobox.txt lists the tensors of the network at full size, with heads of one layer.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from make_keys import write_list
 
 SIZES: dict[str, Any] = {
     "encoder_layers": 2,
@@ -55,6 +56,9 @@ SAMPLES = 16_000
 def main() -> None:
     from audiobox_aesthetics.model import aes
 
+    full = aes.AesMultiOutput(target_transform=OPTIONS["target_transform"])
+    shapes = {key: tuple(tensor.shape) for key, tensor in full.state_dict().items()}
+    write_list(Path(__file__).with_name("keys") / "audiobox.txt", shapes)
     aes.DEFAULT_AUDIO_CFG.update(SIZES)
     torch.manual_seed(0)
     model = aes.AesMultiOutput(**OPTIONS).eval()

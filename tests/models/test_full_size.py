@@ -12,7 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import dit, mtv_sat, spleeter, t5, vae3d, wav2vec2
+from mtv_jax.weights import audiobox, dit, mtv_sat, spleeter, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -24,6 +24,7 @@ CHECKPOINTS = {
     "vae3d": ("vae3d", "cogvideox_5b", vae3d),
     "t5_v1_1_xxl": ("t5", "t5_v1_1_xxl", t5),
     "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
+    "audiobox": ("audiobox", "base", audiobox),
 }
 
 

@@ -11,6 +11,7 @@ from mtv_jax import load_model, save_model
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.shapes import random_params
 from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
+from mtv_jax.weights.conversion import convert_pretrained
 from tests.spleeter_goldens import load_golden
 
 
@@ -44,6 +45,8 @@ def test_is_saved_and_loaded(tmp_path):
     again, same = load_model(tmp_path / "saved")
     assert again == model
     jax.tree.map(np.testing.assert_array_equal, params, same)
+    assert len(list(convert_pretrained(tmp_path / "saved", tmp_path / "converted"))) == 44
+    jax.tree.map(np.testing.assert_array_equal, params, load_model(tmp_path / "converted")[1])
     (tmp_path / "saved/config.json").write_text(json.dumps(config | {"bins": 33}))
     with pytest.raises(UserError, match=r"config\.json: bins 33: must be a multiple of 4"):
         load_model(tmp_path / "saved")

@@ -76,7 +76,8 @@ def walked(tmp_path_factory):
         (folder / "configs").symlink_to(ROOT / "configs")
         write_backbone(folder / "backbone")
         write_videos(folder / "videos")
-        curate.main([*documented("-m mtv_jax.curate"), *SIZE])
+        plain = ["--config", "configs/curate.py:plain", "--workers", "0"]
+        curate.main([*documented("-m mtv_jax.curate"), *SIZE, *plain])
         assert command.main([*documented("launch/one_vm.sh --extra cuda"), *TINY]) == 0
     return folder
 

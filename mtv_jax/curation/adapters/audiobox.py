@@ -39,8 +39,8 @@ class Audiobox:
         files = sorted(self._folder.glob("*.safetensors"))
         if not files:
             raise UserError(f"{self._folder}: no .safetensors file in it")
-        digest = hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
-        weights = sha256(files[0]) if len(files) == 1 else digest
+        hashes = [sha256(file) for file in files]
+        weights = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
         return ModelCard("Audiobox-aesthetics", "1", "CC-BY-4.0", weights, "real")
 
     def rate(self, samples: np.ndarray, sample_rate: int, tracks: Mapping[str, np.ndarray]) -> Evidence:

@@ -1,5 +1,6 @@
 """Runs jobs on a Ray cluster, whose machines share the folders of films and of the curation."""
 
+import importlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -113,8 +114,7 @@ class _Actor:
 
 def _ray() -> Any:
     try:
-        import ray
-        import ray.exceptions
+        importlib.import_module("ray.exceptions")
+        return importlib.import_module("ray")
     except ImportError as error:
-        raise UserError("--executor ray: Ray is not installed; pip install 'mtv-jax[ray]'") from error
-    return ray
+        raise UserError("--executor ray: Ray is not installed; pip install 'mtv_jax[ray]'") from error

@@ -76,14 +76,12 @@ def upset_chart(subsets: Mapping[str, Any], columns: int = 20) -> str:
     shown = subsets["intersections"][:columns]
     if not shown:
         return "<p>No clip is kept.</p>"
-    left, top, step = 250, 110, 30
+    left, top, step, row = 250, 110, 40, 30
     most, width = shown[0]["clips"], left + step * len(shown) + 20
-    drawn = [
-        _upset_row(name, i, subsets["sizes"], (left, top, step), width) for i, name in enumerate(SUBSETS)
-    ]
+    drawn = [_upset_row(name, i, subsets["sizes"], (left, top, row), width) for i, name in enumerate(SUBSETS)]
     for column, item in enumerate(shown):
-        drawn.append(_upset_column(item, left + step * column + step // 2, most, (top, step)))
-    size = f"viewBox='0 0 {width} {top + step * len(SUBSETS) + 8}' style='max-width:{width}px'"
+        drawn.append(_upset_column(item, left + step * column + step // 2, most, (top, row)))
+    size = f"viewBox='0 0 {width} {top + row * len(SUBSETS) + 8}' style='max-width:{width}px'"
     return f"<svg class=chart {size} role=img aria-label='overlap of the subsets'>{''.join(drawn)}</svg>"
 
 

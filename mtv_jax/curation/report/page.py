@@ -18,12 +18,13 @@ _SOURCES = 200
 _EACH = 4
 """Clips that are shown for a reason or a subset."""
 _STYLE = """
-.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
-video{width:100%;border-radius:.4rem;border:1px solid var(--line);image-rendering:pixelated}
-svg{margin:.2rem 0}svg.chart{width:100%;max-width:40rem;height:auto}svg.bar{display:inline-block;vertical-align:middle}
+svg{display:block;margin:.2rem 0}svg.chart{width:100%;max-width:40rem;height:auto}
+svg.bar{display:inline-block;vertical-align:middle}
 svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
 .kept{fill:var(--bar)}.dropped{fill:var(--bad);opacity:.75}.back{fill:var(--line);opacity:.5}
 .shade{fill:var(--bad);opacity:.09}.cut{stroke:var(--bad);stroke-width:2}.mark{stroke:var(--soft);stroke-dasharray:2 3}
+.axis{stroke:var(--line);stroke-width:2}circle{fill:var(--bar)}
+.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
 .join{stroke:var(--bar);stroke-width:3}audio{width:100%;height:2rem}h3{font-size:1rem;margin:1.5rem 0 .3rem}
 .numbers thead th:not(:first-child){text-align:right}.marks .clips{grid-template-columns:repeat(3,minmax(0,1fr))}
 .clips p{margin:0}figcaption{overflow-wrap:anywhere}pre{overflow-x:auto;font-size:.83rem}

@@ -110,6 +110,17 @@ def test_silent_clips_are_compared_by_their_pictures():
     assert find_duplicates(prints, CONFIG) == {"b": "a"}
 
 
+def test_silent_clips_have_to_look_twice_as_alike():
+    def pair(sound):
+        own = evidence(1, sound, "film 1")
+        other = from_text(own["pictures"], np.uint64) ^ np.uint64(0xFF)
+        return {"a": own, "b": own | {"film": "film 2", "sha256": "other", "pictures": to_text(other)}}
+
+    assert CONFIG.max_picture_bits / 2 < 8 < CONFIG.max_picture_bits
+    assert find_duplicates(pair(1), CONFIG) == {"b": "a"}
+    assert find_duplicates(pair(None), CONFIG) == {}
+
+
 def test_clips_of_one_film_are_no_duplicates_even_if_their_files_are_equal():
     prints = {name: evidence(1, 1, "film", sha256="same") for name in "ab"}
     assert find_duplicates(prints, CONFIG) == {}
