@@ -78,11 +78,37 @@ class FiltersConfig:
 
 
 @dataclass(frozen=True)
+class VoiceOverConfig:
+    """Clips with speech of nobody who is seen.
+
+    Attributes:
+      rule: `paper`: a clip is dropped if it has speech and, meanwhile, neither a person in view nor one who speaks (MTV
+        section 3.2). `strict` (ours) also drops speech over a person who is seen but does not say it: networks for
+        active speakers take moving lips with another voice for speech, which is what voice-over looks like.
+      min_in_view: share of the time with speech in which somebody has to be in view or speak.
+      min_sync: how well mouths and voices have to agree (`filters/lip_sync.py`), for `strict`. Of people who speak
+        .2 to .55 are usual; voices of others reach it by chance the more often, the shorter a clip is
+        (`benchmarks/voice_over.py`).
+    """
+
+    rule: str = "strict"
+    min_in_view: float = 0.5
+    min_sync: float = 0.2
+
+    def __post_init__(self):
+        if self.rule not in ("paper", "strict"):
+            raise UserError(f"config.voice_over.rule {self.rule!r}: must be paper or strict")
+
+
+@dataclass(frozen=True)
 class CurateConfig:
     """How clips are found and judged.
 
     Attributes:
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
+      diarizer: a model of the role `diarizer`, which says who speaks; "" turns it off.
+      person_detector: a model of the role `person_detector`; "" turns it off, and the filter of voice-over with it.
+      active_speaker: a model of the role `active_speaker`.
       captioner: a model of the role `captioner`; `sidecar` reads the prompt from the file beside the video.
       short_side: pixels of the shorter side of kept clips, which are never enlarged: enough for every size that the
         networks of this package are trained at.
@@ -93,6 +119,10 @@ class CurateConfig:
     demixing: DemixingConfig = field(default_factory=DemixingConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     filters: FiltersConfig = field(default_factory=FiltersConfig)
+    diarizer: str = "resemblyzer"
+    person_detector: str = "mtcnn"
+    active_speaker: str = "mouth_motion"
+    voice_over: VoiceOverConfig = field(default_factory=VoiceOverConfig)
     captioner: str = "sidecar"
     retries: int = 1
     short_side: int = 720
@@ -110,6 +140,8 @@ class CurateConfig:
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
             filters=FiltersConfig(None, None, None, None),
+            diarizer="",
+            person_detector="",
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, 
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
-from mtv_jax.curation.stages import Keys
+from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.curation.verdicts import Evidences, Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
@@ -30,8 +30,20 @@ _DEATHS = 3
 
 
 def take_cards(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Stage -> role -> card of its models. Raises UserError if a package or weights are missing."""
-    return {stage.name: dict(stage.cards()) for stage in make_stages(settings)}
+    """Stage -> role -> card of its models: none of an optional stage whose package or weights are missing.
+
+    Raises UserError if those of another stage are missing.
+    """
+    return {stage.name: _cards(stage) for stage in make_stages(settings)}
+
+
+def _cards(stage: Stage) -> dict[str, Any]:
+    try:
+        return dict(stage.cards())
+    except UserError:
+        if stage.optional:
+            return {}
+        raise
 
 
 def run(

@@ -54,6 +54,8 @@ class Stage:
       files: the files that it makes in the folder of each clip.
       keep: whether its files are kept with a clip that is kept.
       removes: what nobody needs in the folder of a clip once it has run on it.
+      optional: whether a curation goes on without its models: its evidence is then `unavailable`, and says how to get
+        them. It runs again once they are there.
     """
 
     name: ClassVar[str]
@@ -63,6 +65,7 @@ class Stage:
     files: tuple[str, ...] = ()
     keep: ClassVar[bool] = True
     removes: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[bool] = False
 
     @property
     def params(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Who speaks, by whose mouth moves while somebody does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ class MouthMotion:
         return ModelCard("mouth motion and speech activity", "1", "Apache-2.0", None, "classical")
 
     def score(
-        self, clip: Path, speech: Path, persons: Mapping[str, Any], mouths: Mapping[str, Any], turns: Any
+        self,
+        clip: Path,
+        speech: Path,
+        persons: Mapping[str, Any],
+        mouths: Mapping[str, Any],
+        turns: Sequence[Sequence[Any]],
     ) -> Evidence:
         """See `ActiveSpeaker`."""
         found = [
@@ -34,7 +39,7 @@ class MouthMotion:
         return scores(scores=found)
 
 
-def _scores(times: np.ndarray, mouth: Mapping[str, Any] | None, fps: float, turns: Any) -> list[float]:
+def _scores(times: np.ndarray, mouth: Mapping[str, Any] | None, fps: float, turns: Sequence[Sequence[Any]]) -> list[float]:
     if mouth is None:
         return [0.0] * len(times)
     heard = np.any([(times >= start) & (times < end) for start, end, _ in turns], axis=0)

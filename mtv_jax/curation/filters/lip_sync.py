@@ -9,8 +9,8 @@ from mtv_jax.curation.people.mouths import Mouth
 from mtv_jax.curation.people.sync import MAX_SHIFT, Voice, agreement, hear, near
 from mtv_jax.curation.roles import Evidence, not_applicable, scores
 
-Turns = Sequence[Sequence[float]]
-"""Start and end, seconds from the clip's first frame, and number of the speaker."""
+Turns = Sequence[Sequence[Any]]
+"""Start and end, seconds from the clip's first frame, and name of the speaker."""
 _AROUND = 0.25
 """Seconds before and after a turn that count too: mouths open before a voice is heard."""
 _LUCK = 0.05

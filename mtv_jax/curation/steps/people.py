@@ -18,9 +18,18 @@ from mtv_jax.curation.people.faces import (
     track_to_json,
 )
 from mtv_jax.curation.people.mouths import Mouth, measure_mouths
-from mtv_jax.curation.roles import ActiveSpeaker, Evidence, PersonDetector, find_model, not_applicable, scores
+from mtv_jax.curation.roles import (
+    ActiveSpeaker,
+    Evidence,
+    PersonDetector,
+    find_model,
+    not_applicable,
+    scores,
+    unavailable,
+)
 from mtv_jax.curation.stages import Item, Outcome, Stage
 from mtv_jax.io.audio import read_audio
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames, probe
 
 CLIP, SPEECH = "clip.mp4", "speech.flac"
@@ -36,6 +45,7 @@ class Persons(Stage):
 
     name = "persons"
     needs = ("clips",)
+    optional = True
 
     @property
     def detector(self) -> PersonDetector:
@@ -47,7 +57,11 @@ class Persons(Stage):
         return {"person detector": dataclasses.asdict(self.detector.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`."""
+        """See `Stage`. Without weights, the evidence says how to get them."""
+        try:
+            self.detector.card()
+        except UserError as error:
+            return Outcome(unavailable(str(error)))
         found = self.detector.find(item.folder / CLIP)
         return Outcome(person_scores(found["people"]) if found["status"] == "ok" else found)
 
@@ -97,7 +111,7 @@ class LipSync(Stage):
     """Whether the voices belong to mouths that are seen."""
 
     name = "lip_sync"
-    needs = ("clips", "mouths", "separation", "diarisation")
+    needs = ("clips", "mouths", "separation", "speakers")
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
@@ -107,7 +121,7 @@ class LipSync(Stage):
         rate = soundfile.info(item.folder / SPEECH).samplerate
         mouths = item.evidence["mouths"]
         found = [None if m is None else mouth_from_json(m) for m in mouths["tracks"]]
-        turns, frames = item.evidence["diarisation"]["turns"], item.evidence["clips"]["frames"]
+        turns, frames = item.evidence["speakers"]["turns"], item.evidence["clips"]["frames"]
         samples = read_audio(item.folder / SPEECH, rate)
         return Outcome(lip_sync_scores(found, samples, rate, turns, mouths["fps"], frames))
 
@@ -119,7 +133,7 @@ class Speaking(Stage):
     model: str
 
     name = "speaking"
-    needs = ("clips", "persons", "mouths", "separation", "diarisation")
+    needs = ("clips", "persons", "mouths", "separation", "speakers")
 
     @property
     def speaker(self) -> ActiveSpeaker:
@@ -136,7 +150,7 @@ class Speaking(Stage):
         reason = unfit(evidence)
         if reason is not None:
             return Outcome(reason)
-        turns, persons = evidence["diarisation"]["turns"], evidence["persons"]
+        turns, persons = evidence["speakers"]["turns"], evidence["persons"]
         found = self.speaker.score(folder / CLIP, folder / SPEECH, persons, evidence["mouths"], turns)
         if found["status"] != "ok":
             return Outcome(found)
@@ -146,10 +160,10 @@ class Speaking(Stage):
 
 def unfit(evidence: Mapping[str, Mapping[str, Any]]) -> Evidence | None:
     """Why nobody can say who speaks: a stage before has no answer, or there is no speech."""
-    for stage in ("diarisation", "mouths"):
+    for stage in ("speakers", "mouths"):
         if evidence[stage]["status"] != "ok":
             return dict(evidence[stage])
-    return None if evidence["diarisation"]["turns"] else not_applicable("no speech")
+    return None if evidence["speakers"]["turns"] else not_applicable("no speech")
 
 
 def view_scores(
