@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.curation.people.mouths import Mouth
-from mtv_jax.curation.people.sync import MAX_SHIFT, Voice, agreement, hear, near
+from mtv_jax.curation.people.sync import Voice, agreement, hear, near
 from mtv_jax.curation.roles import Evidence, not_applicable, scores
 
 Turns = Sequence[Sequence[Any]]
@@ -15,6 +15,8 @@ _AROUND = 0.25
 """Seconds before and after a turn that count too: mouths open before a voice is heard."""
 _LUCK = 0.05
 """The best of n faces must agree better by `_LUCK` log n: among many, one agrees by chance."""
+_FAR = 0.25
+"""Seconds of shift from which a voice is out of sync; in between, a peak at no shift still has its slopes."""
 _SHORTEST = 0.5
 """Seconds of speech; less says nothing."""
 
@@ -25,9 +27,9 @@ def lip_sync_scores(
     """How well the voices agree with the mouths that fit each of them best.
 
     Each speaker is given the face whose mouth agrees best with the sound of all of his turns. `sync` is the mean of
-    these agreements by seconds of speech, -1 to 1; `speakers` has each, with the number of the track, the agreement
-    and, to see why: `shift`, seconds, at which they would agree best (positive: the sound is late), and `shifted`, the
-    95 % quantile of the agreements at shifts that are not in sync.
+    these agreements by seconds of speech, -1 to 1; `speakers` has each, with the number of the track and, to see why,
+    `near`, the best agreement at shifts that are in sync, `far`, that at others, and `shift`, seconds, of the best of
+    all (positive: the sound is late). Agreement in sync counts for less by as much as another shift is better.
 
     Args:
       mouths: of the tracks.
@@ -61,21 +63,20 @@ def _speaker(
     times = (np.arange(frames) + 0.5) / fps
     counted = np.any([(times >= start - _AROUND) & (times < end + _AROUND) for start, end, _ in turns], axis=0)
     curves = {number: agreement(mouth, voice, fps, counted) for number, mouth in mouths.items()}
-    best = {n: np.nanmax(near(curve, fps)) for n, curve in curves.items() if np.isfinite(near(curve, fps)).any()}
-    if not best:
+    peaks = {number: _peaks(curve, fps) for number, curve in curves.items() if np.isfinite(near(curve, fps)).any()}
+    if not peaks:
         return None
-    track = max(best, key=best.__getitem__)
-    sync = best[track] - _LUCK * np.log(len(mouths))
-    found = {"track": track, "seconds": seconds, "sync": float(sync), **_peak(curves[track], fps)}
+    track = max(peaks, key=lambda number: peaks[number]["sync"])
+    found = {"track": track, "seconds": seconds, **peaks[track]}
+    found["sync"] -= _LUCK * float(np.log(len(mouths)))
     return {key: round(value, 4) for key, value in found.items()}
 
 
-def _peak(curve: np.ndarray, fps: float) -> dict[str, float]:
+def _peaks(curve: np.ndarray, fps: float) -> dict[str, float]:
+    """`sync` of one face, and what it is made of."""
     middle = len(curve) // 2
     shifts = np.arange(-middle, middle + 1) / fps
-    others = curve[np.abs(shifts) > MAX_SHIFT / 4]
-    others = others[np.isfinite(others)]
-    return {
-        "shift": float(shifts[np.nanargmax(curve)]),
-        "shifted": float(np.quantile(others, 0.95)) if len(others) else 0.0,
-    }
+    others = curve[(np.abs(shifts) > _FAR) & np.isfinite(curve)]
+    within, far = float(np.nanmax(near(curve, fps))), float(max(others, default=-1.0))
+    best = float(shifts[np.nanargmax(curve)])
+    return {"sync": within - max(0.0, far - within), "near": within, "far": far, "shift": best}
