@@ -76,7 +76,7 @@ def films(paths: Sequence[Path], seed: int, count: int) -> list[Clip]:
         length = len(read_audio(path, TRACK_RATE)) / TRACK_RATE
         starts = np.arange(0, length - SECONDS, SECONDS)[seed % 2 :: 2]
         for start in np.random.default_rng(seed).permutation(starts)[:count]:
-            frames, fps = read_video(path, fps=8, start=float(start), duration=SECONDS)
+            frames, fps = read_video(path, fps=8, start=float(start), num_frames=round(8 * SECONDS))
             mix = read_audio(path, TRACK_RATE, start=float(start), duration=SECONDS)
             found.append(Clip(frames, fps, mix, {}))
     return found

@@ -8,8 +8,10 @@ from mtv_jax.io.cli import add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, check_output, existing_directory
 from mtv_jax.io.progress import progress
+from mtv_jax.weights.json_config import CONFIG_FILE
+from mtv_jax.weights.model_index import INDEX
 
-_MARKS = ("model_index.json", "config.json", "vae", "*.safetensors")
+_MARKS = (INDEX, CONFIG_FILE, "vae", "*.safetensors")
 """Files, one of which is in each folder written by this command."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 

@@ -45,20 +45,19 @@ def main(argv: list[str]) -> int | None:
 
 def _run(args: argparse.Namespace) -> int:
     from mtv_jax.curation.commands import BadFilmsError, run_and_pack
-    from mtv_jax.curation.making import left_out_warning, summary
+    from mtv_jax.curation.making import summary, warn_of_left_out
 
     settings = _settings(args)
     options = {name: getattr(args, name) for name in ("strict", "overwrite", "retry_failed", "force")}
-    problem = None
     try:
         manifest = run_and_pack(args.out, settings, _executor(args), **options)
-        left_out = manifest["info"]["left_out"]
         print(summary(args.out, manifest))
+        warn_of_left_out(manifest["info"]["left_out"])
+        return 0
     except BadFilmsError as error:
-        problem, left_out = error, error.left_out
-    for line in filter(None, (left_out_warning(left_out), problem and f"error: {problem}")):
-        print(line, file=sys.stderr)
-    return 1 if problem else 0
+        warn_of_left_out(error.left_out)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -131,8 +130,7 @@ def _theatre(args: argparse.Namespace) -> None:
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
     config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
     if args.frames_only:
-        needed = args.clips * size.num_frames * size.height * size.width  # a third of the pixels, packed
-        check_room(args.out, needed, force=args.force)
+        check_room(args.out, config.num_bytes, force=args.force)
     with locked(args.out):
         print(summary(args.out, build_theatre(args.out, _encoders(args), config)))
 

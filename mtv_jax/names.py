@@ -1,4 +1,6 @@
-"""Names of tracks and subsets, and rates of sound. Imports nothing, so that commands start fast."""
+"""Names of tracks, subsets and samplers, and rates of sound. Imports no package, so that commands start fast."""
+
+from typing import Literal, get_args
 
 TRACKS = ("speech", "effects", "music")
 """What a mix is separated into, and what steers a video."""
@@ -11,6 +13,11 @@ VIDEO_SOUND_RATE = 48_000
 
 SUBSETS = ("basic_face", "single_character", "multiple_characters", "sound_event", "visual_mood")
 """The five subsets of DEMIX, in the order in which they are trained (MTV section 3)."""
+
+
+SamplerName = Literal["ddpm", "ddim", "dpm++"]
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+"""The samplers of `mtv_jax.diffusion.samplers`."""
 
 
 def control_tracks(num_speakers: int) -> tuple[str, ...]:

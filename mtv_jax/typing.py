@@ -3,6 +3,8 @@
 Letters: b batch, F pixel frames, f latent frames, H W pixels, h w latent cells, c channels, l text
 tokens, n any tokens, d width, M audio intervals (= latent frames), k audio tokens per interval,
 s audio samples, W audio window (frames), L audio layers (sub-frames for log-mel).
+
+Modules that take NumPy's arrays alone import the types from jaxtyping instead, which does not import JAX.
 """
 
 from typing import TYPE_CHECKING, Any

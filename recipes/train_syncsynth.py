@@ -43,9 +43,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--examples", type=int, default=defaults.examples)
     args = parser.parse_args(argv)
     config = dataclasses.replace(defaults, steps=args.steps, examples=args.examples)
-    params, losses = fit_syncsynth(config)
+    network = SyncSynthConfig(fps=config.fps)
+    params, losses = fit_syncsynth(config, network)
     fit = record(config, losses)
-    save_syncsynth(args.out, SyncSynth(SyncSynthConfig(fps=config.fps), params, fit))
+    save_syncsynth(args.out, SyncSynth(network, params, fit))
     print(json.dumps(fit, indent=2))
 
 

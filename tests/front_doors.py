@@ -27,7 +27,7 @@ def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         "mtv_jax.curation.encoders.Encoders.from_pretrained",
         "mtv_jax.audio.separation.files.separate_sections",
         "mtv_jax.weights.conversion.convert_pretrained",
-        "mtv_jax.train.set_up",
+        "mtv_jax.training.job.set_up",
         "mtv_jax.evaluation.alignment.alignment_report",
         "mtv_jax.planning.plans.training_plans",
     ):

@@ -14,7 +14,7 @@ _LONGEST = 3600.0
 def start_processes(
     commands: Sequence[Sequence[str]], env: Mapping[str, str] | None = None, *, one_stream: bool = False
 ) -> list[subprocess.Popen]:
-    """Starts a process for each command; several are told of each other as `mtv_jax.sharding.distributed` wants it.
+    """Starts a process for each command; several get each other's addresses as `mtv_jax.sharding.distributed` expects.
 
     With `one_stream` stderr goes where stdout does.
     """

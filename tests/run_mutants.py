@@ -1,4 +1,4 @@
-"""`make mutants`: does some test fail for each mistake of `tests/mutants.toml`?
+"""`make mutants`: does a test fail for each mutant of `tests/mutants.toml`?
 
 Each entry names a file, a text in it, what the text becomes, and the tests (or files of tests) each of which has to
 fail. Entries are applied one by one in temporary worktrees of the code as it is (files that git does not know are left
@@ -28,7 +28,7 @@ _LONGEST = 3600.0
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake, and the tests that are to notice it (pytest's node ids)."""
+    """A mutation, and the tests that have to fail (pytest's node ids)."""
 
     name: str
     file: str
@@ -37,7 +37,7 @@ class Mutant:
     tests: tuple[str, ...]
 
     def applied(self, root: Path) -> str:
-        """The file with the mistake. Raises ValueError unless the text is there exactly once."""
+        """The file with the mutation. Raises ValueError unless the text is there exactly once."""
         text = (root / self.file).read_text(encoding="utf-8")
         if (count := text.count(self.old)) != 1:
             raise ValueError(f"{self.name}: its text is {count} times in {self.file}, not once")
@@ -79,9 +79,11 @@ def try_mutant(root: Path, mutant: Mutant) -> str:
     path.write_text(mutant.applied(root), encoding="utf-8")
     try:
         for test in mutant.tests:
-            code, told = failing(root, [test])
+            code, reported = failing(root, [test])
             if code != _TESTS_FAILED:
-                return f"SURVIVED {test}" if code == 0 else f"BROKEN: pytest exits {code} of {test}\n{told}"
+                return (
+                    f"SURVIVED {test}" if code == 0 else f"BROKEN: pytest exits {code} of {test}\n{reported}"
+                )
     except subprocess.TimeoutExpired:
         return f"BROKEN: no end after {_LONGEST:.0f} s"
     finally:
@@ -115,9 +117,9 @@ def _try_all(mutants: Sequence[Mutant], jobs: int) -> int:
     begun = time.monotonic()
     with worktree() as code:
         # Tests that fail anyway would kill everything.
-        status, told = failing(code, sorted({test for mutant in mutants for test in mutant.tests}), jobs)
+        status, reported = failing(code, sorted({test for mutant in mutants for test in mutant.tests}), jobs)
     if status:
-        print(f"error: the tests fail without any mutant:\n{told}", file=sys.stderr)
+        print(f"error: the tests fail without any mutant:\n{reported}", file=sys.stderr)
         return 2
     trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
 

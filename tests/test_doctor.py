@@ -114,7 +114,7 @@ def test_it_prints_a_line_each_and_whether_it_is_usable(monkeypatch, capsys):
     assert "usable" in capsys.readouterr().out
 
 
-def test_a_preset_that_is_not_there_is_the_users_mistake():
+def test_a_missing_preset_is_the_users_error():
     with pytest.raises(UserError, match="nowhere: no such folder"):
         doctor.main(["--preset", "nowhere"])
 

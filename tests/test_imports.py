@@ -13,13 +13,25 @@ def test_import_contract_is_kept():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_package_itself_imports_no_network():
-    # `plan` chooses the platform before JAX reads it; `convert` answers --help at once.
-    code = (
-        "import mtv_jax, mtv_jax.plan, mtv_jax.convert, sys; assert 'jax' not in sys.modules; "
-        "mtv_jax.Pipeline; assert 'jax' in sys.modules"
-    )
+HELP_OF_ALL = """
+import contextlib, importlib, sys
+import mtv_jax
+from mtv_jax.__main__ import COMMANDS
+
+for command in COMMANDS:
+    with contextlib.suppress(SystemExit):
+        importlib.import_module(f"mtv_jax.{command}").main(["--help"])
+    heavy = {"jax", "flax", "optax", "orbax", "grain", "librosa", "transformers"} & set(sys.modules)
+    assert not heavy, f"{command} --help imports {', '.join(sorted(heavy))}"
+mtv_jax.Pipeline
+assert "jax" in sys.modules
+"""
+
+
+def test_help_and_the_package_import_neither_jax_nor_other_heavy_packages():
+    # Besides, `plan` chooses the platform before JAX reads it.
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=3600
+        [sys.executable, "-c", HELP_OF_ALL], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: ") == 8

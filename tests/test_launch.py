@@ -129,7 +129,7 @@ def test_without_dry_run_the_printed_commands_run(name: str, tmp_path: Path):
 
 @scripts
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("--nope",), "--nope: unknown option"),
         (("stage1",), "stage1: unknown option"),
@@ -143,21 +143,21 @@ def test_without_dry_run_the_printed_commands_run(name: str, tmp_path: Path):
         (("--config", CONFIG, "--config.note=a\nb"), "may not hold a line break"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(name: str, arguments: tuple[str, ...], told: str):
-    given = () if "missing" in told else SCRIPTS[name]
+def test_an_error_is_one_line_and_exit_2(name: str, arguments: tuple[str, ...], reported: str):
+    given = () if "missing" in reported else SCRIPTS[name]
     done = launch(name, *given, *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert reported in done.stderr
 
 
 @pytest.mark.parametrize(
     ("name", "tool"),
     [("one_vm.sh", "make"), ("slurm.sh", "make"), ("gke.sh", "docker"), ("tpu_vm.sh", "git")],
 )
-def test_a_missing_tool_is_told_before_anything_runs(name: str, tool: str):
+def test_a_missing_tool_is_reported_before_anything_runs(name: str, tool: str):
     done = launch(name, "--config", CONFIG, "--workdir", WORKDIR, *SCRIPTS[name])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {tool} is not installed: ")
@@ -165,7 +165,7 @@ def test_a_missing_tool_is_told_before_anything_runs(name: str, tool: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "reported"),
     [
         ("one_vm.sh", ("--extra=rocm",), "none, cuda or tpu"),
         ("slurm.sh", ("--nodes=0",), "--nodes 0: must be a whole number above 0"),
@@ -179,11 +179,11 @@ def test_a_missing_tool_is_told_before_anything_runs(name: str, tool: str):
         ("tpu_vm.sh", ("--config.note=a@@@b",), "a value holds @@@"),
     ],
 )
-def test_values_that_cannot_be_right_are_told(name: str, arguments: tuple[str, ...], told: str):
+def test_impossible_values_are_reported(name: str, arguments: tuple[str, ...], reported: str):
     given = ("--config", CONFIG, "--workdir", WORKDIR, *SCRIPTS[name], *arguments)
     done = launch(name, "--dry-run", *given)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert reported in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -267,7 +267,7 @@ def test_tpu_vms_find_each_other_by_their_metadata(tmp_path: Path, endpoints: st
     assert lines[-1] == "exec python -m x 'a b'"
 
 
-def test_systemd_starts_again_after_a_stop_and_not_after_a_mistake_or_ctrl_c():
+def test_systemd_restarts_after_a_stop_but_not_after_an_error_or_ctrl_c():
     done = subprocess.run(
         [BASH, "-c", 'source "$1"; unit', "bash", str(LAUNCH / "tpu_worker.sh")],
         capture_output=True,

@@ -1,9 +1,9 @@
 """Normalises the loudness of speech to that of the training data, so that lip motion does not depend on it."""
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.io.levels import FLOOR_DBFS, dbfs
-from mtv_jax.typing import Float
 
 SPEECH_DBFS = -20.7
 """Target level of loud frames of speech, from the theatre's medians: synthetic -21.8, recorded -19.7."""

@@ -20,10 +20,10 @@ from mtv_jax.models.wav2vec2 import Wav2Vec2
 from mtv_jax.names import TRACK_RATE
 from mtv_jax.typing import Params
 from mtv_jax.weights.beats import fbank_config_from_json
-from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
+from mtv_jax.weights.json_config import CONFIG_FILE, DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.pretrained import identify, load_model
 
-_LOG_MEL = "LogMel"
+LOG_MEL = "LogMel"
 _PREPROCESSOR = "preprocessor_config.json"
 """What happens to a sound before the network: transformers' file, or Kaldi's options for BEATs."""
 
@@ -45,14 +45,14 @@ def load_audio_encoder(folder: Path, *, dtype: Any = jnp.float32) -> AudioEncode
     `LogMel` (ours, no weights), `Wav2Vec2Model` as transformers saves it, or `BEATs` (its checkpoint's options
     and tensors). A `preprocessor_config.json` beside it is read too. Raises UserError for what we do not know.
     """
-    values = read_json_object(folder / "config.json")
-    if values.get("_class_name") == _LOG_MEL:
-        with errors_in_file(folder / "config.json"):
+    values = read_json_object(folder / CONFIG_FILE)
+    if values.get("_class_name") == LOG_MEL:
+        with errors_in_file(folder / CONFIG_FILE):
             return _log_mel(values)
     spec = identify(folder, values)
     if spec.audio_encoder is None:
         encoders = [other for other in NETWORKS.values() if other.audio_encoder is not None]
-        known = sorted([_LOG_MEL, *(name for other in encoders for name in other.class_names)])
+        known = sorted([LOG_MEL, *(name for other in encoders for name in other.class_names)])
         raise UserError(f"{folder}: {spec.class_names[0]} is no audio encoder; known are {', '.join(known)}")
     module, _, function = spec.audio_encoder.partition(":")
     make_encoder = getattr(importlib.import_module(module), function)

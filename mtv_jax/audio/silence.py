@@ -1,4 +1,4 @@
-"""Detects silent tracks: a track that was given but is silent is most likely a mistake."""
+"""Detects silent tracks: a track that was given but is silent is most likely an error."""
 
 import os
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.separation.sections import separate
@@ -13,7 +14,6 @@ from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separato
 from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import TRACK_RATE, TRACKS, track_kind
-from mtv_jax.typing import Float
 
 MIX = "audio"
 """The name of a mixed file among sounds by name."""

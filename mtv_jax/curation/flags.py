@@ -202,7 +202,7 @@ def _add_theatre(commands: Any) -> None:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    """What every way to make shards takes."""
+    """Adds the options that all subcommands which make shards share."""
     command.add_argument("--out", type=Path, required=True, help="folder for the shards")
     command.add_argument("--encoders", default="tiny", help="pipeline folder or preset whose encoders to use")
     command.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
@@ -219,7 +219,7 @@ def _add_scene(commands: Any) -> None:
         "scene",
         help="make a scene folder, which `evaluate --scene` measures a video by",
         description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
-        "and what is to be seen when. By default it is a clip of the theatre that no training can reach; with "
+        "and expected events. By default it is a clip of the theatre outside of all training seeds; with "
         "--prompt, a scene from your prompt and sounds. mtv_jax/evaluation/scene.py documents scene.json.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

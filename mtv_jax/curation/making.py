@@ -1,6 +1,7 @@
 """Shared by all subcommands that make shards: the size of clips, the output folder, and its summary."""
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -64,9 +65,9 @@ def summary(out: Path, manifest: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def left_out_warning(left_out: Mapping[str, str]) -> str | None:
-    """A warning with a line for each video (name -> reason) that no clip is of; None if there are none."""
-    if not left_out:
-        return None
-    head = f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:"
-    return "\n".join([head, *(f"  {name}: {reason}" for name, reason in left_out.items())])
+def warn_of_left_out(left_out: Mapping[str, str]) -> None:
+    """Prints a warning with a line for each video (name -> reason) that has no clip, if there are any."""
+    if left_out:
+        print(f"warning: {len(left_out)} video{'s' if len(left_out) > 1 else ''} left out:", file=sys.stderr)
+    for name, reason in left_out.items():
+        print(f"  {name}: {reason}", file=sys.stderr)

@@ -49,12 +49,10 @@ class PackConfig:
     Attributes:
       test_clips: about how many clips are held out; None: those of DEMIX, but at most a tenth of the clips.
       release: whether the data set is to be given to others, which needs licences that allow it.
-      bytes_per_shard: size at which a shard is closed.
     """
 
     test_clips: int | None = None
     release: bool = False
-    bytes_per_shard: int = 256 * 2**20
 
 
 def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, Any]:
@@ -75,9 +73,9 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
     held_out = test_sources(clips, config.test_clips)
     out = session.layout.out
     test = [clip for clip in clips if clip["source"] in held_out]
-    manifest = _write_split(session, verdicts, out, [c for c in clips if c["source"] not in held_out], config)
+    manifest = _write_split(session, verdicts, out, [c for c in clips if c["source"] not in held_out])
     if test:
-        _write_split(session, verdicts, out / TEST, test, config)
+        _write_split(session, verdicts, out / TEST, test)
     else:
         shutil.rmtree(out / TEST, ignore_errors=True)
     return manifest
@@ -116,11 +114,11 @@ def _check_files(session: Session, clips: list[dict[str, Any]]) -> None:
 
 
 def _write_split(
-    session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]], config: PackConfig
+    session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The shards of some clips, and those of their media."""
     settings = session.settings
-    stamp = _stamp(session, clips, config)
+    stamp = _stamp(session, clips)
     if _is_packed(out, stamp):
         return open_shards(out).manifest
     media = out / MEDIA
@@ -129,7 +127,7 @@ def _write_split(
         text = read_defaults(pipeline_folder(settings.encoders)).text
         save_encoders(encoder_folders(settings.encoders, settings.vae), text, out / ENCODERS, settings.size)
         records = (_media_record(session, clip) for clip in progress(clips, "packing media"))
-        write_shards(media, records, kind="media", info={}, bytes_per_shard=config.bytes_per_shard)
+        write_shards(media, records, kind="media", info={})
     subsets = {name: [clip["clip"] for clip in clips if name in clip["subsets"]] for name in SUBSETS}
     info = _info(session, verdicts, out, clips) | {"stamp": stamp}
     return write_shards(
@@ -138,14 +136,13 @@ def _write_split(
         kind="frames" if settings.frames_only else "latents",
         info=info,
         subsets={name: ids for name, ids in subsets.items() if ids},
-        bytes_per_shard=config.bytes_per_shard,
     )
 
 
-def _stamp(session: Session, clips: list[dict[str, Any]], config: PackConfig) -> str:
+def _stamp(session: Session, clips: list[dict[str, Any]]) -> str:
     """What the shards depend on."""
     made = [[clip, session.keys_of(clip)["encode"], session.prompt(clip)] for clip in clips]
-    text = json.dumps([made, config.bytes_per_shard, session.settings.to_json()], sort_keys=True)
+    text = json.dumps([made, session.settings.to_json()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

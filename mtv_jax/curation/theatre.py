@@ -60,6 +60,11 @@ class TheatreBuild:
             raise UserError(f"seed {self.seed}: must be in 0..2**32 - 1; those above are kept for evaluation")
 
     @property
+    def num_bytes(self) -> int:
+        """An estimate of the size of the shards with `frames_only`: packed, a third of the pixels' bytes."""
+        return self.clips * self.size.num_frames * self.size.height * self.size.width
+
+    @property
     def stage(self) -> TheatreConfig:
         """The config of the theatre."""
         size = self.size

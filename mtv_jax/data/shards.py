@@ -24,6 +24,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_directory, existing_file, sha256, write_json
 
 VERIFIED = "verified.json"
+SHARD_BYTES = 256 * 2**20
+"""Size of the records of a shard, uncompressed, after which the next one begins."""
 # One record per group: a random read decompresses that record only (4.5 MB: 17 ms, in groups of 16: 158 ms).
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _COMMON = ("num_frames", "height", "width")
@@ -37,7 +39,6 @@ def write_shards(
     info: Mapping[str, Any] | None = None,
     subsets: Mapping[str, Collection[str]] | None = None,
     records_per_shard: int | None = None,
-    bytes_per_shard: int = 256 * 2**20,
 ) -> dict[str, Any]:
     """Writes records, in order, as shards; existing shards in the folder are replaced.
 
@@ -50,8 +51,7 @@ def write_shards(
       kind: "latents", "frames" or "media".
       info: metadata for readers, such as the identities of the encoders. JSON.
       subsets: name -> clip ids; one index file each.
-      records_per_shard: maximum number of records per shard.
-      bytes_per_shard: a shard is closed once its records (uncompressed) reach this size.
+      records_per_shard: maximum number of records per shard; a shard is also closed once it has `SHARD_BYTES`.
 
     Returns:
       The manifest.
@@ -65,7 +65,7 @@ def write_shards(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _remove(directory, ".clips-*.tmp")
-    writer = _ShardWriter(directory, records_per_shard, bytes_per_shard)
+    writer = _ShardWriter(directory, records_per_shard)
     summary = _Summary()
     try:
         for record in records:
@@ -188,10 +188,10 @@ class ShardSet:
 class _ShardWriter:
     """Writes to hidden temporary files, since the final names contain the number of shards."""
 
-    def __init__(self, directory: Path, records_per_shard: int | None, bytes_per_shard: int):
+    def __init__(self, directory: Path, records_per_shard: int | None):
         self.paths: list[Path] = []
         self._directory = directory
-        self._limits = (records_per_shard or 2**62, bytes_per_shard)
+        self._limits = (records_per_shard or 2**62, SHARD_BYTES)
         self._writer: ArrayRecordWriter | None = None
         self._counts: list[int] = []
         self._bytes = 0

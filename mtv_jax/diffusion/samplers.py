@@ -10,7 +10,7 @@ The limits without signal and without noise are taken in that table, never in fl
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 
 from mtv_jax.diffusion.noise.base import Level, NoiseSchedule
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import SAMPLERS, SamplerName
 from mtv_jax.typing import Array, Float, Key
 
 Denoise = Callable[[Float[Array, "b ..."], Float[Array, "b"]], Float[Array, "b ..."]]
@@ -25,8 +26,6 @@ Denoise = Callable[[Float[Array, "b ..."], Float[Array, "b"]], Float[Array, "b .
 
 Clean = tuple[Float[Array, "b f ..."], Array]
 """Keyframes: values `[b f ...]` and a bool mask `[b f]`, true where a frame is given."""
-
-SamplerName = Literal["ddpm", "ddim", "dpm++"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +43,8 @@ class SamplerConfig:
     eta: float = 0.0
 
     def __post_init__(self):
-        names = get_args(SamplerName)
-        if self.name not in names:
-            raise UserError(f"sampler={self.name!r}: not known; use one of {', '.join(names)}")
+        if self.name not in SAMPLERS:
+            raise UserError(f"sampler={self.name!r}: not known; use one of {', '.join(SAMPLERS)}")
         if not 0 <= self.eta <= 1:
             raise UserError(f"eta={self.eta}: must lie between 0 and 1")
         if self.eta and self.name != "ddim":

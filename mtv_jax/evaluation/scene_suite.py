@@ -99,7 +99,7 @@ def _in_time(scene: Scene, frames: np.ndarray, own: np.ndarray) -> list[Figure]:
     place, wave = plan.actors[plan.speaker].place, scene.performance.tracks["speech"]
 
     def confidence(video: np.ndarray) -> float:
-        return instrument.confidence(video, place, wave, plan.config.fps)[0]
+        return instrument.confidence(video, place, wave, plan.config.fps)
 
     still = f"without movement {confidence(np.repeat(frames[:1], len(frames), axis=0)):.2f}"
     return [_figure("sync.confidence", confidence(frames), confidence(own), still)]

@@ -17,12 +17,12 @@ from av.error import FFmpegError
 from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from jaxtyping import UInt8
 from PIL import Image
 
 from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.streams import fraction, side_data
 from mtv_jax.io.tone import WIDE_PRIMARIES, is_hdr, to_srgb
-from mtv_jax.typing import UInt8
 
 BACKGROUND = 255
 """Background level that transparent videos and pictures are composited on: white."""

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from mtv_jax.io.display import BACKGROUND, MAX_PIXELS, over_background
@@ -13,7 +14,6 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, existing_file
 from mtv_jax.io.film import open_film
 from mtv_jax.io.notes import note
-from mtv_jax.typing import UInt8
 
 _FULL_SCALES = (1.0, 255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1)
 """Candidates for white where a format does not define it: a fraction, or integers of 8, 16, 31 and 32 bits."""

@@ -8,8 +8,7 @@ import functools
 from typing import Literal
 
 import numpy as np
-
-from mtv_jax.typing import UInt8
+from jaxtyping import UInt8
 
 WIDE_PRIMARIES = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),  # BT.2020

@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from mtv_jax.io.errors import UserError
@@ -24,10 +25,11 @@ from mtv_jax.io.pictures import read_image as read_image
 from mtv_jax.io.pictures import write_image as write_image
 from mtv_jax.io.rates import Number, exact_fps
 from mtv_jax.names import VIDEO_SOUND_RATE
-from mtv_jax.typing import Float, UInt8
 
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_CRF = 18
+"""x264 quality, 0 (lossless) to 51; 18 is visually close to the original."""
 _BT709 = 1
 _LIMITED_RANGE = 1
 
@@ -77,7 +79,6 @@ def iter_frames(
     *,
     fps: Number | None = None,
     start: Number = 0.0,
-    duration: Number | None = None,
     num_frames: int | None = None,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Yields RGB frames at a constant rate: frame i is the one displayed at `start + i / fps`.
@@ -90,8 +91,7 @@ def iter_frames(
     Args:
       fps: frames per second of the result; None: the file's average rate.
       start: seconds from the first frame.
-      duration: maximum length in seconds; None: to the end.
-      num_frames: maximum number of frames; None: all of `duration` or of the file.
+      num_frames: maximum number of frames; None: all.
 
     Raises:
       UserError: no such file, not a video, no video stream, no frames, damaged or truncated, `start` beyond the
@@ -102,12 +102,8 @@ def iter_frames(
     with open_film(path) as film:
         rate = exact_fps(fps) if fps is not None else film.rate
         begin = Fraction(start).limit_denominator(1_000_000)
-        limit = num_frames
-        if duration is not None:
-            fits = round(Fraction(duration).limit_denominator(1_000_000) * rate)
-            limit = fits if limit is None else min(limit, fits)
         slack = min(max(film.time_base, ROUNDING_SECONDS), 1 / (8 * max(rate, film.rate)))
-        yield from itertools.islice(_resample(film, rate, begin, slack), limit)
+        yield from itertools.islice(_resample(film, rate, begin, slack), num_frames)
 
 
 def read_video(
@@ -115,7 +111,6 @@ def read_video(
     *,
     fps: Number | None = None,
     start: Number = 0.0,
-    duration: Number | None = None,
     num_frames: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "F H W 3"], float]:
     """Reads the frames of `iter_frames` into one array; also returns their rate (frames per second).
@@ -125,10 +120,10 @@ def read_video(
     """
     path = existing_file(path)
     rate = probe(path).fps if fps is None else exact_fps(fps)
-    frames = list(iter_frames(path, fps=rate, start=start, duration=duration, num_frames=num_frames))
+    frames = list(iter_frames(path, fps=rate, start=start, num_frames=num_frames))
     if not frames:
-        raise UserError(f"{path}: no frames in the {float(duration or 0):g} s after {float(start):g} s")
-    if num_frames is not None and duration is None and len(frames) < num_frames:
+        raise UserError(f"{path}: no frames after {float(start):g} s")
+    if num_frames is not None and len(frames) < num_frames:
         raise UserError(
             f"{path}: {num_frames} frames at {float(rate):g} fps from {float(start):g} s were requested, "
             f"the video holds {len(frames)}; ask for fewer"
@@ -143,7 +138,7 @@ def write_video(
     *,
     audio: Float[np.ndarray, "s"] | Float[np.ndarray, "s c"] | None = None,
     sample_rate: int | None = None,
-    crf: int = 18,
+    crf: int = _CRF,
     preset: str = "medium",
     comment: str | None = None,
     threads: int = 0,
@@ -159,7 +154,7 @@ def write_video(
       fps: frames per second.
       audio: [s] mono or [s, 1 or 2], full scale +-1 (louder samples are clipped).
       sample_rate: of `audio`, in Hz.
-      crf: x264 quality, 0 (lossless) to 51; 18 is visually close to the original.
+      crf: x264 quality, 0 (lossless) to 51.
       preset: of x264; faster ones give slightly larger files.
       comment: of the container; None marks it as generated (`made_by`), as in a gif.
       threads: of the encoder, whose output depends on their number; 0: by the number of cores.

@@ -18,16 +18,15 @@ from mtv_jax.audio.silence import note_silence
 from mtv_jax.audio.tracks import MIX, check_sounds, make_tracks, mix_sounds, mixed
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.noise.base import NoiseSchedule
-from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
+from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.denoisers import backbone_config
-from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE
+from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE, SamplerName
 from mtv_jax.ops.seeds import check_seed, seed_key
-from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import (
@@ -112,6 +111,8 @@ class Pipeline(abc.ABC):
 
         Raises UserError if it was not loaded from a folder.
         """
+        from mtv_jax.pipelines.describe import describe_pipeline
+
         if self.folder is None:
             raise UserError("describe: this pipeline was not loaded from a folder, so it has no description")
         return describe_pipeline(self.folder)

@@ -1,7 +1,7 @@
-"""What a pipeline folder knows, for a person: sizes, words, the form of its prompts, tracks, sampler, licence.
+"""Describes a pipeline folder: sizes, vocabulary, the form of its prompts, tracks, sampler, licence.
 
-Most is said by its configs. What they cannot say is in `about.json`, if the folder has one: `world`, where its clips
-come from (`theatre`: `mtv_jax.text.theatre_language` has its words and sentences), `weights`, how they came to be,
+Most of it follows from its configs. The rest is in `about.json`, if the folder has one: `world`, the origin of its
+clips (`theatre`: `mtv_jax.text.theatre_language` has its words and sentences), `weights`, how they were trained,
 and `licence`.
 """
 
@@ -16,22 +16,23 @@ from mtv_jax.io.files import read_json
 from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
+from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
 from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, TextOptions, read_class, read_defaults
 
 ABOUT = "about.json"
 _WIDTH = 110
 _NAMES = 12
-"""Columns of what each line is about."""
+"""Width of the column of names."""
 
 
 def describe_pipeline(path: str | os.PathLike) -> str:
-    """What a preset, a pipeline folder or a training directory knows: lines of text.
+    """A description of a preset, a pipeline folder or a training directory: lines of text.
 
-    Raises UserError for a folder that is none.
+    Raises UserError for any other folder.
     """
     folder = pipeline_folder(path)
-    if not (folder / "transformer" / "config.json").is_file():
-        raise UserError(f"{folder}: no pipeline folder (it has no transformer/config.json)")
+    if not (folder / "transformer" / CONFIG_FILE).is_file():
+        raise UserError(f"{folder}: no pipeline folder (it has no transformer/{CONFIG_FILE})")
     size, about = read_defaults(folder), _config(folder, ABOUT)
     rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), ("tracks", _tracks(folder))]
     one = read_class(folder) == IMAGE_TO_VIDEO
@@ -41,15 +42,15 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     rows.append(("sampler", f"{how.sampler}, {how.num_inference_steps} steps, guidance {guidance}"))
     rows.append(("text", _text(folder, size.text)))
     rows += _sentences(about, _vocabulary(folder))
-    untrained = [part.parent.name for part in sorted(folder.glob("*/config.json")) if _is_random(part)]
+    untrained = [part.parent.name for part in sorted(folder.glob(f"*/{CONFIG_FILE}")) if _is_random(part)]
     rows += [("untrained", f"random weights: {', '.join(untrained)}")] if untrained else []
-    rows.append(("weights", str(about.get("weights", "nothing is said of where they come from"))))
-    rows.append(("licence", str(about.get("licence", "nothing is said; ask where the weights come from"))))
+    rows.append(("weights", str(about.get("weights", "of unknown origin"))))
+    rows.append(("licence", str(about.get("licence", "unknown; ask the authors of the weights"))))
     return "\n".join(_row(name, text) for name, text in rows)
 
 
 def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
-    vae, dit = (_config(folder, f"{part}/config.json") for part in ("vae", "transformer"))
+    vae, dit = (_config(folder, f"{part}/{CONFIG_FILE}") for part in ("vae", "transformer"))
     cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * dit.get("patch_size", 2)
     ratio = vae.get("temporal_compression_ratio", 4)
     lengths = "any number runs" if ratio == 1 else f"1 + {ratio}k run"
@@ -67,7 +68,7 @@ def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
 def _tracks(folder: Path) -> str:
     if not (folder / "controlnet").is_dir():
         return "none: it takes no sound"
-    speakers = _config(folder, "controlnet/config.json").get("num_speakers", 1)
+    speakers = _config(folder, f"controlnet/{CONFIG_FILE}").get("num_speakers", 1)
     names = ", ".join(control_tracks(speakers))
     return f"{names}: a sound file each, one that is missing is silence; or one mix, which is separated first"
 
@@ -78,7 +79,7 @@ def _text(folder: Path, options: TextOptions) -> str:
 
 
 def _sentences(about: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
-    """The form of a prompt, what may stand in it, examples, and all words there are."""
+    """The form of a prompt, its words, examples, and the vocabulary."""
     rows = []
     if about.get("world") == "theatre":
         rows.append(("prompt", "one of these forms, with words of the lists below for those in capitals:"))
@@ -92,7 +93,7 @@ def _sentences(about: dict[str, Any], words: list[str]) -> list[tuple[str, str]]
 
 
 def _vocabulary(folder: Path) -> list[str]:
-    """The words of a tokenizer that has whole words; none for one of pieces or bytes."""
+    """The vocabulary of a tokenizer of whole words; empty for one of subwords or bytes."""
     model = _config(folder, "tokenizer/tokenizer.json").get("model", {})
     if model.get("type") != "WordLevel":
         return []
@@ -100,11 +101,11 @@ def _vocabulary(folder: Path) -> list[str]:
 
 
 def _is_random(config_file: Path) -> bool:
-    return "_untrained_seed" in read_json(config_file)
+    return UNTRAINED_SEED in read_json(config_file)
 
 
 def _config(folder: Path, name: str) -> dict[str, Any]:
-    """What a JSON file of the folder holds; nothing if it is not there."""
+    """The content of a JSON file of the folder; empty if there is no such file."""
     return read_json(folder / name) if (folder / name).is_file() else {}
 
 

@@ -17,6 +17,7 @@ from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.cogvideox import CogVideoXImageToVideoPipeline, CogVideoXPipeline
 from mtv_jax.pipelines.mtv import MTVPipeline
 from mtv_jax.text.pretrained import TextEncoder
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MTV, TEXT_TO_VIDEO, read_class, read_defaults
 from mtv_jax.weights.pretrained import is_untrained, load_model
 from mtv_jax.weights.scheduler import load_schedule
@@ -56,7 +57,7 @@ def load_pipeline(folder: Path, *, dtype: Any, mesh: Mesh | None) -> Pipeline:
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:
     """The parts of a pipeline folder whose weights are random, made from a seed."""
-    names = [path.name for path in visible(folder) if (path / "config.json").exists()]
+    names = [path.name for path in visible(folder) if (path / CONFIG_FILE).exists()]
     return tuple(name for name in names if is_untrained(folder / name))
 
 

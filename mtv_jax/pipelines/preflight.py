@@ -1,4 +1,4 @@
-"""What a pipeline folder takes, by its configs alone: a command checks a request before networks are loaded."""
+"""Limits of a pipeline folder from its configs alone, so that requests are checked before networks are loaded."""
 
 import os
 from typing import Any

@@ -27,19 +27,19 @@ AUTO = "auto"
 NumFrames = int | Literal["auto"] | None
 
 SOUNDS = (*control_tracks(MAX_SPEAKERS), MIX)
-"""What sound can be given as: each track by its name, or one mixed file."""
+"""Names of sounds: each track, or `audio` for one mixed file."""
 
 SOUND_SUFFIXES = (".wav", ".flac")
-"""Of the tracks in a folder that `mtv_jax.demix` wrote."""
+"""File suffixes of the tracks in a folder that `mtv_jax.demix` wrote."""
 
 _SHORTEST = 5
-"""Frames that `auto` makes at least: of fewer no movement is seen."""
+"""Minimum number of frames of `auto`: fewer show no movement."""
 _NOTED_SECONDS = 0.01
 _ROUNDING = Fraction(1, 20)
-"""Of a frame, by which a sound may be too short for it: lengths in samples and in frames seldom agree exactly."""
+"""Share of a frame by which a sound may be too short for it, since lengths in samples and frames rarely agree."""
 
 Sound = str | os.PathLike | Recording
-"""A file, or one that is decoded already."""
+"""A file, or its decoded sound."""
 
 
 def sound_files(tracks: Mapping[str, Sound] | None, named: Mapping[str, Sound | None]) -> dict[str, Sound]:
@@ -89,9 +89,9 @@ def track_folder(folder: str | os.PathLike) -> dict[str, Path]:
 
 
 def check_prompt(prompt: str) -> None:
-    """Raises UserError for a prompt that is blank, or was not UTF-8 on the command line or in a file."""
+    """Raises UserError for a prompt that is blank or not valid UTF-8."""
     if not prompt.strip():
-        raise UserError("prompt: is blank; say what is to be seen")
+        raise UserError("prompt: is blank; describe the video")
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -100,14 +100,14 @@ def check_prompt(prompt: str) -> None:
 
 
 def check_negative_prompt(prompt: str | None, config: GenerateConfig, tracks: Sequence[str]) -> None:
-    """Raises UserError for a negative prompt that no guidance would lead away from."""
+    """Raises UserError for a negative prompt without guidance, where it has no effect."""
     if prompt is not None and set(config.groups(tracks)[1]) == {1}:
-        raise UserError("negative_prompt: does nothing at guidance_scale 1; give it a scale above 1")
+        raise UserError("negative_prompt: has no effect at guidance_scale 1; use a scale above 1")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What sounds and sizes a pipeline takes, as its configs say it.
+    """Sounds and sizes that a pipeline accepts, from its configs.
 
     Attributes:
       defaults: of the pipeline.
@@ -134,8 +134,8 @@ def read_request(
 ) -> tuple[dict[str, Recording], ClipSize]:
     """The decoded sounds and the size of a video; the arguments are those of `Pipeline.__call__`.
 
-    Of a long sound only as much stays in memory as the video can need. Raises UserError for sounds that cannot be
-    read, and for sizes that the model cannot make.
+    Only the part of a sound that the video can need is kept in memory. Raises UserError for sounds that cannot be
+    read, and for sizes that the model does not support.
     """
     check_rate(fps)
     size = limits.defaults.clip.replace(fps=fps, height=height, width=width)
@@ -157,7 +157,7 @@ def read_request(
 
 
 def seconds_needed(size: ClipSize, num_frames: NumFrames, longest: int | None) -> float | None:
-    """How much of a sound a video can need: `video_size` will not be longer. None: nobody knows."""
+    """Upper bound in seconds on the sound that a video needs, by the same rules as `video_size`; None: unknown."""
     count = num_frames if isinstance(num_frames, int) else max(size.num_frames, longest or 0)
     return count / float(size.fps) if count > 0 and size.fps > 0 else None
 
@@ -173,19 +173,19 @@ def video_size(
     steps: int,
     force: bool = False,
 ) -> ClipSize:
-    """`size` with the length that was asked for.
+    """`size` with the requested length.
 
     Args:
-      size: of the model's clips, with the rate and the sides that were asked for.
+      size: of the model's clips, with the requested rate, height and width.
       seconds: the length of each sound, by name.
-      num_frames: a number; or "auto" (None means the same), which is as many as the longest sound fills where the
-        model is known to make videos of another length than its own, and else its own length.
-      longest: frames that the model is known to manage in one call; None: of other lengths nothing is known.
+      num_frames: a number; "auto" (or None) is the length of the longest sound if the model is known to support
+        lengths other than that of its training, otherwise the length of its training.
+      longest: largest number of frames that the model is known to support in one call; None: unknown.
       frames, pixels: what the length (1 + `frames` * k) and the sides must be divisible by.
       steps: of the sampler.
-      force: past the bounds of `mtv_jax.io.limits`.
+      force: ignore the limits of `mtv_jax.io.limits`.
 
-    Raises UserError for sizes that the model cannot make, or that are out of all bounds.
+    Raises UserError for sizes that the model does not support, or that exceed the limits.
     """
     if isinstance(num_frames, str) and num_frames != AUTO:
         raise UserError(f"num_frames {num_frames!r}: must be a number or {AUTO!r}")
@@ -198,13 +198,13 @@ def video_size(
 
 
 def check_rate(fps: float | Fraction | None) -> None:
-    """Raises UserError for a frame rate out of all bounds."""
+    """Raises UserError for a frame rate outside the limits."""
     if fps is not None and not (math.isfinite(fps) and MIN_RATE <= fps <= MAX_RATE):
         raise UserError(f"fps {fps}: must be from {MIN_RATE} to {MAX_RATE}")
 
 
 def _filled(size: ClipSize, seconds: Sequence[float], longest: int | None, step: int) -> int:
-    """How many frames the longest sound fills, 1 + `step` * k, within what the model can; its own length without."""
+    """Frames that the longest sound fills, 1 + `step` * k, up to `longest`; without sound, those of `size`."""
     if not seconds or longest is None:
         return size.num_frames
     count = math.floor(Fraction(max(seconds)) * size.fps + _ROUNDING)
@@ -213,7 +213,7 @@ def _filled(size: ClipSize, seconds: Sequence[float], longest: int | None, step:
 
 
 def log_adjustments(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Recording]) -> None:
-    """Logs a warning for each sound that is cut or padded, and each size that the model was not trained at."""
+    """Logs a warning for each sound that is cut or padded, and for sizes that the model was not trained at."""
     trained = defaults.clip
     for name, sound in sounds.items():
         _log_length_mismatch(name, sound, float(clip.duration))

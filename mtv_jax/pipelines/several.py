@@ -1,12 +1,20 @@
-"""Several videos by one call: their prompts and seeds, and the name of each file."""
+"""The videos of one call of `python -m mtv_jax.sample`: their prompts, seeds and files, and making them in turn."""
 
 import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mtv_jax.io.cli import report_error
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_text
 from mtv_jax.io.limits import check_bound
+
+if TYPE_CHECKING:
+    from mtv_jax.pipelines.base import Pipeline
 
 SUFFIXES = (".mp4", ".gif")
 _MOST_VIDEOS = 10_000
@@ -23,7 +31,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Several:
-    """What there are several of.
+    """The prompts and seeds of several videos.
 
     Attributes:
       prompts: a text file with a prompt in each line; None: there is one prompt.
@@ -34,11 +42,11 @@ class Several:
     seeds: list[range] | None = None
 
     def videos(self, out: Path, prompt: str | None, seed: int, *, force: bool = False) -> list[Wanted]:
-        """All videos, for each prompt one of each seed. `prompt` and `seed` are what there is one of.
+        """All videos: each prompt with each seed. `prompt` and `seed` are those of a single video.
 
-        `out` is the file of a single video. Of several, x.mp4 stands for x_seed0.mp4, x_prompt0.mp4 or
-        x_prompt0_seed0.mp4, and a folder for out_seed0.mp4 and so on in it. Raises UserError for another kind of file,
-        a seed that is there twice, and more videos than is sensible unless `force` is given.
+        `out` is the file of a single video. With several, x.mp4 becomes x_seed0.mp4, x_prompt0.mp4 or
+        x_prompt0_seed0.mp4, and a folder contains out_seed0.mp4 and so on. Raises UserError for another kind of file,
+        duplicate seeds, and more than 10,000 videos unless `force` is given.
         """
         named = out.suffix.lower() in SUFFIXES
         if not named and self.prompts is None and self.seeds is None:
@@ -49,7 +57,7 @@ class Several:
         check_bound("videos", count, _MOST_VIDEOS, force=force)
         each = [seed for part in seeds for seed in part]
         if len(set(each)) < len(each):
-            raise UserError("--seeds: a seed is in it twice")
+            raise UserError("--seeds: a seed is listed twice")
         base = out.with_suffix("") if named else out / "out"
         suffix = out.suffix if named else SUFFIXES[0]
         return [
@@ -64,11 +72,53 @@ class Several:
         return prompt if self.seeds is None else f"{prompt}_seed{seed}"
 
 
+def make_videos(
+    pipe: "Pipeline", wanted: Sequence[Wanted], options: Mapping[str, Any], *, started: float
+) -> int:
+    """Makes and writes each video; of several, errors are reported and the others are still made.
+
+    Args:
+      pipe: makes the videos.
+      wanted: what to make.
+      options: further arguments of `Pipeline.__call__`, the same for all.
+      started: when the command began to load `pipe`, by `time.monotonic`; counted with the first video.
+
+    Returns:
+      The exit status: that of the first video that failed, or 0.
+    """
+    if len(wanted) == 1:
+        _make(pipe, wanted[0], options, started)
+        return 0
+    codes = []
+    for number, video in enumerate(wanted, 1):
+        print(f"video {number} of {len(wanted)}: {video.out}", file=sys.stderr)
+        try:
+            _make(pipe, video, options, time.monotonic())
+        except Exception as error:
+            codes.append(report_error(error))
+    if codes:
+        print(f"{len(codes)} of {len(wanted)} videos failed", file=sys.stderr)
+    return codes[0] if codes else 0
+
+
+def _make(pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started: float) -> None:
+    """Makes and writes a video, and prints its size and the seconds since `started`."""
+    video = pipe(wanted.prompt, seed=wanted.seed, **options)
+    video.save(wanted.out)
+    count, height, width, _ = video.frames.shape
+    sound = "silent" if video.audio is None or wanted.out.suffix.lower() == ".gif" else "with sound"
+    print(
+        f"{wanted.out}: {count} frames of {width} x {height}, {video.duration:.2f} s, "
+        f"{sound}, made in {time.monotonic() - started:.1f} s",
+        flush=True,
+    )
+
+
 def read_prompts(file: Path) -> list[str]:
-    """The prompts in a text file (UTF-8), one a line; blank lines are left out. Raises UserError if there is none."""
+    """The prompts in a text file (UTF-8), one per line; blank lines are skipped. Raises UserError if there are none."""
     prompts = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     if not prompts:
-        raise UserError(f"{file}: no prompt in it; write one in each line")
+        raise UserError(f"{file}: contains no prompts; write one per line")
     return prompts
 
 

@@ -24,10 +24,6 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal  # pyright: ig
 from mtv_jax.planning.tracing import inner_jaxprs, trace
 from mtv_jax.sharding.mesh import AnyMesh
 from mtv_jax.sharding.rules import map_paths
-from mtv_jax.training import steps
-from mtv_jax.training.optim import OptimizerConfig, is_trainable
-from mtv_jax.training.state import TrainState
-from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
 
 DECODER_FACTOR = 3.0
@@ -43,20 +39,24 @@ _NO_ROOM = ("broadcast_in_dim", "iota")
 
 
 def train_step(
-    task: Task,
-    optimizer: OptimizerConfig,
-    state: TrainState,
+    step: Callable[..., Any],
+    trains: Callable[[str], bool],
+    state: Any,
     batch: Any,
     mesh: AnyMesh,
     *,
     accumulate: int,
     dtype: Any,
 ) -> int:
-    """Temporary bytes of the train step on each device; `state` and `batch` are placed on `mesh`.
+    """Temporary bytes of a train step on each device.
 
-    `dtype` is the compute dtype.
+    Args:
+      step: `(state, batch)` to the next state, of a batch that is not accumulated.
+      trains: whether the parameter of a path is trained.
+      state: shapes of a `mtv_jax.training.state.TrainState`, placed on `mesh`, as `batch` is.
+      accumulate: parts that a batch is split into.
+      dtype: that the network computes in.
     """
-    step = steps.make_step(task, optimizer, 2, 0)
     shapes = _unplaced(state)
 
     def trace(rows: int) -> ClosedJaxpr:
@@ -64,7 +64,7 @@ def train_step(
 
     rows = rows_of(batch) / accumulate
     gradients = placed_bytes(state.params) * (2 if accumulate > 1 else 1)
-    weights = _gathered(state.all_params(), mesh, dtype, is_trainable(optimizer))
+    weights = _gathered(state.all_params(), mesh, dtype, trains)
     return round(rows * _bytes_a_row(trace) / mesh.shape["context"] + gradients + weights)
 
 

@@ -279,16 +279,18 @@ def _against(section: str, name: str, needed: int, free: int, more: str = "") ->
 
 
 def _parts(preset: str) -> Iterator[Finding]:
+    from mtv_jax.audio.pretrained import LOG_MEL
     from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
+    from mtv_jax.weights.json_config import CONFIG_FILE
     from mtv_jax.weights.pretrained import is_untrained
 
     folder = pipeline_folder(preset)
     where = "bundled" if preset in PRESETS else "installed"
     for part, role in _ROLES.items():
-        config = folder / part / "config.json"
+        config = folder / part / CONFIG_FILE
         if not config.is_file():
             yield Finding("weights", role, f"{preset}: has none", "broken" if part in _NEEDED else "note")
-        elif "LogMel" in config.read_text(encoding="utf-8"):
+        elif LOG_MEL in config.read_text(encoding="utf-8"):
             yield Finding("weights", role, f"{preset}: log-mel; needs none")
         elif is_untrained(config.parent):
             yield Finding(

@@ -1,12 +1,12 @@
-"""Checks, before running, that the memory a video or a train step needs is free on the device.
+"""Checks, before running, that the memory that a video needs is free on the device (`training_memory`: a train step).
 
-Weights and optimiser state are exact, from shapes and dtypes; activations are estimated from the traced program
+Weights are exact, from shapes and dtypes; activations are estimated from the traced program
 (`mtv_jax.planning.estimates`); nothing is compiled. Tracing takes about a second, so it is skipped where bounds from
 sizes alone already decide: an upper bound far below the free memory, or a lower bound above it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mtv_jax.data.shards import ShardSet
+from mtv_jax.audio.pretrained import LOG_MEL
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
-from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
@@ -28,12 +27,7 @@ from mtv_jax.planning import estimates
 from mtv_jax.planning.chips import GIB
 from mtv_jax.planning.room import Room, device_room, host_free
 from mtv_jax.planning.sizes import LatentSize
-from mtv_jax.sharding.distributed import from_first
-from mtv_jax.sharding.mesh import AnyMesh
-from mtv_jax.training.build import DTYPES
-from mtv_jax.training.configs import TrainConfig
-from mtv_jax.training.state import TrainState
-from mtv_jax.training.tasks import Task
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import read_defaults
 from mtv_jax.weights.pretrained import build_model, load_config, read_config
 
@@ -41,7 +35,7 @@ SAMPLES_HELD = 12 * VIDEO_SOUND_RATE
 """Upper bound on the audio samples held per second of video: tracks and mix, at their rate and ours."""
 _PROGRAM = GIB // 4
 """Host memory besides arrays: the compiler and compiled programs."""
-_AMPLE = 4
+AMPLE = 4
 """An upper bound this many times below the free memory is accepted without tracing."""
 
 
@@ -125,7 +119,7 @@ def check_memory(
         return
     sample = Sample.of(pipeline, vars(size), guidance_scale=guidance_scale, dtype=dtype, tiled=tiled)
     bounds = sample_bounds(sample)
-    if bounds is None or bounds[1] * _AMPLE < room.free:
+    if bounds is None or bounds[1] * AMPLE < room.free:
         return
     refuse(bounds_need(sample, bounds[0]) if bounds[0] > room.free else sample_need(sample), room)
 
@@ -150,7 +144,7 @@ def sample_need(sample: Sample, *, advise: bool = True) -> Need:
 
     Raises UserError for sizes that do not fit the model.
     """
-    dtype = DTYPES[sample.dtype]
+    dtype = jnp.dtype(sample.dtype)
     vae: Any = build_model(sample.folder / "vae", dtype=dtype)
     denoiser: Any = build_model(sample.folder, dtype=dtype)
     sample.size.check(
@@ -182,7 +176,7 @@ def sample_bounds(sample: Sample) -> tuple[int, int] | None:
         files = sum(file.stat().st_size for file in sample.folder.glob("*/*.safetensors"))
     except (UserError, OSError, AttributeError):
         return None
-    tokens = _tokens(backbone, sample.latents(vae))
+    tokens = tokens_of(backbone, sample.latents(vae))
     hidden = 4 * (2 if sample.guided else 1) * tokens * backbone.width
     logits = 4 * 2 * backbone.num_attention_heads * tokens * min(tokens, 2048)
     pixels = (
@@ -202,66 +196,10 @@ def bounds_need(sample: Sample, least: int) -> Need:
     return Need(_name(sample), {"at least": least - _host_bytes(sample)}, _host_bytes(sample), advice)
 
 
-def training_check(
-    config: TrainConfig, task: Task, dtype: Any, bound: int, *, force: bool
-) -> Callable[[TrainState, dict[str, jax.ShapeDtypeStruct], AnyMesh], None]:
-    """The callback that the loop calls with the shapes of state and batch, placed on the mesh, before allocating them
-    (`mtv_jax.training.loop.Job.check`).
-
-    `bound` is an upper bound on the activations of a row. The first process decides for all.
-    """
-
-    def check(state: TrainState, batch: dict[str, jax.ShapeDtypeStruct], mesh: AnyMesh) -> None:
-        def decide() -> str:
-            room = device_room(devices=jax.local_device_count())
-            if force or room is None:
-                return ""
-            rows = estimates.rows_of(batch) / config.accumulate
-            if (3 * estimates.placed_bytes(state) + rows * bound) * _AMPLE > room.free:
-                refuse(training_need(config, task, state, batch, mesh, dtype), room)
-            return ""
-
-        from_first("memory", decide)
-
-    return check
-
-
-def training_need(
-    config: TrainConfig,
-    task: Task,
-    state: TrainState,
-    batch: dict[str, jax.ShapeDtypeStruct],
-    mesh: AnyMesh,
-    dtype: Any,
-) -> Need:
-    """Memory of a train step on each device: state and batch (exact), and an estimate of the rest."""
-    kinds = {
-        "parameters": (state.params, state.frozen),
-        "optimiser state": state.opt_state,
-        "average": state.ema,
-        "batch": batch,
-    }
-    device = {kind: estimates.placed_bytes(tree) for kind, tree in kinds.items()}
-    device["gradients and activations (estimated)"] = estimates.train_step(
-        task, config.optimizer, state, batch, mesh, accumulate=config.accumulate, dtype=dtype
-    )
-    advice = (
-        f"lower --config.data.batch_size (it is {config.data.batch_size}), raise --config.accumulate",
-        "spread the weights over more devices (--config.mesh.fsdp)",
-    )
-    if config.model.dtype == "float32":
-        advice += ("compute in --config.model.dtype=bfloat16",)
-    return Need("a train step", device, advice=advice)
-
-
-def row_bound(model: Any, shards: ShardSet) -> int:
-    """An upper bound on the activation bytes of a clip of `shards` in a train step without rematerialisation."""
-    if spec_of(model).task == "vae":
-        return 400 * math.prod(shards.shapes["video"][:3]) * max(model.config.block_out_channels)
-    backbone = backbone_config(model)
-    tokens = _tokens(backbone, LatentSize(*shards.shapes["latents_mean"][:3]))
-    layer = 80 * tokens * backbone.width + 8 * backbone.num_attention_heads * tokens * min(tokens, 2048)
-    return 4 * layer * (backbone.num_layers + 2)
+def tokens_of(backbone: Any, size: LatentSize) -> int:
+    """Tokens of a clip in a backbone, text included, by its config."""
+    cells = size.latent_frames * size.latent_height * size.latent_width
+    return -(-cells // backbone.patch_size**2) + backbone.max_text_seq_length
 
 
 def _advice(sample: Sample, total: int) -> tuple[str, ...]:
@@ -294,7 +232,7 @@ def _encoders(folder: Path) -> list[Any]:
     """The text and audio encoders; log-mel features have no weights."""
     models = []
     for part in (folder / "text_encoder", folder / "audio_encoder"):
-        if (part / "config.json").exists() and read_config(part)[0].get("_class_name") != "LogMel":
+        if (part / CONFIG_FILE).exists() and read_config(part)[0].get("_class_name") != LOG_MEL:
             models.append(build_model(part))
     return models
 
@@ -327,11 +265,6 @@ def _decode_activations(vae: Any, size: LatentSize, tiled: bool) -> int:
     # Without convolutions over time their copies are not made.
     factor = 1.0 if vae.config.temporal_kernel_size == 1 else estimates.DECODER_FACTOR
     return extra + estimates.decoder(decode, parameter_shapes(vae), latents, factor)
-
-
-def _tokens(backbone: Any, size: LatentSize) -> int:
-    cells = size.latent_frames * size.latent_height * size.latent_width
-    return -(-cells // backbone.patch_size**2) + backbone.max_text_seq_length
 
 
 def _bytes(tree: Any) -> int:

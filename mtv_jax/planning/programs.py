@@ -27,7 +27,7 @@ from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import AnyMesh, batch_sharding
 from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.training import steps
-from mtv_jax.training.optim import OptimizerConfig
+from mtv_jax.training.optim import OptimizerConfig, is_trainable
 from mtv_jax.training.state import TrainState
 from mtv_jax.training.tasks import Task
 from mtv_jax.typing import Params
@@ -106,9 +106,8 @@ def train_step(training: Training, *, accumulate: int, dtype: Any) -> Program:
     task, optimizer, state, batch = training.task, training.optimizer, training.state, training.batch
     kinds, mesh = training.resident, training.mesh
     if isinstance(mesh, AbstractMesh):
-        temporary = estimates.train_step(
-            task, optimizer, state, batch, mesh, accumulate=accumulate, dtype=dtype
-        )
+        step, trains = steps.make_step(task, optimizer, 2, 0), is_trainable(optimizer)
+        temporary = estimates.train_step(step, trains, state, batch, mesh, accumulate=accumulate, dtype=dtype)
         return _estimated(kinds, temporary)
     shardings: Any = jax.tree.map(lambda x: x.sharding, state)
     step = steps.jit_step(steps.make_step(task, optimizer, 2, 0, accumulate=accumulate), shardings, mesh)

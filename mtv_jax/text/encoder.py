@@ -15,6 +15,8 @@ from mtv_jax.text.tokenizer import Tokenizer
 from mtv_jax.typing import Array, Float, Params
 
 Padding = Literal["encoded", "zeros"]
+_BATCH = 8
+"""Prompts that are encoded at once, at most."""
 
 
 def encode_prompts(
@@ -25,7 +27,6 @@ def encode_prompts(
     *,
     max_length: int,
     padding: Padding = "encoded",
-    batch_size: int = 8,
 ) -> list[Float[np.ndarray, "l d"]]:
     """Embeddings of each prompt, float32, on the host.
 
@@ -40,9 +41,9 @@ def encode_prompts(
     tokens, mask = _tokenise(tokenizer, prompts, max_length)
     lengths = mask.sum(1) if padding == "zeros" else [max_length] * len(prompts)
     rows = []
-    for start in range(0, len(prompts), batch_size):
-        part = slice(start, start + batch_size)
-        size = min(batch_size, len(prompts))  # one compilation: a short last batch is padded
+    for start in range(0, len(prompts), _BATCH):
+        part = slice(start, start + _BATCH)
+        size = min(_BATCH, len(prompts))  # one compilation: a short last batch is padded
         chunk, chunk_mask = (_fill(array[part], size) for array in (tokens, mask))
         out = _apply(model, params, chunk, chunk_mask if padding == "zeros" else None)
         rows.extend(np.asarray(out)[: len(tokens[part])])

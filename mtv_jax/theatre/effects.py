@@ -56,6 +56,6 @@ def _ball(rng: np.random.Generator, rate: int) -> np.ndarray:
     return thud + ring + 0.3 * rng.standard_normal(len(t)) * np.exp(-t / 0.004)
 
 
-def _sweep(t: np.ndarray, first: float, last: float, settle: float) -> np.ndarray:
-    """Cycles of a tone that goes from `first` to `last` Hz with the time constant `settle`."""
-    return last * t + (first - last) * settle * (1 - np.exp(-t / settle))
+def _sweep(t: np.ndarray, first: float, last: float, tau: float) -> np.ndarray:
+    """Cycles of a tone that goes from `first` to `last` Hz with the time constant `tau`."""
+    return last * t + (first - last) * tau * (1 - np.exp(-t / tau))

@@ -9,12 +9,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import DataConfig
-from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.trees import from_dict, to_tree
 from mtv_jax.models.registry import controlnet_parameters, make_config
+from mtv_jax.names import SamplerName
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig

@@ -17,6 +17,7 @@ from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import (
     INDEX,
     PipelineDefaults,
@@ -79,9 +80,9 @@ def _defaults(config: TrainConfig) -> PipelineDefaults:
 
 def _set_scale(vae: Path, scale: float | None) -> None:
     """Records the latent scale that a denoiser was trained with; None: that of the autoencoder, in its config."""
-    values = read_json_object(vae / "config.json")
+    values = read_json_object(vae / CONFIG_FILE)
     if scale is not None and values.get("scaling_factor") != scale:
-        write_json(vae / "config.json", {**values, "scaling_factor": scale})
+        write_json(vae / CONFIG_FILE, {**values, "scaling_factor": scale})
 
 
 def has_encoders(config: TrainConfig) -> bool:

@@ -21,6 +21,7 @@ from mtv_jax.training.checkpoint import Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights.composite import join_params, split_params
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.pretrained import build_model, load_model
 from mtv_jax.weights.rules import flat_paths
 
@@ -127,7 +128,7 @@ def _folder(folder: Path, model: nn.Module) -> Start:
     """The part of a pipeline folder that is `model`; the backbone alone if only `model` has a controlnet."""
     spec, composite = spec_of(model), spec_of(model).composite
     needed = folder / (composite.backbone.folder if composite else spec.folder)
-    if not (needed / "config.json").exists():
+    if not (needed / CONFIG_FILE).exists():
         raise UserError(
             f"config.init_from {folder}: neither a training directory ({CHECKPOINTS}/) nor a pipeline folder with "
             f"{needed.name}/"

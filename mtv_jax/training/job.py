@@ -1,10 +1,12 @@
-"""Builds the job of the training loop from the config of a run."""
+"""Builds the job of the training loop from the config of a run, and runs it."""
 
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from mtv_jax.data.pipeline import DataConfig, batch_shapes, check_reading, make_dataset
@@ -13,13 +15,15 @@ from mtv_jax.io.config import to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config, trained_by
+from mtv_jax.pipelines.presets import PIPELINE
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import TrainConfig
-from mtv_jax.training.export import encoders_folder, has_encoders
+from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.init import initial_params_of
-from mtv_jax.training.loop import Job
+from mtv_jax.training.loop import Job, NonFiniteError, fit
 from mtv_jax.training.samples import make_sample_fn
+from mtv_jax.training.stop import StoppedError
 from mtv_jax.training.tasks import Task, VAELossConfig
 from mtv_jax.weights.pretrained import load_config
 
@@ -89,6 +93,34 @@ def make_job(setup: Setup, values: ConfigDict, workdir: Path, **options: Any) ->
         initial_params=initial_params_of(config.init_from, setup.model, workdir),
         **options,
     )
+
+
+def run_job(job: Job) -> int:
+    """Trains, and makes the pipeline folder of a run that is done. Returns the command's exit status."""
+    try:
+        state = fit(job)
+    except NonFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
+    if jax.process_index() == 0:
+        print(f"checkpoints and metrics: {job.workdir}")
+        done = int(state.step) >= job.config.num_steps
+        if done and (job.config.task == "vae" or has_encoders(job.config)):
+            _export(job.workdir)
+    return 0
+
+
+def _export(workdir: Path) -> None:
+    """Makes the pipeline folder of a finished run, or prints the command that does."""
+    if jax.process_count() > 1:
+        # Orbax reads with all processes or with one, and the others have exited by now.
+        print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
+        return
+    export(workdir, workdir / PIPELINE)
+    print(f"pipeline folder: {workdir / PIPELINE}")
 
 
 def _with_latent_scale(config: TrainConfig) -> TrainConfig:

@@ -21,6 +21,7 @@ from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.demucs_files import open_demucs
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
     build_model,
@@ -66,7 +67,7 @@ def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[s
 
 
 def _mtv_config(source: Path, speakers: int) -> MTVConfig:
-    path = (source if source.is_dir() else source.parent) / "config.json"
+    path = (source if source.is_dir() else source.parent) / CONFIG_FILE
     if path.exists():
         values = read_json_object(path)
         with errors_in_file(path):
@@ -97,7 +98,7 @@ def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[s
 
     The weights may be torch's (`.bin`). The other parts of a pipeline are copied. Yields each tensor's name.
     """
-    if (existing_directory(folder) / "config.json").exists():
+    if (existing_directory(folder) / CONFIG_FILE).exists():
         yield from _convert_network(folder, out, dtype)
         return
     networks = {path.name for path in visible(folder) if path.is_dir() and _has_weights(path)}

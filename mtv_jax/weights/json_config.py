@@ -5,6 +5,11 @@ from typing import Any
 
 from mtv_jax.io.errors import UserError
 
+CONFIG_FILE = "config.json"
+"""The config of a network, in its folder."""
+UNTRAINED_SEED = "_untrained_seed"
+"""Key of a config without weights: the seed to initialise random weights from."""
+
 DIFFUSERS_HARMLESS = ("_class_name", "_diffusers_version", "_name_or_path")
 """Metadata keys of any diffusers config."""
 

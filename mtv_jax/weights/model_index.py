@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from mtv_jax.diffusion.samplers import SamplerName
 from mtv_jax.io.checks import check_fields, check_whole
 from mtv_jax.io.clip_size import ClipSize, rate_of
 from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
+from mtv_jax.names import SamplerName
+from mtv_jax.weights.json_config import CONFIG_FILE
 
 MTV = "MTVPipeline"
 TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
@@ -141,7 +142,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
     """The clip size that a CogVideoX transformer was trained at, from its config."""
-    path = folder / "transformer" / "config.json"
+    path = folder / "transformer" / CONFIG_FILE
     config = read_json_object(path) if path.exists() else {}
     sizes = {"max_text_seq_length": 226, "sample_frames": 49, "sample_height": 60, "sample_width": 90}
     with errors_in_file(path):

@@ -26,12 +26,10 @@ from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.typing import Params
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.composite import join_params, split_params
+from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
 from mtv_jax.weights.placement import place
 from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, to_tensors
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
-
-_UNTRAINED = "_untrained_seed"
-"""Key of a config.json without weights: the seed to initialise random weights from."""
 
 Place = Callable[[str, Leaf], Any]
 
@@ -53,8 +51,8 @@ def load_model(
     config key, missing or unexpected tensors, and mismatched shapes.
     """
     directory = existing_directory(directory)
-    settle = partial(place, dtype=param_dtype, mesh=mesh)
-    model, params = open_model(directory, settle, dtype=dtype, **options)
+    place_leaf = partial(place, dtype=param_dtype, mesh=mesh)
+    model, params = open_model(directory, place_leaf, dtype=dtype, **options)
     return model, params if mesh is None else jax.device_put(params, tree_shardings(params, mesh))
 
 
@@ -67,27 +65,27 @@ def build_model(directory: Path, **options: Any) -> nn.Module:
     return _network(backbone, values, options)
 
 
-def open_model(directory: Path, settle: Place, **options: Any) -> tuple[nn.Module, Params]:
-    """As `load_model`, with `settle(path, leaf)` in place of each parameter."""
+def open_model(directory: Path, place_leaf: Place, **options: Any) -> tuple[nn.Module, Params]:
+    """As `load_model`, with `place_leaf(path, leaf)` in place of each parameter."""
     model = build_model(directory, **options)
     folder, addition = pipeline_parts(directory)
     composite = spec_of(model).composite
     if composite is None or addition is None:
-        return model, _parameters(folder, model, settle)
+        return model, _parameters(folder, model, place_leaf)
 
-    def settle_backbone(path: str, leaf: Leaf) -> Any:
-        return settle(f"{composite.backbone_group}/{path}", leaf)
+    def place_backbone(path: str, leaf: Leaf) -> Any:
+        return place_leaf(f"{composite.backbone_group}/{path}", leaf)
 
-    backbone = _parameters(folder, backbone_of(model), settle_backbone)
+    backbone = _parameters(folder, backbone_of(model), place_backbone)
     _, own = split_params(parameter_shapes(model), composite, backbone)
-    return model, join_params(composite, backbone, _parameters(addition, model, settle, own))
+    return model, join_params(composite, backbone, _parameters(addition, model, place_leaf, own))
 
 
-def _parameters(directory: Path, model: nn.Module, settle: Place, shapes: Params | None = None) -> Params:
+def _parameters(directory: Path, model: nn.Module, place_leaf: Place, shapes: Params | None = None) -> Params:
     """Reads a network's parameters from a folder: all, or those of `shapes`."""
     _, seed = read_config(directory)
     if seed is None:
-        return fill(read_tensors(directory), model, settle, directory, shapes)
+        return fill(read_tensors(directory), model, place_leaf, directory, shapes)
     params = _random(directory, model, seed)
     if shapes is None:
         return params
@@ -129,7 +127,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
             f"{addition}: {spec.class_names[0]} does not go with the network {spec_of(backbone).name!r} beside it"
         )
     own = network_config(addition, values)
-    with errors_in_file(addition / "config.json"):
+    with errors_in_file(addition / CONFIG_FILE):
         parts = {composite.backbone_field: backbone.config, composite.own_field: own}
         config = spec.config(**parts)
     return make_model(spec.name, config, **options)
@@ -138,7 +136,7 @@ def _composite(addition: Path, backbone: Any, options: Mapping[str, Any]) -> nn.
 def fill(
     tensors: Mapping[str, Any],
     model: nn.Module,
-    settle: Place,
+    place_leaf: Place,
     origin: object,
     shapes: Params | None = None,
 ) -> Params:
@@ -150,7 +148,7 @@ def fill(
     state = Canonical(tensors, getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model) if shapes is None else shapes
-    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=settle)
+    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=place_leaf)
 
 
 def load_config(directory: str | os.PathLike) -> Any:
@@ -162,7 +160,7 @@ def load_config(directory: str | os.PathLike) -> Any:
 def network_config(directory: Path, values: Mapping[str, Any]) -> Any:
     """The config that a folder's config.json holds. Raises UserError, naming the file, for what cannot be built."""
     spec = identify(directory, values)
-    with errors_in_file(directory / "config.json"):
+    with errors_in_file(directory / CONFIG_FILE):
         return weight_table(spec).config_from_json(values)
 
 
@@ -195,18 +193,18 @@ def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: A
         directory, config = directory / spec.folder, getattr(config, composite.own_field)
     tables = weight_table(spec)
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "config.json", tables.config_to_json(config))
+    write_json(directory / CONFIG_FILE, tables.config_to_json(config))
     yield from write_tensors(directory, spec.file_stem, to_tensors(params, tables.RULES), dtype=dtype)
 
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
     """A folder's config.json, and the seed of its weights if they are random."""
-    path = directory / "config.json"
+    path = directory / CONFIG_FILE
     values = read_json_object(path)
-    seed = values.pop(_UNTRAINED, None)
+    seed = values.pop(UNTRAINED_SEED, None)
     if seed is not None:
         with errors_in_file(path):
-            check_seed(seed, _UNTRAINED)
+            check_seed(seed, UNTRAINED_SEED)
     return values, seed
 
 
@@ -216,7 +214,7 @@ def _random(directory: Path, model: nn.Module, seed: int) -> Params:
     needed, there = 4 * count, _memory()
     if needed > there:
         raise UserError(
-            f"{directory / 'config.json'}: {count:,} random weights need {needed / 2**30:,.0f} GiB, there are "
+            f"{directory / CONFIG_FILE}: {count:,} random weights need {needed / 2**30:,.0f} GiB, there are "
             f"{there / 2**30:,.0f}"
         )
     return random_params(model, seed)
@@ -235,7 +233,7 @@ def identify(directory: Path, values: Mapping[str, Any]) -> NetworkSpec:
     known = {class_name: spec for spec in NETWORKS.values() for class_name in spec.class_names}
     if not isinstance(name, str) or name not in known:
         raise UserError(
-            f"{directory / 'config.json'}: class {name!r} is not one we can load; known are "
+            f"{directory / CONFIG_FILE}: class {name!r} is not one we can load; known are "
             f"{', '.join(sorted(known))}"
         )
     return known[name]

@@ -103,14 +103,9 @@ def _merge(parts: list[dict[str, StoredTensor]], directory: Path) -> dict[str, S
 
 
 def write_tensors(
-    directory: Path,
-    stem: str,
-    tensors: Mapping[str, Any],
-    *,
-    dtype: Any = None,
-    shard_bytes: int = SHARD_BYTES,
+    directory: Path, stem: str, tensors: Mapping[str, Any], *, dtype: Any = None
 ) -> Iterator[str]:
-    """Writes tensors to `<stem>.safetensors`, or to shards with an index as transformers names them.
+    """Writes tensors to `<stem>.safetensors`, or to shards of `SHARD_BYTES` with an index as transformers names them.
 
     Tensors are arrays or array-likes for `numpy.asarray`; those of one file are in memory together. Floats are
     cast to `dtype` if one is given. Yields each key as it is read: exhaust the iterator. Raises UserError, before
@@ -119,7 +114,7 @@ def write_tensors(
     directory.mkdir(parents=True, exist_ok=True)
     dtypes = {key: _target(tensor.dtype, dtype) for key, tensor in tensors.items()}
     sizes = {key: int(np.prod(t.shape)) * dtypes[key].itemsize for key, t in tensors.items()}
-    shards = _shards(sizes, shard_bytes)
+    shards = _shards(sizes, SHARD_BYTES)
     names = [f"{stem}-{i:05d}-of-{len(shards):05d}.safetensors" for i in range(1, len(shards) + 1)]
     names = [f"{stem}.safetensors"] if len(shards) == 1 else names
     for name, keys in zip(names, shards, strict=True):

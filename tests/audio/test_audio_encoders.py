@@ -61,7 +61,7 @@ def test_wav2vec2_gives_the_output_of_every_layer_per_frame(wav2vec2):
     np.testing.assert_allclose(features, np.swapaxes(states[0, 1:], 0, 1), atol=1e-5)
 
 
-def test_exact_wav2vec2_hears_the_clip_and_no_more(wav2vec2):
+def test_exact_wav2vec2_uses_only_the_clip(wav2vec2):
     encoder = Wav2Vec2Encoder(*wav2vec2)
     assert not encoder.needs_full_audio
     wave = noise(32000)
@@ -71,7 +71,7 @@ def test_exact_wav2vec2_hears_the_clip_and_no_more(wav2vec2):
     assert np.isfinite(encoder(wave[:0], 24, 24)).all()
 
 
-def test_released_wav2vec2_hears_the_whole_file_in_whole_clips(wav2vec2):
+def test_released_wav2vec2_uses_the_whole_file_in_whole_clips(wav2vec2):
     encoder = Wav2Vec2Encoder(*wav2vec2, alignment="released", clip_length=9)
     assert encoder.needs_full_audio
     wave = noise(20000)  # 15 frames at 12 a second: two clips of nine, which share one, are 17
@@ -181,7 +181,7 @@ def test_beats_means_over_frequencies_and_lies_on_the_frames(beats):
     np.testing.assert_allclose(features[0], patches[0], atol=1e-5)
 
 
-def test_beats_hears_a_long_sound_in_sections(beats):
+def test_beats_processes_a_long_sound_in_sections(beats):
     fps, patch = 6.25, 2560
     wave = noise(130 * patch)
     whole = beats(wave, 130, fps)

@@ -8,7 +8,7 @@ ID = SHOWN[0]
 
 
 def results(*values):
-    """Figures by seed, as `measure` gives them; None: the figure cannot be told."""
+    """Figures by seed, as `measure` gives them; None: the figure is undefined."""
     return {seed: [{"id": ID, "value": value}] for seed, value in enumerate(values)}
 
 
@@ -31,7 +31,7 @@ def test_the_full_model_is_not_compared_with_itself():
     assert rows(full=results(0.1, 0.2))["full"]["less_full"] == {"mean": None, "interval": None}
 
 
-def test_what_cannot_be_told_counts_nowhere():
+def test_undefined_figures_are_not_counted():
     found = rows(full=results(None, 0.5, 0.7), frozen_backbone=results(0.2, None, 0.6))
     assert found["full"]["mean"] == pytest.approx(0.6)
     assert found["frozen_backbone"]["mean"] == pytest.approx(0.4)

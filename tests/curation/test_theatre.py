@@ -93,7 +93,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shards, tmp_path, monkey
     assert (tmp_path / "out/truth.jsonl").read_bytes() == (shards / "truth.jsonl").read_bytes()
 
 
-def test_existing_shards_are_not_replaced_unasked(shards, tmp_path):
+def test_existing_shards_are_not_replaced_without_overwrite(shards, tmp_path):
     with pytest.raises(UserError, match="--overwrite"):
         run(shards, "--clips", "2", *FRAMES)
 

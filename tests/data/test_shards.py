@@ -67,17 +67,17 @@ def test_the_manifest_says_what_is_inside(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rates", "told", "size"),
+    ("rates", "reported", "size"),
     [
         ([(25, 1), (25, 1)], [25, 1], ClipSize(5, Fraction(25), 16, 16)),
         ([(25, 1), (24, 1)], None, ClipSize(5, Fraction(24), 16, 16, native_rate=True)),
         ([(30000, 1001), (60, 1)], None, ClipSize(5, Fraction(24), 16, 16, native_rate=True)),
     ],
 )
-def test_clips_may_have_rates_of_their_own(tmp_path, rates, told, size):
+def test_clips_may_have_rates_of_their_own(tmp_path, rates, reported, size):
     write_shards(tmp_path, [make_record(i, fps=rate) for i, rate in enumerate(rates)], kind="latents")
     shards = open_shards(tmp_path)
-    assert shards.manifest["fps"] == told
+    assert shards.manifest["fps"] == reported
     assert shards.clip_size == size
     assert [shards.read(i).fps for i in range(2)] == rates
 
@@ -86,8 +86,9 @@ def test_the_same_records_give_the_same_files(tmp_path):
     assert write(tmp_path / "a") == write(tmp_path / "b")
 
 
-def test_a_shard_ends_when_it_is_large_enough(tmp_path):
-    manifest = write(tmp_path, records_per_shard=None, bytes_per_shard=1)
+def test_a_shard_ends_when_it_is_large_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD_BYTES", 1)
+    manifest = write(tmp_path, records_per_shard=None)
     assert [shard["count"] for shard in manifest["shards"]] == [1] * 10
 
 

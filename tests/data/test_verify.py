@@ -96,7 +96,7 @@ def test_what_was_read_is_written_now_and_then_not_at_the_end_alone(folder, monk
     assert written == [1, 2, 3]
 
 
-def test_another_number_of_records_is_told(folder):
+def test_another_number_of_records_is_reported(folder):
     fields = json.loads((folder / "manifest.json").read_text())
     fields["shards"][1]["count"], fields["shards"][2]["count"] = 5, 1
     (folder / "manifest.json").write_text(json.dumps(fields))

@@ -117,7 +117,7 @@ def test_diffusers_dynamic_scale_is_exact_at_its_huge_angles():
     np.testing.assert_allclose(scale, expected, atol=1e-5)
 
 
-def test_mistakes_are_named(inputs):
+def test_errors_are_named(inputs):
     with pytest.raises(UserError, match="'linear'"):
         guidance_scale("linear", 6.0)
     with pytest.raises(UserError, match="guidance groups"):

@@ -94,7 +94,7 @@ def test_clean_frames_are_noised_at_timestep_zero(draws):
     np.testing.assert_array_equal(x[0], noised_latents(schedule, x0, noise, jnp.array([500, 0, 0]))[0])
 
 
-def test_the_weight_of_little_noise_is_bounded_if_told(draws):
+def test_the_weight_of_little_noise_is_bounded_on_request(draws):
     x0, noise, guess = draws
     schedule, t = Schedule.create(ScheduleConfig(prediction="sample")), jnp.array([1, 421, 999])
     weights = 1 / (1 - np.asarray(schedule.alphas_cumprod, np.float64)[np.asarray(t)])

@@ -1,4 +1,4 @@
-"""`python -m mtv_jax.train`: what it says and makes, and how it tells of a mistake."""
+"""`python -m mtv_jax.train`: what it says and makes, and how it reports errors."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_help_lists_the_keys_of_a_config_with_their_values(capsys):
         ((*VAE, "--config.optimizer.lr_factors=('.*', 0.1)"), "not a pair"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, message, tmp_path):
+def test_an_error_is_one_line(arguments, message, tmp_path):
     with pytest.raises(UserError) as caught:
         command.main([*arguments, "--config.compilation_cache=", "--workdir", str(tmp_path / "run")])
     assert message in str(caught.value)
@@ -95,7 +95,7 @@ def test_a_run_is_named_by_its_config(spec, name):
     assert run_name(spec) == name
 
 
-def test_a_mistake_exits_with_2_and_shows_no_traceback(train, tmp_path):
+def test_an_error_exits_with_2_and_shows_no_traceback(train, tmp_path):
     done = train(*VAE, "--config.nun_steps=5", "--workdir", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr == "error: config.nun_steps: unknown key; did you mean config.num_steps?\n"

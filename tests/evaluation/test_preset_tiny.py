@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.theatre.readers import fit_readers
+from mtv_jax.evaluation.theatre.readers import fitting_clips, readers_of
 from mtv_jax.evaluation.theatre.run import Run, evaluation_clips, watch
 from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.theatre import TheatreConfig
@@ -42,7 +42,7 @@ def found(tmp_path_factory):
     flags = [flag for flag in os.environ["XLA_FLAGS"].split() if "optimization_level" not in flag]
     command = [sys.executable, "-c", GENERATE, str(RUN.clips), str(RUN.seed), str(file)]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"XLA_FLAGS": " ".join(flags)}, check=True)
-    samples = watch(fit_readers(clips=60), evaluation_clips(RUN), [0], lambda _cases: np.load(file))
+    samples = watch(readers_of(fitting_clips(60)), evaluation_clips(RUN), [0], lambda _cases: np.load(file))
     return {figure.id: figure.value for figure in figures(samples)}
 
 

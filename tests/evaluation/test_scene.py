@@ -1,4 +1,4 @@
-"""A scene as files: read as it was written, the bundled one made as told, and a video of it measured."""
+"""A scene as files: read as it was written, the bundled one made as documented, and a video of it measured."""
 
 import importlib.resources
 import shutil
@@ -27,7 +27,7 @@ BELL = Path(str(importlib.resources.files("mtv_jax.assets"))) / "scenes" / "bell
 
 @pytest.fixture(scope="module")
 def readers():
-    return theatre_readers.fit_readers(clips=60)
+    return theatre_readers.readers_of(theatre_readers.fitting_clips(60))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("reported", "message"),
     [
         ({"num_frames": 0}, "num_frames 0"),
         ({"fps": "twelve"}, "no scene: 'fps' is a frame rate"),
@@ -115,8 +115,8 @@ def test_what_is_not_in_a_scene_is_not_read(bell, own, readers, tmp_path):
         ({"theatre": {"seed": 0, "index": NO_PROP_INDEX}}, "onsets, but there is no prop"),
     ],
 )
-def test_a_broken_scene_is_refused(tmp_path, told, message):
-    write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | told)
+def test_a_broken_scene_is_refused(tmp_path, reported, message):
+    write_json(tmp_path / "scene.json", read_json(BELL / "scene.json") | reported)
     with pytest.raises(UserError, match=message):
         read_scene(tmp_path)
 

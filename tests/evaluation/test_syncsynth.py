@@ -17,6 +17,7 @@ from mtv_jax.evaluation.syncsynth import (
     sync_metric,
     sync_test,
 )
+from mtv_jax.evaluation.syncsynth import instrument as module
 from mtv_jax.evaluation.syncsynth.fitting import FitConfig, fit_syncsynth, info_nce
 from mtv_jax.evaluation.syncsynth.renderer import render_example
 from mtv_jax.evaluation.theatre.cases import performed, variants
@@ -94,13 +95,14 @@ def test_confidence_is_highest_where_pictures_are_not_late(table):
     assert sweep["sync.confidence"] > 2 * sorted(sweep.values())[-2]
 
 
-def test_confidence_by_shift_is_the_figures(instrument, clips, table):
-    by_shift = [
-        instrument.confidence(c.frames, head(c), c.tracks["speech"], 12, shifts=(0, 2)) for c in clips
+def test_agreements_by_shift_are_the_figures(instrument, clips, table):
+    values = [instrument.confidence(c.frames, head(c), c.tracks["speech"], 12) for c in clips]
+    assert np.mean(values) == pytest.approx(table["sync.confidence"].value, abs=1e-6)
+    pairs = [
+        (instrument.watch(c.frames, head(c), 12), instrument.hear(c.tracks["speech"], 25, 12)) for c in clips
     ]
-    assert np.mean([s[0] for s in by_shift]) == pytest.approx(table["sync.confidence"].value, abs=1e-6)
-    late = table["sync.confidence_2_late"].value
-    assert np.mean([s[2] for s in by_shift]) == pytest.approx(late, abs=1e-6)
+    late = [agreements(seen, heard[None], 2)[0] for seen, heard in pairs]
+    assert np.mean(late) == pytest.approx(table["sync.confidence_2_late"].value, abs=1e-6)
 
 
 def test_neither_silence_nor_stillness_is_in_time(instrument, clips, speech):
@@ -109,7 +111,7 @@ def test_neither_silence_nor_stillness_is_in_time(instrument, clips, speech):
     silence = np.zeros_like(clip.tracks["speech"])
     seen = instrument.watch(clip.frames, head(clip), 12)
     assert sync_test(seen, instrument.hear(silence, 25, 12), null) == 1
-    assert instrument.confidence(clip.frames, head(clip), silence, 12) == {0: 0.0}
+    assert instrument.confidence(clip.frames, head(clip), silence, 12) == 0
     still = instrument.watch(np.repeat(clip.frames[:1], 25, axis=0), head(clip), 12)
     assert sync_test(still, instrument.hear(clip.tracks["speech"], 25, 12), null) == 1
 
@@ -117,8 +119,8 @@ def test_neither_silence_nor_stillness_is_in_time(instrument, clips, speech):
 def test_neither_the_level_of_the_sound_nor_the_light_matters(instrument, clips):
     clip = clips[1]
     frames, wave = clip.frames.astype(np.float32), clip.tracks["speech"]
-    own = instrument.confidence(frames, head(clip), wave, 12)[0]
-    other = instrument.confidence(0.5 * frames + 20, head(clip), 0.2 * wave, 12)[0]
+    own = instrument.confidence(frames, head(clip), wave, 12)
+    other = instrument.confidence(0.5 * frames + 20, head(clip), 0.2 * wave, 12)
     assert own == pytest.approx(other, abs=1e-3)
 
 
@@ -126,13 +128,14 @@ def test_frames_of_twice_the_size_are_read_alike(instrument, clips):
     clip = clips[1]
     large = clip.frames.repeat(2, axis=1).repeat(2, axis=2)
     own, other = (
-        instrument.confidence(frames, head(clip), clip.tracks["speech"], 12)[0]
+        instrument.confidence(frames, head(clip), clip.tracks["speech"], 12)
         for frames in (clip.frames, large)
     )
     assert own == pytest.approx(other, abs=0.05)
 
 
-def test_what_cannot_be_measured_is_refused(instrument, clips, speech):
+def test_what_cannot_be_measured_is_refused(instrument, clips, speech, monkeypatch):
+    monkeypatch.setattr(module, "NULLS", 2)
     clip = clips[0]
     wave = clip.tracks["speech"]
     with pytest.raises(UserError, match="24 fps"):
@@ -140,22 +143,22 @@ def test_what_cannot_be_measured_is_refused(instrument, clips, speech):
     with pytest.raises(UserError, match="at least 6"):
         instrument.confidence(clip.frames[:5], head(clip), wave, 12)
     with pytest.raises(UserError, match="shift 20"):
-        instrument.confidence(clip.frames, head(clip), wave, 12, shifts=(20,))
+        agreements(walk(1, 21, 8), walk(2, 1, 21, 8), 20)
     with pytest.raises(UserError, match="have a speaker"):
-        other_speech(SEED, 2, TheatreConfig(speech=0.0))
+        other_speech(SEED, TheatreConfig(speech=0.0))
     with pytest.raises(UserError, match="null"):
         hear_others(instrument, TheatreConfig(), [speech[0][:100]])
     silent = next(c for c in (render_clip(SEED, i) for i in range(40)) if c.plan.speaker is None)
     with pytest.raises(UserError, match="nobody speaks"):
         hear_clip(instrument, silent, silent.frames)
     long = TheatreConfig(num_frames=49)
-    others = hear_others(instrument, long, other_speech(SEED, 2, long))
+    others = hear_others(instrument, long, other_speech(SEED, long))
     heard = hear_clip(instrument, clip, clip.frames)
     with pytest.raises(UserError, match="different lengths"):
         measured(sync_metric(others), [heard])
 
 
-def test_more_noises_of_the_same_clips_are_no_more_clips(instrument, clips, speech, table):
+def test_more_noises_of_the_same_clips_do_not_count_as_clips(instrument, clips, speech, table):
     null = hear_others(instrument, TheatreConfig(), speech)
     heard = [hear_clip(instrument, clip, clip.frames) for clip in clips]
     # As if speech were seen in what was made without.
@@ -230,9 +233,9 @@ def test_its_mouths_open_with_its_voice():
 
 def test_the_bundled_weights_are_those_that_the_config_tells(instrument):
     fit = instrument.fit
-    told = FitConfig(**{name: fit[name] for name in FitConfig.__dataclass_fields__})
-    assert told == FitConfig()
-    assert instrument.fps == told.fps
+    reported = FitConfig(**{name: fit[name] for name in FitConfig.__dataclass_fields__})
+    assert reported == FitConfig()
+    assert instrument.fps == reported.fps
     assert fit["last_loss"] < 0.25 < fit["first_loss"]
     shapes = flat_paths(parameter_shapes(SyncTowers(instrument.config)))
     assert sum(int(np.prod(x.shape)) for x in shapes.values()) < 300_000

@@ -1,4 +1,4 @@
-"""Reading and writing sound: every kind, at its true time; bad files told in one line."""
+"""Reading and writing sound: every kind, at its true time; bad files reported in one line."""
 
 import os
 from fractions import Fraction
@@ -196,7 +196,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files_are_told_in_one_line(tmp_path, name):
+def test_bad_files_are_reported_in_one_line(tmp_path, name):
     make, reason = BAD[name]
     make(tmp_path / name)
     with pytest.raises(UserError, match=reason) as caught:
@@ -217,7 +217,7 @@ def test_missing_beyond_the_end_and_unreadable(tmp_path):
             read_audio(tmp_path / "a.wav")
 
 
-def test_a_damaged_mp4_is_told(tmp_path):
+def test_a_damaged_mp4_is_reported(tmp_path):
     path = mux(tmp_path / "clip.mp4", tone(2.0))
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(UserError, match=r"clip\.mp4: "):

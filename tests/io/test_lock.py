@@ -1,4 +1,4 @@
-"""A folder's lock: held by one, told to others, taken over from the dead."""
+"""A folder's lock: held by one process, reported to others, taken over from dead ones."""
 
 import json
 import os
@@ -77,9 +77,9 @@ def test_a_folder_that_was_used_or_was_there_stays(tmp_path):
     assert list((tmp_path / "old").iterdir()) == []
 
 
-def test_one_that_is_held_is_told_and_that_of_a_killed_owner_taken_over(holder, tmp_path, capsys, quick):
-    told = rf"{tmp_path}: in use by process {holder.pid} \(on \S+\) since 20\d\d-\S+ \S+ UTC"
-    with pytest.raises(UserError, match=told), FolderLock(tmp_path):
+def test_a_held_lock_is_reported_and_that_of_a_killed_owner_taken_over(holder, tmp_path, capsys, quick):
+    reported = rf"{tmp_path}: in use by process {holder.pid} \(on \S+\) since 20\d\d-\S+ \S+ UTC"
+    with pytest.raises(UserError, match=reported), FolderLock(tmp_path):
         pass
     assert owner(tmp_path)["process"] == holder.pid
     holder.kill()

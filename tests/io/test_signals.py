@@ -43,7 +43,7 @@ def test_what_the_parent_ignores_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_command_is_told_from_a_use_of_the_package(monkeypatch):
+def test_a_command_is_distinguished_from_a_use_of_the_package(monkeypatch):
     for arguments, is_one in (
         (["python", "-m", "mtv_jax.train", "--config", "x"], True),
         (["python", "-X", "dev", "-m", "mtv_jax.sample"], True),

@@ -21,6 +21,7 @@ from mtv_jax.models.vae3d import (
     tiled_encode,
 )
 from mtv_jax.models.vae3d.model import chunk_lengths
+from mtv_jax.models.vae3d.streaming import encode_pieces
 from mtv_jax.weights.rules import flat_paths, to_params
 from mtv_jax.weights.vae3d import RULES, config_from_json
 
@@ -73,7 +74,7 @@ def test_decodes_in_chunks_as_diffusers(golden, model, params):
     assert relative(jnp.concatenate(pieces, 1), golden["decoded"]) < 1e-4
 
 
-def test_decodes_an_even_number_of_latents_as_diffusers_if_told(golden, model, params):
+def test_decodes_an_even_number_of_latents_as_diffusers_on_request(golden, model, params):
     latents = golden["latents"][:, :4]
     theirs = run(model, params, latents, method="decode", lone_first=False)
     assert relative(theirs, golden["even.decoded"]) < 1e-4
@@ -219,7 +220,7 @@ def test_with_a_temporal_kernel_of_one_a_chunk_s_order_does_not_matter(videos, s
 def test_frames_that_are_coded_alone_stream_too(videos):
     model = VAE3D(FRAMES_ALONE)
     params = random_params(model, 0)
-    means = [mean for mean, _ in encode_stream(model, params, videos[0], frames_per_chunk=2)]
+    means = [mean for mean, _ in encode_pieces(model, params, videos[0], 2)]
     assert [mean.shape[1] for mean in means] == [3, 2]
     whole, _ = run(model, params, videos[0], method="encode", frames_per_chunk=2)
     np.testing.assert_allclose(jnp.concatenate(means, 1), whole, rtol=1e-5, atol=1e-5)

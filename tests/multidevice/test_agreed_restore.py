@@ -44,11 +44,11 @@ def main(_):
             ocp.StandardCheckpointHandler.restore, lambda args: args[1]
         )
     restore = loop._restore
-    def told(*args):
+    def reported(*args):
         step, state = restore(*args)
         print("went on from", step, flush=True)
         return step, state
-    loop._restore = told
+    loop._restore = reported
     make_job = conftest.job_maker(Path(workdir))
     state = loop.fit(make_job(num_steps=10, mesh={"data": 1, "fsdp": 2}))
     print("ended at", int(state.step), flush=True)

@@ -25,15 +25,15 @@ SCRIPT = """
     try:
         from_first("failure", fail)
     except UserError as error:
-        print(f"told: {error}", file=sys.stderr, flush=True)
+        print(f"reported: {error}", file=sys.stderr, flush=True)
 
     def break_down():
-        raise ZeroDivisionError("a mistake")
+        raise ZeroDivisionError("an error")
 
     try:
-        from_first("mistake", break_down)
+        from_first("failure", break_down)
     except (RuntimeError, ZeroDivisionError) as error:
-        print(f"told: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print(f"reported: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     assert from_first("number", lambda: f"again of {index}") == "again of 0"
     assert gather([index, None]) == [[0, None], [1, None]]
 
@@ -49,7 +49,7 @@ SCRIPT = """
 
 
 @pytest.fixture(scope="module")
-def told():
+def reported():
     """What the two processes, of two devices each, write to stderr."""
     # One stream, in order: what Gloo says goes to stdout or stderr, by its version.
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
@@ -60,16 +60,16 @@ def told():
     return [output.splitlines() for output in outputs]
 
 
-def test_what_the_first_process_decides_or_fails_with_is_so_for_all(told):
-    assert "told: no room" in told[0]
-    assert "told: ZeroDivisionError: a mistake" in told[0]
-    assert "told: RuntimeError: process 0: a mistake" in told[1]
-    assert "told: process 0: no room" in told[1]
+def test_what_the_first_process_decides_or_fails_with_is_so_for_all(reported):
+    assert "reported: no room" in reported[0]
+    assert "reported: ZeroDivisionError: an error" in reported[0]
+    assert "reported: RuntimeError: process 0: an error" in reported[1]
+    assert "reported: process 0: no room" in reported[1]
 
 
-def test_all_sets_of_devices_are_connected_before_anything_is_compiled_for_long(told):
+def test_all_sets_of_devices_are_connected_before_anything_is_compiled_for_long(reported):
     """A set that is not, waits 30 seconds for a process that compiles, and fails."""
-    for lines in told:
+    for lines in reported:
         before = list(itertools.takewhile(lambda line: line != "met", lines))
         connected = [line for line in lines if line.startswith("[Gloo]")]
         assert connected

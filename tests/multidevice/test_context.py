@@ -60,5 +60,5 @@ def test_attention_and_its_gradient_are_those_of_one_device(found, mesh):
     assert found[mesh] < 1e-5
 
 
-def test_heads_that_cannot_be_shared_out_are_told(found):
+def test_heads_that_cannot_be_divided_are_reported(found):
     assert found["error"] == "4 attention heads on a mesh of tensor 1 x context 8: 8 must divide the heads"

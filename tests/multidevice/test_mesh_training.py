@@ -1,4 +1,4 @@
-"""Eight simulated devices train as one does, whichever way rows, weights and tokens are split."""
+"""Sixteen simulated devices train as one does, with rows, weights, heads and tokens split at once."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SCRIPT = """
     config = make_config("mtv", "tiny", {"dit": dit, "controlnet": {"temporal_compression_ratio": 4}})
     task = denoiser_task(make_model("mtv", config), DenoiserLossConfig(scaling_factor=1.0))
     rng = np.random.default_rng(0)
-    shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (6, 64)}
+    shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (5, 64)}
     shapes |= {name: (5, 4, 64) for name in ("speech", "effects", "music")}
     batches = [
         {name: rng.normal(size=(4, *shape)).astype(np.float32) for name, shape in shapes.items()}
@@ -35,10 +35,10 @@ SCRIPT = """
 
     init = steps.make_init(task, optimizer, 3, 0, batches[0])
     alone = make_mesh(MeshConfig(data=1), jax.devices()[:1])
-    split = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
-    first = jax.device_get(steps.compile_init(init, steps.state_shardings(init, split)[1]))
+    split = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2, context=2))
+    first = jax.device_get(steps.compile_init(init, steps.state_shardings(init, alone)[1]))
 
-    def run(mesh, batches=batches):
+    def run(mesh):
         _, shardings = steps.state_shardings(init, mesh)
         state = jax.device_put(first, shardings)
         step = steps.compile_step(steps.make_step(task, optimizer, 3, 0), shardings, mesh)
@@ -49,19 +49,18 @@ SCRIPT = """
         return out, state
 
     one, _ = run(alone)
-    eight, state = run(split)
     attention._SPLIT_QUERIES = 10  # more than an interval has tokens of sound
-    context, _ = run(make_mesh(MeshConfig(data=1, fsdp=2, tensor=1, context=4)), batches[:1])
+    many, state = run(split)
     kernel = state.params["params"]["transformer"]["blocks"]["attn1"]["to_q"]["kernel"]
     moment = state.opt_state[1].mu["params"]["transformer"]["blocks"]["ff"]["up"]["kernel"]
     shards = [[x.shape, x.addressable_shards[0].data.shape] for x in (kernel, moment)]
-    print(json.dumps({"one": one, "eight": eight, "context": context, "shards": shards}))
+    print(json.dumps({"one": one, "many": many, "shards": shards}))
 """
 
 
 @pytest.fixture(scope="module")
 def runs():
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=16"
     env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
     done = subprocess.run(
@@ -71,8 +70,8 @@ def runs():
     return json.loads(done.stdout)
 
 
-def test_2_data_2_fsdp_2_tensor_give_the_losses_of_one_device(runs):
-    for (loss, norm), (want_loss, want_norm) in zip(runs["eight"], runs["one"], strict=True):
+def test_2_data_2_fsdp_2_tensor_2_context_give_the_losses_of_one_device(runs):
+    for (loss, norm), (want_loss, want_norm) in zip(runs["many"], runs["one"], strict=True):
         assert loss == pytest.approx(want_loss, rel=1e-4)
         assert norm == pytest.approx(want_norm, rel=1e-3)
     assert runs["one"][0] != runs["one"][1]
@@ -81,7 +80,3 @@ def test_2_data_2_fsdp_2_tensor_give_the_losses_of_one_device(runs):
 def test_weights_and_moments_are_split_over_fsdp_and_tensor(runs):
     for whole, part in runs["shards"]:
         assert [n // m for n, m in zip(whole, part, strict=True) if n != m] == [2, 2]
-
-
-def test_a_train_step_with_split_tokens_is_that_of_one_device(runs):
-    assert runs["context"][0] == pytest.approx(runs["one"][0], rel=1e-5)

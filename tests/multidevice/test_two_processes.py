@@ -118,7 +118,7 @@ def test_a_signal_to_one_process_stops_and_saves_all(shards, cache, tmp_path, nu
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
 
 
-def test_a_process_with_another_config_is_told(shards, cache, tmp_path):
+def test_a_process_with_another_config_is_reported(shards, cache, tmp_path):
     arguments = [f"--config.data.dir={shards}", "--workdir", str(tmp_path / "run"), "--config.num_steps=2"]
     results = finish_processes(start(cache, 2, arguments, {1: ["--config.seed=3"]}))
     for code, _, errors in results:

@@ -127,7 +127,7 @@ def test_bfloat16_is_multiplied_as_it_is():
     assert "dot_general" in text
 
 
-def test_conv2d_pads_after_the_last_row_and_column_if_told():
+def test_conv2d_pads_after_the_last_row_and_column_on_request():
     x, kernel = random(0, 1, 2, 4, 6, 3), random(1, 3, 3, 3, 5)
     y = conv2d(x, kernel, stride=2, padding=(0, 1))
     corner = np.einsum("yxc,yxcd->d", x[0, 1, 2:4, 4:6], kernel[:2, :2])

@@ -55,7 +55,7 @@ class Pair:
         self.original = diffusers.AutoencoderKLCogVideoX.from_config(config_to_json(config)).eval()
         with torch.no_grad():
             for name, p in self.original.named_parameters():
-                # Norms start at 1 and 0, which would hide a mistake in their use.
+                # Norms start at 1 and 0, which would hide an error in their use.
                 p += 0.2 * torch.randn(p.shape) * (1.0 if p.ndim == 1 else p.std(correction=0))
                 assert p.isfinite().all(), name
         self.state = {k: v.numpy() for k, v in self.original.state_dict().items()}

@@ -40,7 +40,7 @@ def sounds(tmp_path_factory):
     return {name: folder / f"{name}.wav" for name in ("speech", "effects", "music")}
 
 
-def test_video_has_the_size_asked_for_and_its_sound(pipe, sounds):
+def test_video_has_the_requested_size_and_its_sound(pipe, sounds):
     video = pipe("a rabbit", **sounds, **STEPS)
     assert video.frames.shape == (5, 32, 32, 3)
     assert video.frames.dtype == np.uint8
@@ -55,11 +55,11 @@ def test_seed_decides_the_video(pipe, sounds):
 
 
 def test_a_folder_tells_how_it_is_sampled(pipe, sounds):
-    told = {"sampler": "ddim", "num_inference_steps": 2, "guidance_scale": 1.0}
-    sampling = dataclasses.replace(pipe.defaults.sampling, **told)
+    reported = {"sampler": "ddim", "num_inference_steps": 2, "guidance_scale": 1.0}
+    sampling = dataclasses.replace(pipe.defaults.sampling, **reported)
     tuned = dataclasses.replace(pipe, defaults=dataclasses.replace(pipe.defaults, sampling=sampling))
     by_default = tuned("a rabbit", **sounds, progress=False).frames
-    np.testing.assert_array_equal(by_default, pipe("a rabbit", **sounds, **told, progress=False).frames)
+    np.testing.assert_array_equal(by_default, pipe("a rabbit", **sounds, **reported, progress=False).frames)
     otherwise = tuned("a rabbit", **sounds, guidance_scale=3.5, progress=False).frames
     assert np.abs(by_default.astype(int) - otherwise).max() > 0
     assert PipelineDefaults.from_json(tuned.defaults.to_json()) == tuned.defaults
@@ -192,7 +192,7 @@ def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):
         singles("a rabbit", num_frames=6, height=40, **STEPS)
 
 
-def test_frames_are_decoded_a_few_at_a_time_and_in_parts_if_told(pipe):
+def test_frames_are_decoded_a_few_at_a_time_and_in_parts_on_request(pipe):
     latents = jax.random.normal(jax.random.key(0), (1, 3, 4, 8, pipe.vae.config.latent_channels))
     unscaled = pipe.vae.denormalise(latents)
     whole = to_uint8(pipe.vae.apply(pipe.vae_params, unscaled, method="decode"))
@@ -243,7 +243,7 @@ def test_sound_for_a_model_without_is_an_error(pipeline_folder, tmp_path, sounds
 
 @pytest.mark.parametrize("scale", [1, {"text": 1.0, "speech": 1.0}])
 def test_a_negative_prompt_without_guidance_is_an_error(pipe, scale):
-    with pytest.raises(UserError, match="negative_prompt: does nothing at guidance_scale 1"):
+    with pytest.raises(UserError, match="negative_prompt: has no effect at guidance_scale 1"):
         pipe("a rabbit", negative_prompt="a dog", guidance_scale=scale, **STEPS)
 
 

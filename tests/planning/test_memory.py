@@ -13,6 +13,7 @@ from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.planning import memory, plans, programs
 from mtv_jax.planning.memory import Need, Room, Sample, refuse, sample_bounds, sample_need
 from mtv_jax.planning.room import device_room, host_free
+from mtv_jax.planning.training_memory import training_need
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import load_train_config, train_config
@@ -82,8 +83,9 @@ def test_too_much_is_one_line_that_says_what_helps(monkeypatch):
     )
     with pytest.raises(UserError) as error:
         refuse(need, Room("NVIDIA H100", 40 * GIB))
-    told = "a video needs about 41 GiB of memory, NVIDIA H100 has 40 GiB free: make it smaller, or give --x; --force"
-    assert str(error.value).startswith(told)
+    assert str(error.value).startswith(
+        "a video needs about 41 GiB of memory, NVIDIA H100 has 40 GiB free: make it smaller, or give --x; --force"
+    )
     refuse(need, Room("NVIDIA H100", 42 * GIB))
     # On a CPU the machine's memory is the device's.
     with pytest.raises(UserError, match="needs about 42 GiB"):
@@ -123,8 +125,8 @@ def test_a_rate_that_is_none_is_left_to_who_checks_it():
 @pytest.mark.slow
 def test_activations_are_near_what_the_compiler_plans():
     def planned(function, *arguments):
-        told = jax.jit(function).lower(*arguments).compile().memory_analysis()
-        return told.temp_size_in_bytes + told.output_size_in_bytes
+        reported = jax.jit(function).lower(*arguments).compile().memory_analysis()
+        return reported.temp_size_in_bytes + reported.output_size_in_bytes
 
     sample = Sample.of("tiny", {"height": 256, "width": 256, "num_frames": 49})
     vae = memory.build_model(TINY / "vae")
@@ -147,7 +149,7 @@ def test_a_train_step_takes_what_the_compiler_plans():
     batch = plans.training_batch(model, memory.LatentSize(25, 8, 8), config.data.batch_size)
     training = programs.Training.of(task, config.optimizer, batch, make_mesh(config.mesh))
     given = (training.state, training.batch, training.mesh, model.dtype)
-    need = memory.training_need(config, task, *given)
+    need = training_need(config, task, *given)
     planned = programs.train_step(training, accumulate=config.accumulate, dtype=model.dtype)
     assert need.total == pytest.approx(planned.peak, rel=0.15)
     assert any("batch_size (it is 4)" in advice for advice in need.advice)

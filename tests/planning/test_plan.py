@@ -110,7 +110,7 @@ def test_bounds_follow_from_the_chip(plan):
     assert plan.whole()["chip_hours"] == pytest.approx(100 * max(bounds.values()) * 8 / 3600)
 
 
-def test_too_much_memory_is_told_with_how_much(plan):
+def test_too_much_memory_is_reported_with_the_amount(plan):
     assert plan.missing == 2 * 2**30
     assert "2 GiB TOO MUCH" in to_text(plan)
     assert plan.to_json()["fits"] is False
@@ -129,7 +129,7 @@ def test_too_much_memory_is_told_with_how_much(plan):
         (["--sample", "--steps", "0"], "at least 1"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_compiled(args, message):
+def test_errors_are_reported_before_anything_is_compiled(args, message):
     with pytest.raises(UserError, match=message):
         main(["--config", "configs/tiny/denoiser.py", SMALL, *args])
 

@@ -1,4 +1,4 @@
-"""A user's mistake exits with 2 and one line that names it; a traceback or exit 1 are for our own. Found by attack."""
+"""A user's error exits with 2 and one line that names it; a traceback or exit 1 are for our own. Found by attack."""
 
 import pytest
 from front_doors import exit_code, forbid_networks
@@ -10,7 +10,7 @@ LONG = "n" * 300
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "reported"),
     [
         (["--prompt", "caf\udce9"], "prompt 'caf\\\\udce9': is not UTF-8"),
         (["--prompt", ""], "prompt: is blank"),
@@ -23,17 +23,17 @@ LONG = "n" * 300
         (["--prompt", "a bell", "--tracks", LONG], LONG),
         (["--prompt", "a bell", "--num-frames", "ten"], "'ten' is not a number of frames"),
         (["--prompt", "a bell", "--seeds", "3:1"], "no seed is in '3:1'"),
-        (["--prompt", "a bell", "--seeds", "1,1"], "a seed is in it twice"),
+        (["--prompt", "a bell", "--seeds", "1,1"], "a seed is listed twice"),
         (["--prompt", "a bell", "--seeds", "-1"], "seeds are such as"),
         (["--prompts", LONG], LONG),
     ],
 )
-def test_sample(argv, told, tmp_path, monkeypatch, capsys):
+def test_sample(argv, reported, tmp_path, monkeypatch, capsys):
     forbid_networks(monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert exit_code(sample.main, *SAMPLE, *argv) == 2
     error = capsys.readouterr().err
-    assert told in error.splitlines()[-1]
+    assert reported in error.splitlines()[-1]
     error.encode("utf-8")
     assert list(tmp_path.iterdir()) == []
 

@@ -181,10 +181,10 @@ def test_a_folder_of_bad_clips_alone_fails_and_lists_them(tmp_path, capsys):
         (tmp_path / name).write_bytes(b"cut")
         (tmp_path / name).with_suffix(".json").write_text('{"prompt": "x"}')
     assert run(tmp_path, tmp_path / "out", "--frames-only") == 1
-    told = capsys.readouterr().err
-    assert "  a.mp4: " in told
-    assert "  b.wmv: " in told
-    assert "no clip of its 2 films is kept" in told
+    reported = capsys.readouterr().err
+    assert "  a.mp4: " in reported
+    assert "  b.wmv: " in reported
+    assert "no clip of its 2 films is kept" in reported
 
 
 def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys):
@@ -209,7 +209,7 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
     assert set(wanted) <= VIDEO_SUFFIXES
 
 
-def test_silence_is_what_nobody_hears_not_what_is_quiet():
+def test_silence_is_inaudible_sound_not_quiet_sound():
     """Found by a newcomer: a track that turned out silent was not named."""
     rng = np.random.default_rng(0)
     assert is_silent(np.zeros(0, np.float32))

@@ -1,4 +1,4 @@
-"""JSON of others: configs, indices, descriptions, manifests. Each mistake is one line that names the file."""
+"""JSON of others: configs, indices, descriptions, manifests. Each error is one line that names the file."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ OTHER_TOP = {"a list": b"[1]", "a number": b"1", "a string": b'"x"', "null": b"n
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
-def test_what_is_no_json_is_told_in_one_line(tmp_path, data):
+def test_invalid_json_is_reported_in_one_line(tmp_path, data):
     """Found by attack: JSON nested 200,000 deep or with a number of 10,000 digits was a traceback."""
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(UserError, match=r"a\.json: ") as found:
@@ -215,13 +215,13 @@ def test_networks_that_do_not_fit_together_are_named(preset):
         _check_parts(folder, dit, vae, TextEncoder(ByteTokenizer(), T5Encoder(text), {}, length, "zeros"))
 
     check()
-    for wrong, told in (
+    for wrong, reported in (
         ({"vae": replace(vae, latent_channels=4)}, "vae/ has latents of 4"),
         ({"dit": replace(dit, in_channels=4)}, "takes 4 and gives 8"),
         ({"text": replace(text, d_model=32)}, "embeddings of 32 numbers"),
         ({"length": 41}, "text_length of 41"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=reported):
             check(**wrong)
 
 
@@ -251,13 +251,13 @@ def test_text_is_utf_8_with_or_without_a_mark(tmp_path):
     """QzoneExporter#32, for any text that is read."""
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa bell\n")
     assert read_text(tmp_path / "a.txt") == "a bell\n"
-    for data, told in (
+    for data, reported in (
         (b"\xfe\xff\0a", "UTF-16"),
         (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
         (b"a \xe9", "not UTF-8"),
     ):
         (tmp_path / "a.txt").write_bytes(data)
-        with pytest.raises(UserError, match=rf"a\.txt: its text is {told}"):
+        with pytest.raises(UserError, match=rf"a\.txt: its text is {reported}"):
             read_text(tmp_path / "a.txt")
 
 

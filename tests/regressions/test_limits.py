@@ -19,7 +19,7 @@ SUITE = ["--suite", "theatre", "--preset", "tiny"]
 
 
 @pytest.mark.parametrize(
-    ("main", "argv", "told"),
+    ("main", "argv", "reported"),
     [
         (sample.main, [*SAMPLE, "--fps", "1/1000"], "fps 0.001: 25 frames would last 25000 s"),
         (sample.main, [*SAMPLE, "--fps", "1e9"], "argument --fps"),
@@ -46,12 +46,14 @@ SUITE = ["--suite", "theatre", "--preset", "tiny"]
         (evaluate.main, [*SUITE, "--batch-size", str(10**9)], f"batch_size {10**9}"),
     ],
 )
-def test_a_number_out_of_all_bounds_is_told_before_any_work(main, argv, told, tmp_path, monkeypatch, capsys):
+def test_a_number_out_of_bounds_is_reported_before_any_work(
+    main, argv, reported, tmp_path, monkeypatch, capsys
+):
     forbid_networks(monkeypatch)
     out = tmp_path / ("out.mp4" if main is sample.main else "out")
     assert exit_code(main, *argv, "--out", out) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert told in line
+    assert reported in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +89,7 @@ def test_bounds_include_their_ends():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"prompt": " "}, "prompt: is blank"),
         ({"prompt": "caf\udce9"}, "is not UTF-8"),
@@ -103,8 +105,8 @@ def test_bounds_include_their_ends():
         ({"tracks": {"speech": "missing.wav"}, "speech": "own.wav"}, r"own\.wav: no such file"),
     ],
 )
-def test_the_library_refuses_them_as_the_command_does(options, told, pipe):
-    with pytest.raises(UserError, match=told):
+def test_the_library_refuses_them_as_the_command_does(options, reported, pipe):
+    with pytest.raises(UserError, match=reported):
         pipe(**{"prompt": "a bell"} | options)
 
 

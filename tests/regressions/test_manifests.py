@@ -146,7 +146,7 @@ def test_a_subset_of_another_type_is_refused(folder, content):
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "told"),
+    ("at", "value", "reported"),
     [
         ("num_frames", 9, "num_frames 5, the manifest says 9"),
         ("fps", [12, 1], r"fps \[24, 1\], the manifest says \[12, 1\]"),
@@ -155,16 +155,16 @@ def test_a_subset_of_another_type_is_refused(folder, content):
         ("arrays.more", {"shape": [], "dtype": "int8"}, "arrays"),
     ],
 )
-def test_records_are_what_the_manifest_says(folder, at, value, told):
+def test_records_are_what_the_manifest_says(folder, at, value, reported):
     """Found by attack: a sibling; the shards were whole, and of other clips."""
     change(folder, at, value)
-    with pytest.raises(UserError, match=rf"clips-00000-of-00002\.array_record: record 0: .*{told}"):
+    with pytest.raises(UserError, match=rf"clips-00000-of-00002\.array_record: record 0: .*{reported}"):
         verify_shards(folder)
-    with pytest.raises(UserError, match=rf"record 0: .*{told}"):
+    with pytest.raises(UserError, match=rf"record 0: .*{reported}"):
         open_shards(folder).read(0)
 
 
-def test_a_shard_that_is_there_twice_under_two_names_is_told(folder):
+def test_a_shard_listed_twice_under_two_names_is_reported(folder):
     """Found by attack: duplicates."""
     first, second = (folder / f"clips-0000{i}-of-00002.array_record" for i in (0, 1))
     second.write_bytes(first.read_bytes())

@@ -1,4 +1,4 @@
-"""What a newcomer stumbled over: environments of several checkouts, memory, what a preset knows, scenes."""
+"""What newcomers reported: environments of several checkouts, memory, what a preset knows, scenes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.planning import memory
+from mtv_jax.planning import memory, training_memory
 from mtv_jax.planning.room import Room
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.text.theatre_language import WORDS, examples, plan_of_prompt
@@ -41,7 +41,7 @@ ALONE = "No conversation. Scene Description: A stage with a bell in the middle, 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """An environment without pip: one that only writes down what it is told to install."""
+    """An environment without pip: one that only records what it is asked to install."""
     folder = tmp_path_factory.mktemp("env") / "venv"
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
@@ -52,7 +52,7 @@ def environment(tmp_path_factory):
 
 
 def _make(environment: Path, checkout: Path, *targets: str) -> tuple[subprocess.CompletedProcess, str]:
-    """`make` in a checkout, and what pip was told."""
+    """`make` in a checkout, and the arguments of pip."""
     log = environment / "pip.log"
     log.unlink(missing_ok=True)
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MAKEFLAGS")}
@@ -78,22 +78,22 @@ def _checkout(folder: Path) -> Path:
 def test_make_leaves_an_environment_to_the_checkout_it_has_installed(environment, tmp_path):
     """Found by a newcomer: a newer pyproject.toml re-pointed the editable install of another checkout."""
     mine, other = (_checkout(tmp_path / name) for name in ("mine", "other"))
-    done, told = _make(environment, mine, "setup")
+    done, reported = _make(environment, mine, "setup")
     assert done.returncode == 0, done.stderr
-    assert "--editable .[test]" in told  # as in a fresh clone
+    assert "--editable .[test]" in reported  # as in a fresh clone
     pointer = next(environment.glob("lib/python*/site-packages")) / "mtv_jax.pth"
     pointer.write_text(f"{other}\n")
     os.utime(mine / "pyproject.toml")
-    done, told = _make(environment, mine, "setup")
+    done, reported = _make(environment, mine, "setup")
     assert done.returncode == 0, done.stderr
-    assert told == ""
+    assert reported == ""
     assert f"has {other} installed" in done.stderr
     shutil.rmtree(other)  # nobody's any more
-    _, told = _make(environment, mine, "setup")
-    assert "--editable .[test]" in told
+    _, reported = _make(environment, mine, "setup")
+    assert "--editable .[test]" in reported
     pointer.write_text(f"{mine}\n")
-    _, told = _make(environment, mine, "setup")
-    assert told == ""  # nothing is newer than what it noted
+    _, reported = _make(environment, mine, "setup")
+    assert reported == ""  # nothing is newer than what it noted
 
 
 # Memory (found by attack: the kernel ended it).
@@ -122,7 +122,7 @@ def test_a_video_that_does_not_fit_is_refused_before_work(tmp_path, monkeypatch)
 
 
 def test_a_training_that_does_not_fit_is_refused_before_it_begins(frames, tmp_path, monkeypatch):
-    """Found by a newcomer: out of memory was told after minutes of compiling, or by the kernel."""
+    """Found by a newcomer: out of memory was reported after minutes of compiling, or by the kernel."""
     small = "--config.model.overrides={'block_out_channels': (8, 8), 'temporal_compression_ratio': 2}"
     command = ["--config", "configs/vae.py:tiny", "--workdir", str(tmp_path), f"--config.data.dir={frames}"]
     command += [small, "--config.data.batch_size=2", "--config.num_steps=1", "--config.sample.every=0"]
@@ -131,15 +131,17 @@ def test_a_training_that_does_not_fit_is_refused_before_it_begins(frames, tmp_pa
         raise _LoadedError
 
     monkeypatch.setattr(steps, "compile_init", begin)
-    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**20))
+    monkeypatch.setattr(training_memory, "device_room", lambda **_: Room("cpu", 2**20))
     with monkeypatch.context() as patch:  # what it is made of: tests/planning/test_memory.py
-        patch.setattr(memory, "training_need", lambda *_: memory.Need("a train step", {"all": 2**30}))
+        patch.setattr(
+            training_memory, "training_need", lambda *_: memory.Need("a train step", {"all": 2**30})
+        )
         with pytest.raises(UserError, match="a train step needs about 1.* GiB of memory, cpu has .*--force"):
             train.main(command)
     with pytest.raises(_LoadedError):
         train.main([*command, "--force"])
-    monkeypatch.setattr(memory, "device_room", lambda **_: Room("cpu", 2**34))
-    monkeypatch.setattr(memory, "training_need", None)  # far within: not looked at more closely
+    monkeypatch.setattr(training_memory, "device_room", lambda **_: Room("cpu", 2**34))
+    monkeypatch.setattr(training_memory, "training_need", None)  # far within: not looked at more closely
     with pytest.raises(_LoadedError):
         train.main(command)
 
@@ -172,8 +174,14 @@ def test_sample_says_what_the_preset_knows(flags, capsys):
     """Found by a newcomer: sizes and words that were never trained gave doubled heads, and nothing said which were."""
     sample.main(flags)
     shown = " ".join(capsys.readouterr().out.split())
-    for told in ("64 x 64 pixels", "25 frames, 2.08 s", "12 frames a second", "ddim, 8 steps", "Apache-2.0"):
-        assert told in shown
+    for reported in (
+        "64 x 64 pixels",
+        "25 frames, 2.08 s",
+        "12 frames a second",
+        "ddim, 8 steps",
+        "Apache-2.0",
+    ):
+        assert reported in shown
     assert all(name in shown for name in TRACKS)
     vocabulary = read_json(pipeline_folder("tiny") / "tokenizer" / "tokenizer.json")["model"]["vocab"]
     assert all(word in shown for word in vocabulary if word.isalnum())
@@ -194,7 +202,7 @@ def test_describe_needs_a_pipeline(tmp_path):
         describe_pipeline(tmp_path)
 
 
-def test_a_folder_that_says_nothing_of_itself_is_told_by_its_configs(tmp_path):
+def test_a_folder_without_a_description_is_described_by_its_configs(tmp_path):
     shutil.copytree(
         pipeline_folder("tiny"), tmp_path / "mine", ignore=shutil.ignore_patterns("*.safetensors", "about*")
     )
@@ -222,7 +230,7 @@ def test_the_forms_have_all_words_of_the_theatre_and_prompts_are_read_back():
 
 @pytest.fixture(scope="module")
 def readers():
-    return theatre_readers.fit_readers(clips=30)
+    return theatre_readers.readers_of(theatre_readers.fitting_clips(30))
 
 
 @pytest.fixture
@@ -238,10 +246,10 @@ def own(tmp_path):
 
 
 def test_a_scene_is_made_of_a_prompt_and_sounds(own):
-    """Found by a newcomer: how a scene folder is made was told by the source alone."""
-    told = read_json(own / "scene.json")
-    assert told["num_frames"] == 18
-    np.testing.assert_allclose(told["onsets"], [0.4, 1.1], atol=0.02)
+    """Found by a newcomer: only the source said how a scene folder is made."""
+    reported = read_json(own / "scene.json")
+    assert reported["num_frames"] == 18
+    np.testing.assert_allclose(reported["onsets"], [0.4, 1.1], atol=0.02)
     assert read_scene(own).plan.event_frames == (4, 13)
 
 
@@ -293,17 +301,17 @@ def test_a_scene_of_a_clip_has_any_length(tmp_path):
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )
-def test_what_is_wrong_in_a_scene_is_told_by_its_field(change, message, tmp_path):
-    """Found by a newcomer: a field that was missing was told as `KeyError: 'fps'`."""
-    told = read_json(BELL / "scene.json") | change
+def test_an_error_in_a_scene_is_reported_with_its_field(change, message, tmp_path):
+    """Found by a newcomer: a field that was missing was reported as `KeyError: 'fps'`."""
+    reported = read_json(BELL / "scene.json") | change
     gone = [name for name, value in change.items() if value is None]
-    write_json(tmp_path / "scene.json", {name: value for name, value in told.items() if name not in gone})
+    write_json(tmp_path / "scene.json", {name: value for name, value in reported.items() if name not in gone})
     with pytest.raises(UserError, match=message) as error:
         read_scene(tmp_path)
     assert str(tmp_path / "scene.json") in str(error.value)
 
 
-def test_a_scene_that_is_no_object_is_told(tmp_path):
+def test_a_scene_that_is_no_object_is_reported(tmp_path):
     write_json(tmp_path / "scene.json", ["prompt"])
     with pytest.raises(UserError, match="holds a list; an object is needed"):
         read_scene(tmp_path)

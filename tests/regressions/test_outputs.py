@@ -1,6 +1,6 @@
-"""Where output goes: looked at before any work, named as the user named it, replaced only when told, never half there.
+"""Outputs: checked before any work, named as the user named them, replaced only on request, never incomplete.
 
-All found by attack: an --out that cannot be written was told after sampling, under a temporary name, or as a traceback.
+All found by attack: an --out that cannot be written was reported after sampling, by a temporary name or a traceback.
 """
 
 import errno
@@ -99,7 +99,7 @@ def place(kind, tmp_path, name):
 
 @pytest.mark.parametrize("kind", ["wrong kind", "parent is a file", "long name", "read-only", "full"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_out_that_cannot_be_written_is_told_before_any_network_is_loaded(
+def test_an_out_that_cannot_be_written_is_reported_before_any_network_is_loaded(
     name, kind, mix, tmp_path, monkeypatch, capsys
 ):
     forbid_networks(monkeypatch)
@@ -113,10 +113,10 @@ def test_an_out_that_cannot_be_written_is_told_before_any_network_is_loaded(
     before = sorted(tmp_path.rglob("*"))
     main, argv = command(name, out, mix, tmp_path)
     assert exit_code(main, *argv) == 2
-    told = capsys.readouterr().err
-    assert str(out) in told
-    assert ".tmp-" not in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert str(out) in reported
+    assert ".tmp-" not in reported
+    assert reported.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -140,9 +140,9 @@ def test_what_is_there_is_refused_without_overwrite(name, mix, tmp_path, monkeyp
     there.write_text("{}")
     main, argv = command(name, tmp_path / "out", mix, tmp_path)
     assert exit_code(main, *argv) == 2
-    told = capsys.readouterr().err
-    assert "exists already" in told
-    assert "--overwrite" in told
+    reported = capsys.readouterr().err
+    assert "exists already" in reported
+    assert "--overwrite" in reported
     assert there.read_text() == "{}"
     # It goes on to what is forbidden here; curate to the films, of which there are none.
     assert exit_code(main, *argv, "--overwrite") == (2 if name == "curate run" else 1)
@@ -221,7 +221,7 @@ def weights(path):
     ("write", "name"),
     [(a_gif, "out.gif"), (a_video, "out.mp4"), (a_flac, "out.flac"), (shards, "out"), (weights, "out")],
 )
-def test_a_disk_that_fills_up_is_told_by_the_users_path(write, name, tmp_path, small_disk):
+def test_a_full_disk_is_reported_with_the_users_path(write, name, tmp_path, small_disk):
     """Each library says it in its own way, if at all: errno without a name, RuntimeError, AssertionError."""
     with pytest.raises(DiskError) as caught:
         write(tmp_path)
@@ -338,14 +338,14 @@ def test_a_folder_that_another_process_writes_into_is_refused(name, mix, tmp_pat
     main, argv = command(name, out, mix, tmp_path)
     with FolderLock(out, "--out"):
         assert exit_code(main, *argv) == 2
-        told = capsys.readouterr().err
-        assert f"{out}: in use by process {os.getpid()}" in told
-        assert "use another --out" in told
+        reported = capsys.readouterr().err
+        assert f"{out}: in use by process {os.getpid()}" in reported
+        assert "use another --out" in reported
         held = json.loads((out / "lock.json").read_text())
         assert held["process"] == os.getpid()
 
 
-def test_a_full_disk_without_a_name_is_told_in_one_line(capsys):
+def test_a_full_disk_without_a_name_is_reported_in_one_line(capsys):
     def main(_argv):
         raise OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300)
 

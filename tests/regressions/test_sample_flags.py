@@ -63,7 +63,7 @@ def test_a_video_is_as_long_as_its_sound_where_the_model_can(seconds, num_frames
     assert size_of(TINY, files, num_frames=None).num_frames == num_frames
 
 
-def test_a_length_that_was_asked_for_or_no_sound_stays(sounds):
+def test_a_requested_length_or_that_without_sound_is_kept(sounds):
     assert size_of(TINY, {"speech": sounds(10.0)}, num_frames=49).num_frames == 49
     assert size_of(TINY, {}).num_frames == 25
     with pytest.raises(UserError, match="num_frames 'long'"):
@@ -81,7 +81,7 @@ def test_whole_latent_frames_are_filled(sounds):
     assert size_of(known, {"speech": sounds(3.0)}, step=4, fps=Fraction(12)).num_frames == 33
 
 
-def test_what_is_cut_or_padded_is_said(sounds, caplog):
+def test_what_is_cut_or_padded_is_logged(sounds, caplog):
     """Found by a newcomer: 10 s of sound were cut to 2.08 s without a word."""
     long, short = sounds(10.0), sounds(0.5)
     files = {"speech": long, "effects": short, "music": sounds(2.0833)}
@@ -93,7 +93,7 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
 
 
 @pytest.mark.parametrize(
-    ("defaults", "values", "told"),
+    ("defaults", "values", "reported"),
     [
         (TINY, {"width": 128, "height": 128}, "size 128 x 128: this model was trained at 64 x 64 alone"),
         (TINY, {"fps": 24}, "fps 24: this model was trained at 12 alone"),
@@ -107,13 +107,13 @@ def test_what_is_cut_or_padded_is_said(sounds, caplog):
         (PipelineDefaults(ClipSize(native_rate=True)), {"fps": 30}, None),
     ],
 )
-def test_a_size_that_the_model_was_never_trained_at_is_said(defaults, values, told, caplog):
+def test_a_size_that_the_model_was_never_trained_at_is_logged(defaults, values, reported, caplog):
     """Found by a newcomer: 128x128 on `tiny` gave doubled heads and exit 0."""
     log_adjustments(defaults.clip.replace(**values), defaults, {})
     messages = [record.getMessage() for record in caplog.records]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * len(messages)
-    assert len(messages) == (told is not None)
-    assert told is None or messages[0].startswith(told)
+    assert len(messages) == (reported is not None)
+    assert reported is None or messages[0].startswith(reported)
 
 
 def test_the_folder_of_demix_gives_the_tracks(tmp_path, sounds):
@@ -174,10 +174,10 @@ def test_several_seeds_are_one_loading_and_a_failure_loses_no_other(pipes, tmp_p
     assert exit_code(sample.main, *argv) == 2
     assert [pipe.calls for pipe in pipes] == [[("a bell", 0), ("a bell", 1), ("a bell", 7)]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x_seed0.gif", "x_seed7.gif"]
-    told = capsys.readouterr()
-    assert "error: seed 1: bad luck" in told.err
-    assert "1 of 3 videos failed" in told.err
-    assert f"{tmp_path / 'x_seed7.gif'}: 2 frames" in told.out
+    reported = capsys.readouterr()
+    assert "error: seed 1: bad luck" in reported.err
+    assert "1 of 3 videos failed" in reported.err
+    assert f"{tmp_path / 'x_seed7.gif'}: 2 frames" in reported.out
 
 
 def test_prompts_and_seeds_into_a_folder(pipes, tmp_path):
@@ -230,7 +230,7 @@ class Nothing(nn.Module):
         return jnp.zeros_like(x)
 
 
-def test_the_first_compilation_is_said_and_no_other(capsys):
+def test_only_the_first_compilation_is_announced(capsys):
     """Found by a newcomer: the first video seemed to hang."""
     schedule, config = (
         Schedule.create(ScheduleConfig()),
@@ -238,9 +238,9 @@ def test_the_first_compilation_is_said_and_no_other(capsys):
     )
     encoded, keys = Encoded(Conditions(jnp.zeros((1, 2, 4)))), jax.random.split(jax.random.key(0), 1)
 
-    def told(frames, show=progress):
+    def reported(frames, show=progress):
         noise = jnp.zeros((1, frames, 2, 2, 1))
         generate(Nothing(), {}, encoded, noise, keys, schedule, config, progress=show)
         return "compiling the sampling step" in capsys.readouterr().err
 
-    assert [told(2), told(2), told(3)] == [True, False, True]
+    assert [reported(2), reported(2), reported(3)] == [True, False, True]

@@ -145,14 +145,14 @@ def test_a_file_that_is_cut_off_is_read_and_says_so(tmp_path, kind, caplog):
     assert said(caplog) == ""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert 0.5 * RATE < len(read_audio(path, None)) < 3 * RATE
-    told = said(caplog)
-    assert f"s.{kind}: its sound is truncated" in told
-    assert kind == "ogg" or "header says 4.0" in told
+    reported = said(caplog)
+    assert f"s.{kind}: its sound is truncated" in reported
+    assert kind == "ogg" or "header says 4.0" in reported
     read_audio(path, None, duration=0.2)  # whatever is read of it
     assert "its sound is truncated" in said(caplog)
 
 
-def test_a_damaged_part_is_left_out_and_told(tmp_path, caplog):
+def test_a_damaged_part_is_skipped_and_reported(tmp_path, caplog):
     """Found by attack: one bad packet made a file unreadable."""
     soundfile.write(tmp_path / "s.mp3", np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE), RATE)
     data = bytearray((tmp_path / "s.mp3").read_bytes())

@@ -255,7 +255,7 @@ def test_the_video_is_the_default_one_and_no_cover(tmp_path):
     assert read_video(tmp_path / "two.mkv")[0].mean() == pytest.approx(200)
 
 
-def test_a_tenth_of_the_frames_missing_is_told(tmp_path):
+def test_a_missing_tenth_of_the_frames_is_reported(tmp_path):
     """SimpleTuner#2537: a moov that is cut off still opens, with fewer frames than its header says."""
     write_video(tmp_path / "w.mp4", np.zeros((75, 32, 32, 3), np.uint8), 25)
     data = bytearray((tmp_path / "w.mp4").read_bytes())

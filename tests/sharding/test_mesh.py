@@ -24,7 +24,7 @@ def test_one_size_may_be_what_is_left():
         (MeshConfig(data=0), "must be positive"),
     ],
 )
-def test_a_mesh_that_does_not_fit_is_told_with_its_sizes(config, message):
+def test_a_mesh_that_does_not_fit_is_reported_with_its_sizes(config, message):
     with pytest.raises(UserError, match=message):
         make_mesh(config, jax.devices()[:1])
 
@@ -38,7 +38,7 @@ def test_a_batch_must_split_over_data_and_fsdp():
 
 
 @pytest.mark.parametrize(
-    ("size", "accumulate", "told"),
+    ("size", "accumulate", "reported"),
     [
         (128, 1, "120 and 144 are the nearest: --config.data.batch_size=120"),
         (128, 5, "120 and 240 are the nearest: --config.data.batch_size=120"),
@@ -46,11 +46,11 @@ def test_a_batch_must_split_over_data_and_fsdp():
         (0, 1, "24 is the smallest"),
     ],
 )
-def test_batch_sizes_that_would_do_are_named(size, accumulate, told):
+def test_batch_sizes_that_would_do_are_named(size, accumulate, reported):
     mesh = abstract_mesh(MeshConfig(data=1, fsdp=-1), 24)
     for fits in (120, 144):
         check_batch_size(mesh, fits)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=reported):
         check_batch_size(mesh, size, accumulate)
 
 

@@ -109,7 +109,7 @@ def test_a_state_is_placed_as_its_parameters_are():
     assert shardings["count"].spec == P()
 
 
-def test_rules_that_say_nothing_are_mistakes():
+def test_rules_without_effect_are_errors():
     with pytest.raises(UserError, match=r"rates: '\(' is not a regular expression"):
         check_syntax(["("], "rates")
     with pytest.raises(UserError, match=r"rates: 'c/.*' matches no parameter"):

@@ -26,7 +26,7 @@ def test_both_speak_in_the_order_of_their_numbers():
     assert "Person1 and Person2 are speaking." in scene_prompt(SCENE, ["a", "b"], [2, 1])
 
 
-def test_without_speech_nobody_is_described():
+def test_without_speech_no_person_is_described():
     assert scene_prompt(SCENE, ["a man"]) == f"No conversation. Scene Description: {SCENE}"
 
 
@@ -38,6 +38,6 @@ def test_without_speech_nobody_is_described():
         ((SCENE, ["a"] * 10, [1]), "at most 9"),
     ],
 )
-def test_mistakes_are_named(args, message):
+def test_errors_are_named(args, message):
     with pytest.raises(UserError, match=message):
         scene_prompt(*args)

@@ -29,7 +29,7 @@ def test_every_word_of_the_theatre_is_known(encoder):
     assert max(len(row) for row in ids) <= encoder.text_length
 
 
-def test_the_same_word_of_two_persons_is_told_apart(encoder):
+def test_the_same_word_of_two_persons_is_distinguished(encoder):
     """Embeddings of `red` in the first person's shirt and in the second's differ more than by the other words."""
 
     def red(first, second, behind):

@@ -205,11 +205,11 @@ def test_heads_blink_and_move_without_sound(clips):
 
 def test_text_names_what_is_seen(clips):
     for clip in clips:
-        told = " ".join([clip.words.scene, *clip.words.persons])
+        reported = " ".join([clip.words.scene, *clip.words.persons])
         for actor in clip.plan.actors:
             look = actor.look
             for name in (f"{look.skin} skin", f"{look.style} {look.hair} hair", f"{look.shirt} shirt"):
-                assert name in told
+                assert name in reported
         if clip.plan.prop:
             assert clip.plan.prop.name in clip.words.scene
         assert clip.plan.decor in clip.words.scene
@@ -218,7 +218,7 @@ def test_text_names_what_is_seen(clips):
     assert {clip.words.speaking for clip in clips} == {(), (1,), (2,)}
 
 
-def test_shirts_are_seen_in_the_colour_told(clips):
+def test_shirts_have_the_colour_of_the_words(clips):
     for clip in clips:
         for actor in clip.plan.actors:
             place = actor.place
@@ -250,10 +250,10 @@ def test_subsets_follow_counts_and_loudness(clips):
 
 def test_truth_is_json(clips):
     for clip in clips[:3]:
-        told = json.loads(json.dumps(clip.truth.to_json()))
-        assert len(told["openings"]) == len(clip.plan.actors)
-        assert told["event_frames"] == list(clip.truth.event_frames)
-        np.testing.assert_allclose(told["envelope"], clip.truth.envelope, atol=1e-4)
+        reported = json.loads(json.dumps(clip.truth.to_json()))
+        assert len(reported["openings"]) == len(clip.plan.actors)
+        assert reported["event_frames"] == list(clip.truth.event_frames)
+        np.testing.assert_allclose(reported["envelope"], clip.truth.envelope, atol=1e-4)
 
 
 @pytest.mark.parametrize(

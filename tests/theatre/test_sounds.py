@@ -1,4 +1,4 @@
-"""The theatre's sounds: voices, strikes and chords that can be told apart, and real ones in their place."""
+"""The theatre's sounds: voices, strikes and chords that can be distinguished, and real ones in their place."""
 
 import dataclasses
 from fractions import Fraction
@@ -53,7 +53,7 @@ def test_voices_have_their_pitch_and_pauses(pitch):
     assert RATE / lag == pytest.approx(pitch, rel=0.1)
 
 
-def test_a_loud_syllable_has_the_level_told():
+def test_a_loud_syllable_has_the_requested_level():
     levels = loudness(SPEECH_LEVEL * speak(rng(), Voice(120.0, 1.0), 10 * RATE, RATE), 120, Fraction(12))
     assert 0.8 < np.quantile(levels, 0.99) <= 1
     assert levels.min() == 0

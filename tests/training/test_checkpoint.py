@@ -53,7 +53,7 @@ def damage(job, step, item="params"):
             path.write_bytes(b"")
 
 
-def test_a_damaged_checkpoint_is_told_by_name(make_job):
+def test_a_damaged_checkpoint_is_reported_by_name(make_job):
     job = make_job(num_steps=4)
     fit(job)
     damage(job, 4)
@@ -138,7 +138,7 @@ def test_a_checkpoint_is_set_aside_though_one_of_that_step_was_before(trained, m
     assert names == ["4", "8", "damaged-8", "damaged-8-2"]
 
 
-def test_no_checkpoint_is_told_with_the_folder(tmp_path, make_job):
+def test_no_checkpoint_is_reported_with_the_folder(tmp_path, make_job):
     with pytest.raises(UserError, match="checkpoints: no such directory"):
         load_trained(tmp_path)
     fit(make_job(num_steps=4))
@@ -146,7 +146,7 @@ def test_no_checkpoint_is_told_with_the_folder(tmp_path, make_job):
         load_trained(tmp_path / "run", 3)
 
 
-def test_too_little_room_is_told_before_the_step_is_compiled(make_job, monkeypatch):
+def test_too_little_room_is_reported_before_the_step_is_compiled(make_job, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 0, 10))
     monkeypatch.setattr(steps, "compile_init", lambda *_: pytest.fail("compiled"))
     with pytest.raises(UserError, match=r"disk full: .* 10 B are free; there is no checkpoint"):

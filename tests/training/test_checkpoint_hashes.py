@@ -87,7 +87,7 @@ def test_each_process_reads_its_share_alone(folder, monkeypatch):
     assert sorted(read) == ["file1", "file4"]
 
 
-def test_hashes_that_some_process_did_not_write_are_told(folder):
+def test_hashes_that_some_process_did_not_write_are_reported(folder):
     assert not is_hashed(folder)
     write_hashes(folder, 1, 2)
     assert not is_hashed(folder)
@@ -248,7 +248,7 @@ def test_damaged_weights_are_neither_exported_nor_started_from(trained, tmp_path
         start.load(make_mesh(MeshConfig())) if start else find_start(str(tmp_path / "run"), ANY)
 
 
-def test_a_checkpoint_without_hashes_is_taken_and_told(trained, make_job, tmp_path, capsys):
+def test_a_checkpoint_without_hashes_is_used_and_reported(trained, make_job, tmp_path, capsys):
     shutil.copytree(trained, tmp_path / "run")
     for path in (tmp_path / "run").rglob("hashes-*"):
         path.unlink()

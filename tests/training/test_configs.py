@@ -107,7 +107,7 @@ def test_every_field_is_set_by_its_flag(spec):
         assert str(found) == flags[key]
 
 
-def test_what_has_no_default_is_asked_for():
+def test_fields_without_a_default_are_required():
     values = tree("denoiser")
     for key in ("num_steps", "model.name", "model.variant", "data.dir", "data.batch_size"):
         with pytest.raises(UserError, match=rf"config\.{key}: not given; add --config\.{key}=VALUE"):

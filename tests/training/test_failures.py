@@ -1,4 +1,4 @@
-"""Reads that another try mends, disk and device told apart, and one verdict of several processes."""
+"""Reads that succeed when retried, full disks and devices distinguished, and one verdict of several processes."""
 
 import threading
 
@@ -40,7 +40,7 @@ def failing(times, error):
     return read, calls
 
 
-def test_a_read_is_tried_again_after_a_while_and_its_last_error_told(waits):
+def test_a_read_is_retried_after_a_while_and_its_last_error_reported(waits):
     read, _ = failing(2, OSError(5, "Input/output error"))
     assert retried(read) == "read"
     assert waits == list(failures.RETRY_SECONDS)
@@ -75,7 +75,7 @@ DISK = (
 )
 
 
-def test_a_full_disk_and_a_full_device_are_told_apart(xla):
+def test_a_full_disk_and_a_full_device_are_distinguished(xla):
     hbm = RuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20G of 15.75G hbm.")
     files = ValueError("RESOURCE_EXHAUSTED: Failed to open: Too many open files [os_error_code='24']")
     disk = (ValueError(DISK), OSError(28, "No space left on device"), OSError(122, "Disk quota exceeded"))
@@ -83,9 +83,9 @@ def test_a_full_disk_and_a_full_device_are_told_apart(xla):
     assert [is_out_of_memory(e) for e in (*disk, xla, hbm, files)] == [False] * 3 + [True] * 2 + [False]
 
 
-def test_only_memory_is_told_as_memory(xla):
-    told = r"training: out of device memory \(RESOURCE_EXHAUSTED: .*batch_size"
-    with pytest.raises(UserError, match=told), report_out_of_memory("training"):
+def test_only_memory_is_reported_as_memory(xla):
+    reported = r"training: out of device memory \(RESOURCE_EXHAUSTED: .*batch_size"
+    with pytest.raises(UserError, match=reported), report_out_of_memory("training"):
         raise xla
     with pytest.raises(ValueError, match="No space left"), report_out_of_memory("training"):
         raise ValueError(DISK)
@@ -101,13 +101,13 @@ def test_a_step_that_needs_more_memory_than_there_is_is_one_line_that_says_so(ma
 
 def as_processes(monkeypatch, *reads):
     """What `agreed` gives or raises in as many processes, here threads that meet where processes would."""
-    meeting, told, outcomes = threading.Barrier(len(reads), timeout=60), {}, {}
+    meeting, reported, outcomes = threading.Barrier(len(reads), timeout=60), {}, {}
     indices = threading.local()
 
     def gather(value):
-        told[indices.own] = value
+        reported[indices.own] = value
         meeting.wait()
-        return [told[i] for i in range(len(reads))]
+        return [reported[i] for i in range(len(reads))]
 
     def process(index):
         indices.own = index
@@ -145,10 +145,10 @@ def test_damage_that_one_process_sees_is_damage_to_all(monkeypatch):
 
 def test_another_failure_of_one_process_stops_all_and_no_older_checkpoint_is_taken(monkeypatch):
     outcomes = as_processes(
-        monkeypatch, raising(DamagedError("8: damaged")), raising(ValueError("a mistake")), lambda: "c"
+        monkeypatch, raising(DamagedError("8: damaged")), raising(ValueError("an error")), lambda: "c"
     )
     assert [type(outcome) for outcome in outcomes] == [RuntimeError, ValueError, RuntimeError]
-    assert str(outcomes[2]) == "a mistake (process 1 of 3)"
+    assert str(outcomes[2]) == "an error (process 1 of 3)"
 
 
 def test_all_exit_as_the_one_whose_user_has_to_change_something(monkeypatch):

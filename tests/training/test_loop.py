@@ -117,8 +117,10 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(make_job):
 
 def test_a_loss_that_is_not_finite_stops_and_nothing_of_it_is_saved(make_job):
     job = make_job(num_steps=12, nan_at=8)
-    told = r"step 8: loss is nan, in batch 7; .*good checkpoint is .*/checkpoints/4; .*--skip-batches 7:8$"
-    with pytest.raises(NonFiniteError, match=told):
+    reported = (
+        r"step 8: loss is nan, in batch 7; .*good checkpoint is .*/checkpoints/4; .*--skip-batches 7:8$"
+    )
+    with pytest.raises(NonFiniteError, match=reported):
         fit(job)
     assert [path.name for path in (job.workdir / "checkpoints").iterdir()] == ["4"]
     assert [line["step"] for line in read_metrics(job.workdir)] == list(range(1, 8))
@@ -179,7 +181,7 @@ def test_a_batch_that_was_trained_on_cannot_be_skipped_any_more(make_job):
 
 
 @pytest.mark.parametrize("text", ["7", "7:7", "8:7", "-1:3", "a:b", "1:2:3", "1.5:3", "", "3:99999999999"])
-def test_a_range_that_is_none_is_told(text):
+def test_an_invalid_range_is_reported(text):
     with pytest.raises(UserError, match=re.escape(f"--skip-batches {text}: must be A:B")):
         parse_range(text)
 
@@ -280,7 +282,7 @@ def test_frozen_parameters_have_no_moments_and_do_not_move(make_job):
         ({"optimizer": {"rate": 1}}, "unknown key"),
     ],
 )
-def test_a_config_that_cannot_be_is_told_in_one_line(make_job, changes, message):
+def test_an_invalid_config_is_reported_in_one_line(make_job, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         fit(make_job(**changes))
     assert "\n" not in str(caught.value)

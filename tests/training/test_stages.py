@@ -24,9 +24,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import controlnet_parameters
 from mtv_jax.names import TRACKS
 from mtv_jax.planning.flops import num_tokens
-from mtv_jax.planning.memory import row_bound
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.planning.throughput import throughput_of
+from mtv_jax.planning.training_memory import row_bound
 from mtv_jax.sharding.mesh import make_mesh
 from mtv_jax.sharding.rules import paths
 from mtv_jax.training import optim, steps
@@ -164,7 +164,7 @@ class Recorder:
 
 
 def draws(config: TrainConfig) -> list[np.ndarray]:
-    """Noised latents, timesteps and dropped conditions of the first step, of a batch of nought and one."""
+    """Noised latents, timesteps and dropped conditions of the first step, of a batch of zeros and ones."""
     model = Recorder()
     task = denoiser_task(model, config.loss)
     shapes = {"latents_mean": (4, 2, 2, 2, 2), "latents_logvar": (4, 2, 2, 2, 2), "text": (64, 1)}
@@ -390,7 +390,7 @@ def test_an_ablation_is_one_switch_and_goes_with_other_overrides():
         (("--config.ablation=no_sound",), "config.ablation 'no_sound': must be one of"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
+def test_an_error_is_one_line_before_anything_is_read_or_compiled(arguments, message, tmp_path, shards):
     with pytest.raises(UserError) as caught:
         run("stage1", tmp_path / "run", f"--config.data.dir={shards}", *arguments)
     assert message in str(caught.value)

@@ -131,7 +131,7 @@ def kept_of(config, tracks):
     return {"text": left.text, **left.tracks}
 
 
-def test_conditions_are_dropped_as_often_as_asked_and_tracks_together():
+def test_conditions_are_dropped_as_often_as_configured_and_tracks_together():
     config = DenoiserLossConfig(drop_text=0.1, drop_tracks=0.3, drop_music=0.5)
     kept = {name: np.asarray(x)[:, 0] for name, x in kept_of(config, TRACKS).items()}
     assert kept["text"].mean() == pytest.approx(0.9, abs=0.02)

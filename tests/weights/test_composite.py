@@ -43,7 +43,7 @@ def test_parameters_are_taken_apart_and_put_together(scanned):
     assert flat_paths(join_params(COMPOSITE, theirs, own)) == flat_paths(shapes)
 
 
-def test_what_is_own_and_what_a_stage_trains_is_told_by_paths_too():
+def test_own_and_trained_parameters_are_also_given_by_paths():
     shapes = parameter_shapes(model())
     _, own = split_params(shapes, COMPOSITE, parameter_shapes(backbone_of(model())))
     named = {

@@ -66,8 +66,8 @@ def test_only_the_released_form_has_the_authors_names(tmp_path):
         "--out",
         tmp_path / "back",
     )
-    told = "not the released form .*: separate_feed_forward is True, there False; rope_queries is False, there True"
-    with pytest.raises(UserError, match=told):
+    reported = "not the released form .*: separate_feed_forward is True, there False; rope_queries is False, there True"
+    with pytest.raises(UserError, match=reported):
         convert(*arguments)
     assert not (tmp_path / "back").exists()
 
@@ -147,7 +147,7 @@ def test_a_seed_is_not_weights(pipeline_folder, tmp_path):
         ((".hidden/a.pt", "._b.pth"), "no weights in it"),
     ],
 )
-def test_which_of_several_torch_files_is_meant_must_be_said(tmp_path, names, message):
+def test_one_of_several_torch_files_must_be_named(tmp_path, names, message):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -167,7 +167,7 @@ def test_which_of_several_torch_files_is_meant_must_be_said(tmp_path, names, mes
         (["--from", "train", "--in", "{empty}", "--dtype", "bf16"], "--from diffusers"),
     ],
 )
-def test_mistakes_are_named_and_leave_nothing(tmp_path, args, message):
+def test_errors_are_named_and_leave_no_files(tmp_path, args, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=message):
         convert(*(arg.format(empty=tmp_path / "empty") for arg in args), "--out", tmp_path / "out")

@@ -81,7 +81,7 @@ def test_ignored_tensors_are_left_alone(state):
     assert set(params["params"]) == {"blocks", "embed", "down_1"}
 
 
-def test_parameter_without_rule_is_a_mistake_of_ours(state):
+def test_a_parameter_without_rule_is_a_bug(state):
     shapes = tree(stacked=True)
     shapes["params"]["new"] = {"bias": np.zeros(1)}
     with pytest.raises(ValueError, match="new/bias"):

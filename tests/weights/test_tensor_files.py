@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.weights import tensor_files
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 
 TENSORS = {
@@ -23,9 +24,15 @@ def write(folder, **options) -> list[str]:
     return list(write_tensors(folder, "model", TENSORS, **options))
 
 
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(tensor_files, "SHARD_BYTES", 30)
+
+
 @pytest.mark.parametrize("shard_bytes", [10**6, 30])
-def test_what_is_written_is_read(tmp_path, shard_bytes):
-    assert write(tmp_path, shard_bytes=shard_bytes) == list(TENSORS)
+def test_what_is_written_is_read(tmp_path, monkeypatch, shard_bytes):
+    monkeypatch.setattr(tensor_files, "SHARD_BYTES", shard_bytes)
+    assert write(tmp_path) == list(TENSORS)
     stored = read_tensors(tmp_path)
     assert set(stored) == set(TENSORS)
     for key, tensor in TENSORS.items():
@@ -33,8 +40,8 @@ def test_what_is_written_is_read(tmp_path, shard_bytes):
         np.testing.assert_array_equal(np.asarray(stored[key]), tensor)
 
 
-def test_shards_have_transformers_names_and_index(tmp_path):
-    write(tmp_path, shard_bytes=30)
+def test_shards_have_transformers_names_and_index(tmp_path, small_shards):
+    write(tmp_path)
     files = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert files == [f"model-{i:05d}-of-00003.safetensors" for i in (1, 2, 3)]
     index = json.loads((tmp_path / INDEX).read_text())
@@ -50,8 +57,8 @@ def test_floats_are_cast_and_integers_kept(tmp_path):
     assert set(dtypes.values()) == {np.dtype(ml_dtypes.bfloat16)}
 
 
-def test_shards_without_an_index_are_read_if_all_are_there(tmp_path):
-    write(tmp_path, shard_bytes=30)
+def test_shards_without_an_index_are_read_if_all_are_there(tmp_path, small_shards):
+    write(tmp_path)
     (tmp_path / INDEX).unlink()
     assert set(read_tensors(tmp_path)) == set(TENSORS)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
@@ -75,8 +82,8 @@ def relist(folder, change):
         (lambda f: (f / "model-00001-of-00003.safetensors").write_bytes(b"12345678"), "not a readable"),
     ],
 )
-def test_what_is_wrong_with_shards_is_named(tmp_path, spoil, message):
-    write(tmp_path, shard_bytes=30)
+def test_what_is_wrong_with_shards_is_named(tmp_path, small_shards, spoil, message):
+    write(tmp_path)
     spoil(tmp_path)
     with pytest.raises(UserError, match=message):
         read_tensors(tmp_path)

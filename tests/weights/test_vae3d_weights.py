@@ -44,11 +44,11 @@ def test_config_survives_the_way_there_and_back(variant):
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
 
 
-def test_the_temporal_kernel_is_told_only_where_diffusers_has_another():
-    for size, told in ((3, {}), (1, {"temporal_kernel_size": 1})):
+def test_the_temporal_kernel_is_written_only_where_diffusers_has_another():
+    for size, reported in ((3, {}), (1, {"temporal_kernel_size": 1})):
         config = VAE3DConfig(temporal_kernel_size=size)
         values = config_to_json(config)
-        assert {key: values[key] for key in values if key == "temporal_kernel_size"} == told
+        assert {key: values[key] for key in values if key == "temporal_kernel_size"} == reported
         assert config_from_json(values) == config
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-
-from mtv_jax.typing import Float
+from jaxtyping import Float
 
 STEMS = ("speech", "rest")
 """Tracks of a separator that only extracts speech."""

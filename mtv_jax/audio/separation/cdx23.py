@@ -24,6 +24,7 @@ from mtv_jax.models.htdemucs import HTDemucsConfig
 from mtv_jax.names import TRACKS
 from mtv_jax.typing import Array, Float, Params
 from mtv_jax.weights.demucs_files import demucs_config, load_demucs
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.pretrained import load_config, load_model
 
 _OVERLAP = 0.8
@@ -112,7 +113,7 @@ class CDX23:
         path = Path(self.path).expanduser()
         if not path.is_dir():
             return (existing_file(path),)
-        found = (path,) if (path / "config.json").is_file() else tuple(sorted(path.glob("*.th")))
+        found = (path,) if (path / CONFIG_FILE).is_file() else tuple(sorted(path.glob("*.th")))
         if not found:
             raise UserError(
                 f"{path}: neither config.json nor a .th file in it; cdx23 needs a checkpoint of demucs"

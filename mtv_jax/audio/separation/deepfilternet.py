@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.audio.separation.base import STEMS, Context, ModelCard, Tracks
 from mtv_jax.audio.separation.restore import restore_speech
@@ -14,7 +15,6 @@ from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import sha256
 from mtv_jax.io.levels import SILENT_DBFS, rms_dbfs
-from mtv_jax.typing import Float
 
 _RATE = 48_000
 """That the network takes, Hz."""

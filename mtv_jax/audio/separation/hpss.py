@@ -4,10 +4,10 @@ import importlib.metadata
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.audio.separation.base import Context, ModelCard
 from mtv_jax.io.levels import SILENT_DBFS
-from mtv_jax.typing import Float
 
 _TRANSFORM_SECONDS = 0.0232
 """Length of the analysis window (1024 samples at 44.1 and 48 kHz, 512 at 16): short, for strikes."""

@@ -5,8 +5,7 @@ that follows the loudness of the voice then receives a quieter one with gaps.
 """
 
 import numpy as np
-
-from mtv_jax.typing import Float
+from jaxtyping import Float
 
 _LEVEL_SECONDS = 1.0
 """Window for estimating the lost level."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.audio.separation.base import ModelCard, Separator
 from mtv_jax.io.progress import progress
-from mtv_jax.typing import Float
 
 _FADE_SECONDS = 0.02
 

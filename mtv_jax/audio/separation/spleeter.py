@@ -22,6 +22,7 @@ from mtv_jax.io.files import existing_directory, existing_file
 from mtv_jax.io.levels import SILENT_DBFS
 from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
 from mtv_jax.typing import Array, Complex, Float, Params
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.pretrained import load_config, load_model
 from mtv_jax.weights.spleeter import PORT_FILES, load_port
 
@@ -166,7 +167,7 @@ def _load(folder: Path) -> tuple[Spleeter, Params]:
 
 
 def _is_network(folder: Path) -> bool:
-    return (folder / "config.json").is_file()
+    return (folder / CONFIG_FILE).is_file()
 
 
 @functools.lru_cache(maxsize=2)

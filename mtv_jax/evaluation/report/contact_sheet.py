@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.theatre.sounds import loudness
-from mtv_jax.typing import UInt8
 
+COLUMNS = 11
+"""Frames shown of a clip."""
 MARGIN = 56
 """Width in pixels of the column of names."""
 LANE = 30
@@ -49,10 +51,10 @@ def contact_sheet(strips: Sequence[Strip]) -> UInt8[np.ndarray, "h w 3"]:
     return np.concatenate([np.pad(row, [(0, _GAP), (0, 0), (0, 0)], constant_values=255) for row in rows])
 
 
-def draw_strip(strip: Strip, columns: int = 11) -> UInt8[np.ndarray, "h w 3"]:
-    """One clip: `columns` frames spaced evenly in time, then a lane each for speech, effects and music."""
+def draw_strip(strip: Strip) -> UInt8[np.ndarray, "h w 3"]:
+    """One clip: `COLUMNS` frames spaced evenly in time, then a lane each for speech, effects and music."""
     count = len(strip.frames)
-    shown = [int((column + 0.5) * count / columns) for column in range(columns)]
+    shown = [int((column + 0.5) * count / COLUMNS) for column in range(COLUMNS)]
     frames = np.concatenate([_tile(strip.frames[index]) for index in shown], axis=1)
     samples = round(count * TRACK_RATE / strip.fps)
     lanes = []

@@ -1,11 +1,11 @@
 """What SyncSynth's picture tower is given of a theatre clip: the lower half of a head, grey and small."""
 
 import numpy as np
+from jaxtyping import Float
 
 from mtv_jax.evaluation.theatre.crops import crop
 from mtv_jax.models.syncsynth import SIDE
 from mtv_jax.theatre.plan import Place
-from mtv_jax.typing import Float
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 

@@ -53,13 +53,10 @@ def info_nce(
     return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(len(seen))).mean()
 
 
-def fit_syncsynth(
-    config: FitConfig | None = None, network: SyncSynthConfig | None = None
-) -> tuple[dict[str, Any], list[float]]:
+def fit_syncsynth(config: FitConfig, network: SyncSynthConfig) -> tuple[dict[str, Any], list[float]]:
     """Parameters of `SyncTowers(network)`, and the loss of each step. The same seed gives the same examples."""
-    config = config or FitConfig()
     pictures, levels = _examples(config)
-    model = SyncTowers(network or SyncSynthConfig())
+    model = SyncTowers(network)
     params = model.init(jax.random.key(config.seed), pictures[:1].astype(np.float32), levels[:1])
     state = {"network": params, "log_scale": jnp.log(10.0)}
     optimizer = optax.adamw(

@@ -7,7 +7,7 @@ clips agree with the same pictures at least as well.
 import dataclasses
 import functools
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mtv_jax.models.syncsynth import CONTEXT, SyncSynthConfig, SyncTowers, agree
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_tracks
 from mtv_jax.theatre.plan import Place
 from mtv_jax.typing import Array
+from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.pretrained import load_model, save_model
 
 NULLS = 199
@@ -62,20 +63,10 @@ class SyncSynth:
         levels = sound_levels(wave, num_frames, fps)
         return np.asarray(_hear(self.config, self.params, levels))
 
-    def confidence(
-        self,
-        frames: np.ndarray,
-        place: Place,
-        wave: np.ndarray,
-        fps: float | Fraction,
-        shifts: Sequence[int] = (0,),
-    ) -> dict[int, float]:
-        """Agreement in -1..1 by shift (frames by which the pictures are late); 0 if either side does not change.
-
-        Raises UserError as `watch` does, and for shifts that leave fewer than two embeddings.
-        """
+    def confidence(self, frames: np.ndarray, place: Place, wave: np.ndarray, fps: float | Fraction) -> float:
+        """Agreement of pictures and sound in -1..1; 0 if either does not change. Raises UserError as `watch` does."""
         seen, heard = self.watch(frames, place, fps), self.hear(wave, len(frames), fps)
-        return {shift: float(agreements(seen, heard[None], shift)[0]) for shift in shifts}
+        return float(agreements(seen, heard[None])[0])
 
     def knows(self, num_frames: int, fps: float | Fraction) -> bool:
         """Whether clips of that length and rate can be measured."""
@@ -118,19 +109,19 @@ def sync_test(seen: np.ndarray, own: np.ndarray, others: np.ndarray, shift: int 
     return float((1 + np.sum(scores[1:] >= scores[0])) / len(scores))
 
 
-def other_speech(seed: int, count: int = NULLS, config: TheatreConfig | None = None) -> list[np.ndarray]:
-    """Speech of the first `count` clips of theatre `seed` that have a speaker, float32 [s] each.
+def other_speech(seed: int, config: TheatreConfig | None = None) -> list[np.ndarray]:
+    """Speech of the first `NULLS` clips of theatre `seed` that have a speaker, float32 [s] each.
 
     `seed` must differ from that of the clips to be tested. Raises UserError if too few clips have a speaker.
     """
     waves: list[np.ndarray] = []
-    for index in range(100 * count):
+    for index in range(100 * NULLS):
         plan = plan_clip(seed, index, config)
         if plan.speaker is not None:
             waves.append(render_tracks(dataclasses.replace(plan, prop=None, mood=None))["speech"])
-        if len(waves) == count:
+        if len(waves) == NULLS:
             return waves
-    raise UserError(f"theatre {seed}: fewer than {count} clips in {100 * count} have a speaker")
+    raise UserError(f"theatre {seed}: fewer than {NULLS} clips in {100 * NULLS} have a speaker")
 
 
 def save_syncsynth(directory: Path, instrument: SyncSynth) -> None:
@@ -144,7 +135,7 @@ def load_syncsynth(directory: Path | None = None) -> SyncSynth:
     directory = directory or Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
     model, params = load_model(directory)
     if not isinstance(model, SyncTowers):
-        raise UserError(f"{directory / 'config.json'}: is not SyncSynth's but {type(model).__name__}'s")
+        raise UserError(f"{directory / CONFIG_FILE}: is not SyncSynth's but {type(model).__name__}'s")
     return SyncSynth(model.config, params, read_json_object(directory / FIT_RECORD))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.diffusion.samplers import SamplerConfig, SamplerName
+from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.evaluation.report.contact_sheet import Strip, contact_sheet
 from mtv_jax.evaluation.report.output import SHEET, write_report
 from mtv_jax.evaluation.report.provenance import provenance
@@ -27,7 +27,7 @@ from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
-from mtv_jax.names import TRACK_RATE
+from mtv_jax.names import TRACK_RATE, SamplerName
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, reconstruct, row_request, sample

@@ -150,7 +150,7 @@ def _sync(run: Run) -> _Sync | None:
     if run.recordings is not None or not instrument.knows(stage.num_frames, stage.fps):
         return None
     # Of another theatre, so that the null holds no speech of the clips.
-    waves = other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, config=stage)
+    waves = other_speech(EVALUATION_SEEDS + _SEEDS + run.seed, stage)
     return _Sync(instrument, hear_others(instrument, stage, waves))
 
 

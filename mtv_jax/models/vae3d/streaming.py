@@ -39,13 +39,11 @@ def encode_stream(
     model: VAE3D,
     params: Params,
     video: Float[Array, "b F H W 3"],
-    *,
-    frames_per_chunk: int = ENCODE_CHUNK,
 ) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
     """Yields mean and log-variance chunk by chunk, with the values and errors of `VAE3D.encode`."""
     check_video_shape(video.shape, model.config)
-    check_encode_chunk(frames_per_chunk, model.config)
-    yield from encode_pieces(model, params, video, frames_per_chunk)
+    check_encode_chunk(ENCODE_CHUNK, model.config)
+    yield from encode_pieces(model, params, video, ENCODE_CHUNK)
 
 
 def encode_pieces(

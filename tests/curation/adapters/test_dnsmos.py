@@ -40,12 +40,10 @@ def test_ratings_are_those_of_the_package(model, talk):
 
 
 @needs_packages
-def test_noise_lowers_the_rating_but_music_in_another_track_does_not(model, talk):
+def test_the_voice_is_rated_and_not_what_is_mixed_with_it(model, talk):
     clip = talk[2 * RATE : 4 * RATE]
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(clip)).astype(np.float32)
-    clean = model.rate(clip, RATE, {})
-    assert model.rate(clip + noise, RATE, {})["ovrl"] < clean["ovrl"] - 1
-    assert model.rate(clip + noise, RATE, {"speech": clip, "music": noise}) == clean
+    assert model.rate(clip + noise, RATE, {"speech": clip, "music": noise}) == model.rate(clip, RATE, {})
 
 
 @needs_packages

@@ -87,7 +87,7 @@ def test_files(tmp_path):
 
 @needs_media
 def test_a_person_who_talks_before_a_fixed_camera_moves_and_has_no_bars():
-    frames, _ = read_video(SHARED / "talking_man_7.8s.mp4", fps=2, duration=2)
+    frames, _ = read_video(SHARED / "talking_man_7.8s.mp4", fps=2, num_frames=4)
     assert mean_motion(frames) > 0.1
     assert mean_motion(np.stack([frames[0]] * 3)) < 0.01
     assert black_bars(frames).area == 0

@@ -65,7 +65,7 @@ def videos(tmp_path_factory):
     return folder
 
 
-def test_sync_is_told_from_lag(videos):
+def test_sync_is_distinguished_from_lag(videos):
     assert av_align(videos / "in_sync.mp4").score >= 0.75
     assert av_align(videos / "late.mp4").score == 0.0
 

@@ -10,7 +10,7 @@ from mtv_jax.evaluation.metrics.av_align import AV_ALIGN, Alignment, Scored
 from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure, measured
 from mtv_jax.evaluation.syncsynth import Heard, sync_metric
 from mtv_jax.evaluation.theatre.cases import performed, see, variants
-from mtv_jax.evaluation.theatre.readers import fit_readers
+from mtv_jax.evaluation.theatre.readers import fitting_clips, readers_of
 from mtv_jax.evaluation.theatre.suite import METRICS
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreConfig, render_clip
 
@@ -26,7 +26,7 @@ def rng():
 
 @functools.cache
 def theatre_samples():
-    readers = fit_readers(clips=24)
+    readers = readers_of(fitting_clips(24))
     stage = TheatreConfig(height=32, width=32, num_frames=9)
     clips = [render_clip(EVALUATION_SEEDS, index, stage) for index in range(6)]
     return [

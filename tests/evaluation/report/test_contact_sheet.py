@@ -5,6 +5,7 @@ import pytest
 
 from mtv_jax.evaluation.report.contact_sheet import (
     COLOURS,
+    COLUMNS,
     LANE,
     MARGIN,
     ONSET,
@@ -50,8 +51,8 @@ def coloured(picture, colour):
 
 
 def test_waves_are_where_sound_is(strip):
-    sheet = draw_strip(strip, columns=9)
-    assert sheet.shape == (96 + 3 * LANE, MARGIN + 9 * 96, 3)
+    sheet = draw_strip(strip)
+    assert sheet.shape == (96 + 3 * LANE, MARGIN + COLUMNS * 96, 3)
     speech = (lane(sheet, 0) == COLOURS["speech"]).all(axis=2).sum(axis=0)
     half = len(speech) // 2
     assert speech[: half - 2].max() <= 1  # a flat line
@@ -68,9 +69,9 @@ def test_onsets_are_marked_when_they_are_heard(strip):
 
 
 def test_frames_stand_over_their_time(strip):
-    sheet = draw_strip(strip, columns=5)
-    middles = [int(sheet[48, MARGIN + 96 * column + 48, 0]) // 10 for column in range(5)]
-    assert middles == [2, 7, 12, 17, 22]
+    sheet = draw_strip(strip)
+    middles = [int(sheet[48, MARGIN + 96 * column + 48, 0]) // 10 for column in range(COLUMNS)]
+    assert middles == [1, 3, 5, 7, 10, 12, 14, 17, 19, 21, 23]
 
 
 def test_a_wave_is_drawn_to_its_peaks():

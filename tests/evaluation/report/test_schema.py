@@ -126,7 +126,7 @@ def test_results_are_written_last(tmp_path, monkeypatch):
     assert not (tmp_path / RESULTS).exists()
 
 
-def test_a_terminal_is_told_each_figure_and_failure():
+def test_each_figure_and_failure_is_printed():
     lines = list(text_lines(REPORT))
     assert lines[0] == "b: score 0.5"
     assert lines[1] == "broken.mp4: failed: no sound & no picture"

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.theatre.readers import NO_PROP, fit_readers, match_events, mood_of
+from mtv_jax.evaluation.theatre.readers import NO_PROP, fitting_clips, match_events, mood_of, readers_of
 from mtv_jax.theatre import EVALUATION_SEEDS, render_clip, render_frames
 from mtv_jax.theatre.plan import Prop, prop_places
 
 
 @pytest.fixture(scope="module")
 def readers():
-    return fit_readers(clips=120)
+    return readers_of(fitting_clips(120))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_counts_and_colours(readers, clips):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_prop_that_nobody_asked_for_is_seen(readers, clips, side):
+def test_a_prop_that_was_not_requested_is_detected(readers, clips, side):
     alone = [clip.plan for clip in clips if len(clip.plan.actors) == 1 and clip.plan.prop is None]
     place = prop_places(1)[side]
     for plan in alone:

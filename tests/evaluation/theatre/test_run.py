@@ -25,7 +25,7 @@ STAGE = TheatreConfig(height=32, width=32, num_frames=13)
 
 @pytest.fixture(scope="module")
 def readers():
-    return theatre_readers.fit_readers(clips=60)
+    return theatre_readers.readers_of(theatre_readers.fitting_clips(60))
 
 
 @pytest.fixture(scope="module")
@@ -193,16 +193,16 @@ def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     assert evaluate.main([*argv, *options, "--real-sounds", "--allow-random-weights"]) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["valid"] is False
-    told = results["provenance"]
-    assert (told["sampler"], told["dtype"]) == ("ddim", "bfloat16")
-    assert told["recordings"] == SoundLibrary.held_out().identity
-    assert {name: told[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
+    reported = results["provenance"]
+    assert (reported["sampler"], reported["dtype"]) == ("ddim", "bfloat16")
+    assert reported["recordings"] == SoundLibrary.held_out().identity
+    assert {name: reported[name.replace("-", "_")] for name in ("clips", "seeds", "steps")} == {
         "clips": 2,
         "seeds": 1,
         "steps": 1,
     }
-    assert set(told["packages"]) == {"mtv_jax", "jax", "flax", "numpy"}
-    assert "controlnet/config.json" in told["files"]
+    assert set(reported["packages"]) == {"mtv_jax", "jax", "flax", "numpy"}
+    assert "controlnet/config.json" in reported["files"]
     assert "targets met" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         SHEET,

@@ -8,7 +8,7 @@ import pytest
 
 from mtv_jax.evaluation.report.claims import OTHER_HEAD
 from mtv_jax.evaluation.theatre.cases import performed, see, variants
-from mtv_jax.evaluation.theatre.readers import fit_readers
+from mtv_jax.evaluation.theatre.readers import fitting_clips, readers_of
 from mtv_jax.evaluation.theatre.suite import figures
 from mtv_jax.theatre import EVALUATION_SEEDS, render_clip
 
@@ -22,7 +22,7 @@ def deaf(_case):
 
 @pytest.fixture(scope="module")
 def table():
-    readers = fit_readers(clips=120)
+    readers = readers_of(fitting_clips(120))
     clips = [render_clip(EVALUATION_SEEDS, index) for index in range(32)]
 
     @functools.cache
@@ -67,7 +67,7 @@ def test_clips_that_do_not_listen_fail_every_claim(table):
     assert met <= {OTHER_HEAD}  # nobody's lips move: that claim alone is met by nothing
 
 
-def test_pictures_a_frame_late_are_told_from_pictures_in_time(table):
+def test_pictures_a_frame_late_are_distinguished_from_pictures_in_time(table):
     def late(case):
         frames = performed(case)
         return np.concatenate([frames[:1], frames[:-1]])
