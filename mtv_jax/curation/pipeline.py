@@ -8,6 +8,7 @@ from mtv_jax.curation.steps.media import Clips, Probe, Shots
 from mtv_jax.curation.steps.people import LipSync, Mouths, Persons, Speaking
 from mtv_jax.curation.steps.picture import Bars, Fingerprint, Motion
 from mtv_jax.curation.steps.sound import Demixing, Quality, SecondSeparation, Separation, Sound
+from mtv_jax.curation.steps.speakers import Speakers
 
 LAST = ("caption", "encode")
 """The stages that run on clips which the others have let through."""
@@ -26,6 +27,7 @@ def make_stages(settings: Settings) -> list[Stage]:
         (heard, Separation(settings.separator)),
         (compared, SecondSeparation(config.demixing.separator)),
         (compared, Demixing()),
+        (heard and bool(config.diarizer), Speakers(config.diarizer)),
         (heard and bool(config.quality.model), Quality(config.quality.model)),
         (heard and (filters.min_dbfs, filters.max_clipped) != (None, None), Sound()),
         (filters.min_motion is not None, Motion()),

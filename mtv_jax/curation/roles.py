@@ -57,6 +57,26 @@ class AudioQuality(Protocol):
 
 
 @runtime_checkable
+class Diarizer(Protocol):
+    """Says who speaks when."""
+
+    def card(self) -> ModelCard:
+        """What it is. Raises UserError if its packages or weights are missing, and says how to get them."""
+        ...
+
+    def diarize(self, samples: np.ndarray, sample_rate: int) -> Evidence:
+        """`scores(turns=[[start, end, speaker], ...], speakers=number, speech=seconds)` of a sound.
+
+        Starts and ends are seconds, speakers are named by strings; turns are in order, and may overlap.
+
+        Args:
+          samples: speech, mono float32 [s].
+          sample_rate: Hz.
+        """
+        ...
+
+
+@runtime_checkable
 class Captioner(Protocol):
     """Describes a clip."""
 
@@ -121,13 +141,17 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "audiobox": "mtv_jax.curation.adapters.audiobox:Audiobox",
         "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlQuality",
     },
+    "diarizer": {
+        "resemblyzer": "mtv_jax.curation.adapters.resemblyzer:Resemblyzer",
+        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlDiarizer",
+    },
     "person_detector": {
         "mtcnn": "mtv_jax.curation.adapters.mtcnn:MtcnnFaces",
-        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlPersons",
+        "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlPersons",
     },
     "active_speaker": {
         "mouth_motion": "mtv_jax.curation.adapters.mouth_motion:MouthMotion",
-        "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlSpeaker",
+        "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlSpeaker",
     },
     "captioner": {
         "sidecar": "mtv_jax.curation.adapters.sidecar:Sidecar",

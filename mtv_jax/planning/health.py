@@ -190,6 +190,7 @@ def weights_found(preset: str) -> Iterator[Finding]:
     yield Finding(
         "weights", "separator, all tracks", "MVSEP-CDX23: by path (--separator cdx23:PATH), none given"
     )
+    yield _diarizer()
     yield _bundled("lip score", "SyncSynth", _assets() / "syncsynth")
     for role, name, command in FULL_SIZE:
         there = _downloaded(name)
@@ -323,6 +324,19 @@ def _speech_separator(separator: str, name: str, fix: str, state: State) -> Find
         return Finding("weights", "separator, speech", f"{card.name} {card.version}: installed")
     except UserError as error:
         return Finding("weights", "separator, speech", f"{name}: missing ({error})", state, fix)
+
+
+def _diarizer() -> Finding:
+    """Whether what says who speaks is installed."""
+    from mtv_jax.curation.roles import find_model
+    from mtv_jax.io.errors import UserError
+
+    try:
+        card = find_model("diarizer", "resemblyzer").card()
+        return Finding("weights", "speakers", f"{card.name}, {card.version}: installed")
+    except UserError as error:
+        reason, _, fix = str(error).rpartition("; ")
+        return Finding("weights", "speakers", f"missing ({reason})", "note", fix)
 
 
 def _downloaded(name: str) -> str:

@@ -13,6 +13,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
 from mtv_jax.weights.finite import check_finite
 from mtv_jax.weights.torch_archive import not_mappable, open_archive
+from mtv_jax.weights.torch_legacy import is_legacy, open_legacy
 from mtv_jax.weights.torch_pickle import ClassName, PickledArray, StoredTensor, unpickle
 from mtv_jax.weights.variants import weight_map
 
@@ -54,8 +55,10 @@ class Package(NamedTuple):
     state: dict[str, TorchTensor]
 
 
-def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
+def read_torch(paths: Sequence[Path], *, entry: str | None = None) -> dict[str, TorchTensor]:
     """The tensors of torch files, or of the shards that a `.bin.index.json` names; files are memory-mapped.
+
+    With `entry`, those of the dict under this key of a file, whatever else is in it (the optimizer's).
 
     Raises UserError for a pickle that holds anything but tensors and numpy arrays, since it could run code (beside a
     wrapper `module` or `state_dict` plain numbers and strings are allowed), for tensors that are not within their
@@ -65,9 +68,9 @@ def read_torch(paths: Sequence[Path]) -> dict[str, TorchTensor]:
     for path in paths:
         if path.suffix == ".json":
             names = sorted(set(weight_map(path).values()))
-            merged |= read_torch([path.parent / name for name in names])
+            merged |= read_torch([path.parent / name for name in names], entry=entry)
         else:
-            merged |= _read_file(existing_file(path))
+            merged |= _read_file(existing_file(path), entry)
     return merged
 
 
@@ -99,8 +102,12 @@ def _plain(value: Any, path: Path, depth: int = 0) -> Any:
     raise UserError(f"{path}: refused, an argument holds a {type(value).__name__}")
 
 
-def _read_file(path: Path) -> dict[str, TorchTensor]:
+def _read_file(path: Path, entry: str | None) -> dict[str, TorchTensor]:
     content = _load(path)
+    if entry is not None:
+        if not isinstance(content, Mapping) or entry not in content:
+            raise UserError(f"{path}: no {entry!r} in it")
+        return _tensors(content[entry], path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             _check_plain(content, wrapper, path)
@@ -109,9 +116,11 @@ def _read_file(path: Path) -> dict[str, TorchTensor]:
 
 
 def _load(path: Path, *, classes: bool = False) -> Any:
-    archive = open_archive(path)
     try:
+        archive = open_legacy(path) if is_legacy(path) else open_archive(path)
         return unpickle(archive, classes=classes)
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, it holds more than tensors ({_first_line(error)})") from error
     except Exception as error:  # a damaged pickle can raise any error in the reader

