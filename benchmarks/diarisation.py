@@ -113,7 +113,9 @@ def _loud(voice: np.ndarray) -> list[tuple[float, float]]:
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
     loud = np.flatnonzero(power > 1e-3 * np.mean(np.square(voice, dtype=np.float64)))
     groups = np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE) + 1)
-    return [(float(g[0]) * FRAME / RATE, min(float(g[-1]) + 1, len(voice) / FRAME) * FRAME / RATE) for g in groups]
+    return [
+        (float(g[0]) * FRAME / RATE, min(float(g[-1]) + 1, len(voice) / FRAME) * FRAME / RATE) for g in groups
+    ]
 
 
 def labelled(media: Path, voices: Mapping[str, np.ndarray], seconds: float, seed: int) -> Iterator[Labelled]:
@@ -151,7 +153,9 @@ def main(argv: list[str] | None = None) -> None:
         description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--diarizer", default="resemblyzer", help="a model of the role")
-    parser.add_argument("--voices", type=Path, help="a folder of recordings for each voice, in place of the four")
+    parser.add_argument(
+        "--voices", type=Path, help="a folder of recordings for each voice, in place of the four"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="of a conversation")
     parser.add_argument("--seed", type=int, default=100, help="of the first conversation")
     args = parser.parse_args(argv)

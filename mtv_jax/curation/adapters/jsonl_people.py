@@ -39,8 +39,8 @@ class JsonlSpeaker:
     """A program as ActiveSpeaker, such as one that runs TalkNet or LR-ASD.
 
     It is asked `{"clip": PATH, "speech": PATH, "fps": 5.0, "tracks": [{"frames": [0, 1, ...], "boxes": [[x0, y0, x1,
-    y1], ...]}, ...]}` (frames at that rate, boxes in shares of the picture) and answers `{"scores": [[0.9, ...], ...]}`,
-    for each track one of 0 to 1 for each of its frames.
+    y1], ...]}, ...]}` (frames at that rate, boxes in shares of the picture), and answers
+    `{"scores": [[0.9, ...], ...]}`, for each track one of 0 to 1 for each of its frames.
     """
 
     def __init__(self, command: str):

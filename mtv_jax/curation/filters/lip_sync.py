@@ -22,7 +22,12 @@ _SHORTEST = 0.5
 
 
 def lip_sync_scores(
-    mouths: Sequence[Mouth | None], samples: np.ndarray, sample_rate: int, turns: Turns, fps: float, frames: int
+    mouths: Sequence[Mouth | None],
+    samples: np.ndarray,
+    sample_rate: int,
+    turns: Turns,
+    fps: float,
+    frames: int,
 ) -> Evidence:
     """How well the voices agree with the mouths that fit each of them best.
 
@@ -61,9 +66,13 @@ def _speaker(
     if seconds < _SHORTEST:
         return None
     times = (np.arange(frames) + 0.5) / fps
-    counted = np.any([(times >= start - _AROUND) & (times < end + _AROUND) for start, end, _ in turns], axis=0)
+    counted = np.any(
+        [(times >= start - _AROUND) & (times < end + _AROUND) for start, end, _ in turns], axis=0
+    )
     curves = {number: agreement(mouth, voice, fps, counted) for number, mouth in mouths.items()}
-    peaks = {number: _peaks(curve, fps) for number, curve in curves.items() if np.isfinite(near(curve, fps)).any()}
+    peaks = {
+        number: _peaks(curve, fps) for number, curve in curves.items() if np.isfinite(near(curve, fps)).any()
+    }
     if not peaks:
         return None
     track = max(peaks, key=lambda number: peaks[number]["sync"])

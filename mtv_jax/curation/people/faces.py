@@ -140,7 +140,6 @@ def count_people(tracks: Sequence[Track], frames: int) -> int:
     return int(np.sort(present)[::-1][max(0, int(np.ceil(SHARE_OF_FRAMES * frames)) - 1)]) if frames else 0
 
 
-
 def to_json(face: Face, width: float, height: float) -> dict[str, Any]:
     """A face of a picture of that size, in shares of its width and height."""
     size = np.array([width, height])

@@ -33,8 +33,8 @@ class Mouth:
 
     Attributes:
       opening: how far the lower lip and the jaw have gone down, but for an unknown drift: [n], distances of the eyes.
-      motion: how fast the mouth moves up and down, beyond what moves elsewhere in the face, [n], distances of the eyes a
-        second.
+      motion: how fast the mouth moves up and down, beyond what moves elsewhere in the face, [n], distances of the eyes
+        a second.
     """
 
     first: int

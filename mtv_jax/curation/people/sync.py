@@ -67,11 +67,11 @@ def _convolved(signal: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 
 def agreement(mouth: Mouth, voice: Voice, fps: float, counted: Bool[np.ndarray, "F"]) -> np.ndarray:
-    """How well a mouth and a voice agree with the voice shifted, -1 to 1, by frames of shift: [2 * MAX_SHIFT * fps + 1].
+    """How well a mouth and a voice agree, -1 to 1, by frames of shift of the voice: [2 * MAX_SHIFT * fps + 1].
 
     The middle is no shift; after it the voice is moved to an earlier time, so that a peak there tells of a voice that
-    comes late. Only the `counted` frames of the picture count; NaN where fewer than half a second are left. Shifts leave
-    fewer frames, which agree by chance more easily: correlations are reduced by the root of the share that is left.
+    comes late. Only the `counted` frames of the picture count; NaN where fewer than half a second are left. Shifts
+    leave fewer frames, which agree by chance more easily: correlations are reduced by the root of the share that is left.
     """
     reach = round(MAX_SHIFT * fps)
     opening, motion = _steady(mouth.opening, fps), _steady(mouth.motion, fps)

@@ -169,7 +169,7 @@ def unfit(evidence: Mapping[str, Mapping[str, Any]]) -> Evidence | None:
 def view_scores(
     persons: Mapping[str, Any], found: Sequence[Sequence[float]], turns: Sequence[Sequence[float]]
 ) -> dict[str, float]:
-    """Shares of the frames with speech: `in_view`, in which a person is seen or speaks, and `active`, in which one speaks.
+    """Shares of the frames with speech: `in_view`, where a person is seen or speaks, and `active`, where one speaks.
 
     Somebody who is not found for a while is in view as long as the track goes on.
     """
