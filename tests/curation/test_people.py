@@ -162,8 +162,8 @@ def test_the_head_may_move_and_the_camera_too(scene):
     noise = np.repeat(np.repeat(noise[:24, :24], 4, 0), 4, 1)
     frames = np.stack([np.roll(noise, (0, n), (0, 1)) for n in range(steps)])
     points = np.array([[36.0, 36], [60, 36], [48, 50], [38, 64], [58, 64]])
-    times = range(0, steps, 4)
-    faces = tuple(Face(np.array([20.0, 20, 76, 80]) + [n, 0, n, 0], points + [n, 0], 1.0) for n in times)
+    box, times = np.array([20.0, 20, 76, 80]), range(0, steps, 4)
+    faces = tuple(Face(box + np.array([n, 0, n, 0]), points + np.array([n, 0]), 1.0) for n in times)
     track = dataclasses.replace(link([[f] for f in faces], 6)[0])
     (mouth,) = measure_mouths(frames, 24, [track], 6)
     assert np.abs(mouth.motion).max() < 0.1
@@ -235,7 +235,8 @@ def test_there_is_nothing_to_judge_without_speech():
 def program(tmp_path, answer):
     path = tmp_path / "program.py"
     path.write_text(
-        f"import json, sys\nfor line in sys.stdin:\n    question = json.loads(line)\n    print(json.dumps({answer}), flush=True)\n"
+        "import json, sys\nfor line in sys.stdin:\n    question = json.loads(line)\n"
+        f"    print(json.dumps({answer}), flush=True)\n"
     )
     return f"{sys.executable} -S {path}"
 

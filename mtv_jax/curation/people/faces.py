@@ -38,23 +38,23 @@ class Face:
         return (self.box[:2] + self.box[2:]) / 2
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """Intersection over union of boxes [..., 4] with boxes [..., 4]."""
     inside = _inside(a, b)
     return inside / np.maximum(_area(a) + _area(b) - inside, 1e-9)
 
 
-def overlap_of_smaller(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def overlap_of_smaller(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     """Intersection of boxes [..., 4], as a share of the smaller one."""
     return _inside(a, b) / np.maximum(np.minimum(_area(a), _area(b)), 1e-9)
 
 
-def _inside(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _inside(a: np.ndarray, b: np.ndarray) -> np.ndarray | np.floating:
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     return np.maximum(high - low, 0).prod(-1)
 
 
-def _area(boxes: np.ndarray) -> np.ndarray:
+def _area(boxes: np.ndarray) -> np.ndarray | np.floating:
     return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(-1)
 
 

@@ -71,7 +71,7 @@ def agreement(mouth: Mouth, voice: Voice, fps: float, counted: Bool[np.ndarray, 
 
     The middle is no shift; after it the voice is moved to an earlier time, so that a peak there tells of a voice that
     comes late. Only the `counted` frames of the picture count; NaN where fewer than half a second are left. Shifts
-    leave fewer frames, which agree by chance more easily: correlations are reduced by the root of the share that is left.
+    leave fewer frames, which agree by chance more easily: correlations are reduced by the root of the share left.
     """
     reach = round(MAX_SHIFT * fps)
     opening, motion = _steady(mouth.opening, fps), _steady(mouth.motion, fps)
