@@ -12,6 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.dit import spec as dit
+from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.mtv import spec as mtv
@@ -24,7 +25,20 @@ from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
     declared.SPEC.name: declared.SPEC
-    for declared in (mtv, dit, vae3d, t5, wav2vec2, beats, audiobox, syncsynth, spleeter, htdemucs, ge2e)
+    for declared in (
+        mtv,
+        dit,
+        vae3d,
+        t5,
+        wav2vec2,
+        beats,
+        audiobox,
+        syncsynth,
+        spleeter,
+        htdemucs,
+        ge2e,
+        effects_mask,
+    )
 }
 """Name -> network: the only table of networks."""
 

@@ -10,12 +10,16 @@ import jax
 import numpy as np
 import pytest
 
+from mtv_jax.io.audio import write_audio
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.pipelines.presets import pipeline_folder
+from tests.separators import HALVES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NEEDS_TORCH = {"torch_side"}
+PARTS = {"sides", "jax_side", "torch_side", "separation_metrics", "separation_mixes"}
+"""Modules of other scripts."""
 TINY = pipeline_folder("tiny")
 
 
@@ -41,7 +45,7 @@ def test_each_script_is_imported_without_running_and_without_a_front_door(name):
     if name in NEEDS_TORCH and importlib.util.find_spec("diffusers") is None:
         pytest.skip("needs torch and diffusers (the extra `parity`)")
     module = script(name)
-    assert callable(getattr(module, "main", None)) or name in ("sides", "jax_side", "torch_side")
+    assert callable(getattr(module, "main", None)) or name in PARTS
 
 
 def test_theatre_formulas(capsys):
@@ -219,6 +223,58 @@ def test_cases_have_the_same_inputs_on_both_sides():
         small = {key: min(value, 4) for key, value in sizes.items()}
         once, again = (sides.Case(network, "float32", "weights", small).inputs() for _ in range(2))
         assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+
+
+@pytest.fixture
+def media(tmp_path):
+    """Voices, strikes and music of noise."""
+    rng, rate = np.random.default_rng(0), 16000
+    mixes = script("separation_mixes")
+    hiss = rng.normal(0, 0.1, 4 * rate).astype(np.float32)
+    for name in ("a", "b"):
+        write_audio(tmp_path / f"speech/prompts/{name}.wav", hiss, rate)
+        write_audio(tmp_path / f"music/{name}.wav", hiss[::-1], rate)
+    for name in (*mixes._CHOOSING, *mixes._REPORTED):
+        write_audio(tmp_path / f"effects/{name}.flac", hiss[: rate // 10], rate)
+    return tmp_path
+
+
+def test_separators(media, capsys, monkeypatch):
+    benchmark = script("separators")
+    monkeypatch.setattr(benchmark, "find_separator", lambda name, tracks: HALVES)
+    benchmark.main(["--separators=halves", f"--media={media}", "--mixes=3", "--clips=1", "--seconds=1"])
+    found = printed(capsys)["halves"]
+    assert set(found) == {"recorded", "theatre", "silence"}
+    recorded = found["recorded"]
+    assert recorded["mixes"] == 3 * 3
+    for track in ("speech", "effects", "music"):
+        quality = recorded["si_sdr_db"][track]
+        assert quality["track"] == pytest.approx(
+            quality["mix"], abs=0.01
+        )  # a half of the mix is as good as the mix
+        assert recorded["delay_samples"][track] == 0
+        assert recorded["leakage_db"]["speech"][track] == pytest.approx(20 * np.log10(1 / 2), abs=0.3)
+        assert recorded["leakage_db"]["music"][track] == pytest.approx(20 * np.log10(1 / 4), abs=0.3)
+    assert recorded["onsets"]["true"] > 0
+    assert set(recorded["si_sdr_db_by_level"]) == {"-6", "+0", "+6"}
+    assert 0 <= found["silence"]["effects"]["agreement"] <= 1
+
+
+def test_mixes_are_at_their_levels(media):
+    mixes = list(script("separation_mixes").recorded_mixes(media, 2, 1.0, choosing=False))
+    for mix in mixes:
+        rest = mix.tracks["effects"] + mix.tracks["music"]
+        apart = 20 * np.log10(np.linalg.norm(mix.tracks["speech"]) / np.linalg.norm(rest))
+        assert apart == pytest.approx(mix.level, abs=0.7)  # effects and music may correlate
+    assert {mix.level for mix in mixes} == {-6, 0, 6}
+
+
+@pytest.mark.slow
+def test_speed_of_separators(capsys):
+    script("separators").main(["--speed", "--separators=dfn3+hpss", "--seconds=2"])
+    found = printed(capsys)["dfn3+hpss"]
+    assert found["times_real_time"] > 0
+    assert found["peak_bytes"] > 0
 
 
 @pytest.mark.slow

@@ -125,9 +125,9 @@ def test_a_voice_is_in_sync_with_the_mouth_that_speaks_it(scene):
 
 
 def test_a_shifted_voice_and_another_one_are_not_in_sync(scene):
-    _, mouths, speech, _ = scene
+    _, mouths, speech, speaker = scene
     least = VoiceOverConfig().min_sync
-    late = synced(mouths, np.concatenate([np.zeros(RATE // 2, np.float32), speech[: -RATE // 2]]))
+    late = synced(mouths[speaker : speaker + 1], np.concatenate([np.zeros(RATE // 2, np.float32), speech[: -RATE // 2]]))
     assert late["sync"] < least
     assert late["speakers"][0]["shift"] == pytest.approx(0.5, abs=0.1)
     assert synced(mouths, speech[::-1].copy())["sync"] < least
@@ -244,7 +244,8 @@ def program(tmp_path, answer):
 def test_programs_find_people_and_speakers(tmp_path):
     persons = JsonlPersons(program(tmp_path, "{'people': [[{'box': [0, 0, 1, question['fps'] / 10]}]]}"))
     assert isinstance(persons, PersonDetector)
-    assert person_scores(persons.find(Path("x.mp4"))["people"])["tracks"] == []
+    (found,) = person_scores(persons.find(Path("x.mp4"))["people"])["tracks"]
+    assert found["faces"] == [{"box": [0.0, 0.0, 1.0, 0.5], "score": 1.0, "landmarks": None}]
     track = {"frames": [0, 1], "faces": [to_json(face(0), 1, 1)] * 2}
     speaker = JsonlSpeaker(
         program(tmp_path, "{'scores': [[1.0] * len(t['boxes']) for t in question['tracks']]}")

@@ -1,14 +1,18 @@
 """Each recipe runs at toy size and leaves what it is for; none runs when it is imported."""
 
+import importlib
 import json
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from mtv_jax.evaluation.syncsynth import load_syncsynth
 from mtv_jax.io.audio import read_audio, write_audio
+from mtv_jax.io.errors import UserError
 from mtv_jax.training.checkpoint import Checkpoints
-from mtv_jax.weights.pretrained import load_config
+from mtv_jax.weights.pretrained import load_config, load_model
 from recipes import cut_recordings, train_syncsynth, train_tiny_text, training_report
 
 
@@ -81,3 +85,44 @@ def test_train_syncsynth_leaves_weights_with_their_record(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert record["steps"] == 2
     assert load_syncsynth(tmp_path).fit == record
+
+
+@pytest.fixture
+def mask_recipe(monkeypatch):
+    """As where it is run, since it imports another script of its folder; with a small network."""
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "recipes")
+    recipe = importlib.import_module("recipes.train_effects_mask")
+    tiny = recipe.EffectsMaskConfig.tiny()
+    monkeypatch.setattr(recipe, "EffectsMaskConfig", lambda: tiny)
+    monkeypatch.setattr(recipe, "EXCERPT", 16 * recipe.HOP)
+    monkeypatch.setattr(recipe, "KEPT_EVERY", 1)
+    return recipe
+
+
+@pytest.mark.slow
+def test_train_effects_mask_goes_on_where_it_was_stopped(tmp_path, capsys, monkeypatch, mask_recipe):
+    def options(name):
+        small = ["--steps=3", "--music=2", "--sounds=4", "--residues=2"]
+        return [*small, f"--out={tmp_path / name / 'mask'}", f"--workdir={tmp_path / name}"]
+
+    def stopped(*args):
+        yield next(made(*args))
+        raise KeyboardInterrupt
+
+    made = mask_recipe.batches
+    with monkeypatch.context() as patch:
+        patch.setattr(mask_recipe, "batches", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            mask_recipe.main(options("stopped"))
+    mask_recipe.main(options("stopped"))
+    record = json.loads(capsys.readouterr().out)
+    assert record["steps"] == 3
+    mask_recipe.load_bank.cache_clear()
+    mask_recipe.main(options("whole"))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        load_model(tmp_path / "stopped" / "mask")[1],
+        load_model(tmp_path / "whole" / "mask")[1],
+    )
+    with pytest.raises(UserError, match="holds a fit with other options"):
+        mask_recipe.main([*options("whole"), "--steps=4"])

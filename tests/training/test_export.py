@@ -94,7 +94,7 @@ def pipe(workdir):
 
 def test_clips_have_the_rates_of_their_videos(walked):
     shards = open_shards(walked / "shards")
-    assert [Fraction(*shards.read(i).fps) for i in range(len(shards))] == [*RATES[:1] * 2, *RATES[1:] * 2]
+    assert sorted(Fraction(*shards.read(i).fps) for i in range(len(shards))) == sorted(RATES * 2)
 
 
 def test_a_trained_pipeline_is_sampled_as_its_clips_and_its_training_say(pipe):

@@ -16,7 +16,7 @@ DEFAULT_SEPARATOR = "dfn3+hpss"
 
 _STEMS = {"dfn3": "deepfilternet:DeepFilterNet3", "spleeter": "spleeter:SpleeterStems"}
 """Separators that extract speech."""
-_SPLITTERS = {"hpss": "hpss:HPSS"}
+_SPLITTERS = {"hpss": "hpss:HPSS", "mask": "mask:LearnedMask"}
 """Of what is not speech into effects and music."""
 _BY_PATH = {"cdx23": "cdx23:CDX23"}
 """Separators whose weights are named after a colon."""
