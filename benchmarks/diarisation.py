@@ -10,7 +10,9 @@ parts, and the number of speakers. `--voices FOLDER` takes other voices: a folde
 
 import argparse
 import dataclasses
+import functools
 import json
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,44 +69,45 @@ def _joined(paths: Sequence[Path]) -> np.ndarray:
 
 
 def conversation(voices: Mapping[str, np.ndarray], speakers: int, seconds: float, seed: int) -> Labelled:
-    """Turns of random people; each begins after a pause, or, one in four, before the end of the last one."""
+    """Turns of random people; each begins after a pause, or, one in four, before the end of the last one.
+
+    Everyone speaks once before anyone speaks again. Nothing is said twice: it ends before the time is up if all has
+    been said.
+    """
     rng = np.random.default_rng(seed)
     names = [str(name) for name in rng.permutation(sorted(voices))[:speakers]]
-    gains = {name: np.float32(10 ** (rng.uniform(-3, 3) / 20)) for name in names}
-    sound, turns, end = np.zeros(round(seconds * RATE), np.float32), [], 0.0
-    for name in _order(names, rng):
-        piece = gains[name] * _piece(voices[name], rng)
-        overlaps = turns and speakers > 1 and rng.random() < 0.25
+    left = {name: _pieces(voices[name], rng) for name in names}
+    sound, turns, end, last = np.zeros(round(seconds * RATE), np.float32), [], 0.0, ""
+    while others := [name for name in left if name != last] or list(left):
+        name = names.pop(0) if names else str(rng.choice(others))
+        piece = next(left[name], None)
+        if piece is None:
+            del left[name]
+            continue
+        overlaps = last not in ("", name) and rng.random() < 0.25
         start = end - rng.uniform(0.2, 0.8) if overlaps else end + rng.uniform(0.1, 0.8)
         at = round(start * RATE)
         if at + len(piece) > len(sound):
             break
         sound[at : at + len(piece)] += piece
-        turns += [Turn(start + first, start + last, name) for first, last in _loud(piece)]
-        end = max(end, start + len(piece) / RATE)
+        turns += [Turn(start + first, start + until, name) for first, until in _loud(piece)]
+        end, last = max(end, start + len(piece) / RATE), name
     noise = rng.standard_normal(len(sound)).astype(np.float32)
     sound += noise * np.float32(10 ** ((LEVEL - 40) / 20))
     return Labelled(f"conversation {seed} of {speakers}", sound, sorted(turns))
 
 
-def _order(names: Sequence[str], rng: np.random.Generator) -> Iterator[str]:
-    """Everyone once, then anyone but the last speaker."""
-    yield from names
-    last = names[-1]
-    while True:
-        last = str(rng.choice([name for name in names if name != last] or names))
-        yield last
-
-
-def _piece(voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A turn of at most 1.5 to 5 s, without the silence around it."""
-    length = round(rng.uniform(1.5, 5) * RATE)
-    start = int(rng.integers(0, max(len(voice) - length, 1)))
-    piece = voice[start : start + length]
-    loud = _loud(piece)
-    piece = piece[round(loud[0][0] * RATE) : round(loud[-1][1] * RATE)]
-    piece = resample(resample(piece, RATE, 8000), 8000, RATE)
-    return piece * np.float32(10 ** ((LEVEL - rms_dbfs(piece)) / 20))
+def _pieces(voice: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """A recording from a random place on, in turns of at most 1.5 to 5 s without silence around them."""
+    gain = np.float32(10 ** (rng.uniform(-3, 3) / 20))
+    voice = np.roll(voice, int(rng.integers(len(voice))))
+    while len(voice) >= 1.5 * RATE:
+        length = round(rng.uniform(1.5, 5) * RATE)
+        piece, voice = voice[:length], voice[length:]
+        loud = _loud(piece)
+        piece = piece[round(loud[0][0] * RATE) : round(loud[-1][1] * RATE)]
+        piece = resample(resample(piece, RATE, 8000), 8000, RATE)
+        yield piece * gain * np.float32(10 ** ((LEVEL - rms_dbfs(piece)) / 20))
 
 
 def _loud(voice: np.ndarray) -> list[tuple[float, float]]:
@@ -165,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     cases = list(labelled(media, voices, args.seconds, args.seed))
     results = [measured(case, diarizer) for case in progress(cases, "diarising")]
     mixes = [errors for _, errors in results[1:]]
-    total = [sum(some[1:], some[0]) for some in zip(*mixes, strict=True)]
+    total = [functools.reduce(operator.add, errors) for errors in zip(*mixes, strict=True)]
     report = {"sounds": [about for about, _ in results], "conversations": _rates(total)}
     print(json.dumps(report, indent=1))
 

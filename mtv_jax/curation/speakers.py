@@ -47,9 +47,9 @@ class Clustering:
       switch: cost of a change of speakers, in cosines summed over steps.
     """
 
-    same: float = 0.89
-    fewest: int = 7
-    steady: float = 0.5
+    same: float = 0.9
+    fewest: int = 5
+    steady: float = 0.6
     switch: float = 0.3
 
 
@@ -104,15 +104,16 @@ def likeness(
 ) -> Float[np.ndarray, "k k"]:
     """How alike clusters are: the mean cosine of windows of both, divided by that within each (geometric mean).
 
-    Within a cluster, only windows that are `apart` count, since those that overlap are alike in any case. So the
-    noise of an embedding cancels: 1 for two halves of a speaker, in whatever recording. -inf on the diagonal.
+    Only pairs of windows that are `apart` count, since those that overlap are alike in any case. So the noise of an
+    embedding cancels: 1 for two halves of a speaker, in whatever recording. -inf on the diagonal.
     """
-    sizes = members.sum(1)
-    between = members @ cosines @ members.T / np.outer(sizes, sizes)
-    pairs = np.einsum("kn,nm,km->k", members, apart, members) / 2
-    inside = np.einsum("kn,nm,km->k", members, apart * cosines, members) / 2
-    mean = inside.sum() / pairs.sum() if pairs.sum() else between.diagonal().mean()
-    within = (inside + _PRIOR * mean) / (pairs + _PRIOR)
+    pairs = members @ apart @ members.T
+    sums = members @ (apart * cosines) @ members.T
+    sizes = np.maximum(np.outer(members.sum(1), members.sum(1)), 1)
+    between = np.where(pairs, sums / np.maximum(pairs, 1), members @ cosines @ members.T / sizes)
+    own, inside = pairs.diagonal() / 2, sums.diagonal() / 2
+    mean = inside.sum() / own.sum() if own.sum() else between.diagonal().mean()
+    within = (inside + _PRIOR * mean) / (own + _PRIOR)
     alike = between / np.sqrt(np.outer(within, within))
     np.fill_diagonal(alike, -np.inf)
     return alike

@@ -38,6 +38,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         htdemucs,
         ge2e,
         effects_mask,
+        ge2e,
     )
 }
 """Name -> network: the only table of networks."""

@@ -384,3 +384,33 @@ def test_demixing_filter():
     found = module.figures(clips, 0.5)
     assert (found["good"], found["bad"], found["auc"], found["dropped_of_bad"]) == (3, 1, 1.0, 1.0)
     assert found["dropped_of_good"] == pytest.approx(1 / 3)
+
+
+def test_diarisation(capsys, monkeypatch, tmp_path):
+    """With a model that hears one speaker throughout."""
+    diarisation = script("diarisation")
+    roles, turns = (importlib.import_module(f"mtv_jax.curation.{name}") for name in ("roles", "speakers"))
+
+    class One:
+        def card(self):
+            return roles.ModelCard("one", "1", "MIT", None, "stub")
+
+        def diarize(self, samples, sample_rate):
+            return turns.turn_scores([diarisation.Turn(0, len(samples) / sample_rate, "x")])
+
+    rng = np.random.default_rng(0)
+    for name in ("media/speech/two_speakers_30s", "voices/a/1", "voices/b/1"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_audio(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 64_000).astype(np.float32), 16_000)
+    (tmp_path / "media/speech/two_speakers_30s.rttm").write_text("SPEAKER x 1 1 2 <NA> <NA> a <NA> <NA>\n")
+    monkeypatch.setenv("MTV_JAX_MEDIA", str(tmp_path / "media"))
+    monkeypatch.setattr(diarisation, "find_model", lambda role, name: One())
+    monkeypatch.setattr(diarisation, "SPEAKERS", (1, 2))
+    diarisation.main([f"--voices={tmp_path / 'voices'}", "--seconds=5"])
+    found = printed(capsys)
+    first, one, two = found["sounds"]
+    # 1.5 s of speech within the collars, 0.75 s of other sound before them and 1.75 s after.
+    assert first["collar 0.25"]["error_rate"] == pytest.approx(2.5 / 1.5, abs=1e-3)
+    assert (one["speakers"], two["speakers"]) == (1, 2)
+    assert one["collar 0.0"]["confusion"] == 0 < two["collar 0.0"]["confusion"]
+    assert found["conversations"]["collar 0.25"]["missed"] > 0

@@ -1,7 +1,8 @@
 """Makes ge2e.npz and legacy.pt: a small random speaker encoder of Resemblyzer's layers and what it gives.
 
 Run from the repository with the extra `parity` and `pip install --no-deps resemblyzer==0.1.4`:
-`python tests/goldens/make_ge2e.py`. ge2e.npz has `config`, `weights.<key>`, `mels` [batch, time, mels] and `embeddings`.
+`python tests/goldens/make_ge2e.py`. ge2e.npz has `config`, `weights.<key>`, `mels`
+[batch, time, mels] and `embeddings`.
 legacy.pt has the weights as torch stored them before 1.6, under `model_state`, beside an optimizer's state.
 keys/resemblyzer.txt lists the tensors of the released model.
 """
@@ -66,7 +67,10 @@ def main() -> None:
     content = {
         "step": 3,
         "model_state": network.state_dict(),
-        "optimizer_state": {"state": {0: {"exp_avg": torch.ones(2, dtype=torch.float64)}}, "groups": [{"lr": 1e-3}]},
+        "optimizer_state": {
+            "state": {0: {"exp_avg": torch.ones(2, dtype=torch.float64)}},
+            "groups": [{"lr": 1e-3}],
+        },
     }
     torch.save(content, HERE / "legacy.pt", _use_new_zipfile_serialization=False)
     state = torch.load(released(), map_location="cpu", weights_only=True)["model_state"]

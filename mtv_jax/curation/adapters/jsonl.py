@@ -10,6 +10,7 @@ import json
 import shlex
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,14 @@ class _Program:
                 )
             except OSError as error:
                 raise UserError(f"{self._command}: cannot be started ({error.strerror})") from error
+            weakref.finalize(self, _end, self._process)
         return self._process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Ends a program, which has nothing more to read."""
+    process.kill()
+    process.communicate()
 
 
 class JsonlCaptioner:

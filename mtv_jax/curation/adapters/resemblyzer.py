@@ -80,7 +80,7 @@ class Resemblyzer:
         windows = embed(model, params, _raised(sound, speech, model.config.hop), speech)
         if len(windows.starts):
             how = Clustering()
-            times = np.arange(STEP / 2, len(speech), STEP)
+            times = np.arange(0.0, len(speech), STEP) + STEP / 2
             path = assign(windows, find_speakers(windows, how), times, how)
             speakers = np.repeat(path, STEP)[: len(speech)]
         seconds = model.config.hop / RATE

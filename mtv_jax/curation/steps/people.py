@@ -167,7 +167,7 @@ def unfit(evidence: Mapping[str, Mapping[str, Any]]) -> Evidence | None:
 
 
 def view_scores(
-    persons: Mapping[str, Any], found: Sequence[Sequence[float]], turns: Sequence[Sequence[float]]
+    persons: Mapping[str, Any], found: Sequence[Sequence[float]], turns: Sequence[Sequence[Any]]
 ) -> dict[str, float]:
     """Shares of the frames with speech: `in_view`, where a person is seen or speaks, and `active`, where one speaks.
 
