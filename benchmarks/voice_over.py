@@ -12,6 +12,7 @@ its scores and verdict; each miss; how often chance and real agreement pass `min
 """
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ from mtv_jax.curation.steps.people import mouth_to_json, person_scores, view_sco
 from mtv_jax.io.audio import fit_length, read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
-from mtv_jax.io.video import read_video
+from mtv_jax.io.video import iter_frames, probe
 from mtv_jax.theatre import TheatreConfig, render_clip
 
 RATE, SECONDS = 16_000, 4.0
@@ -145,7 +146,8 @@ def theatre_pictures(seed: int, indices: range, size: int, seconds: float) -> It
 
 def film_pictures(path: Path, *, speaks: bool, seconds: float) -> Iterator[Picture]:
     """Windows of a film; of those with somebody who speaks also mirrored ones, and at half the size."""
-    frames, fps = read_video(path, duration=20)
+    fps = float(probe(path).fps)
+    frames = np.stack(list(itertools.islice(iter_frames(path), round(20 * fps))))
     sound = read_audio(path, RATE) if speaks else None
     count = round(seconds * fps)
     for number, start in enumerate(range(0, len(frames) - count + 1, count)[:4]):

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import soundfile
 
 from mtv_jax.io.audio import write_audio
 from mtv_jax.models.registry import make_config, make_model
@@ -54,6 +55,18 @@ def test_theatre_formulas(capsys):
     assert found["clips"] == 3
     assert 0.9 < found["lips_correlation"] <= 1
     assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+
+
+def test_voice_over(capsys, monkeypatch, tmp_path):
+    (tmp_path / "speech").mkdir()
+    noise = np.random.default_rng(0).standard_normal(3 * 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "speech" / "voice.wav", 0.1 * noise, 16_000)
+    monkeypatch.setenv("MTV_JAX_MEDIA", str(tmp_path))
+    script("voice_over").main(["--theatre=3", "--size=64", "--seconds=2"])
+    found = printed(capsys)
+    assert (found["films"], found["cases"]["real"]) == ([], 0)
+    assert found["cases"]["theatre"] >= 4
+    assert found["strict"]["all"]["dropped"] >= found["paper"]["all"]["dropped"]
 
 
 def test_shots(capsys, monkeypatch, tmp_path):
