@@ -85,7 +85,7 @@ def test_faces_are_stored_in_shares_of_the_picture():
     assert fields["box"] == [0.1, 0.1, 0.3, 0.3]
     back = from_json(fields, 100, 200)
     np.testing.assert_allclose(back.box, given.box)
-    np.testing.assert_allclose(back.landmarks, given.landmarks)
+    np.testing.assert_allclose(np.array(back.landmarks), np.array(given.landmarks))
     with pytest.raises(UserError, match="a person is"):
         from_json({"box": [1, 2]})
 
@@ -262,7 +262,7 @@ def test_a_real_face_is_found_and_a_landscape_has_none(tmp_path):
     frames, _ = read_video(MAN, fps=5, num_frames=1)
     network = model._network
     (found,) = network.find(frames[0])
-    left, right, nose, *mouth = found.landmarks
+    left, right, nose, *mouth = np.array(found.landmarks)
     # Seen by eye in the first frame.
     np.testing.assert_allclose(
         [left, right, nose, *mouth], [[114, 134], [167, 132], [144, 162], [119, 196], [166, 192]], atol=4
