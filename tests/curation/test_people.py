@@ -66,7 +66,7 @@ def test_people_are_counted_by_how_many_are_there_at_once():
     assert count_people(link(one_after_the_other), 20) == 1
     passing = [[face(0), face(80)]] * 4 + [[face(0)]] * 56
     assert count_people(link(passing), 60) == 1
-    hidden = [[face(0), face(80)], [face(0)]] * 10
+    hidden = [[face(0)], [face(80)]] * 10
     assert count_people(link(hidden), 20) == 2
     assert count_people([], 20) == 0
 
@@ -120,7 +120,7 @@ def test_a_shifted_voice_and_another_one_are_not_in_sync(scene):
     _, mouths, speech, speaker = scene
     own, least = mouths[speaker : speaker + 1], VoiceOverConfig().min_sync
     late = synced(own, np.roll(speech, RATE // 2))
-    assert late["sync"] < least
+    assert late["sync"] < min(least, late["speakers"][0]["near"] - 0.1)
     assert late["speakers"][0]["shift"] == pytest.approx(0.5, abs=0.1)
     other = render_tracks(plan_clip(9, 4, TALK))["speech"]
     assert synced(own, other)["sync"] < least
@@ -149,14 +149,14 @@ def test_the_moving_mouth_speaks_while_there_is_speech(scene):
 
 
 def test_the_head_may_move_and_the_camera_too(scene):
-    """A picture that is shifted as a whole, with its landmarks, has the same mouths."""
+    """A picture that is shifted as a whole has the same mouths; landmarks may lag behind by half of it."""
     rng, steps = np.random.default_rng(0), 12
     noise = rng.integers(0, 255, (60, 60, 3)).astype(np.uint8)
     noise = np.repeat(np.repeat(noise[:24, :24], 4, 0), 4, 1)
-    frames = np.stack([np.roll(noise, (0, n), (0, 1)) for n in range(steps)])
+    frames = np.stack([np.roll(noise, (n, n), (0, 1)) for n in range(steps)])
     points = np.array([[36.0, 36], [60, 36], [48, 50], [38, 64], [58, 64]])
     box, times = np.array([20.0, 20, 76, 80]), range(0, steps, 4)
-    faces = tuple(Face(box + np.array([n, 0, n, 0]), points + np.array([n, 0]), 1.0) for n in times)
+    faces = tuple(Face(box + np.array([n, 0, n, 0]), points + np.array([n, n / 2]), 1.0) for n in times)
     track = dataclasses.replace(link([[f] for f in faces], 6)[0])
     (mouth,) = measure_mouths(frames, 24, [track], 6)
     assert np.abs(mouth.motion).max() < 0.1
