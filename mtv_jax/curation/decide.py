@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.ledger import ERROR, OK
+from mtv_jax.curation.roles import UNAVAILABLE
 
 Evidences = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""
@@ -61,6 +62,10 @@ def rules(config: CurateConfig) -> list[Rule]:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
     if filters.max_clipped is not None:
         found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
+    voice = config.voice_over
+    found.append(Rule("speech of nobody in view", "speaking", "in_view", "minimum", voice.min_in_view))
+    if voice.rule == "strict":
+        found.append(Rule("voice-over", "lip_sync", "sync", "minimum", voice.min_sync))
     return found
 
 
@@ -84,7 +89,7 @@ def subsets(evidence: Evidences) -> tuple[str, ...]:
     if evidence.get("source", {}).get("kind") == "talking_head":
         return ("basic_face",)
     found = []
-    people = evidence.get("people", {}).get("count")
+    people = people_count(evidence)
     if people is not None and people > 0:
         found.append("single_character" if people == 1 else "multiple_characters")
     heard = evidence.get("separation", {}).get("heard", ())
@@ -92,3 +97,14 @@ def subsets(evidence: Evidences) -> tuple[str, ...]:
         name for track, name in (("effects", "sound_event"), ("music", "visual_mood")) if track in heard
     ]
     return tuple(found)
+
+
+def people_count(evidence: Evidences) -> int | None:
+    """How many people are seen: as somebody noted beside the film, else as many as were found; None: not known."""
+    noted = evidence.get("people", {}).get("count")
+    return evidence.get("persons", {}).get("count") if noted is None else noted
+
+
+def unjudged(evidence: Evidences) -> tuple[str, ...]:
+    """The stages that would have judged the clip, but whose models are not installed."""
+    return tuple(stage for stage, found in evidence.items() if found.get("status") == UNAVAILABLE)

@@ -194,7 +194,7 @@ def _with_arrays(session: Session, clip: Mapping[str, Any], arrays: dict[str, np
 
 def facts(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What a record says of its clip: the scores of the stages."""
-    left_out = ("clips", "fingerprint", "duplicates", "caption", "encode", "source")
+    left_out = ("clips", "fingerprint", "duplicates", "mouths", "caption", "encode", "source")
     return {
         stage: {name: value for name, value in found.items() if name != "status"}
         for stage, found in evidence.items()

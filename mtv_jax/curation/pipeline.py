@@ -5,6 +5,7 @@ from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.stages import Stage
 from mtv_jax.curation.steps.last import Caption, Encode
 from mtv_jax.curation.steps.media import Clips, Probe, Shots
+from mtv_jax.curation.steps.people import LipSync, Mouths, Persons, Speaking
 from mtv_jax.curation.steps.picture import Bars, Fingerprint, Motion
 from mtv_jax.curation.steps.sound import Demixing, Quality, SecondSeparation, Separation, Sound
 from mtv_jax.curation.steps.speakers import Speakers
@@ -18,6 +19,7 @@ def make_stages(settings: Settings) -> list[Stage]:
     config, size = settings.config, settings.size
     filters, heard = config.filters, not settings.frames_only
     compared = heard and bool(config.demixing.separator)
+    voices = heard and bool(config.person_detector) and bool(config.diarizer)
     stages: list[tuple[bool, Stage]] = [
         (True, Probe(ProbeConfig(needs_sound=heard))),
         (True, Shots(config.shots)),
@@ -31,6 +33,10 @@ def make_stages(settings: Settings) -> list[Stage]:
         (filters.min_motion is not None, Motion()),
         (filters.max_bars is not None, Bars()),
         (heard and config.duplicates.on, Fingerprint()),
+        (bool(config.person_detector), Persons(config.person_detector)),
+        (voices, Mouths()),
+        (voices, LipSync()),
+        (voices, Speaking(config.active_speaker)),
         (True, Caption(config.captioner, config.captions)),
         (
             True,

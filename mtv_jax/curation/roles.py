@@ -6,7 +6,7 @@ scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` d
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -97,6 +97,52 @@ class Captioner(Protocol):
         ...
 
 
+@runtime_checkable
+class PersonDetector(Protocol):
+    """Finds people."""
+
+    def card(self) -> ModelCard:
+        """What it is. Raises UserError if its packages or weights are missing, and says how to get them."""
+        ...
+
+    def find(self, clip: Path) -> Evidence:
+        """`scores(people=...)`, of a clip (mp4): a list for each of its frames at `SAMPLED_FPS`, with those seen in it.
+
+        Each is `{"box": [x0, y0, x1, y1], "score": 0 to 1, "landmarks": five [x, y] or None}`, in shares of the
+        picture's width and height (`mtv_jax.curation.people.faces`). Who has no landmarks is seen, but nobody can say
+        whether he speaks.
+        """
+        ...
+
+
+@runtime_checkable
+class ActiveSpeaker(Protocol):
+    """Says who of the people in a clip speaks."""
+
+    def card(self) -> ModelCard:
+        """What it is."""
+        ...
+
+    def score(
+        self,
+        clip: Path,
+        speech: Path,
+        persons: Mapping[str, Any],
+        mouths: Mapping[str, Any],
+        turns: Sequence[Sequence[Any]],
+    ) -> Evidence:
+        """`scores(scores=...)`: of each track, at each of its frames, from 0 to 1; from .5 on, that person speaks.
+
+        Args:
+          clip: mp4.
+          speech: the separated track of voices.
+          persons: the evidence of the stage `persons`, with the tracks.
+          mouths: that of `mouths`.
+          turns: of the stage `speakers`: start and end in seconds, and name.
+        """
+        ...
+
+
 ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "audio_quality": {
         "dnsmos": "mtv_jax.curation.adapters.dnsmos:DNSMOS",
@@ -106,6 +152,14 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "diarizer": {
         "resemblyzer": "mtv_jax.curation.adapters.resemblyzer:Resemblyzer",
         "jsonl": "mtv_jax.curation.adapters.jsonl:JsonlDiarizer",
+    },
+    "person_detector": {
+        "mtcnn": "mtv_jax.curation.adapters.mtcnn:MtcnnFaces",
+        "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlPersons",
+    },
+    "active_speaker": {
+        "mouth_motion": "mtv_jax.curation.adapters.mouth_motion:MouthMotion",
+        "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlSpeaker",
     },
     "captioner": {
         "detectors": "mtv_jax.curation.adapters.detectors:Detectors",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
-from mtv_jax.curation.decide import decide
+from mtv_jax.curation.decide import decide, people_count, unjudged
 from mtv_jax.curation.filters.duplicates import find_duplicates
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.ledger import ERROR, State, given_up
@@ -29,7 +29,8 @@ class Verdicts:
     Films: `source`, `film` (SHA-256), `kind`, `licence`, `url`, `seconds` (a fraction; None: not known), `clips`, and,
     if none could be made, `rejected` (in short) and `reason`; `unused` has the seconds that no clip has, by reason.
 
-    Clips: `clip`, `source`, `film`, `start`, `end` (fractions of seconds), `keep`, `failures`, `subsets`.
+    Clips: `clip`, `source`, `film`, `start`, `end` (fractions of seconds), `keep`, `failures`, `subsets`;
+    the numbers of `people` seen and of `speakers` heard (None: not known); `unjudged`, the stages without their models.
     """
 
     films: Rows
@@ -141,6 +142,9 @@ def judge(evidences: Evidences, config: CurateConfig) -> Verdicts:
                 "keep": verdict.keep,
                 "failures": list(verdict.failures),
                 "subsets": list(verdict.subsets),
+                "people": people_count(evidence),
+                "speakers": evidence.get("speakers", {}).get("speakers"),
+                "unjudged": list(unjudged(evidence)),
             }
         )
     return Verdicts([_film_row(film, evidences) for film in evidences.films], clips)

@@ -36,6 +36,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         syncsynth,
         spleeter,
         htdemucs,
+        ge2e,
         effects_mask,
         ge2e,
     )

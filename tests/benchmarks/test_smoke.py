@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import soundfile
 
 from mtv_jax.io.audio import write_audio
 from mtv_jax.models.registry import make_config, make_model
@@ -18,7 +19,7 @@ from tests.separators import HALVES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NEEDS_TORCH = {"torch_side"}
-PARTS = {"sides", "jax_side", "torch_side", "separation_metrics", "separation_mixes"}
+PARTS = {"sides", "jax_side", "torch_side", "separation_metrics", "separation_mixes", "theatre_people"}
 """Modules of other scripts."""
 TINY = pipeline_folder("tiny")
 
@@ -54,6 +55,18 @@ def test_theatre_formulas(capsys):
     assert found["clips"] == 3
     assert 0.9 < found["lips_correlation"] <= 1
     assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+
+
+def test_voice_over(capsys, monkeypatch, tmp_path):
+    (tmp_path / "speech").mkdir()
+    noise = np.random.default_rng(0).standard_normal(3 * 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "speech" / "voice.wav", 0.1 * noise, 16_000)
+    monkeypatch.setenv("MTV_JAX_MEDIA", str(tmp_path))
+    script("voice_over").main(["--theatre=3", "--size=64", "--seconds=2"])
+    found = printed(capsys)
+    assert (found["films"], found["cases"]["real"]) == ([], 0)
+    assert found["cases"]["theatre"] >= 4
+    assert found["strict"]["all"]["dropped"] >= found["paper"]["all"]["dropped"]
 
 
 def test_shots(capsys, monkeypatch, tmp_path):
@@ -229,7 +242,7 @@ def test_cases_have_the_same_inputs_on_both_sides():
 def media(tmp_path):
     """Voices, strikes and music of noise."""
     rng, rate = np.random.default_rng(0), 16000
-    mixes = script("separation_mixes")
+    mixes = script("separation_mixes", "theatre_people")
     hiss = rng.normal(0, 0.1, 4 * rate).astype(np.float32)
     for name in ("a", "b"):
         write_audio(tmp_path / f"speech/prompts/{name}.wav", hiss, rate)
@@ -261,7 +274,7 @@ def test_separators(media, capsys, monkeypatch):
 
 
 def test_mixes_are_at_their_levels(media):
-    mixes = list(script("separation_mixes").recorded_mixes(media, 2, 1.0, choosing=False))
+    mixes = list(script("separation_mixes", "theatre_people").recorded_mixes(media, 2, 1.0, choosing=False))
     for mix in mixes:
         rest = mix.tracks["effects"] + mix.tracks["music"]
         apart = 20 * np.log10(np.linalg.norm(mix.tracks["speech"]) / np.linalg.norm(rest))

@@ -1,0 +1,1 @@
+"""Who is seen in a clip, and who of them speaks."""
