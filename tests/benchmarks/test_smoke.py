@@ -242,7 +242,7 @@ def test_cases_have_the_same_inputs_on_both_sides():
 def media(tmp_path):
     """Voices, strikes and music of noise."""
     rng, rate = np.random.default_rng(0), 16000
-    mixes = script("separation_mixes", "theatre_people")
+    mixes = script("separation_mixes")
     hiss = rng.normal(0, 0.1, 4 * rate).astype(np.float32)
     for name in ("a", "b"):
         write_audio(tmp_path / f"speech/prompts/{name}.wav", hiss, rate)
@@ -274,7 +274,7 @@ def test_separators(media, capsys, monkeypatch):
 
 
 def test_mixes_are_at_their_levels(media):
-    mixes = list(script("separation_mixes", "theatre_people").recorded_mixes(media, 2, 1.0, choosing=False))
+    mixes = list(script("separation_mixes").recorded_mixes(media, 2, 1.0, choosing=False))
     for mix in mixes:
         rest = mix.tracks["effects"] + mix.tracks["music"]
         apart = 20 * np.log10(np.linalg.norm(mix.tracks["speech"]) / np.linalg.norm(rest))

