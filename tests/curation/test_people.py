@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # theatre_people
+from curation.films import PLAIN, ledger, run, separate_into_halves, write_film
+from separators import CARD
 from theatre_people import theatre_people
 
 from mtv_jax.curation import roles
@@ -34,6 +36,7 @@ from mtv_jax.curation.people.mtcnn import distinct
 from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
 from mtv_jax.curation.stages import Item
 from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
+from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import read_video
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip, render_tracks
@@ -269,3 +272,61 @@ def test_a_real_face_is_found_and_a_landscape_has_none(tmp_path):
         [left, right, nose, *mouth], [[114, 134], [167, 132], [144, 162], [119, 196], [166, 192]], atol=4
     )
     assert network.find(np.full((120, 160, 3), 90, np.uint8)) == []
+
+
+class OneFace:
+    """Sees a face that stays where it is, in each sampled frame."""
+
+    landmarks = ((0.4, 0.4), (0.6, 0.4), (0.5, 0.5), (0.4, 0.65), (0.6, 0.65))
+
+    def card(self):
+        return CARD
+
+    def find(self, clip):
+        face = {
+            "box": [0.3, 0.2, 0.7, 0.8],
+            "score": 1.0,
+            "landmarks": [list(point) for point in self.landmarks],
+        }
+        return {"status": "ok", "people": [[face]] * 10}
+
+
+class OneVoice:
+    """Hears one voice from beginning to end."""
+
+    def card(self):
+        return CARD
+
+    def diarize(self, samples, sample_rate):
+        seconds = len(samples) / sample_rate
+        return {"status": "ok", "turns": [[0.0, seconds, "a"]], "speakers": 1, "speech": seconds}
+
+
+def test_the_stages_of_people_work_on_a_film(tmp_path, pipeline_folder, monkeypatch):
+    separate_into_halves(monkeypatch)
+    models = {("person_detector", "mtcnn"): OneFace(), ("diarizer", "resemblyzer"): OneVoice()}
+    monkeypatch.setattr(roles, "_made", {(*key, "None"): model for key, model in models.items()})
+    (tmp_path / "films").mkdir()
+    write_film(tmp_path / "films" / "a.mp4", 50, rate=25)
+    options = [
+        "--config.person_detector=mtcnn",
+        "--config.diarizer=resemblyzer",
+        "--config.voice_over.rule=paper",
+    ]
+    run(
+        tmp_path / "films",
+        tmp_path / "out",
+        *(*PLAIN, "--workers", "0", "--encoders", str(pipeline_folder)),
+        *("--fps", "25", "--num-frames", "49", *options),
+    )
+    found = {row["stage"]: row for row in ledger(tmp_path / "out")}
+    assert [found[name]["status"] for name in ("persons", "mouths", "lip_sync", "speaking")] == ["ok"] * 4
+    assert found["lip_sync"]["evidence"]["speakers"][0]["track"] == 0
+    assert open_shards(tmp_path / "out").subset_names[0] == "single_character"
+
+
+def test_mouths_of_few_frames_a_second_are_not_judged(scene):
+    _, mouths, speech, _ = scene
+    found = lip_sync_scores(mouths, speech, RATE, TURNS, 12, SECONDS * 12)
+    assert found["status"] == "not_applicable"
+    assert "12 frames a second" in found["reason"]

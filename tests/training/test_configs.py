@@ -36,7 +36,10 @@ def test_values_of_a_config_are_golden(spec, golden):
 
 def test_the_golden_file_has_every_config(golden):
     files = {str(path.relative_to(make_configs.CONFIGS)) for path in make_configs.CONFIGS.rglob("*.py")}
-    assert {spec.partition(":")[0] for spec in golden} == files - {"stages.py"}
+    assert {spec.partition(":")[0] for spec in golden} == files - {
+        "stages.py",
+        "curate.py",
+    }  # no configs of a training
     assert set(golden) == set(make_configs.SPECS), REGENERATE
 
 

@@ -121,7 +121,7 @@ class LipSync(Stage):
         rate = soundfile.info(item.folder / SPEECH).samplerate
         mouths = item.evidence["mouths"]
         found = [None if m is None else mouth_from_json(m) for m in mouths["tracks"]]
-        turns, frames = item.evidence["speakers"]["turns"], item.evidence["clips"]["frames"]
+        turns, frames = item.evidence["speakers"]["turns"], item.evidence["clips"]["num_frames"]
         samples = read_audio(item.folder / SPEECH, rate)
         return Outcome(lip_sync_scores(found, samples, rate, turns, mouths["fps"], frames))
 
