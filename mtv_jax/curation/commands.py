@@ -63,6 +63,7 @@ def run_and_pack(
       UserError: nothing can be done, or the output may not be replaced.
     """
     layout = Layout(out)
+    make_stages(settings)  # raises UserError for models that cannot be their stage's
     check_shards(layout, settings, overwrite=overwrite)
     sources = find_sources(settings.videos, out)
     check_room(out, estimate(settings, sources.found).total, force=force)

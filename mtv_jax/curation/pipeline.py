@@ -20,13 +20,13 @@ def make_stages(settings: Settings) -> list[Stage]:
     filters, heard = config.filters, not settings.frames_only
     compared = heard and bool(config.demixing.separator)
     voices = heard and bool(config.person_detector) and bool(config.diarizer)
+    second = [SecondSeparation(config.demixing.separator), Demixing()] if compared else []
     stages: list[tuple[bool, Stage]] = [
         (True, Probe(ProbeConfig(needs_sound=heard))),
         (True, Shots(config.shots)),
         (True, Clips.of(settings)),
         (heard, Separation(settings.separator)),
-        (compared, SecondSeparation(config.demixing.separator)),
-        (compared, Demixing()),
+        *((True, stage) for stage in second),
         (heard and bool(config.diarizer), Speakers(config.diarizer)),
         (heard and bool(config.quality.model), Quality(config.quality.model)),
         (heard and (filters.min_dbfs, filters.max_clipped) != (None, None), Sound()),

@@ -311,3 +311,16 @@ def test_films_without_a_prompt_are_described_by_default(films, tmp_path):
     prompts = {(record.source.name, record.prompt) for record in map(opened.read, range(len(opened)))}
     described = "No conversation. Scene Description: A dark scene, mostly black."
     assert prompts == {("a.mp4", "square a"), ("b.mp4", described)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--separator", "dfn3"], "separator dfn3: makes speech, rest"),
+        (["--config.demixing.separator=dfn3+hpss"], "separator dfn3+hpss: makes speech, effects, music"),
+    ],
+)
+def test_separators_of_other_tracks_are_refused_before_any_work(films, tmp_path, options, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(films, tmp_path / "out", *PLAIN, *options)
+    assert not (tmp_path / "out").exists()

@@ -9,8 +9,9 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from mtv_jax.audio.separation.base import Cascade, Separator
+from mtv_jax.audio.separation.base import STEMS, Cascade, Separator
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import TRACKS
 
 DEFAULT_SEPARATOR = "dfn3+mask"
 """Chosen by `benchmarks/separators.py`; `spleeter+mask` is as good, but its weights are in a package of their own."""
@@ -43,25 +44,25 @@ def find_separator(name: str, tracks: Sequence[str] | None = None) -> Separator:
     Raises:
       UserError: there is none of that name, or it makes other tracks.
     """
-    separator = _make(name)
-    if tracks is not None and separator.tracks != tuple(tracks):
-        made = " and ".join(separator.tracks)
-        raise UserError(
-            f"separator {name}: makes {made}; {', '.join(tracks)} are needed, as of {DEFAULT_SEPARATOR}"
-        )
-    return separator
+    check_name(name, tracks)
+    return _make(name)
 
 
-def check_name(name: str) -> None:
-    """Raises UserError unless there is a separator of that name; a path is not looked at."""
+def check_name(name: str, tracks: Sequence[str] | None = None) -> None:
+    """Raises UserError unless there is a separator of that name that makes these tracks; a path is not looked at."""
     base, _, path = name.partition(":")
     if name not in separator_names() and not (base in _BY_PATH and path):
         raise UserError(f"{name}: no such separator; use one of {describe_names()}")
+    made = STEMS if name in _STEMS else TRACKS
+    if tracks is not None and made != tuple(tracks):
+        others = DEFAULT_SEPARATOR if made == STEMS else " or ".join(_STEMS)
+        raise UserError(
+            f"separator {name}: makes {', '.join(made)}; {', '.join(tracks)} are needed, as of {others}"
+        )
 
 
 @functools.lru_cache
 def _make(name: str) -> Separator:
-    check_name(name)
     base, colon, path = name.partition(":")
     if colon:
         return _imported(_BY_PATH[base])(path)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mtv_jax.audio.separation.base import Separator, silent_levels
-from mtv_jax.audio.separation.separators import find_separator
+from mtv_jax.audio.separation.base import STEMS, Separator, silent_levels
+from mtv_jax.audio.separation.separators import check_name, find_separator
 from mtv_jax.curation.filters.demixing import demixing_scores
 from mtv_jax.curation.filters.sound import sound_scores
 from mtv_jax.curation.roles import AudioQuality, Evidence, find_model, scores
@@ -33,7 +33,11 @@ class Separation(Stage):
     name = "separation"
     scope = "film"
     needs = ("clips",)
+    makes = TRACKS
     files = tuple(f"{track}.flac" for track in TRACKS)
+
+    def __post_init__(self):
+        check_name(self.separator, self.makes)
 
     def cards(self) -> Mapping[str, Mapping[str, Any]]:
         """See `Stage`."""
@@ -58,7 +62,8 @@ class SecondSeparation(Separation):
     """The same by another separator, of two stems, for comparison."""
 
     name = "second_separation"
-    files = (f"{SECOND}/speech.flac", f"{SECOND}/rest.flac")
+    makes = STEMS
+    files = tuple(f"{SECOND}/{stem}.flac" for stem in STEMS)
     keep = False
 
 

@@ -119,7 +119,7 @@ def test_unknown_separators_and_missing_packages_are_reported(monkeypatch):
     with pytest.raises(UserError, match=r"magic: no such separator; use one of dfn3, spleeter, dfn3\+hpss"):
         find_separator("magic")
     with pytest.raises(
-        UserError, match="separator dfn3: makes speech and rest; speech, effects, music are needed"
+        UserError, match="separator dfn3: makes speech, rest; speech, effects, music are needed, as of dfn3"
     ):
         find_separator("dfn3", TRACKS)
     separator, package = find_separator("dfn3"), deepfilternet._package()
