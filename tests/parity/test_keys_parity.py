@@ -12,9 +12,6 @@ def test_lists_are_up_to_date():
     for name, shapes in lists.items():
         committed = make_keys.read_list(make_keys.FOLDER / f"{name}.txt")
         assert committed == shapes, f"{name}: if it was meant to change: python tests/goldens/make_keys.py"
-    others = {
-        "spleeter_2stems",
-        "resemblyzer",
-        "audiobox",
-    }  # make_spleeter.py, make_ge2e.py, make_audiobox.py
+    # Of make_spleeter.py, make_ge2e.py and make_audiobox.py.
+    others = {"spleeter_2stems", "resemblyzer", "audiobox"}
     assert set(lists) | others == {path.stem for path in make_keys.FOLDER.glob("*.txt")}
