@@ -204,7 +204,7 @@ def measure(name: str, media: Path, count: int, clips: int, seconds: float) -> d
 
 
 def speed(name: str, seconds: float) -> dict[str, Any]:
-    """Of a process of its own: seconds of sound in a second, and the peak of its memory."""
+    """Seconds of sound separated per second, and peak memory, measured in a separate process."""
     command = [sys.executable, "-c", _CHILD, name, str(seconds)]
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return {key: round(value, 1) for key, value in found.items()}

@@ -1,4 +1,4 @@
-"""Are clips with speech of nobody in view told from clips whose people speak?
+"""Does the voice-over filter distinguish clips with an off-screen voice from clips whose people speak?
 
     MTV_JAX_MEDIA=FOLDER python benchmarks/voice_over.py
 

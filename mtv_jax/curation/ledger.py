@@ -24,7 +24,7 @@ OK, ERROR = "ok", "error"
 """Statuses of rows; those of answers that are none are in `mtv_jax.curation.roles`."""
 
 RETRY = "retry"
-"""The stage of a row that forgives all errors before it (`--retry-failed`)."""
+"""The stage of a row after which earlier errors do not count (`--retry-failed`)."""
 _BLOCK = 65536
 
 
@@ -71,23 +71,28 @@ class LedgerWriter:
 
 
 class State:
-    """What the rows of a ledger amount to: the latest outcome of each stage for each item, and errors by key."""
+    """The content of a ledger: the latest outcome of each stage for each item, and errors by key."""
 
     def __init__(self, rows: Iterable[Row] = ()):
         self._rows: dict[tuple[str, str], Row] = {}
+        self._stages: set[str] = set()
         self._errors: dict[str, list[Row]] = {}
+        self._errors_of: dict[str, list[Row]] = {}
         self._clips: dict[str, dict[str, None]] = {}
         for row in rows:
             self.add(row)
 
     def add(self, row: Row) -> None:
-        """Takes account of one more row."""
+        """Adds a row."""
         if row["stage"] == RETRY:
             self._errors.clear()
+            self._errors_of.clear()
         elif row["status"] == ERROR:
             self._errors.setdefault(row["key"], []).append(row)
+            self._errors_of.setdefault(row["film"], []).append(row)
         else:
             self._rows[row["item"], row["stage"]] = row
+            self._stages.add(row["stage"])
             if row["item"] != row["film"]:
                 self._clips.setdefault(row["film"], {})[row["item"]] = None
 
@@ -101,19 +106,18 @@ class State:
         return [clip for clip in self._clips.get(film, ()) if self.row(clip, stage, key) is not None]
 
     def errors(self, key: str) -> list[Row]:
-        """The failures of the stage with this key since they were last forgiven."""
+        """The failures of the stage with this key since the last `RETRY`."""
         return self._errors.get(key, [])
 
     def all_errors(self, film: str, key: str) -> tuple[Row, ...]:
         """The failures of a film and its clips, and those of `key`."""
-        found = [row for rows in self._errors.values() for row in rows if row["film"] == film and film]
+        found = self._errors_of.get(film, []) if film else []
         return (*found, *self.errors(key))
 
     def rows_of(self, film: str) -> tuple[Row, ...]:
         """All outcomes of a film and its clips."""
         items = [film, *self._clips.get(film, ())]
-        stages = {stage for _, stage in self._rows}
-        return tuple(self._rows[i, s] for i in items for s in stages if (i, s) in self._rows)
+        return tuple(self._rows[i, s] for i in items for s in self._stages if (i, s) in self._rows)
 
 
 def given_up(errors: list[Row], retries: int) -> bool:

@@ -70,7 +70,7 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
         problems = release_problems(session.cards, verdicts)
         if problems:
             raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
-    held_out = test_sources(clips, config.test_clips)
+    held_out = held_out_sources(clips, config.test_clips)
     out = session.layout.out
     test = [clip for clip in clips if clip["source"] in held_out]
     manifest = _write_split(session, verdicts, out, [c for c in clips if c["source"] not in held_out])
@@ -81,7 +81,7 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
     return manifest
 
 
-def test_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
+def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
     """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips.
 
     Of each subset, and of all, some clips stay for training.

@@ -9,7 +9,7 @@ import pytest
 from curation.films import PLAIN, run, separate_into_halves, write_film
 
 from mtv_jax import curate
-from mtv_jax.curation.pack import test_sources as held_out_sources
+from mtv_jax.curation.pack import held_out_sources
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.shards import open_shards

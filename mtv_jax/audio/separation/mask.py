@@ -1,4 +1,4 @@
-"""Effects told from music by the effects mask (`mtv_jax.models.effects_mask`), which was trained here."""
+"""Separates effects from music by the effects mask (`mtv_jax.models.effects_mask`), which was trained here."""
 
 import functools
 import importlib.resources

@@ -83,7 +83,7 @@ class DNSMOS:
         return ratings | {"p808": float(rating.item())}
 
     def _speech_share(self, sound: np.ndarray) -> float:
-        """Share of chunks of 32 ms in which Silero hears speech."""
+        """Share of chunks of 32 ms in which Silero detects speech."""
         return float(np.mean(self._detector.probabilities(sound) >= 0.5))
 
     @cached_property

@@ -89,7 +89,7 @@ class Endpoint:
         """
         config = self._config
         frames = [jpeg(image) for image in even_frames(clip, config.frames, config.longest_side)]
-        messages = [_question(f"{config.instruction} {Known.of(about, evidence).told()}".strip(), frames)]
+        messages = [_question(f"{config.instruction} {Known.of(about, evidence).as_text()}".strip(), frames)]
         spent = {"requests": 0}
         problem = ""
         for attempt in range(self._server.tries):

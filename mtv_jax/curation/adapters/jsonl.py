@@ -25,8 +25,8 @@ from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 
 
-class _Program:
-    """A program that answers."""
+class Program:
+    """A program that answers each JSON line on its standard input with one on its standard output."""
 
     def __init__(self, command: str):
         self._command = command
@@ -55,6 +55,7 @@ class _Program:
         return answer
 
     def card(self) -> ModelCard:
+        """The card that the program answers to an empty question. Raises UserError if it is none."""
         try:
             return ModelCard(**self.ask({}))
         except TypeError as error:
@@ -86,7 +87,7 @@ class JsonlCaptioner:
     """
 
     def __init__(self, command: str):
-        self._program = _Program(command)
+        self._program = Program(command)
 
     def card(self) -> ModelCard:
         """What the program says it is."""
@@ -104,7 +105,7 @@ class JsonlQuality:
     """A program as AudioQuality; it is asked `{"mix": PATH, "tracks": {name: PATH}}`, and answers with scores."""
 
     def __init__(self, command: str):
-        self._program = _Program(command)
+        self._program = Program(command)
 
     def card(self) -> ModelCard:
         """What the program says it is."""
@@ -129,7 +130,7 @@ class JsonlDiarizer:
 
     def __init__(self, command: str):
         self._command = command
-        self._program = _Program(command)
+        self._program = Program(command)
 
     def card(self) -> ModelCard:
         """What the program says it is."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.curation.adapters.jsonl import _Program
+from mtv_jax.curation.adapters.jsonl import Program
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.people.faces import SAMPLED_FPS
 from mtv_jax.curation.roles import Evidence, ModelCard
@@ -21,7 +21,7 @@ class JsonlPersons:
     """
 
     def __init__(self, command: str):
-        self._command, self._program = command, _Program(command)
+        self._command, self._program = command, Program(command)
 
     def card(self) -> ModelCard:
         """What the program says it is."""
@@ -44,7 +44,7 @@ class JsonlSpeaker:
     """
 
     def __init__(self, command: str):
-        self._command, self._program = command, _Program(command)
+        self._command, self._program = command, Program(command)
 
     def card(self) -> ModelCard:
         """What the program says it is."""

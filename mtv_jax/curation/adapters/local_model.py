@@ -47,7 +47,7 @@ class LocalModel:
         """The caption of a clip; `unavailable` if the model does not answer as asked."""
         config = self._config
         frames = even_frames(clip, config.frames, config.longest_side)
-        question = f"{config.instruction} {Known.of(about, evidence).told()}".strip()
+        question = f"{config.instruction} {Known.of(about, evidence).as_text()}".strip()
         try:
             return scores(prompt=parse_answer(self.answer(frames, question)).prompt)
         except ValueError as error:

@@ -48,7 +48,7 @@ _BATCH = 32
 class Resemblyzer:
     """Finds turns. Of voices that overlap, only the clearer one is found.
 
-    Two speakers are told apart if each speaks for some two seconds (`Clustering.fewest` windows and their length).
+    Two speakers are distinguished if each speaks for some two seconds (`Clustering.fewest` windows and their length).
 
     Args:
       path: a folder with the encoder (`save_model`), in place of the installed package.

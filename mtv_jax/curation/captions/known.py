@@ -71,8 +71,8 @@ class Known:
         """The faces that speak."""
         return tuple(face for face in self.faces if face.speaks)
 
-    def told(self) -> str:
-        """In words, for a model that looks at frames and hears nothing; "" if nothing is known."""
+    def as_text(self) -> str:
+        """Text for a model that receives frames but no sound; "" if nothing is known."""
         parts = []
         if self.voices == 0:
             parts.append("Nobody speaks: participants and speaking are empty.")

@@ -1,7 +1,7 @@
 """What a vision-language model is asked of a clip, and how its answer becomes a prompt.
 
 The model fills in the parts, and the template is written here, so that its wording is exact whatever the model: it is
-what the networks were trained on. Models do not hear; what is known of voices is told to them in words
+what the networks were trained on. Models get no sound; what is known of voices is given to them as text
 (`mtv_jax.curation.captions.known`).
 """
 

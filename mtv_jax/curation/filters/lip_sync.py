@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.curation.people.mouths import Mouth
-from mtv_jax.curation.people.sync import Voice, agreement, hear, near
+from mtv_jax.curation.people.sync import Voice, agreement, near, voice_of
 from mtv_jax.curation.roles import Evidence, not_applicable, scores
 
 Turns = Sequence[Sequence[Any]]
@@ -51,7 +51,7 @@ def lip_sync_scores(
             f"{fps:g} frames a second are too few to follow a mouth; {_LOWEST_FPS:g} are needed"
         )
     seen = {number: mouth for number, mouth in enumerate(mouths) if mouth is not None}
-    voice = hear(samples, sample_rate, fps, frames)
+    voice = voice_of(samples, sample_rate, fps, frames)
     speakers = [_speaker(seen, voice, own, fps, frames) for own in _by_speaker(turns)] if seen else []
     judged = [speaker for speaker in speakers if speaker is not None]
     if not judged:

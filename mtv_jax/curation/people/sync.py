@@ -1,4 +1,4 @@
-"""Whether a mouth moves with a voice, or the voice is somebody else's.
+"""Whether a voice is that of the mouth in view.
 
 When people speak, the jaw is low where the voice is loud, and the mouth moves where it is loud and where its level
 changes. Three correlations say how well that holds, at each shift of the sound against the picture; their mean is high
@@ -33,7 +33,7 @@ class Voice:
     change: Float[np.ndarray, "F"]
 
 
-def hear(samples: Float[np.ndarray, "s"], sample_rate: int, fps: float, frames: int) -> Voice:
+def voice_of(samples: Float[np.ndarray, "s"], sample_rate: int, fps: float, frames: int) -> Voice:
     """The voice of a clip at its frames."""
     power = _power(samples, sample_rate, fps, frames)
     change = np.abs(np.gradient(np.log10(power + 1e-4 * max(power.max(), 1e-20))))

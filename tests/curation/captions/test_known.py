@@ -44,16 +44,16 @@ def test_what_could_not_be_found_is_not_known():
     silent = {"status": "unavailable", "reason": "no weights", "speakers": 3, "count": 3}
     found = Known.of({}, {"speakers": silent, "persons": silent})
     assert found == Known(None, None, (), None, None)
-    assert found.told() == ""
+    assert found.as_text() == ""
     assert Known.of({}, {"separation": {"status": "ok", "heard": ["music"]}}).voices == 0
 
 
 def test_a_model_that_hears_nothing_is_told_who_speaks():
-    told = Known.of({}, evidence()).told()
+    told = Known.of({}, evidence()).as_text()
     assert "Voices heard: 1;" in told
     assert "People seen: 2." in told
     assert told.endswith("from the left: 20%.")
-    assert "Nobody speaks" in Known.of({}, evidence(voices=0)).told()
+    assert "Nobody speaks" in Known.of({}, evidence(voices=0)).as_text()
 
 
 PEOPLE = ("a.", "b.")
