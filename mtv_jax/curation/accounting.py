@@ -66,7 +66,7 @@ def account(films: Iterable[Mapping[str, Any]], clips: Iterable[Mapping[str, Any
             total.unread += 1
             continue
         total.seconds += Fraction(film["seconds"])
-        if film["reason"] is not None:
+        if film["rejected"] is not None:
             total.reject(film["rejected"], Fraction(film["seconds"]))
         for reason, seconds in film["unused"].items():
             total.reject(reason, Fraction(seconds))

@@ -68,7 +68,7 @@ class FiltersConfig:
       min_motion: optical flow (Farneback at 2 fps), percent of the picture's width. Photographs that were encoded as
         video are below .02, the stillest shots of a film above .03, a talking head about .5.
       max_bars: share of the picture that black bars may have.
-      min_dbfs: RMS level of the mix; MTV calls a track silent below -45 dB, and so is a mix.
+      min_dbfs: RMS level of the mix. MTV calls a track silent below -45 dB; the mix of a quiet film may be lower.
       max_clipped: share of the mix's samples at full scale.
     """
 

@@ -129,8 +129,8 @@ def _add_folder_commands(commands: Any) -> None:
         commands,
         "decide",
         "judge with other thresholds",
-        "Judge all clips again, with the thresholds of --config. No model runs. `run` then encodes what is newly kept, "
-        "and packs.",
+        "Judge all clips again, with the thresholds of --config. No model runs. `run` with the same "
+        "--config then encodes what is newly kept, and packs.",
     )
     _add_config(decide)
     pack = _command(

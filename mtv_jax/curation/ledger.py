@@ -2,7 +2,7 @@
 
     {"item": ID, "film": ID, "stage": NAME, "key": SHA256, "status": "ok", "evidence": {...}, "seconds": 0.1, ...}
 
-`key` identifies what the outcome depends on (`mtv_jax.curation.stages.stage_keys`). A row with the status `error` has
+`key` identifies what the outcome depends on (`mtv_jax.curation.stages.Keys`). A row with the status `error` has
 a `reason` instead of evidence; if it is `final`, another try is pointless. One process writes, and each batch of rows
 is flushed to disk before the work that follows it. A row that a crash cut off at the end is ignored by readers and
 removed by the next writer.

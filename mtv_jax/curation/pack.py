@@ -106,7 +106,8 @@ def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> 
 def _check_files(session: Session, clips: list[dict[str, Any]]) -> None:
     for clip in clips:
         folder = session.layout.clip(clip["film"], clip["clip"])
-        if not (folder / ARRAYS).exists():
+        encoded = session.evidence(clip["clip"]).get("encode", {}).get("status") == "ok"
+        if not encoded or not (folder / ARRAYS).exists():
             raise UserError(
                 f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
                 "`python -m mtv_jax.curate run` does that"
@@ -118,7 +119,7 @@ def _write_split(
 ) -> dict[str, Any]:
     """The shards of some clips, and those of their media."""
     settings = session.settings
-    stamp = _stamp(session, clips)
+    stamp = _stamp(session, verdicts, clips)
     if _is_packed(out, stamp):
         return open_shards(out).manifest
     media = out / MEDIA
@@ -139,10 +140,14 @@ def _write_split(
     )
 
 
-def _stamp(session: Session, clips: list[dict[str, Any]]) -> str:
+def _stamp(session: Session, verdicts: Verdicts, clips: list[dict[str, Any]]) -> str:
     """What the shards depend on."""
-    made = [[clip, session.keys_of(clip)["encode"], session.prompt(clip)] for clip in clips]
-    text = json.dumps([made, session.settings.to_json()], sort_keys=True)
+    made = [
+        [clip, session.keys_of(clip)["encode"], session.prompt(clip), facts(session.evidence(clip["clip"]))]
+        for clip in clips
+    ]
+    made_of = [made, session.settings.to_json(), session.cards, verdicts.films, verdicts.left_out]
+    text = json.dumps(made_of, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

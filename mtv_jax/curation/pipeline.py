@@ -10,9 +10,6 @@ from mtv_jax.curation.steps.picture import Bars, Fingerprint, Motion
 from mtv_jax.curation.steps.sound import Demixing, Quality, SecondSeparation, Separation, Sound
 from mtv_jax.curation.steps.speakers import Speakers
 
-LAST = ("caption", "encode")
-"""The stages that run on clips which the others have let through."""
-
 
 def make_stages(settings: Settings) -> list[Stage]:
     """The stages that are on; those of films come before those of clips."""

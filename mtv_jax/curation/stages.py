@@ -15,6 +15,9 @@ from mtv_jax.curation.roles import Evidence
 
 Scope = Literal["film", "clip"]
 
+LAST = ("caption", "encode")
+"""The stages that run on clips which the others have let through."""
+
 
 @dataclass(frozen=True)
 class Item:

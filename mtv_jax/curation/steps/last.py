@@ -57,8 +57,10 @@ class Caption(Stage):
         return {"captioner": dataclasses.asdict(self.captioner.card())}
 
     def depends(self, about: Mapping[str, Any]) -> Any:
-        """See `Stage`."""
-        return dict(about)
+        """See `Stage`: what captioners read; a program gets all that is known."""
+        if self.model.startswith("jsonl:"):
+            return dict(about)
+        return {name: about[name] for name in ("prompt", "people") if name in about}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
