@@ -54,6 +54,9 @@ def test_what_an_enhancer_took_of_a_voice_is_given_back():
     assert rms(restored - voice) < 0.05 * rms(voice)
     silence = np.zeros_like(voice)
     np.testing.assert_array_equal(restore_speech(silence, silence, TRACK_RATE), 0)
+    # Noise at -90 dBFS, in which there is no voice.
+    noise = 3e-5 * np.random.default_rng(0).standard_normal(voice.shape)
+    assert rms(restore_speech(noise, silence, TRACK_RATE)) < 0.01 * rms(noise)
     # Where the enhancer hears no voice there is none.
     assert rms(restore_speech(voice, 1e-4 * voice, TRACK_RATE)) < 1e-3 * rms(voice)
 

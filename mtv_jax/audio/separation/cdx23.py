@@ -86,8 +86,7 @@ class CDX23:
         """See `Separator`; the names and hashes of several files are joined by plus signs."""
         assert self._networks  # checkpoints of another network are refused here
         version = "+".join(source.stem for source in self._sources)
-        hashes = "+".join(sha256(file) for file in self._weight_files)
-        card = ModelCard("MVSEP-CDX23 (HTDemucs)", version, "none stated", hashes, "real")
+        card = ModelCard("MVSEP-CDX23 (HTDemucs)", version, "none stated", self._hashes, "real")
         return dict.fromkeys(TRACKS, card)
 
     def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int) -> Tracks:
@@ -118,6 +117,10 @@ class CDX23:
                 f"{path}: neither config.json nor a .th file in it; cdx23 needs a checkpoint of demucs"
             )
         return found
+
+    @cached_property
+    def _hashes(self) -> str:
+        return "+".join(sha256(file) for file in self._weight_files)
 
     @property
     def _weight_files(self) -> list[Path]:

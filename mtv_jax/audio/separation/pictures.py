@@ -39,6 +39,8 @@ _QUIETEST_PEAK = 0.01
 _COLOURS = ((8, 8, 24), (60, 20, 110), (150, 40, 120), (225, 80, 80), (252, 165, 80), (252, 250, 200))
 """Of the levels in `RANGE_DB`, evenly spaced; brightness rises with level."""
 _INK, _GRID, _WAVE_INK = (28, 35, 48), (217, 222, 231), (58, 110, 200)
+_SHORTEST = 1e-3
+"""Least length of a time axis, seconds: resampling may leave no sample of a very short sound."""
 _TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000)
 _TICK_HZ = {100: "100 Hz", 1000: "1 kHz", 10_000: "10 kHz"}
 
@@ -181,6 +183,7 @@ def _label_hertz(draw: ImageDraw.ImageDraw, top: int, sample_rate: int) -> None:
 
 
 def _label_seconds(draw: ImageDraw.ImageDraw, top: int, seconds: float) -> None:
+    seconds = max(seconds, _SHORTEST)
     step = next((step for step in _TICK_SECONDS if seconds / step <= 12), _TICK_SECONDS[-1])
     for index in range(int(seconds / step + 1e-6) + 1):
         column = _LEFT + min(round(index * step / seconds * _WIDTH), _WIDTH - 1)

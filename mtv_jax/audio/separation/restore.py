@@ -33,7 +33,9 @@ def restore_speech(
     gain = _mean(mix * voice, window) / (_mean(voice * voice, window) + _TINY)
     voice = voice * np.clip(gain, 1, _MAX_GAIN)
     window = round(_PRESENCE_SECONDS * sample_rate)
-    ratio = (_mean(voice * voice, window) + _TINY / 100) / (_mean(mix * mix, window) + _TINY)
+    ratio = (_mean(voice * voice, window) + _TINY * 10 ** (_ABSENT_DB / 10)) / (
+        _mean(mix * mix, window) + _TINY
+    )
     presence = np.clip((10 * np.log10(ratio) - _ABSENT_DB) / (_PRESENT_DB - _ABSENT_DB), 0, 1)
     return (voice + _SHARE * presence * (mix - voice)).astype(np.float32)
 

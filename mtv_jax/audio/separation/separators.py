@@ -14,7 +14,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.names import TRACKS
 
 DEFAULT_SEPARATOR = "dfn3+mask"
-"""Chosen by `benchmarks/separators.py`; `spleeter+mask` is as good, but its weights are in a package of their own."""
+"""By `benchmarks/separators.py`, of those whose weights come with the package's dependencies. `spleeter+mask` follows
+speech better and is faster, but its effects are less exact on recordings, and its weights need `make spleeter`."""
 
 _STEMS = {"dfn3": "deepfilternet:DeepFilterNet3", "spleeter": "spleeter:SpleeterStems"}
 """Separators that extract speech."""

@@ -69,7 +69,7 @@ def test_pictures_have_one_size_whatever_the_sound(files, tmp_path, monkeypatch)
     assert draw_tracks(short).shape == draw_tracks(files).shape
 
 
-@pytest.mark.parametrize("seconds", [0.001, 0.5, 59, 61, 3599, 100_000])
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.5, 59, 61, 3599, 100_000])
 def test_the_time_axis_has_a_few_labels(seconds, monkeypatch):
     texts = []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from media_files import SHARED
 
-from mtv_jax.curation.config import DuplicatesConfig
+from mtv_jax.curation.config import CurateConfig, DuplicatesConfig
 from mtv_jax.curation.filters import duplicates
 from mtv_jax.curation.filters.duplicates import (
     candidate_pairs,
@@ -14,6 +14,8 @@ from mtv_jax.curation.filters.duplicates import (
     sound_distance,
 )
 from mtv_jax.curation.filters.fingerprints import HASH_RATE, from_text, picture_hashes, sound_hashes, to_text
+from mtv_jax.curation.inputs import Film
+from mtv_jax.curation.verdicts import Evidences, with_duplicates
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.video import read_video, write_video
 
@@ -160,3 +162,16 @@ def test_real_clips_in_another_encoding(tmp_path):
 
     prints = {"a": write("a", 60, 1, 1.0), "b": write("b", 60.04, 2, 0.5), "c": write("c", 62.5, 1, 1.0)}
     assert find_duplicates(prints, CONFIG) == {"b": "a"}
+
+
+def test_a_rejected_clip_does_not_stand_for_its_copy():
+    same = {"status": "ok", "sha256": "x", "pictures": "", "sounds": ""}
+    found = {
+        name: {"fingerprint": same, "sound": {"status": "ok", "dbfs": -20.0, "clipped": 0.0}} for name in "ab"
+    }
+    evidences = Evidences.__new__(Evidences)
+    evidences.found = found
+    evidences.film_of = {name: Film(name, f"{name}.mp4", {}, sha256=name) for name in "ab"}
+    assert with_duplicates(evidences, CurateConfig())["b"]["duplicates"]["of"] == "a"
+    found["a"] = {**found["a"], "sound": {"status": "ok", "dbfs": -20.0, "clipped": 0.5}}
+    assert with_duplicates(evidences, CurateConfig())["b"]["duplicates"]["of"] is None
