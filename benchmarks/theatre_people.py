@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.people.faces import SAMPLED_FPS, Face, to_json
+from mtv_jax.faces.tracks import SAMPLED_FPS, Face, to_json
 from mtv_jax.theatre import TheatreClip
 
 _LANDMARKS = np.array([[-0.42, -0.1], [0.42, -0.1], [0, 0.2], [-0.56, 0.42], [0.56, 0.42]])

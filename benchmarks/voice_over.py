@@ -30,10 +30,10 @@ from mtv_jax.curation.adapters.mouth_motion import MouthMotion
 from mtv_jax.curation.config import CurateConfig, VoiceOverConfig
 from mtv_jax.curation.decide import decide
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
-from mtv_jax.curation.people.faces import SAMPLED_FPS, to_json, track_from_json
 from mtv_jax.curation.people.mouths import Mouth, measure_mouths
-from mtv_jax.curation.people.mtcnn import MTCNN
 from mtv_jax.curation.steps.people import mouth_to_json, person_scores, view_scores
+from mtv_jax.faces.mtcnn import MTCNN
+from mtv_jax.faces.tracks import SAMPLED_FPS, to_json, track_from_json
 from mtv_jax.io.audio import fit_length, read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress

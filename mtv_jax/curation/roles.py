@@ -109,7 +109,7 @@ class PersonDetector(Protocol):
         """`scores(people=...)`, of a clip (mp4): a list for each of its frames at `SAMPLED_FPS`, with those seen in it.
 
         Each is `{"box": [x0, y0, x1, y1], "score": 0 to 1, "landmarks": five [x, y] or None}`, in shares of the
-        picture's width and height (`mtv_jax.curation.people.faces`). Who has no landmarks is seen, but nobody can say
+        picture's width and height (`mtv_jax.faces.tracks`). Who has no landmarks is seen, but nobody can say
         whether he speaks.
         """
         ...

@@ -22,7 +22,13 @@ from mtv_jax.curation.adapters.mtcnn import MtcnnFaces
 from mtv_jax.curation.config import CurateConfig, VoiceOverConfig
 from mtv_jax.curation.decide import decide, people_count, unjudged
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
-from mtv_jax.curation.people.faces import (
+from mtv_jax.curation.people.mouths import measure_mouths
+from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
+from mtv_jax.curation.stages import Item
+from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
+from mtv_jax.data.shards import open_shards
+from mtv_jax.faces.mtcnn import distinct
+from mtv_jax.faces.tracks import (
     SAMPLED_FPS,
     Face,
     count_people,
@@ -31,12 +37,6 @@ from mtv_jax.curation.people.faces import (
     to_json,
     track_from_json,
 )
-from mtv_jax.curation.people.mouths import measure_mouths
-from mtv_jax.curation.people.mtcnn import distinct
-from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
-from mtv_jax.curation.stages import Item
-from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
-from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import read_video
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip, render_tracks

@@ -6,8 +6,8 @@ from typing import Any
 
 from mtv_jax.curation.adapters.jsonl import Program
 from mtv_jax.curation.ledger import OK
-from mtv_jax.curation.people.faces import SAMPLED_FPS
 from mtv_jax.curation.roles import Evidence, ModelCard
+from mtv_jax.faces.tracks import SAMPLED_FPS
 from mtv_jax.io.errors import UserError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.people.faces import SAMPLED_FPS
 from mtv_jax.curation.roles import Evidence, ModelCard, scores
+from mtv_jax.faces.tracks import SAMPLED_FPS
 
 _TALKING = 0.1
 """Motion at which a mouth is as likely to talk as not, distances of the eyes a second: silent faces that listen are at

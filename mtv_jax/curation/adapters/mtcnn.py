@@ -1,4 +1,4 @@
-"""People by their faces (`mtv_jax.curation.people.mtcnn`). Who turns away from the camera is not seen."""
+"""People by their faces (`mtv_jax.faces.mtcnn`). Who turns away from the camera is not seen."""
 
 import hashlib
 import importlib.metadata
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mtv_jax.curation.people.faces import SAMPLED_FPS, to_json
-from mtv_jax.curation.people.mtcnn import MTCNN, network_files
 from mtv_jax.curation.roles import Evidence, ModelCard, scores
+from mtv_jax.faces.mtcnn import MTCNN, network_files
+from mtv_jax.faces.tracks import SAMPLED_FPS, to_json
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames
 

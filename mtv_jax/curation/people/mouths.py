@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.curation.people.faces import Track
+from mtv_jax.faces.tracks import Track
 from mtv_jax.io.motion import optical_flow
 from mtv_jax.typing import Float, UInt8
 

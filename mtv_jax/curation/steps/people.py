@@ -9,14 +9,6 @@ import numpy as np
 import soundfile
 
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
-from mtv_jax.curation.people.faces import (
-    SAMPLED_FPS,
-    count_people,
-    from_json,
-    link,
-    track_from_json,
-    track_to_json,
-)
 from mtv_jax.curation.people.mouths import Mouth, measure_mouths
 from mtv_jax.curation.roles import (
     ActiveSpeaker,
@@ -28,6 +20,14 @@ from mtv_jax.curation.roles import (
     unavailable,
 )
 from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.faces.tracks import (
+    SAMPLED_FPS,
+    count_people,
+    from_json,
+    link,
+    track_from_json,
+    track_to_json,
+)
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames, probe

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.people.faces import Face, overlap, overlap_of_smaller
+from mtv_jax.faces.tracks import Face, overlap, overlap_of_smaller
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.motion import optical_flow
 from mtv_jax.typing import UInt8

@@ -1,0 +1,1 @@
+"""Faces: found in pictures, and followed over frames."""
