@@ -387,11 +387,8 @@ def test_filters(capsys, monkeypatch):
 
 
 def test_demixing_filter():
-    """Without its separators: that the voices of a mix are judged, and what is made of that."""
+    """Without its separators: what is made of voices that were judged."""
     module = script("demixing_filter")
-    voice, noise = np.random.default_rng(0).standard_normal((2, 4000))
-    assert module.si_sdr(3 * voice, voice) > 100
-    assert module.si_sdr(voice + 0.1 * noise, voice) == pytest.approx(20, abs=0.5)
     scores = [(0.1, 12.0), (0.3, 8.0), (0.6, 7.0), (0.7, -3.0), (0.8, 3.0)]
     clips = [module.Judged({"speech": s, "others": None, "compared": None}, quality) for s, quality in scores]
     found = module.figures(clips, 0.5)
