@@ -37,10 +37,16 @@ DEBUG = "MTV_JAX_DEBUG"
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser for `python -m mtv_jax.<command>` whose help shows each default."""
     return argparse.ArgumentParser(
-        prog=f"python -m mtv_jax.{command}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog=f"python -m mtv_jax.{command}", description=description, formatter_class=_DefaultsHelp
     )
+
+
+class _DefaultsHelp(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that a switch is off or that nothing is given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        absent = action.default is None or action.default is False
+        return action.help if absent else super()._get_help_string(action)
 
 
 def frame_rate(text: str) -> Fraction:
