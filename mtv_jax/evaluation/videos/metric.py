@@ -1,0 +1,101 @@
+"""What a metric of videos is: an instrument that measures one, and figures of all measurements."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from mtv_jax.evaluation.metrics.base import Metric
+from mtv_jax.evaluation.videos.clip import Clip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a video.
+
+    Attributes:
+      id: of the video.
+      group: videos of one group, such as those of one prompt, are drawn together by intervals.
+      values: JSON: numbers, and arrays where figures need more than numbers.
+      reference: whether the video is one of the reference set.
+    """
+
+    id: str
+    group: Hashable
+    values: Mapping[str, Any]
+    reference: bool = False
+
+    @property
+    def key(self) -> tuple[bool, str]:
+        """Identifies it."""
+        return self.reference, self.id
+
+
+@runtime_checkable
+class Instrument(Protocol):
+    """Measures videos, with its network loaded.
+
+    Attributes:
+      variant: name of the metric with its network, such as `temp_c_clip_vit_b32`: what figures can be compared with.
+      facts: what the figures depend on beside the videos (JSON): hash of the weights, resizing, frames a second, ...
+      untrained: whether its weights are random.
+    """
+
+    @property
+    def variant(self) -> str: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+    @property
+    def untrained(self) -> bool: ...
+
+    def measure(self, clip: Clip) -> Mapping[str, Any]:
+        """Measures a video: JSON. Raises UserError if that is not possible."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where an instrument finds its network.
+
+    Attributes:
+      folder: of networks, a folder each; None: not given.
+      random: whether random weights replace those that are missing.
+    """
+
+    folder: Path | None = None
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class VideoMetric:
+    """A metric of videos, as `evaluate --metrics list` shows it.
+
+    Attributes:
+      name: as the user gives it.
+      measures: in a few words.
+      better: which values are better.
+      network: that it uses; "" if it needs none.
+      weights: where they come from, with the command that gets them.
+      licence: of the weights.
+      source: of the definition.
+      inferred: what the source leaves open, and how it was settled.
+      needs: of `sound`, `prompt` and `reference` what it needs beside the picture.
+      shown: the values of `Measured.values` that are shown of each video; of the first, bad ones come first.
+      open: loads the instrument. Raises UserError, saying how to get them, if weights are missing.
+      metric: figures of what was measured.
+    """
+
+    name: str
+    measures: str
+    better: Literal["higher", "lower", "neither"]
+    network: str
+    weights: str
+    licence: str
+    source: str
+    needs: Sequence[str]
+    shown: Sequence[str]
+    open: Callable[[Weights], Instrument]
+    metric: Callable[[], Metric[Any, Measured]]
+    inferred: str = ""
