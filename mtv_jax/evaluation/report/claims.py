@@ -151,7 +151,7 @@ BASELINES = {
 SUITES = {
     "theatre": "Does it follow its sound, track by track, and its text?",
     "scene": "Does the video follow the sounds of its scene?",
-    "av_align": "Do sounds begin when something moves?",
+    "videos": "How good are the videos, by published metrics?",
 }
 """Id of a suite -> the question it asks."""
 

@@ -1,17 +1,17 @@
 """A video as metrics see it: its files are decoded once, when they are first asked for."""
 
-from functools import cached_property
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.io.audio import Recording, read_recording
-from mtv_jax.io.files import sha256
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import existing_file, sha256
 from mtv_jax.io.rates import Number, exact_fps
 from mtv_jax.io.video import iter_frames, probe
-from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Float, UInt8
 
 
@@ -66,10 +66,18 @@ class Clip:
     @cached_property
     def sha256(self) -> str:
         """Of the video file."""
-        return sha256(self.item.video)
+        return _digest(self.item.video)
 
     @cached_property
     def content(self) -> str:
         """What a measurement of it depends on: hashes of picture and sound, and the prompt."""
-        sound = sha256(self.item.audio) if self.item.audio else ""
+        sound = _digest(self.item.audio) if self.item.audio else ""
         return f"{self.sha256} {sound} {self.item.prompt}"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file. Raises UserError if it cannot be read."""
+    try:
+        return sha256(existing_file(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error

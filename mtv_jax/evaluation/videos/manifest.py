@@ -2,8 +2,8 @@
 
 A line is an object:
 
-    {"id": "0001", "video": "videos/0001.mp4", "prompt": "...", "audio": "sounds/0001.wav", "reference": "real/0001.mp4",
-     "speech": "...", "effects": "...", "music": "...", "seed": 0}
+    {"id": "0001", "video": "videos/0001.mp4", "prompt": "...", "audio": "sounds/0001.wav",
+     "reference": "real/0001.mp4", "speech": "...", "effects": "...", "music": "...", "seed": 0}
 
 Only `video` is required; `id` is then its name, and `audio` its own sound. Paths are relative to the manifest.
 """

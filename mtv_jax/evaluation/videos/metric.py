@@ -1,54 +1,32 @@
 """What a metric of videos is: an instrument that measures one, and figures of all measurements."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from mtv_jax.evaluation.metrics.base import Metric
+from mtv_jax.evaluation.metrics.base import Measured, Metric
 from mtv_jax.evaluation.videos.clip import Clip
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of a video.
-
-    Attributes:
-      id: of the video.
-      group: videos of one group, such as those of one prompt, are drawn together by intervals.
-      values: JSON: numbers, and arrays where figures need more than numbers.
-      reference: whether the video is one of the reference set.
-    """
-
-    id: str
-    group: Hashable
-    values: Mapping[str, Any]
-    reference: bool = False
-
-    @property
-    def key(self) -> tuple[bool, str]:
-        """Identifies it."""
-        return self.reference, self.id
 
 
 @runtime_checkable
 class Instrument(Protocol):
-    """Measures videos, with its network loaded.
-
-    Attributes:
-      variant: name of the metric with its network, such as `temp_c_clip_vit_b32`: what figures can be compared with.
-      facts: what the figures depend on beside the videos (JSON): hash of the weights, resizing, frames a second, ...
-      untrained: whether its weights are random.
-    """
+    """Measures videos, with its network loaded."""
 
     @property
-    def variant(self) -> str: ...
+    def variant(self) -> str:
+        """Name of the metric with its network, such as `temp_c_clip_vit_b32`: what its figures are comparable with."""
+        ...
 
     @property
-    def facts(self) -> Mapping[str, Any]: ...
+    def facts(self) -> Mapping[str, Any]:
+        """What figures depend on beside the videos (JSON): hash of the weights, resizing, frames a second, ..."""
+        ...
 
     @property
-    def untrained(self) -> bool: ...
+    def untrained(self) -> bool:
+        """Whether its weights are random."""
+        ...
 
     def measure(self, clip: Clip) -> Mapping[str, Any]:
         """Measures a video: JSON. Raises UserError if that is not possible."""

@@ -27,9 +27,7 @@ class Samples:
 
     def __init__(self, folder: Path, part: str):
         self._file = folder / f"{part}.jsonl"
-        self._rows = {
-            row["key"]: row for file in sorted(folder.glob("*.jsonl")) for row in read_rows(file)
-        }
+        self._rows = {row["key"]: row for file in sorted(folder.glob("*.jsonl")) for row in read_rows(file)}
 
     def get(self, key: str) -> Row | None:
         """The row with this key."""
