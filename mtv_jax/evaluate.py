@@ -7,7 +7,13 @@ from typing import Any
 
 from mtv_jax.evaluation.report.schema import RESULTS
 from mtv_jax.evaluation.theatre.options import SuiteOptions
-from mtv_jax.evaluation.videos.options import NAMES, VideoOptions, add_video_flags
+from mtv_jax.evaluation.videos.options import (
+    NAMES,
+    GenerateOptions,
+    VideoOptions,
+    add_video_flags,
+    generate_parser,
+)
 from mtv_jax.io.cli import add_force, add_overwrite, parser, run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output
@@ -21,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         "Measures videos by published metrics, whoever made them; or, with --scene, how well a video made for a scene "
         "of the theatre follows its speech, effects and music; or, with --suite theatre, how well a pipeline follows "
-        "each track of its sound and its text; or, with --compare, how two results differ.",
+        "each track of its sound and its text; or, with --compare, how two results differ. `evaluate generate` makes "
+        "the videos of a test set.",
     )
     top.add_argument(
         "files", metavar="VIDEO", type=Path, nargs="*", help="videos, folders of them, or manifests"
@@ -56,6 +63,8 @@ def _flag(name: str) -> str:
 
 def main(argv: list[str]) -> int:
     """Runs the command; 2 if nothing could be measured."""
+    if argv[:1] == ["generate"]:
+        return _generate(argv[1:])
     args = _parser().parse_args(argv)
     if getattr(args, "metrics", None) == "list":
         from mtv_jax.evaluation.videos.catalogue import catalogue_lines
@@ -71,6 +80,17 @@ def main(argv: list[str]) -> int:
         raise UserError("--out is missing: the folder for results.json and the page of the report")
     measures = _measure_suite if args.suite else _measure_scene if args.scene else _measure_videos
     return measures(args)
+
+
+def _generate(argv: list[str]) -> int:
+    """`evaluate generate`."""
+    values = vars(generate_parser().parse_args(argv))
+    out = values.pop("out")
+    from mtv_jax.evaluation.videos.generate import generate_videos
+
+    with FolderLock(out, "--out"):
+        print(generate_videos(GenerateOptions(**values), out))
+    return 0
 
 
 def _given(args: argparse.Namespace, names: Any, others: Any, where: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.io.cli import count, parser
 from mtv_jax.io.errors import UserError
 
 DEFAULT_METRICS = "av_align"
@@ -44,6 +45,46 @@ class VideoOptions:
 
 
 NAMES = tuple(field.name for field in fields(VideoOptions))
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Which clips of a test set are generated again, and how; None: as the pipeline's folder says."""
+
+    shards: Path
+    pipeline: str
+    split: str = "test"
+    n: int = 50
+    seed: int = 0
+    steps: int | None = None
+    guidance_scale: float | None = None
+    batch_size: int = 1
+    dtype: str = "float32"
+    fsdp: int = 1
+    part: Part = Part()
+
+
+def generate_parser() -> argparse.ArgumentParser:
+    """The parser of `evaluate generate`."""
+    top = parser(
+        "evaluate generate",
+        "Draws clips of a test set, makes a video of the prompt and the tracks of each, and writes the manifest that "
+        "measures them. A run that was stopped goes on.",
+    )
+    add, defaults = top.add_argument, {field.name: field.default for field in fields(GenerateOptions)}
+    add("--shards", type=Path, required=True, help="data set, as curate pack writes one")
+    add("--pipeline", required=True, help="preset, pipeline folder or training directory")
+    add("--out", type=Path, required=True, help="folder of the videos and manifest.jsonl")
+    add("--split", choices=("test", "train"), default="test", help="clips to draw from")
+    add("--n", type=count, default=defaults["n"], help="number of clips")
+    add("--seed", type=int, default=0, help="of the draw and of the noise")
+    add("--steps", type=count, help="sampling steps; without it, those of the pipeline")
+    add("--guidance-scale", type=float, help="of text and sound; without it, that of the pipeline")
+    add("--batch-size", type=count, default=1, help="number of videos made at once")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="that the networks compute in")
+    add("--fsdp", type=count, default=1, help="number of devices that the weights are split over")
+    add("--part", type=_part, default=Part(), metavar="K/N", help="make a share, in a process of its own")
+    return top
 
 
 def add_video_flags(top: Any) -> None:
