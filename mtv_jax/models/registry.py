@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
@@ -21,6 +22,7 @@ from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncsynth import spec as syncsynth
 from mtv_jax.models.t5 import spec as t5
 from mtv_jax.models.vae3d import spec as vae3d
+from mtv_jax.models.videoclip_xl import spec as videoclip_xl
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -38,7 +40,8 @@ NETWORKS: dict[str, NetworkSpec] = {
         htdemucs,
         ge2e,
         effects_mask,
-        ge2e,
+        clip,
+        videoclip_xl,
     )
 }
 """Name -> network: the only table of networks."""

@@ -1,5 +1,6 @@
 """Converts weights between formats, a tensor at a time; nothing is placed on a device."""
 
+import importlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,9 +21,9 @@ from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import mtv_sat
-from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
+from mtv_jax.weights.originals import ORIGINALS
 from mtv_jax.weights.pretrained import (
     build_model,
     fill,
@@ -87,9 +88,10 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
     yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
 
 
-def convert_demucs(source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
-    """The network of a file of demucs (`.th`) as a folder for `load_model`. Yields each tensor's name."""
-    model, params = open_demucs(source, _leave)
+def convert_original(form: str, source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """The network of a file in one of the forms of `ORIGINALS` as a folder for `load_model`. Yields each tensor's name."""
+    module, function = ORIGINALS[form].split(":")
+    model, params = getattr(importlib.import_module(module), function)(source, _leave)
     yield from writing_model(out, model, params, dtype=dtype)
 
 
