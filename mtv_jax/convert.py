@@ -26,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
         "checkpoint, a folder of diffusers or transformers, pipeline or network, or the file of one network: of demucs "
-        "(HTDemucs) or VideoCLIP-XL (with other sizes than the released ones, a config.json beside it)",
+        "(HTDemucs), ImageBind (imagebind_huge.pth) or VideoCLIP-XL (of the latter two with other sizes than the "
+        "released ones, with a config.json beside it)",
     )
     top.add_argument(
         "--in",

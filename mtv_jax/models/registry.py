@@ -16,6 +16,7 @@ from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
+from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.mtv import spec as mtv
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
@@ -42,6 +43,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         effects_mask,
         clip,
         videoclip_xl,
+        imagebind,
     )
 }
 """Name -> network: the only table of networks."""

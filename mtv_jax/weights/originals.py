@@ -2,6 +2,7 @@
 
 ORIGINALS = {
     "demucs": "mtv_jax.weights.demucs_files:open_demucs",
+    "imagebind": "mtv_jax.weights.imagebind:open_original",
     "videoclip-xl": "mtv_jax.weights.videoclip_xl:open_original",
 }
 """Name of a form -> the function `(file, place_leaf) -> (module, parameters)` that opens it.
