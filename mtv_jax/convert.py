@@ -10,7 +10,6 @@ from mtv_jax.io.files import atomic_directory, check_output, existing_directory
 from mtv_jax.io.progress import progress
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX
-from mtv_jax.weights.originals import ORIGINALS
 
 _MARKS = (INDEX, CONFIG_FILE, "vae", "*.safetensors")
 """Files, one of which is in each folder written by this command."""
@@ -22,12 +21,11 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--from",
         dest="source",
-        choices=("train", "mtv-sat", "diffusers", "hf", *ORIGINALS),
+        choices=("train", "mtv-sat", "diffusers", "hf", "demucs", "imagebind", "videoclip-xl"),
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
-        "checkpoint, a folder of diffusers or transformers, pipeline or network, or the file of one network: of demucs "
-        "(HTDemucs), ImageBind (imagebind_huge.pth) or VideoCLIP-XL (of the latter two with other sizes than the "
-        "released ones, with a config.json beside it)",
+        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
+        "of ImageBind (imagebind_huge.pth) or of VideoCLIP-XL (VideoCLIP-XL.bin)",
     )
     top.add_argument(
         "--in",
@@ -89,7 +87,13 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from mtv_jax.weights.conversion import convert_mtv, convert_original, convert_pretrained, to_mtv
+    from mtv_jax.weights.conversion import (
+        ORIGINALS,
+        convert_mtv,
+        convert_original,
+        convert_pretrained,
+        to_mtv,
+    )
 
     dtype = _DTYPES.get(args.dtype)
     with atomic_directory(args.out) as temporary:

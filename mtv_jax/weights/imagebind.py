@@ -122,7 +122,7 @@ def config_to_json(config: ImageBindConfig) -> dict[str, Any]:
     return {"_class_name": CLASS_NAME, **fields, "kernel_size": list(config.kernel_size), **trunks}
 
 
-def open_original(path: Path, settle: Place) -> tuple[ImageBind, Params]:
+def open_imagebind(path: Path, settle: Place) -> tuple[ImageBind, Params]:
     """The network of the original's file, with `settle(path, leaf)` in place of each parameter.
 
     Sizes are those of a config.json beside the file, or the released ones. The tensors of `DROPPED` are not read.

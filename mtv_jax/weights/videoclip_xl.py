@@ -99,9 +99,7 @@ def config_from_json(json: Mapping[str, Any]) -> VideoCLIPXLConfig:
     )
 
 
-def _section(
-    values: Any, fields: Mapping[str, str], fixed: Mapping[str, Any], origin: str
-) -> dict[str, Any]:
+def _section(values: Any, fields: Mapping[str, str], fixed: Mapping[str, Any], origin: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise UserError(f"{origin}: must be an object")
     found = read_fields(values, fields, fixed=fixed, required=fields, origin=origin)
@@ -131,7 +129,7 @@ def _arguments(
     }
 
 
-def open_original(path: Path, settle: Place) -> tuple[VideoCLIPXL, Params]:
+def open_videoclip_xl(path: Path, settle: Place) -> tuple[VideoCLIPXL, Params]:
     """The network of the original's file, with `settle(path, leaf)` in place of each parameter.
 
     Sizes are those of a config.json beside the file, or the released ones. Raises UserError as `load_model` does.

@@ -121,7 +121,7 @@ def test_configs_survive_their_file(config):
 
 
 def test_configs_of_older_versions_of_transformers_are_read():
-    """As in openai/clip-vit-large-patch14: keys of generation, the end token 2, sizes twice, of which `_dict` counts."""
+    """As openai/clip-vit-large-patch14: keys of generation, the end token 2, sizes twice, of which `_dict` counts."""
     sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
     values = {
         "architectures": ["CLIPModel"],
@@ -153,8 +153,8 @@ def test_what_does_not_fit_is_refused():
     pictures = functools.partial(model.apply, method="image_features")
     with pytest.raises(UserError, match="pictures of 20 x 28 pixels: this network takes 28 x 28"):
         jax.eval_shape(pictures, shapes, jnp.zeros((1, 28, 20, 3)))
+    texts = functools.partial(model.apply, method="text_features")
     with pytest.raises(UserError, match="text of 13 tokens: this network takes at most 12"):
-        texts = functools.partial(model.apply, method="text_features")
         jax.eval_shape(texts, shapes, jnp.zeros((1, 13), jnp.int32))
     with pytest.raises(UserError, match="frames of 0 x 4 pixels"):
         clip_pixels(np.zeros((1, 4, 0, 3), np.uint8))

@@ -44,6 +44,8 @@ LEAKS = "tracks do not leak"
 LOOKS = "text decides the look"
 SYNC = "lips are in time with the speech (SyncSynth)"
 AV_ALIGN = "sounds begin when something moves (AV-Align)"
+TEMP_C = "neighbouring frames are alike (Temp-C)"
+TEXT_C = "videos show what their text says (Text-C)"
 
 SYNC_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 """Frames by which pictures are taken to be late for the figures `sync_confidence`."""
@@ -137,6 +139,13 @@ _TABLE = (
     *(_confidence(shift) for shift in SYNC_SHIFTS),
     Claim("av_align.score", AV_ALIGN, "mean score"),
     Claim("av_align.without_events", AV_ALIGN, "videos without any event, which score 1", unit="videos"),
+    Claim("temp_c.score", TEMP_C, "mean cosine of neighbouring frames' features", unit="%"),
+    Claim("temp_c.frozen", TEMP_C, "videos without any change, which score 100", unit="videos", at_most=True),
+    Claim("text_c.score", TEXT_C, "mean cosine of a video's and its text's features", unit="%"),
+    Claim(
+        "text_c.repeated", TEXT_C, "videos too short, whose frames were repeated", unit="videos", at_most=True
+    ),
+    Claim("text_c.cut", TEXT_C, "texts too long, whose end was not read", unit="videos", at_most=True),
 )
 
 CLAIMS = {row.id: row for row in _TABLE}

@@ -58,7 +58,9 @@ class VisionTransformer(nn.Module):
 def check_pixels(sides: tuple[int, ...], image_size: int) -> None:
     """Raises UserError unless pictures are square, with sides of `image_size` pixels."""
     if sides != (image_size, image_size):
-        raise UserError(f"pictures of {sides[1]} x {sides[0]} pixels: this network takes {image_size} x {image_size}")
+        raise UserError(
+            f"pictures of {sides[1]} x {sides[0]} pixels: this network takes {image_size} x {image_size}"
+        )
 
 
 class CLIP(nn.Module):

@@ -19,7 +19,9 @@ def video_pixels(
 
     Raises UserError without any frame, and if OpenCV is not installed.
     """
-    return normalise(squash(frames[choose_frames(len(frames), num_frames)], size), IMAGENET_MEAN, IMAGENET_STD)
+    return normalise(
+        squash(frames[choose_frames(len(frames), num_frames)], size), IMAGENET_MEAN, IMAGENET_STD
+    )
 
 
 def choose_frames(length: int, num_frames: int) -> list[int]:
