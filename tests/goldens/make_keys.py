@@ -1,10 +1,10 @@
 """Writes keys/*.txt: names and shapes of every tensor of the published checkpoints, one a line.
 
 `python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
-transformers build on torch's meta device, which takes no memory. The public code of MTV and of VideoCLIP-XL cannot be
-run at full size: `mtv_tensors` and `videoclip_xl_tensors` are tables of what it calls its tensors. Given the sizes of
-the small networks in `mtv/denoiser` and `videoclip_xl`, they must list those networks' tensors exactly, which gives
-them their right to speak for the large ones.
+transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL and ImageBind
+cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors` and `imagebind_tensors` are tables of what it calls
+its tensors. Given the sizes of the small networks in `mtv/denoiser`, `videoclip_xl` and `imagebind`, they must list
+those networks' tensors exactly, which gives them their right to speak for the large ones.
 """
 
 from collections.abc import Mapping
@@ -59,6 +59,16 @@ VIDEOCLIP_XL = {
         "num_frames": 8,
     },
     "text": {"context_length": 248, "vocab_size": 49408, "width": 768, "layers": 12, "embed_dim": 768},
+}
+IMAGEBIND_HUGE: dict[str, int] = {
+    "out_embed_dim": 1024,
+    "vision_embed_dim": 1280,
+    "vision_num_blocks": 32,
+    "text_embed_dim": 1024,
+    "text_num_blocks": 24,
+    "text_vocab_size": 49408,
+    "audio_embed_dim": 768,
+    "audio_num_blocks": 12,
 }
 MTV_5B: dict[str, int] = {
     "layers": 42,
@@ -151,6 +161,52 @@ def videoclip_xl_tensors(sizes: Mapping[str, Mapping[str, int]]) -> Shapes:
     }
     towers = _prefixed("vision_model.vision_encoder.", frames) | _prefixed("text_model.", words)
     return towers | {"vision_model.temp": ()}
+
+
+def imagebind_tensors(sizes: Mapping[str, int]) -> Shapes:
+    """Names and shapes of vision, text and audio in a checkpoint of ImageBind; `sizes` as `IMAGEBIND_HUGE`."""
+    vision, text, audio = (sizes[f"{name}_embed_dim"] for name in ("vision", "text", "audio"))
+    shapes = {
+        "preprocessors.vision.rgbt_stem.proj.1.weight": (vision, 3, 2, 14, 14),
+        "preprocessors.audio.rgbt_stem.proj.weight": (audio, 1, 16, 16),
+        "preprocessors.text.token_embedding.weight": (sizes["text_vocab_size"], text),
+        "preprocessors.text.pos_embed": (1, 77, text),
+        "preprocessors.text.mask": (77, 77),
+        "postprocessors.text.1.log_logit_scale": (),
+        "postprocessors.audio.1.log_logit_scale": (),
+        **_joined(
+            {
+                "preprocessors.audio.rgbt_stem.norm_layer": _norm(audio),
+                "trunks.vision.pre_transformer_layer.0": _norm(vision),
+            }
+        ),
+    }
+    for name, width, tokens in (("vision", vision, 1 + 16 * 16), ("audio", audio, 1 + 12 * 19)):
+        stem = f"preprocessors.{name}."
+        shapes |= {
+            f"{stem}cls_token": (1, 1, width),
+            f"{stem}pos_embedding_helper.pos_embed": (1, tokens, width),
+        }
+    for name, width, head in (("vision", vision, ""), ("text", text, "proj."), ("audio", audio, "")):
+        shapes |= _joined({f"heads.{name}.{head}0": _norm(width)})
+        shapes |= {f"heads.{name}.{head}{1 if head else 2}.weight": (sizes["out_embed_dim"], width)}
+        for layer in range(sizes[f"{name}_num_blocks"]):
+            block = _imagebind_block(width, extra_key=name == "audio")
+            shapes |= _prefixed(f"trunks.{name}.blocks.{layer}.", block)
+    return _prefixed("modality_", shapes)
+
+
+def _imagebind_block(width: int, *, extra_key: bool) -> Shapes:
+    extra = {"attn.bias_k": (1, 1, width), "attn.bias_v": (1, 1, width)} if extra_key else {}
+    pieces = {
+        "attn.out_proj": _linear(width, width),
+        "norm_1": _norm(width),
+        "mlp.fc1": _linear(4 * width, width),
+        "mlp.fc2": _linear(width, 4 * width),
+        "norm_2": _norm(width),
+    }
+    projections = {"attn.in_proj_weight": (3 * width, width), "attn.in_proj_bias": (3 * width,)}
+    return extra | projections | _joined(pieces)
 
 
 def write_list(path: Path, shapes: Shapes) -> None:

@@ -1,4 +1,4 @@
-"""CLIP's whole vocabulary: ids of the originals' code, and those of VideoCLIP-XL's goldens.
+"""CLIP's whole vocabulary: ids of the originals' code, and those of the goldens of VideoCLIP-XL and ImageBind.
 
 Vocabulary and code are in open_clip, of which one file is read: `pip install --no-deps open_clip_torch==3.3.0`.
 """
@@ -38,14 +38,15 @@ def tokenizer():
     return load_clip_tokenizer(PACKAGE / "bpe_simple_vocab_16e6.txt.gz")
 
 
-def test_ids_are_those_of_the_goldens(tokenizer):
-    file = ORIGINALS / "videoclip_xl" / "config.json"
+@pytest.mark.parametrize(("network", "key"), [("videoclip_xl", "ids_truncate_true"), ("imagebind", "ids")])
+def test_ids_are_those_of_the_goldens(tokenizer, network, key):
+    file = ORIGINALS / network / "config.json"
     if not file.exists():
-        pytest.skip("MTV_JAX_GOLDENS has no videoclip_xl/")
+        pytest.skip(f"MTV_JAX_GOLDENS has no {network}/")
     golden = json.loads(file.read_text())["tokenizer"]
-    tokens, cut = tokenizer.encode(golden["strings"], len(golden["ids_truncate_true"][0]))
-    np.testing.assert_array_equal(tokens, golden["ids_truncate_true"])
-    np.testing.assert_array_equal(cut, [0 not in row for row in golden["ids_truncate_true"]])
+    tokens, cut = tokenizer.encode(golden["strings"], len(golden[key][0]))
+    np.testing.assert_array_equal(tokens, golden[key])
+    np.testing.assert_array_equal(cut, [0 not in row for row in golden[key]])
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
