@@ -139,6 +139,6 @@ def test_views_are_clips_by_crops_and_normalised():
 
 def test_pictures_are_normalised_to_the_networks_size():
     found = image_pixels(np.full((1, 10, 20, 3), 255, np.uint8))
-    assert found.shape == (1, 224, 224, 3)
+    assert found.shape == (1, 1, 224, 224, 3)
     want = (1 - np.array(steps.CLIP_MEAN)) / np.array(steps.CLIP_STD)
     np.testing.assert_allclose(found, np.broadcast_to(want, found.shape), rtol=1e-6)

@@ -45,6 +45,8 @@ LOOKS = "text decides the look"
 SYNC = "lips are in time with the speech (SyncSynth)"
 AV_ALIGN = "sounds begin when something moves (AV-Align)"
 TEMP_C = "neighbouring frames are alike (Temp-C)"
+AUDIO_C = "sounds fit their videos (Audio-C)"
+IA = "frames fit their sound (IA)"
 TEXT_C = "videos show what their text says (Text-C)"
 
 SYNC_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
@@ -146,6 +148,8 @@ _TABLE = (
         "text_c.repeated", TEXT_C, "videos too short, whose frames were repeated", unit="videos", at_most=True
     ),
     Claim("text_c.cut", TEXT_C, "texts too long, whose end was not read", unit="videos", at_most=True),
+    Claim("audio_c.score", AUDIO_C, "cosine of a video's and its sound's embeddings", unit="%"),
+    Claim("ia.score", IA, "mean cosine of frames' and their sound's embeddings"),
 )
 
 CLAIMS = {row.id: row for row in _TABLE}

@@ -80,7 +80,7 @@ class ImageBindConfig:
 
     @classmethod
     def tiny(cls) -> "ImageBindConfig":
-        """Two layers each, pictures of 8 pixels, and spectrograms of 8 x 12."""
+        """Two layers each, and pictures of 8 pixels; spectrograms are of the released size."""
         return cls(
             vision=TrunkConfig(width=16, num_layers=2, num_heads=2),
             text=TrunkConfig(width=12, num_layers=2, num_heads=2),
@@ -90,10 +90,6 @@ class ImageBindConfig:
             kernel_size=(2, 4, 4),
             vocab_size=64,
             context_length=12,
-            num_mel_bins=8,
-            target_length=12,
-            audio_kernel_size=4,
-            audio_stride=3,
         )
 
     @classmethod

@@ -18,7 +18,6 @@ AUDIO_CLIPS = 3
 VIDEO_CLIPS = 5
 CLIP_FRAMES = 2
 """Of the frames of a clip of video the first and the last are seen."""
-CROPS = 3
 SIZE = 224
 """Sides of a picture, pixels."""
 MEL_FRAMES = 204
@@ -102,9 +101,14 @@ def _kernels(
     return (np.sinc(times) * window * cutoff / steps).astype(np.float32)
 
 
-def image_pixels(frames: UInt8[np.ndarray, "F H W 3"]) -> Float[np.ndarray, "F 224 224 3"]:
-    """Pictures as ImageBind takes them: short side resized by PIL's bicubic filter, centre cut out, normalised."""
-    return normalise(centre_crop(resize_short_side(frames, SIZE), SIZE), CLIP_MEAN, CLIP_STD)
+def image_pixels(
+    frames: UInt8[np.ndarray, "F H W 3"], size: int = SIZE
+) -> Float[np.ndarray, "F 1 {size} {size} 3"]:
+    """Pictures as ImageBind takes them, each a clip of one frame.
+
+    The short side is resized to `size` by PIL's bicubic filter, the centre cut out and normalised.
+    """
+    return normalise(centre_crop(resize_short_side(frames, size), size), CLIP_MEAN, CLIP_STD)[:, None]
 
 
 def centre_crop(frames: UInt8[np.ndarray, "F H W 3"], size: int) -> UInt8[np.ndarray, "F S S 3"]:
@@ -113,18 +117,20 @@ def centre_crop(frames: UInt8[np.ndarray, "F H W 3"], size: int) -> UInt8[np.nda
     return frames[:, top : top + size, left : left + size]
 
 
-def video_views(frames: UInt8[np.ndarray, "F H W 3"], fps: float) -> Float[np.ndarray, "15 2 224 224 3"]:
+def video_views(
+    frames: UInt8[np.ndarray, "F H W 3"], fps: float, size: int = SIZE
+) -> Float[np.ndarray, "15 2 {size} {size} 3"]:
     """The views of a video: five clips of two seconds, of each the first and last frame, three squares of each.
 
     `frames` are those of the file, at its own rate. Raises UserError if there are none.
     """
     pairs = clip_frames(len(frames), fps)
     chosen = sorted({index for pair in pairs for index in pair})
-    resized = scale_short_side(frames[chosen], SIZE)
+    resized = scale_short_side(frames[chosen], size)
     pixels = (resized - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)
     place = {index: i for i, index in enumerate(chosen)}
     return np.stack(
-        [crop for pair in pairs for crop in crops(pixels[[place[index] for index in pair]], SIZE)]
+        [crop for pair in pairs for crop in crops(pixels[[place[index] for index in pair]], size)]
     )
 
 
