@@ -1,11 +1,12 @@
 """CLIP's tokenizer, of any length: byte pairs, with a token at the start and one at the end.
 
 The vocabulary is read from the user's files: a CLIP folder of transformers, or `bpe_simple_vocab_16e6.txt.gz` of
-OpenAI's code (and of open_clip and VideoCLIP-XL), which lists the merges.
+OpenAI's code and its relatives, which lists the merges. The package open_clip has it too.
 """
 
 import gzip
 import html
+import importlib.util
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -57,6 +58,17 @@ def cleaned(prompt: str) -> str:
     text = _ftfy().fix_text(prompt)
     text = html.unescape(html.unescape(text))
     return re.sub(r"\s+", " ", text).strip().lower()
+
+
+def installed_vocabulary() -> Path:
+    """The file of merges in the package open_clip, which is not imported. Raises UserError if it is not installed."""
+    spec = importlib.util.find_spec("open_clip")
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "CLIP's vocabulary: not installed; pip install --no-deps open_clip_torch==3.3.0, or give the folder of a "
+            "CLIP tokenizer"
+        )
+    return existing_file(Path(spec.origin).with_name("bpe_simple_vocab_16e6.txt.gz"))
 
 
 def load_clip_tokenizer(path: str | os.PathLike) -> CLIPTokenizer:

@@ -1,24 +1,21 @@
 """CLIP's whole vocabulary: ids of the originals' code, and those of the goldens of VideoCLIP-XL and ImageBind.
 
-Vocabulary and code are in open_clip, of which one file is read: `pip install --no-deps open_clip_torch==3.3.0`.
+Vocabulary and code are in open_clip, of which one file is run: `pip install --no-deps open_clip_torch==3.3.0`.
 """
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from golden_folders import ORIGINALS
 
-from mtv_jax.text.clip_tokenizer import load_clip_tokenizer
+from mtv_jax.text.clip_tokenizer import installed_vocabulary, load_clip_tokenizer
 
 pytestmark = pytest.mark.parity
 pytest.importorskip("ftfy")
-FOUND = importlib.util.find_spec("open_clip")
-if FOUND is None or FOUND.origin is None:
+if importlib.util.find_spec("open_clip") is None:
     pytest.skip("needs open_clip_torch", allow_module_level=True)
-PACKAGE = Path(FOUND.origin).parent
 PROMPTS = [
     "a photo of a cat",
     "  The man's car -- he'd DRIVEN it, they'll say: 'we've won!!' 100% at 3:45pm.  ",
@@ -35,7 +32,7 @@ PROMPTS = [
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_clip_tokenizer(PACKAGE / "bpe_simple_vocab_16e6.txt.gz")
+    return load_clip_tokenizer(installed_vocabulary())
 
 
 @pytest.mark.parametrize(("network", "key"), [("videoclip_xl", "ids_truncate_true"), ("imagebind", "ids")])
@@ -61,7 +58,9 @@ def original():
 
     It is OpenAI's but for the names of the two special tokens, which no prompt here contains.
     """
-    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", PACKAGE / "tokenizer.py")
+    spec = importlib.util.spec_from_file_location(
+        "open_clip_tokenizer", installed_vocabulary().with_name("tokenizer.py")
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.SimpleTokenizer()

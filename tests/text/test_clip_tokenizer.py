@@ -1,13 +1,14 @@
 """CLIP's tokenizer on a vocabulary of a few merges; the real one is compared in tests/parity."""
 
 import gzip
+import importlib.util
 import sys
 
 import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.text.clip_tokenizer import cleaned, load_clip_tokenizer
+from mtv_jax.text.clip_tokenizer import cleaned, installed_vocabulary, load_clip_tokenizer
 
 pytest.importorskip("ftfy")
 MERGES = "#version: 0.2\nl o\nlo w</w>\nc a\nca t</w>\n"
@@ -81,6 +82,9 @@ def test_other_files_are_refused(tmp_path, name, content, message):
 def test_what_is_missing_is_named(file, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"tokenizer\.json: no such file"):
         load_clip_tokenizer(tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"not installed; pip install --no-deps open_clip_torch==3\.3\.0"):
+        installed_vocabulary()
     monkeypatch.setitem(sys.modules, "ftfy", None)
     with pytest.raises(UserError, match=r"needs ftfy: pip install 'mtv_jax\[eval\]'"):
         load_clip_tokenizer(file)

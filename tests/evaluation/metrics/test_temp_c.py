@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from random_weights import random_weights
 
 from mtv_jax.evaluation.batches import in_batches
 from mtv_jax.evaluation.metrics.base import measured
@@ -17,7 +16,7 @@ from mtv_jax.evaluation.metrics.temp_c import (
     variant,
 )
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.clip import CLIP, CLIPConfig
+from mtv_jax.models.clip import CLIP, CLIP_MEAN, CLIP_STD, CLIPConfig
 
 
 @pytest.mark.parametrize(
@@ -40,22 +39,36 @@ def test_features_without_direction_are_refused(bad, message):
         cosines(np.array([[1.0, 2.0], [bad, bad]]), np.ones((2, 2)))
 
 
+class MeanColour(CLIP):
+    """Stands for CLIP: the features of a picture are its mean colour, as normalised."""
+
+    def setup(self):
+        """Without parameters."""
+
+    def image_features(self, pixels):
+        return pixels.mean((1, 2))
+
+
 @pytest.fixture(scope="module")
 def network():
-    model = CLIP(CLIPConfig.tiny())
-    return model, random_weights(model)
+    return MeanColour(CLIPConfig.tiny()), {}
 
 
-def test_a_frozen_video_scores_100_and_noise_less(network):
-    noise = np.random.default_rng(0).integers(0, 256, (5, 30, 40, 3), np.uint8)
-    frozen = temp_c(noise[:1].repeat(5, 0), *network, batch=4)
-    assert (frozen.score, frozen.frames, frozen.frozen) == (pytest.approx(100), 5, True)
-    moving = temp_c(noise, *network, batch=4)
-    assert moving.score < 99
-    assert not moving.frozen
-    features = frame_features(noise, *network, batch=4)
-    pairs = [float(cosines(features[i : i + 1], features[i + 1 : i + 2])[0]) for i in range(4)]
-    assert moving.score == pytest.approx(100 * np.mean(pairs))
+def test_a_video_is_scored_by_all_its_neighbours(network):
+    colours = np.random.default_rng(0).integers(0, 256, (6, 3), np.uint8)
+    frames = np.broadcast_to(colours[:, None, None], (6, 30, 40, 3)).copy()
+    features = (colours / 255 - CLIP_MEAN) / CLIP_STD
+    a, b = features[:-1], features[1:]
+    want = 100 * np.mean((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1))
+    found = temp_c(frames, *network, batch=4)
+    assert (found.score, found.frames, found.frozen) == (pytest.approx(want, abs=1e-3), 6, False)
+    np.testing.assert_allclose(frame_features(frames, *network, batch=4), features, atol=1e-5)
+
+
+def test_a_frozen_video_scores_100(network):
+    noise = np.random.default_rng(0).integers(0, 256, (1, 30, 40, 3), np.uint8)
+    found = temp_c(noise.repeat(5, 0), *network, batch=4)
+    assert (found.score, found.frames, found.frozen) == (pytest.approx(100), 5, True)
 
 
 def test_one_frame_has_no_neighbour(network):
