@@ -46,7 +46,9 @@ def frame_embeddings(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _embed(model: ImageBind, method: str, params: Params, inputs: Float[Array, "b ..."]) -> Float[Array, "b e"]:
+def _embed(
+    model: ImageBind, method: str, params: Params, inputs: Float[Array, "b ..."]
+) -> Float[Array, "b e"]:
     return model.apply(params, inputs, method=method).embedding  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -92,7 +92,9 @@ _FIELDS = {
     "text_context_length": "context_length",
 }
 _TRUNK_FIELDS = {"embed_dim": "width", "num_blocks": "num_layers", "num_heads": "num_heads"}
-_TRUNKS = {f"{modality}_{key}": (modality, field) for modality in _MODALITIES for key, field in _TRUNK_FIELDS.items()}
+_TRUNKS = {
+    f"{modality}_{key}": (modality, field) for modality in _MODALITIES for key, field in _TRUNK_FIELDS.items()
+}
 _OF_DROPPED = ("kernel_size", "drop_path", *_TRUNK_FIELDS)
 _HARMLESS = (
     *DIFFUSERS_HARMLESS,
@@ -106,13 +108,12 @@ def config_from_json(json: Mapping[str, Any]) -> ImageBindConfig:
     """The config of a config.json. Raises UserError for keys that are unknown or missing."""
     names = _FIELDS | {key: key for key in _TRUNKS}
     needed = (*_TRUNKS, "out_embed_dim")
-    values = read_fields(
-        json, names, harmless=_HARMLESS, required=needed, origin=f"{CLASS_NAME} config.json"
-    )
+    values = read_fields(json, names, harmless=_HARMLESS, required=needed, origin=f"{CLASS_NAME} config.json")
     trunks: dict[str, dict[str, Any]] = {modality: {} for modality in _MODALITIES}
     for key, (modality, field) in _TRUNKS.items():
         trunks[modality][field] = values.pop(key)
-    return ImageBindConfig(**values, **{name: TrunkConfig(**trunk) for name, trunk in trunks.items()})
+    values |= {modality: TrunkConfig(**trunk) for modality, trunk in trunks.items()}
+    return ImageBindConfig(**values)
 
 
 def config_to_json(config: ImageBindConfig) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Writes imagebind_pixels.npz: pictures and frame numbers as torchvision and pytorchvideo make them for ImageBind.
 
 `python tests/goldens/make_imagebind.py` needs the extra `parity`, the torchvision of that torch, and
-`pip install --no-deps pytorchvideo==0.1.5 fvcore iopath parameterized portalocker av`. Decord is replaced by a reader that
-notes which frames it is asked for.
+`pip install --no-deps pytorchvideo==0.1.5 fvcore iopath parameterized portalocker av`. Decord is replaced by a reader
+whose frames are their numbers.
 """
 
 import sys

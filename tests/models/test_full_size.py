@@ -12,7 +12,19 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, clip, dit, ge2e, imagebind, mtv_sat, spleeter, t5, vae3d, videoclip_xl, wav2vec2
+from mtv_jax.weights import (
+    audiobox,
+    clip,
+    dit,
+    ge2e,
+    imagebind,
+    mtv_sat,
+    spleeter,
+    t5,
+    vae3d,
+    videoclip_xl,
+    wav2vec2,
+)
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 

@@ -157,7 +157,9 @@ def test_a_scale_is_at_most_100(golden, inputs):
 def write_original(path, state) -> None:
     """A file of torch's with all tensors, and some of the modalities that are not loaded."""
     others = {f"modality_trunks.{name}.blocks.0.norm_1.weight": np.ones(8, "f4") for name in table.DROPPED}
-    others |= {f"modality_postprocessors.{name}.1.log_logit_scale": np.ones((), "f4") for name in table.DROPPED}
+    others |= {
+        f"modality_postprocessors.{name}.1.log_logit_scale": np.ones((), "f4") for name in table.DROPPED
+    }
     keys = {key: (str(i), array) for i, (key, array) in enumerate((state | others).items())}
     content = {
         key: tensor(name, "Float", array.size, array.shape, tuple(s // 4 for s in array.strides))
@@ -194,7 +196,11 @@ def test_configs_survive_their_file_and_what_is_unsupported_is_named():
 @pytest.mark.parametrize(
     ("method", "shape", "message"),
     [
-        ("encode_vision", (1, 3, 8, 8, 3), "clips of 3 frames of 8 x 8 pixels: this network takes one frame or 2"),
+        (
+            "encode_vision",
+            (1, 3, 8, 8, 3),
+            "clips of 3 frames of 8 x 8 pixels: this network takes one frame or 2",
+        ),
         ("encode_vision", (1, 2, 8, 16, 3), "of 16 x 8 pixels"),
         ("encode_audio", (1, 128, 198), r"spectrogram of \(128, 198\): this network takes \(128, 204\)"),
         ("encode_text", (1, 11), "text of 11 tokens: this network takes 12"),

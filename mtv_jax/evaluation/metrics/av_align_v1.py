@@ -1,7 +1,7 @@
 """AV-Align as published first (TempoTokens `av_align.py`, 2023), for comparison with tables of before February 2025.
 
-It differs from `metrics/av_align.py` in two respects: several onsets may be matched with one peak of the motion, so that
-the score can be above 1, and peaks may be of any height, so that noise in a still picture has some.
+It differs from `metrics/av_align.py` in two respects: several onsets may be matched with one peak of the motion, so
+that the score can be above 1, and peaks may be of any height, so that noise in a still picture has some.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,7 @@ VERSION = "av_align_v1"
 """What scores can be compared with: those of the same version."""
 
 
-def av_align_v1(
-    frames: UInt8[np.ndarray, "F H W 3"], fps: float, sound: Float[np.ndarray, "s"]
-) -> Alignment:
+def av_align_v1(frames: UInt8[np.ndarray, "F H W 3"], fps: float, sound: Float[np.ndarray, "s"]) -> Alignment:
     """The first AV-Align of frames and their mono sound at 22050 Hz. Raises UserError if OpenCV is not installed."""
     return align_v1(onset_times(sound), peak_times(motion(frames), fps, least=0.0), 1 / fps)
 

@@ -15,7 +15,9 @@ def mean_motion(frames: UInt8[np.ndarray, "F H W 3"]) -> float:
     installed.
     """
     if len(frames) < 2:
-        raise UserError(f"video of {len(frames)} frames: motion is between neighbours, so it needs at least 2")
+        raise UserError(
+            f"video of {len(frames)} frames: motion is between neighbours, so it needs at least 2"
+        )
     return float(mean_flow(frames).mean())
 
 

@@ -1,9 +1,9 @@
 """Warping error: how much the next frame differs from this one after its motion is undone (Lai et al., ECCV 2018).
 
 The next frame is warped back along the optical flow. Pixels are compared where they are visible in both frames: the
-flow there stays in the picture, and the flow back leads to where it began (Sundaram et al., ECCV 2010). Lai et al. leave
-out motion boundaries too, and have the flow of FlowNet2; here it is Farneback's, so that only our own figures are
-comparable.
+flow there stays in the picture, and the flow back leads to where it began (Sundaram et al., ECCV 2010). Lai et al.
+leave out motion boundaries too, and have the flow of FlowNet2; here it is Farneback's, so that only our own figures
+are comparable.
 """
 
 import itertools
@@ -62,7 +62,9 @@ def sample(
 ) -> Float[np.ndarray, "H W c"]:
     """The picture at each pixel's displaced position, bilinearly; beyond its edge the edge goes on."""
     cv2 = optical_flow()
-    return cv2.remap(picture, _positions(displacement), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        picture, _positions(displacement), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def _positions(displacement: Float[np.ndarray, "H W 2"]) -> Float[np.ndarray, "H W 2"]:

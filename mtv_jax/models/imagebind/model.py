@@ -165,7 +165,9 @@ class TextTower(Tower):
         """See `ImageBind.encode_text`."""
         length = tokens.shape[1]
         if length != self.config.context_length:
-            raise UserError(f"text of {length} tokens: this network takes {self.config.context_length}, padded")
+            raise UserError(
+                f"text of {length} tokens: this network takes {self.config.context_length}, padded"
+            )
         x = jnp.take(self.token_embedding, tokens, axis=0).astype(jnp.float32) + self.position_embedding
         x = self.transform(x, jnp.tril(jnp.ones((length, length), bool)))
         ends = jnp.argmax(tokens, axis=1)
@@ -197,7 +199,9 @@ class AudioTower(Tower):
         """See `ImageBind.encode_audio`."""
         needed = self.config.num_mel_bins, self.config.target_length
         if mel.shape[1:] != needed:
-            raise UserError(f"spectrogram of {mel.shape[1:]}: this network takes {needed} (mel bands, frames)")
+            raise UserError(
+                f"spectrogram of {mel.shape[1:]}: this network takes {needed} (mel bands, frames)"
+            )
         tokens = self.transform(self.with_class_token(self.patch_norm(self.patch_embedding(mel[..., None]))))
         projected, unit = self.project(tokens[:, 0])
         return Encoding(tokens, projected, scaled(unit, self.log_scale))

@@ -1,4 +1,7 @@
-"""What ImageBind takes: `imagebind/data.py` of the original, with torchvision, pytorchvideo and torchaudio, in numpy."""
+"""What ImageBind takes, in numpy: pictures, videos and sounds as the original's `imagebind/data.py` prepares them.
+
+That uses torchvision, pytorchvideo with decord, and torchaudio.
+"""
 
 import math
 from fractions import Fraction
@@ -127,7 +130,7 @@ def video_views(
     pairs = clip_frames(len(frames), fps)
     chosen = sorted({index for pair in pairs for index in pair})
     resized = scale_short_side(frames[chosen], size)
-    pixels = (resized - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)
+    pixels = (resized - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)
     place = {index: i for i, index in enumerate(chosen)}
     return np.stack(
         [crop for pair in pairs for crop in crops(pixels[[place[index] for index in pair]], size)]
@@ -154,12 +157,10 @@ def scale_short_side(frames: UInt8[np.ndarray, "F H W 3"], size: int) -> Float[n
     torch's bilinear interpolation, whose pixels are aligned at their centres; a smaller picture is not smoothed.
     """
     height, width = frames.shape[1:3]
-    sides = (
-        (math.floor(height / width * size), size) if width < height else (size, math.floor(width / height * size))
-    )
-    low, high, share = _positions(height, sides[0])
+    tall = width < height
+    low, high, share = _positions(height, math.floor(height / width * size) if tall else size)
     rows = _between(frames[:, low] / np.float32(255), frames[:, high] / np.float32(255), share[:, None, None])
-    low, high, share = _positions(width, sides[1])
+    low, high, share = _positions(width, size if tall else math.floor(width / height * size))
     return _between(rows[:, :, low], rows[:, :, high], share[:, None])
 
 
