@@ -73,10 +73,10 @@ def motion(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([values[:1], values])
 
 
-def peak_times(values: np.ndarray, fps: float) -> list[float]:
-    """Times, seconds, at which the motion has a strict local maximum of at least 0.1 pixels."""
+def peak_times(values: np.ndarray, fps: float, *, least: float = _LEAST_MOTION) -> list[float]:
+    """Times, seconds, at which the motion has a strict local maximum of at least `least` pixels."""
     inside = values[1:-1]
-    peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= _LEAST_MOTION)
+    peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= least)
     return [(i + 1) / fps for i in np.flatnonzero(peaks)]
 
 
