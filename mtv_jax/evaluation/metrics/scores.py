@@ -1,23 +1,10 @@
 """Metrics that are the mean of one number of each video."""
 
-from dataclasses import dataclass
-
-from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure
+from mtv_jax.evaluation.metrics.base import Measured, RowMetric, mean_figure, video_metric
 
 
-@dataclass(frozen=True)
-class Score:
-    """The score of one video; intervals draw videos of one `group`, such as those of a prompt, together."""
-
-    id: str
-    group: int
-    value: float
-
-
-def mean_score(identifier: str) -> RowMetric[Score, Score]:
-    """The metric whose figure, the claim `identifier`, is the mean score of videos."""
-    return RowMetric(
-        lambda score: score.id,
-        lambda score: score,
-        lambda scores: mean_figure(identifier, [(score.group, score.value) for score in scores]),
+def mean_score(identifier: str) -> RowMetric[Measured, Measured]:
+    """The metric whose figure, the claim `identifier`, is the mean of the videos' value `score`."""
+    return video_metric(
+        lambda rows: mean_figure(identifier, [(row.group, row.values["score"]) for row in rows])
     )

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from mtv_jax.evaluation.batches import in_batches
-from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure
+from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
 from mtv_jax.evaluation.metrics.cosine import cosines
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.errors import UserError
@@ -73,22 +73,13 @@ def variant(config: CLIPConfig) -> str:
     return f"temp_c_clip_{vision.hidden_size}x{vision.num_hidden_layers}_p{vision.patch_size}_{vision.image_size}"
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The score of one video; intervals draw videos of one `group`, such as those of a prompt, together."""
-
-    id: str
-    group: int
-    row: Continuity
-
-
-def _figures(scores: Sequence[Scored]) -> list[Figure]:
-    if not scores:
+def _figures(rows: Sequence[Measured]) -> list[Figure]:
+    if not rows:
         return []
-    values = [(score.group, score.row.score) for score in scores]
-    frozen = sum(score.row.frozen for score in scores)
-    return [*mean_figure("temp_c.score", values), Figure("temp_c.frozen", float(frozen), len(scores))]
+    values = [(row.group, row.values["score"]) for row in rows]
+    frozen = sum(row.values["frozen"] for row in rows)
+    return [*mean_figure("temp_c.score", values), Figure("temp_c.frozen", float(frozen), len(rows))]
 
 
-TEMP_C: RowMetric[Scored, Scored] = RowMetric(lambda scored: scored.id, lambda scored: scored, _figures)
+TEMP_C = video_metric(_figures)
 """The mean score of videos, and how many of them are frozen."""

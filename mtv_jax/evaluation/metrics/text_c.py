@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure
+from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
 from mtv_jax.evaluation.metrics.cosine import cosines
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.errors import UserError
@@ -74,25 +74,16 @@ def variant(config: VideoCLIPXLConfig) -> str:
     return f"text_c_videoclip_xl_{vision.hidden_size}x{vision.num_hidden_layers}_p{vision.patch_size}"
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The score of one video; intervals draw videos of one `group`, such as those of a prompt, together."""
-
-    id: str
-    group: int
-    row: Likeness
-
-
-def _figures(scores: Sequence[Scored]) -> list[Figure]:
-    if not scores:
+def _figures(rows: Sequence[Measured]) -> list[Figure]:
+    if not rows:
         return []
     counts = {
-        "text_c.repeated": sum(score.row.repeated for score in scores),
-        "text_c.cut": sum(score.row.cut for score in scores),
+        "text_c.repeated": sum(row.values["repeated"] for row in rows),
+        "text_c.cut": sum(row.values["cut"] for row in rows),
     }
-    means = mean_figure("text_c.score", [(score.group, score.row.score) for score in scores])
-    return means + [Figure(identifier, float(count), len(scores)) for identifier, count in counts.items()]
+    means = mean_figure("text_c.score", [(row.group, row.values["score"]) for row in rows])
+    return means + [Figure(identifier, float(count), len(rows)) for identifier, count in counts.items()]
 
 
-TEXT_C: RowMetric[Scored, Scored] = RowMetric(lambda scored: scored.id, lambda scored: scored, _figures)
+TEXT_C = video_metric(_figures)
 """The mean score of videos, and how many videos and texts the network did not see as they are."""

@@ -63,6 +63,11 @@ class Clip:
         """Its sound in mono."""
         return self.recording.mono(sample_rate)
 
+    @property
+    def channels(self) -> tuple[Float[np.ndarray, "s c"], int]:
+        """Its sound as the file has it, and its sample rate."""
+        return self.recording.samples, self.recording.sample_rate
+
     @cached_property
     def sha256(self) -> str:
         """Of the video file."""

@@ -1,7 +1,7 @@
 """What a metric of videos is: an instrument that measures one, and figures of all measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -31,6 +31,20 @@ class Instrument(Protocol):
     def measure(self, clip: Clip) -> Mapping[str, Any]:
         """Measures a video: JSON. Raises UserError if that is not possible."""
         ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An instrument that is a function of a clip. For the other fields see `Instrument`."""
+
+    variant: str
+    function: Callable[[Clip], Mapping[str, Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    untrained: bool = False
+
+    def measure(self, clip: Clip) -> Mapping[str, Any]:
+        """See `Instrument`."""
+        return self.function(clip)
 
 
 @dataclass(frozen=True)
@@ -68,12 +82,12 @@ class VideoMetric:
     name: str
     measures: str
     better: Literal["higher", "lower", "neither"]
-    network: str
-    weights: str
-    licence: str
     source: str
     needs: Sequence[str]
     shown: Sequence[str]
     open: Callable[[Weights], Instrument]
     metric: Callable[[], Metric[Any, Measured]]
+    network: str = ""
+    weights: str = "needs none"
+    licence: str = ""
     inferred: str = ""

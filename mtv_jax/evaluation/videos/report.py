@@ -67,8 +67,10 @@ def _rows(task: Task, found: Measurements) -> list[VideoRow]:
     for tool in task.tools:
         for row in found.rows[tool.metric.name]:
             if not row.reference:
-                shown = {name: row.values[name] for name in tool.metric.shown if name in row.values}
-                values[row.id] |= {name: float(value) for name, value in shown.items() if value is not None}
+                found_of = ((name, row.values.get(name)) for name in tool.metric.shown)
+                values[row.id] |= {
+                    _column(tool, name): float(value) for name, value in found_of if value is not None
+                }
     rows = [_row(item, values[item.id], task.out) for item in task.items]
     return sorted(rows, key=_badness(task.tools))
 
@@ -83,10 +85,15 @@ def _row(item: Item, values: Mapping[str, float], out: Path) -> VideoRow:
     return VideoRow(path, digest, caption=item.prompt or item.id, values=values, shown=True, id=item.id)
 
 
+def _column(tool: Tool, value: str) -> str:
+    """The name of a value of each video: the metric's for its score."""
+    return tool.metric.name if value == "score" else f"{tool.metric.name}.{value}"
+
+
 def _badness(tools: Sequence[Tool]) -> Any:
     """The key by which rows are sorted; by their order if no metric says which values are better."""
     for tool in tools:
         if tool.metric.better != "neither" and tool.metric.shown:
-            name, sign = tool.metric.shown[0], 1 if tool.metric.better == "higher" else -1
+            name, sign = _column(tool, tool.metric.shown[0]), 1 if tool.metric.better == "higher" else -1
             return lambda row: (name not in row.values, sign * row.values.get(name, 0.0))
     return lambda row: 0

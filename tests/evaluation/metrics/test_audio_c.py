@@ -6,9 +6,8 @@ from random_weights import random_weights
 
 from mtv_jax.evaluation.imagebind import frame_embeddings, sound_embedding, variant, video_embedding
 from mtv_jax.evaluation.metrics.audio_c import AUDIO_C, audio_c, fit
-from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.metrics.base import Measured, measured
 from mtv_jax.evaluation.metrics.ia import IA, agreement, ia
-from mtv_jax.evaluation.metrics.scores import Score
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.imagebind import ImageBind, ImageBindConfig
 
@@ -63,7 +62,7 @@ def test_every_frame_counts_alike_in_ia(network, clip):
 
 @pytest.mark.parametrize(("metric", "identifier"), [(AUDIO_C, "audio_c.score"), (IA, "ia.score")])
 def test_figures_draw_videos_of_a_group_together(metric, identifier):
-    (figure,) = measured(metric, [Score(f"{i}", i // 2, float(i)) for i in range(6)])
+    (figure,) = measured(metric, [Measured(f"{i}", i // 2, {"score": float(i)}) for i in range(6)])
     assert (figure.id, figure.value, figure.n) == (identifier, pytest.approx(2.5), 3)
     assert figure.interval is not None
     assert measured(metric, []) == []

@@ -83,7 +83,7 @@ def test_command_writes_rows_and_counts_failures(videos, tmp_path, capsys):
     assert [row.id for row in report.rows] == ["late.mp4", "in_sync.mp4", "broken.mp4"]  # the worst first
     assert [failure.video for failure in report.failures] == ["broken.mp4"]
     score = report.figure("av_align.score")
-    assert (score.n, score.value) == (2, pytest.approx(report.rows[1].values["score"] / 2))
+    assert (score.n, score.value) == (2, pytest.approx(report.rows[1].values["av_align"] / 2))
     assert report.figure("av_align.without_events").value == 0
     assert "broken.mp4" in (tmp_path / "index.html").read_text()
     assert "broken.mp4" in capsys.readouterr().out

@@ -5,8 +5,7 @@ import pytest
 
 from mtv_jax.evaluation.metrics.av_align import SAMPLE_RATE, align, motion, onset_times, peak_times
 from mtv_jax.evaluation.metrics.av_align_v1 import AV_ALIGN_V1, align_v1, av_align_v1
-from mtv_jax.evaluation.metrics.base import measured
-from mtv_jax.evaluation.metrics.scores import Score
+from mtv_jax.evaluation.metrics.base import Measured, measured
 
 FPS = 24
 EVENTS = {12: -0.45, 23: 0.0, 34: 0.0, 45: 0.0, 57: -0.45}
@@ -59,5 +58,5 @@ def test_without_events_the_score_is_1_as_in_the_second_version():
 
 
 def test_figures_are_of_all_videos():
-    (figure,) = measured(AV_ALIGN_V1, [Score("a", 0, 1.5), Score("b", 1, 0.5)])
+    (figure,) = measured(AV_ALIGN_V1, [Measured("a", 0, {"score": 1.5}), Measured("b", 1, {"score": 0.5})])
     assert (figure.id, figure.value, figure.n) == ("av_align.score_v1", 1.0, 2)

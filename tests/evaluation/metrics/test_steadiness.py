@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.metrics.base import Measured, measured
 from mtv_jax.evaluation.metrics.flicker import FLICKER, flicker
 from mtv_jax.evaluation.metrics.motion import MOTION, mean_motion
-from mtv_jax.evaluation.metrics.scores import Score
 from mtv_jax.evaluation.metrics.warping import WARPING, pair_error, sample, visible, warping_error
 from mtv_jax.io.errors import UserError
 
@@ -90,5 +89,5 @@ def test_pairs_without_common_pixels_do_not_count(texture, monkeypatch):
     [(FLICKER, "flicker.score"), (MOTION, "motion.flow"), (WARPING, "warping.error")],
 )
 def test_figures_are_means(metric, identifier):
-    (figure,) = measured(metric, [Score("a", 0, 0.25), Score("b", 1, 0.75)])
+    (figure,) = measured(metric, [Measured("a", 0, {"score": 0.25}), Measured("b", 1, {"score": 0.75})])
     assert (figure.id, figure.value, figure.n) == (identifier, 0.5, 2)

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from mtv_jax.evaluation.batches import in_batches
-from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.metrics.base import Measured, measured
 from mtv_jax.evaluation.metrics.cosine import cosines
 from mtv_jax.evaluation.metrics.temp_c import (
     TEMP_C,
     Continuity,
-    Scored,
     continuity,
     frame_features,
     temp_c,
@@ -88,7 +87,7 @@ def test_batches_are_of_one_size_and_keep_the_order():
 
 
 def test_figures_draw_videos_of_a_group_together_and_count_frozen_ones():
-    scores = [Scored(f"{i}", i // 2, Continuity(90 + i, 49, i == 5)) for i in range(6)]
+    scores = [Measured(f"{i}", i // 2, asdict(Continuity(90 + i, 49, i == 5))) for i in range(6)]
     score, frozen = measured(TEMP_C, scores)
     assert (score.value, score.n) == (pytest.approx(92.5), 3)
     assert score.interval is not None

@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.metrics.base import measured
-from mtv_jax.evaluation.metrics.text_c import TEXT_C, Likeness, Scored, likeness, text_c, variant
+from mtv_jax.evaluation.metrics.base import Measured, measured
+from mtv_jax.evaluation.metrics.text_c import TEXT_C, Likeness, likeness, text_c, variant
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.videoclip_xl import VideoCLIPXL, VideoCLIPXLConfig
 from mtv_jax.text.clip_tokenizer import load_clip_tokenizer
@@ -70,7 +70,7 @@ def test_an_empty_text_is_refused(network):
 
 def test_figures_count_repeated_frames_and_cut_texts():
     rows = [Likeness(20.0, True, False), Likeness(30.0, False, True), Likeness(25.0, False, True)]
-    score, repeated, cut = measured(TEXT_C, [Scored(str(i), i, row) for i, row in enumerate(rows)])
+    score, repeated, cut = measured(TEXT_C, [Measured(str(i), i, asdict(row)) for i, row in enumerate(rows)])
     assert (score.id, score.value, score.n) == ("text_c.score", pytest.approx(25), 3)
     assert (repeated.id, repeated.value, repeated.n) == ("text_c.repeated", 1, 3)
     assert (cut.id, cut.value, cut.n) == ("text_c.cut", 2, 3)

@@ -43,7 +43,7 @@ def figures(rows):
 
 
 METRIC = VideoMetric(
-    "brightness", "how bright", "higher", "", "needs none", "", "a test", ("prompt", "reference"), ("brightness",),
+    "brightness", "how bright", "higher", "a test", ("prompt", "reference"), ("brightness",),
     lambda weights: Brightness(untrained=weights.random), lambda: video_metric(figures),
 )  # fmt: skip
 
