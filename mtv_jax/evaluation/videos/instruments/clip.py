@@ -9,7 +9,9 @@ from mtv_jax.evaluation.videos.networks import load_network
 from mtv_jax.text.clip_tokenizer import installed_vocabulary, load_clip_tokenizer
 
 _CLIP = "put the Hugging Face folder of CLIP there, such as openai/clip-vit-base-patch32"
-_VIDEOCLIP = "convert it: python -m mtv_jax.convert --from videoclip-xl --in VideoCLIP-XL.bin --out WEIGHTS/videoclip_xl"
+_VIDEOCLIP = (
+    "convert it: python -m mtv_jax.convert --from videoclip-xl --in VideoCLIP-XL.bin --out WEIGHTS/videoclip_xl"
+)
 
 
 def open_temp_c(weights: Weights) -> Measure:
