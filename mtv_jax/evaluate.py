@@ -141,7 +141,14 @@ def _measure_videos(args: argparse.Namespace) -> int:
     from mtv_jax.evaluation.videos.command import evaluate_videos
 
     report = evaluate_videos(args.files, options, args.out)
-    return 0 if report is None else _show(report, args.out)
+    if report is None:
+        return 0
+    code = _show(report, args.out)
+    if options.table:
+        from mtv_jax.evaluation.videos.tables import table_lines
+
+        print("\n".join(table_lines(options.table, report)))
+    return code
 
 
 def _show(report: Any, out: Path) -> int:

@@ -1,5 +1,7 @@
 """Temp-C: known answers, and the whole way from frames on a small network."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 

@@ -1,6 +1,7 @@
 """Text-C: known answers, and the whole way from frames and a text on a small network."""
 
 import gzip
+from dataclasses import asdict
 
 import numpy as np
 import pytest

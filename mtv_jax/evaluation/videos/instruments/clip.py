@@ -10,7 +10,7 @@ from mtv_jax.text.clip_tokenizer import installed_vocabulary, load_clip_tokenize
 
 _CLIP = "put the Hugging Face folder of CLIP there, such as openai/clip-vit-base-patch32"
 _VIDEOCLIP = (
-    "convert it: python -m mtv_jax.convert --from videoclip-xl --in VideoCLIP-XL.bin --out WEIGHTS/videoclip_xl"
+    "convert it: python -m mtv_jax.convert --from videoclip-xl --in FILE.bin --out WEIGHTS/videoclip_xl"
 )
 
 
