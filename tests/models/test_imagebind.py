@@ -158,7 +158,10 @@ def test_a_scale_is_at_most_100(golden, inputs):
 def test_norms_have_the_epsilon_of_the_original(golden, name, epsilon):
     """Which the goldens' large activations do not show."""
     model, params, _, _ = golden
-    norm, token = params["params"]["audio"][name], np.float32(1e-3) * (-1) ** np.arange(model.config.audio.width)
+    norm, token = (
+        params["params"]["audio"][name],
+        np.float32(1e-3) * (-1) ** np.arange(model.config.audio.width),
+    )
     found = model.apply(params, token, method=lambda module, x: getattr(module.audio, name)(x))
     want = token / np.sqrt(1e-6 + epsilon) * norm["scale"] + norm["bias"]
     np.testing.assert_allclose(found, want, rtol=1e-4)
