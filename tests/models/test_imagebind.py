@@ -154,6 +154,19 @@ def test_a_scale_is_at_most_100(golden, inputs):
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 100, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "epsilon"), [("head_norm", 1e-6), ("patch_norm", 1e-5)])
+def test_norms_have_the_epsilon_of_the_original(golden, name, epsilon):
+    """Which the goldens' large activations do not show."""
+    model, params, _, _ = golden
+    norm, token = (
+        params["params"]["audio"][name],
+        np.float32(1e-3) * (-1) ** np.arange(model.config.audio.width),
+    )
+    found = model.apply(params, token, method=lambda module, x: getattr(module.audio, name)(x))
+    want = token / np.sqrt(1e-6 + epsilon) * norm["scale"] + norm["bias"]
+    np.testing.assert_allclose(found, want, rtol=1e-4)
+
+
 def write_original(path, state) -> None:
     """A file of torch's with all tensors, and some of the modalities that are not loaded."""
     others = {f"modality_trunks.{name}.blocks.0.norm_1.weight": np.ones(8, "f4") for name in table.DROPPED}

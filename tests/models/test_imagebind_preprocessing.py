@@ -68,7 +68,7 @@ def test_a_short_clip_is_padded_after_the_logarithm(arrays):
 def test_sound_is_resampled_as_by_torchaudio(arrays, values):
     sound = scale(arrays["audio.resample_in_int16"])[:, None]
     found = steps.resample(sound, values["audio"]["resample_from"], steps.SAMPLE_RATE)
-    np.testing.assert_allclose(found.T, arrays["audio.resample_out_16k"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.T, arrays["audio.resample_out_16k"], rtol=0, atol=1e-6)
 
 
 @needs_golden

@@ -97,11 +97,15 @@ def resample(sound: Float[np.ndarray, "s c"], old: int, new: int) -> Float[np.nd
 def _kernels(
     offsets: Float[np.ndarray, "p"], steps: int, cutoff: float, reach: int
 ) -> Float[np.ndarray, "k p"]:
-    """The filters of the samples at `offsets` (0 to 1) of a step, in units of `steps` samples, float32."""
-    times = (np.arange(-reach, steps + reach)[:, None] / steps - offsets) * cutoff
+    """The filters of the samples at `offsets` (0 to 1) of a step, in units of `steps` samples.
+
+    All in float32, as in the original: the rounding of long times is up to 1e-4 of the result.
+    """
+    taps = np.arange(-reach, steps + reach, dtype=np.float32)[:, None] / np.float32(steps)
+    times = (taps - offsets.astype(np.float32)) * np.float32(cutoff)
     times = np.clip(times, -_FILTER_WIDTH, _FILTER_WIDTH)
-    window = np.cos(np.pi * times / (2 * _FILTER_WIDTH)) ** 2
-    return (np.sinc(times) * window * cutoff / steps).astype(np.float32)
+    window = np.cos(times * np.float32(np.pi) / _FILTER_WIDTH / 2) ** 2
+    return np.sinc(times) * window * np.float32(cutoff / steps)
 
 
 def image_pixels(
