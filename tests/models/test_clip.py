@@ -30,10 +30,11 @@ def state(golden):
 
 @pytest.fixture(scope="module")
 def network(golden, state, tmp_path_factory):
-    """From a folder as transformers writes it."""
+    """From a folder as transformers writes it, with the numbers of positions that its older versions stored."""
     path = tmp_path_factory.mktemp("clip")
     (path / "config.json").write_text(str(golden["config"]))
-    save_file(state, path / "model.safetensors")
+    numbers = {f"{tower}_model.embeddings.position_ids": np.arange(3)[None] for tower in ("text", "vision")}
+    save_file(state | numbers, path / "model.safetensors")
     return load_model(path)
 
 
