@@ -67,6 +67,13 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """The value of a flag that is a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
 def seconds(text: str) -> list[float]:
     """An argument that is a list of times, separated by commas; an empty text is an empty list."""
     try:
