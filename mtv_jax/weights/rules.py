@@ -116,6 +116,12 @@ def norm(key: str, path: str) -> tuple[Rule, Rule]:
     return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
 
 
+def batch_norm(key: str, path: str) -> tuple[Rule, ...]:
+    """The rules of a batch norm whose statistics are parameters (`ops.norms.FixedBatchNorm`)."""
+    statistics = (Rule(f"{key}.running_{name}", f"{path}/{name}") for name in ("mean", "var"))
+    return *norm(key, path), *statistics
+
+
 @dataclass(frozen=True)
 class Source:
     """Where (a layer of) a parameter comes from: the checkpoint tensor and the parts of it, in order."""
