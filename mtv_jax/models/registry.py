@@ -16,6 +16,7 @@ from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.i3d import spec as i3d
+from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
@@ -42,6 +43,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         effects_mask,
         syncnet,
         i3d,
+        lr_asd,
     )
 }
 """Name -> network: the only table of networks."""
