@@ -111,7 +111,9 @@ class SyncNet(nn.Module):
         self.audio_tower = AudioTower(self.config, self.dtype)
         self.video_tower = VideoTower(self.config, self.dtype)
 
-    def __call__(self, frames: Float[Array, "b t h w c"], windows: Float[Array, "n c w"]) -> tuple[Array, Array]:
+    def __call__(
+        self, frames: Float[Array, "b t h w c"], windows: Float[Array, "n c w"]
+    ) -> tuple[Array, Array]:
         """The embeddings of both: `video` and `audio`."""
         return self.video(frames), self.audio(windows)
 
