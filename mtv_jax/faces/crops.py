@@ -86,13 +86,13 @@ def follow(found: Sequence[Float[np.ndarray, "_ 4"]]) -> list[BoxTrack]:
 def smooth_places(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3"]:
     """Centre x, centre y and half the longer side of a track's boxes, each as its running median of `KERNEL` frames.
 
-    As in `scipy.signal.medfilt`, zeros stand beyond both ends.
+    Zeros stand beyond both ends.
     """
-    from scipy.signal import medfilt  # here, since importing it takes half a second
+    from scipy.ndimage import median_filter  # here, since importing it takes half a second
 
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).max(1) / 2
-    return np.stack([medfilt(values, KERNEL) for values in (*centres.T, half)], axis=1)
+    return np.stack([median_filter(values, KERNEL, mode="constant") for values in (*centres.T, half)], axis=1)
 
 
 def crop_face(

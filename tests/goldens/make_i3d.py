@@ -1,9 +1,10 @@
 """Makes i3d.npz: I3D of `i3d_jax` 0.0.1 with narrow random layers, and what it gives.
 
-Run from the repository with `pip install --no-deps i3d-jax==0.0.1`: `python tests/goldens/make_i3d.py`. Every width in the
-package's code is divided by `divisor`. The file has the package's arrays, whose names are joined by dots,
-`weights.<key>`; the input is `RandomState(seed).rand(1, frames, 224, 224, 3) * 2 - 1` in float32, and the output
-`logits` [1, classes]. keys/i3d_kinetics_400.txt lists the arrays of the released network.
+Run from the repository with the extra `eval`: `python tests/goldens/make_i3d.py`. Every width in the package's code is
+divided by `divisor`. The file has the package's arrays, whose names are joined by dots, `weights.<key>`; the input is
+`RandomState(seed).rand(1, frames, 224, 224, 3) * 2 - 1` in float32, and the output `logits` [1, classes].
+
+keys/i3d_kinetics_400.txt lists the arrays of the released network.
 """
 
 from pathlib import Path

