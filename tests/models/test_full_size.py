@@ -1,6 +1,7 @@
 """The published sizes, without their memory: every number of parameters, every name and shape of a checkpoint."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, dit, ge2e, mtv_sat, spleeter, t5, vae3d, wav2vec2
+from mtv_jax.weights import audiobox, dit, ge2e, i3d, mtv_sat, spleeter, syncnet, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -25,6 +26,7 @@ CHECKPOINTS = {
     "t5_v1_1_xxl": ("t5", "t5_v1_1_xxl", t5),
     "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
     "audiobox": ("audiobox", "base", audiobox),
+    "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
 }
 
 
@@ -87,6 +89,16 @@ def test_every_tensor_of_the_speaker_encoder_has_its_parameter():
     theirs = make_keys.read_list(make_keys.FOLDER / "resemblyzer.txt")
     unused = check_one_to_one(theirs, ge2e, make_model("ge2e", make_config("ge2e", "resemblyzer")))
     assert unused == {"similarity_weight", "similarity_bias"}
+
+
+def test_every_tensor_of_syncnet_has_its_parameter(original_goldens):
+    recipe = original_goldens / "syncnet" / "recipe_full_checksums.json"
+    if not recipe.exists():
+        pytest.skip(f"no goldens of SyncNet in {original_goldens}")
+    theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
+    model = make_model("syncnet", make_config("syncnet", "syncnet_v2"))
+    assert not check_one_to_one(theirs, syncnet, model)
+    assert sum(parameter_counts(model).values()) == sum(math.prod(shape) for shape in theirs.values())
 
 
 @pytest.mark.parametrize("num_speakers", [1, 2])

@@ -32,7 +32,7 @@ class Unit(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b u v w d"]:
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b u v x d"]:
         """The features."""
         conv = nn.Conv(
             self.width,

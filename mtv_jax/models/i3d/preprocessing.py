@@ -19,8 +19,8 @@ def resize_bilinear(
 ) -> Float[np.ndarray, "f v u c"]:
     """Resizes as `tf.compat.v1.image.resize_bilinear` does by default, float32.
 
-    Pixel i of the result is at i * (old size / new size) of the picture: pixels are aligned at their upper left corners,
-    not at their centres, and a picture that is made smaller is not smoothed.
+    Pixel i of the result is at i * (old size / new size) of the picture: pixels are aligned at their upper left
+    corners, not at their centres, and a picture that is made smaller is not smoothed.
     """
     low, high, share = _positions(frames.shape[1], height)
     rows = _between(frames[:, low], frames[:, high], share[:, None, None])

@@ -50,15 +50,15 @@ class AudioTower(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, windows: Float[Array, "n c w"]) -> Float[Array, "n e"]:
+    def __call__(self, windows: Float[Array, "m k u"]) -> Float[Array, "m e"]:
         """Embeddings of windows of `CEPSTRA` x `WINDOW`."""
         widths, layer = self.config.audio_widths, self._layer
         x = layer(windows[..., None], widths[0], 0, (3, 3), padding=_ONE)
         x = layer(x, widths[1], 1, (3, 3), padding=_ONE)
-        x = _taken("pool_1", self, nn.max_pool(x, (3, 3), (1, 2)))
+        x = _kept(self, "pool_1", nn.max_pool(x, (3, 3), (1, 2)))
         for number, width in enumerate(widths[2:5], 2):
             x = layer(x, width, number, (3, 3), padding=_ONE)
-        x = _taken("pool_4", self, nn.max_pool(x, (3, 3), (2, 2)))
+        x = _kept(self, "pool_4", nn.max_pool(x, (3, 3), (2, 2)))
         x = layer(x, widths[5], 5, (5, 4), padding=_NONE)
         return Head(self.config.embedding, self.dtype, name="head")(x[:, 0, 0])
 
@@ -83,12 +83,12 @@ class VideoTower(nn.Module):
         """
         widths, layer = self.config.video_widths, self._layer
         x = layer(frames, widths[0], 0, (CONTEXT, 7, 7), stride=2, padding=_NONE)
-        x = _taken("pool_0", self, _pool(x, _NONE))
+        x = _kept(self, "pool_0", _pool(x, _NONE))
         x = layer(x, widths[1], 1, (1, 5, 5), stride=2, padding=_ONE)
-        x = _taken("pool_1", self, _pool(x, _ONE))
+        x = _kept(self, "pool_1", _pool(x, _ONE))
         for number, width in enumerate(widths[2:5], 2):
             x = layer(x, width, number, (1, 3, 3), stride=1, padding=_ONE)
-        x = _taken("pool_4", self, _pool(x, _NONE))
+        x = _kept(self, "pool_4", _pool(x, _NONE))
         features = layer(x, widths[5], 5, (1, 6, 6), stride=1, padding=_NONE)[:, :, 0, 0]
         flat = features.reshape(-1, features.shape[-1])
         embeddings = Head(self.config.embedding, self.dtype, name="head")(flat)
@@ -111,11 +111,13 @@ class SyncNet(nn.Module):
         self.audio_tower = AudioTower(self.config, self.dtype)
         self.video_tower = VideoTower(self.config, self.dtype)
 
-    def __call__(self, frames: Float[Array, "b t h w c"], windows: Float[Array, "n c w"]) -> tuple[Array, Array]:
+    def __call__(
+        self, frames: Float[Array, "b t h w c"], windows: Float[Array, "m k u"]
+    ) -> tuple[Array, Array]:
         """The embeddings of both: `video` and `audio`."""
         return self.video(frames), self.audio(windows)
 
-    def audio(self, windows: Float[Array, "n c w"]) -> Float[Array, "n e"]:
+    def audio(self, windows: Float[Array, "m k u"]) -> Float[Array, "m e"]:
         """Embeddings of windows of MFCC (`preprocessing.audio_windows`)."""
         return self.audio_tower(windows)
 
@@ -155,7 +157,7 @@ def _pool(x: Array, padding: Pad) -> Array:
     return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=[_NONE, padding, padding])
 
 
-def _taken(name: str, module: nn.Module, x: Array) -> Array:
+def _kept(module: nn.Module, name: str, x: Array) -> Array:
     """`x`, kept as the intermediate `name` where the caller collects intermediates."""
     module.sow("intermediates", name, x)
     return x

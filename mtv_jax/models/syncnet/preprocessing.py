@@ -1,7 +1,7 @@
 """What SyncNet takes: MFCC of 16-bit sound, and pictures as OpenCV reads them.
 
-The coefficients are those of python_speech_features 0.6 with all its defaults, in double precision: loudness matters, so
-the sound has to be in the range of 16-bit integers.
+The coefficients are those of python_speech_features 0.6 with all its defaults, in double precision. Loudness matters,
+so the sound has to be in the range of 16-bit integers.
 """
 
 from functools import cache
