@@ -112,6 +112,11 @@ class Case:
         sync = lip_sync_scores(picture.mouths, self.sound, RATE, turns, picture.fps, len(picture.frames))
         return {"speaking": view_scores(picture.persons, found["scores"], turns), "lip_sync": sync}
 
+    @property
+    def judged(self) -> bool:
+        """Whether a mouth could be compared with the voice, or nobody is seen."""
+        return "sync" in self.evidence["lip_sync"] or self.dropped("paper")
+
     def dropped(self, rule: str) -> bool:
         """Whether a rule at the default thresholds drops it."""
         return not decide(self.evidence, CurateConfig(voice_over=VoiceOverConfig(rule))).keep
@@ -151,9 +156,7 @@ def theatre_pictures(seed: int, indices: range, size: int, seconds: float) -> It
         yield Picture(f"theatre {index}", clip.frames, float(fps), theatre_people(clip), voice)
 
 
-def film_pictures(
-    path: Path, *, speaks: bool, seconds: float, offset: float = 0.0
-) -> Iterator[Picture]:
+def film_pictures(path: Path, *, speaks: bool, seconds: float, offset: float = 0.0) -> Iterator[Picture]:
     """Windows of a film; of those with somebody who speaks also mirrored ones, and at half the size.
 
     A silent film that is shorter than a window goes on backwards.
@@ -248,6 +251,8 @@ def precision_recall(judged: Sequence[Case], rule: str) -> dict[str, float | int
     right = sum(case.planted for case in dropped)
     planted = sum(case.planted for case in judged)
     return {
+        "cases": len(judged),
+        "planted": planted,
         "dropped": len(dropped),
         "precision": round(right / max(1, len(dropped)), 3),
         "recall": round(right / max(1, planted), 3),
@@ -327,6 +332,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     rule: {
                         "all": precision_recall(everything, rule),
                         **{name: precision_recall(group, rule) for name, group in judged.items()},
+                        "judged": precision_recall([case for case in everything if case.judged], rule),
                     }
                     for rule in ("strict", "paper")
                 },

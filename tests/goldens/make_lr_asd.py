@@ -20,7 +20,9 @@ NORM = {"eps": 1e-3}
 class Chain(nn.Module):
     """A block: two convolutions over space (`s`) or cepstra (`m`), two over time, named as in the original."""
 
-    def __init__(self, conv: type[nn.Module], norm: type[nn.Module], name: str, channels: tuple[int, int], stride: int):
+    def __init__(
+        self, conv: type[nn.Module], norm: type[nn.Module], name: str, channels: tuple[int, int], stride: int
+    ):
         super().__init__()
         before, after = channels
         self.names = [f"{name}_1", f"{name}_2", "t_1", "t_2"]
@@ -56,7 +58,9 @@ class Encoder(nn.Module):
         for number, channels in enumerate(zip((1, *widths), widths, strict=False), 1):
             stride = 2 if seen and number == 1 else 1
             self.add_module(f"block{number}", Chain(conv, norm, name, channels, stride))
-        self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)) if seen else nn.MaxPool2d((1, 3), (1, 2), (0, 1))
+        self.pool = (
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)) if seen else nn.MaxPool2d((1, 3), (1, 2), (0, 1))
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features [b, c, ...]."""
@@ -146,6 +150,11 @@ def random_inputs(batch: int, frames: int, side: int) -> tuple[torch.Tensor, tor
     return 255 * torch.rand(batch, frames, side, side), 5 * torch.randn(batch, 4 * frames, 13)
 
 
+def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Of its tensors, without the counters of the training."""
+    return {key: tuple(value.shape) for key, value in network.state_dict().items() if value.ndim}
+
+
 def main() -> None:
     """Writes the files."""
     import python_speech_features
@@ -161,7 +170,7 @@ def main() -> None:
     heard = python_speech_features.mfcc(sound, 16_000, numcep=13, winlen=0.025, winstep=0.010)
     saved = {key: value.numpy() for key, value in arrays.items()}
     np.savez(HERE / "lr_asd.npz", sound=sound, sound_cepstra=heard, **saved)
-    write_list(FOLDER / "lr_asd.txt", {key: value.shape for key, value in ASD().state_dict().items()})
+    write_list(FOLDER / "lr_asd.txt", shapes(ASD()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, dit, ge2e, i3d, mtv_sat, spleeter, syncnet, t5, vae3d, wav2vec2
+from mtv_jax.weights import audiobox, dit, ge2e, i3d, lr_asd, mtv_sat, spleeter, syncnet, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -99,6 +99,13 @@ def test_every_tensor_of_syncnet_has_its_parameter(original_goldens):
     model = make_model("syncnet", make_config("syncnet", "syncnet_v2"))
     assert not check_one_to_one(theirs, syncnet, model)
     assert sum(parameter_counts(model).values()) == sum(math.prod(shape) for shape in theirs.values())
+
+
+def test_every_tensor_of_lr_asd_has_its_parameter():
+    theirs = make_keys.read_list(make_keys.FOLDER / "lr_asd.txt")
+    model = make_model("lr_asd", make_config("lr_asd", "lr_asd"))
+    assert check_one_to_one(theirs, lr_asd, model) == {"lossV.FC.weight", "lossV.FC.bias"}
+    assert round(sum(parameter_counts(model).values()) / 1e6, 2) == 0.84
 
 
 @pytest.mark.parametrize("num_speakers", [1, 2])
