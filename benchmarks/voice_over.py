@@ -6,9 +6,9 @@
 Pictures are combined with voices: their own, another one, their own a second late. Pictures are drawn (the theatre,
 whose heads are given, since the face detector sees none in drawings) and real (those of `FILMS` that the folder has,
 with MTCNN), in windows of 4 s, also mirrored and at half the size; several side by side are a crowd. The voices are
-those of the films, of the theatre, and of `speech/` in the folder. Turns are where a voice is loud. With `--held-out` the
-cases are ones on which nothing was chosen: other clips of the theatre, a film of somebody silent and other windows of the
-films with people who talk, with the voices in the folder given (a folder of recordings for each).
+those of the films, of the theatre, and of `speech/` in the folder. Turns are where a voice is loud. With `--held-out`
+the cases are ones on which nothing was chosen: other clips of the theatre, a film of somebody silent and other windows
+of the films with people who talk, with the voices in the folder given (a folder of recordings for each).
 
 Printed: precision and recall of `strict` and of `paper` at the thresholds of the default config; each real case with
 its scores and verdict; each miss; how often chance and real agreement pass `min_sync`, by length and number of faces.

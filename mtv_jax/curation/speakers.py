@@ -17,8 +17,8 @@ _CLUSTERS = 10
 _PRIOR = 20
 """Pairs of windows as which the mean likeness within all clusters counts in that of each: small ones have few pairs."""
 _USUAL = 1000
-"""Pairs as which `Clustering.within` counts in that mean. Clusters of a short sound have few pairs that are apart, those
-that the clustering found most alike, and by their mean one voice would be several."""
+"""Pairs as which `Clustering.within` counts in that mean. Clusters of a short sound have few pairs that are apart,
+those that the clustering found most alike, and by their mean one voice would be several."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Clustering:
 
     same: float = 0.9
     within: float = 0.77
-    fewest: int = 4
+    fewest: int = 5
     steady: float = 0.6
     switch: float = 0.3
 

@@ -1,8 +1,8 @@
-"""LR-ASD ("LR-ASD: lightweight and robust network for active speaker detection", Liao et al., IJCV 2025), for inference.
+"""LR-ASD (Liao et al., "LR-ASD: lightweight and robust network for active speaker detection", 2025), for inference.
 
 The layers are those of Junhua-Liao/LR-ASD. Batch normalisation uses fixed statistics, which are parameters. Tracks of
-different lengths make a batch: the frames after the end of a track count as the zeros with which convolutions are padded,
-so a track's scores are those that it has alone.
+different lengths make a batch: the frames after the end of a track count as the zeros with which convolutions are
+padded, so a track's scores are those that it has alone.
 """
 
 from typing import Any
@@ -25,6 +25,7 @@ _KERNELS = (5, 3)
 _EPSILON = 1e-3
 _MEAN, _DEVIATION = 0.4161, 0.1688
 """Of the pictures of the training, in 0 to 1."""
+_NONE, _ONE = (0, 0), (1, 1)
 _CONTRACT = (((1,), (0,)), ((), ()))
 
 
@@ -56,7 +57,7 @@ class Block(nn.Module):
             width,
             [kernel if axis in axes else 1 for axis in space],
             [stride if axis in axes else 1 for axis in space],
-            padding=[(kernel // 2,) * 2 if axis in axes else (0, 0) for axis in space],
+            padding=[(kernel // 2, kernel // 2) if axis in axes else (0, 0) for axis in space],
             use_bias=False,
             dtype=self.dtype,
             conv_general_dilated=convolution,
@@ -78,7 +79,7 @@ class VisualEncoder(nn.Module):
         x, mask = x * mask[:, :, None, None, None], mask[:, :, None, None, None]
         for number, width in enumerate(self.config.widths, 1):
             if number > 1:
-                x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), ((0, 0), (1, 1), (1, 1)))
+                x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=[_NONE, _ONE, _ONE])
             stride = 2 if number == 1 else 1
             x = Block(width, (1, 2), 0, stride, self.dtype, name=f"block_{number}")(x, mask)
         return x.max((2, 3))
@@ -98,7 +99,7 @@ class AudioEncoder(nn.Module):
         x = x * jnp.repeat(mask, repeats, axis=1)[:, None, :, None]
         for number, width in enumerate(self.config.widths, 1):
             if number > 1:
-                x = nn.max_pool(x, (1, 3), (1, 2), ((0, 0), (1, 1)))
+                x = nn.max_pool(x, (1, 3), (1, 2), padding=[_NONE, _ONE])
                 repeats //= 2
             sounding = jnp.repeat(mask, repeats, axis=1)[:, None, :, None]
             x = Block(width, (0,), 1, 1, self.dtype, name=f"block_{number}")(x, sounding)
