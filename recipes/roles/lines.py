@@ -13,7 +13,7 @@ from typing import Any
 
 
 def serve(card: dict[str, Any], answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answers questions until there are no more; `{}` asks for the card. What a package prints goes to standard error."""
+    """Answers questions until there are no more; `{}` asks for the card. What packages print goes to standard error."""
     for line in sys.stdin:
         question = json.loads(line)
         with contextlib.redirect_stdout(sys.stderr):

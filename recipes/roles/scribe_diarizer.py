@@ -3,8 +3,8 @@
     export ELEVENLABS_API_KEY=...
     --config.diarizer='jsonl:python recipes/roles/scribe_diarizer.py'
 
-Needs nothing but Python. A request that times out, is limited (429) or fails (5xx) is tried again; any other refusal ends
-the program, and `curate run --retry-failed` goes on where it was.
+Needs nothing but Python. A request that times out, is limited (429) or fails (5xx) is tried again; any other refusal
+ends the program, and `curate run --retry-failed` goes on where it was.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Makes lr_asd.npz: a small random network of LR-ASD's layers and what it gives, and cepstra of a sound.
 
 Run from the repository with the extra `parity` and `pip install --no-deps python_speech_features==0.6`:
-`python tests/goldens/make_lr_asd.py`. lr_asd.npz has `weights.<key>` as in the published checkpoints, `faces` [batch, time,
-height, width], `cepstra` [batch, 4 time, 13], `logits` [batch, time, 2]; keys/lr_asd.txt lists the tensors of the
+`python tests/goldens/make_lr_asd.py`. lr_asd.npz has `weights.<key>` as in the published checkpoints, `faces` [batch,
+time, height, width], `cepstra` [batch, 4 time, 13], `logits` [batch, time, 2]; keys/lr_asd.txt lists the tensors of the
 published size.
 """
 

@@ -59,7 +59,6 @@ def test_gives_what_the_original_gives_whatever_comes_after_the_end_of_a_track(g
 
 def test_computes_in_half_precision(golden, network):
     model, params = network
-    faces, cepstra = golden["faces"].astype(np.float32), golden["cepstra"].astype(np.float32)
     half = jax.jit(LRASD(model.config, jnp.bfloat16).apply)
     found = half(params, golden["faces"], golden["cepstra"], np.array([6, 6], np.int32))
     assert found.dtype == jnp.float32

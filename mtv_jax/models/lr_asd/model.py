@@ -79,7 +79,7 @@ class VisualEncoder(nn.Module):
         x, mask = x * mask[:, :, None, None, None], mask[:, :, None, None, None]
         for number, width in enumerate(self.config.widths, 1):
             if number > 1:
-                x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=[_NONE, _ONE, _ONE])
+                x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=[_NONE, _ONE, _ONE])  # pyright: ignore[reportArgumentType]
             stride = 2 if number == 1 else 1
             x = Block(width, (1, 2), 0, stride, self.dtype, name=f"block_{number}")(x, mask)
         return x.max((2, 3))
@@ -99,7 +99,7 @@ class AudioEncoder(nn.Module):
         x = x * jnp.repeat(mask, repeats, axis=1)[:, None, :, None]
         for number, width in enumerate(self.config.widths, 1):
             if number > 1:
-                x = nn.max_pool(x, (1, 3), (1, 2), padding=[_NONE, _ONE])
+                x = nn.max_pool(x, (1, 3), (1, 2), padding=[_NONE, _ONE])  # pyright: ignore[reportArgumentType]
                 repeats //= 2
             sounding = jnp.repeat(mask, repeats, axis=1)[:, None, :, None]
             x = Block(width, (0,), 1, 1, self.dtype, name=f"block_{number}")(x, sounding)
