@@ -319,7 +319,11 @@ def test_the_stages_of_people_find_who_speaks_in_a_clip(tmp_path, monkeypatch):
 
 def settings(config):
     return Settings(
-        "films", ClipSize(num_frames=49, fps=Fraction(25), height=64, width=64), 49, DEFAULT_SEPARATOR, config=config
+        "films",
+        ClipSize(num_frames=49, fps=Fraction(25), height=64, width=64),
+        49,
+        DEFAULT_SEPARATOR,
+        config=config,
     )
 
 
