@@ -137,4 +137,5 @@ def _apply(
     cepstra: Float[Array, "b s c"],
     frames: Int[Array, "b"],
 ) -> Any:
-    return jax.nn.softmax(model.apply(params, faces, cepstra, frames))[..., 1]
+    logits: Any = model.apply(params, faces, cepstra, frames)
+    return jax.nn.softmax(logits)[..., 1]
