@@ -55,9 +55,9 @@ RULES = (
     *_unit("Conv3d_2c_3x3", "conv_2c"),
     *(
         rule
-        for block in MIXED
+        for letter in sorted({name[-1] for name in MIXED})
         for key, path in _BRANCHES.items()
-        for rule in _unit(f"Mixed_{block}.{key}", f"mixed_{block}/{path}")
+        for rule in _unit(f"Mixed_{{stage}}{letter}.{key}", f"mixed_{{stage}}{letter}/{path}")
     ),
     Rule("params.Logits/Conv3d_0c_1x1.Conv_0.kernel", "logits/kernel"),
     Rule("params.Logits/Conv3d_0c_1x1.Conv_0.bias", "logits/bias"),

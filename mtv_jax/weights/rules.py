@@ -77,7 +77,7 @@ class Rule:
         """The parameter paths this rule fills."""
         return (self.path,) if isinstance(self.path, str) else self.path
 
-    @property
+    @cached_property
     def slots(self) -> tuple[tuple[int, ...], ...]:
         """For each path, the parts of the checkpoint tensor it takes."""
         return self.parts or tuple((i,) for i in range(len(self.paths)))

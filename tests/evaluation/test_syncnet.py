@@ -68,6 +68,23 @@ def test_pictures_that_are_late_have_that_offset_and_the_speaker_is_found(late):
     assert (alone.padded, alone.faces) == (found.padded, 1)
 
 
+class Late:
+    """A detector that finds the speaker from the frame `first` on."""
+
+    def __init__(self, first: int):
+        self.left = first
+
+    def find(self, picture):
+        self.left -= 1
+        return [Face(SPEAKER, None, 1.0)] if self.left < 0 else []
+
+
+def test_a_face_that_appears_late_is_compared_with_its_part_of_the_sound():
+    found = score(mouths(2), voice(), KNOWN, Late(20))
+    assert isinstance(found, SyncScore)
+    assert (found.valid.offset, found.frames) == (2, FRAMES - 20)
+
+
 def test_what_cannot_be_scored_says_why():
     frames, sound = mouths(0), voice()
     assert score(frames, sound, KNOWN, Faces()) == SyncFailure("no face")

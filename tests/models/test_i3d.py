@@ -64,6 +64,7 @@ def test_bfloat16_is_close(golden, network, frames):
     assert 1e-6 < error < 2e-2
 
 
+@pytest.mark.slow
 def test_the_port_s_file_is_converted(tmp_path, state, network, monkeypatch):
     monkeypatch.setattr(I3DConfig, "kinetics_400", lambda: network[0].config)
     path = tmp_path / "i3d-kinetics-400.ckpt"

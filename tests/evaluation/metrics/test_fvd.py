@@ -71,10 +71,11 @@ def test_parts_are_drawn_without_replacement():
     np.testing.assert_allclose(subsampled(vectors(12), vectors(12), 1), 0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says():
     """How often it holds the mean distance at this number of videos, over draws of both sets."""
     draws = []
-    for seed in range(30):
+    for seed in range(60):
         a, b = vectors(32, 3, seed), 1.5 + vectors(32, 3, 1000 + seed)
         value = frechet_distance(a, b)
         draws.append((value, interval(value, subsampled(a, b, 2))))
