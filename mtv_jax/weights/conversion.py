@@ -23,6 +23,7 @@ from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.i3d import open_i3d
+from mtv_jax.weights.imagebind import open_imagebind
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
@@ -40,6 +41,7 @@ from mtv_jax.weights.syncnet import open_syncnet
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 from mtv_jax.weights.torch_files import read_torch
 from mtv_jax.weights.variants import choose_weights
+from mtv_jax.weights.videoclip_xl import open_videoclip_xl
 
 _TWO_SPEAKERS = f"{mtv_sat.PREFIX}transformer.audio_vocal_embedding"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
@@ -49,6 +51,8 @@ ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
     "demucs": open_demucs,
     "i3d": open_i3d,
     "syncnet": open_syncnet,
+    "imagebind": open_imagebind,
+    "videoclip-xl": open_videoclip_xl,
 }
 """Whose files hold one network each -> what opens them."""
 

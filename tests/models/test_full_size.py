@@ -13,7 +13,22 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, dit, ge2e, i3d, lr_asd, mtv_sat, spleeter, syncnet, t5, vae3d, wav2vec2
+from mtv_jax.weights import (
+    audiobox,
+    clip,
+    dit,
+    ge2e,
+    i3d,
+    imagebind,
+    lr_asd,
+    mtv_sat,
+    spleeter,
+    syncnet,
+    t5,
+    vae3d,
+    videoclip_xl,
+    wav2vec2,
+)
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -27,6 +42,8 @@ CHECKPOINTS = {
     "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
     "audiobox": ("audiobox", "base", audiobox),
     "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
+    "clip_vit_b32": ("clip", "vit_b32", clip),
+    "clip_vit_l14": ("clip", "vit_l14", clip),
 }
 
 
@@ -108,6 +125,34 @@ def test_every_tensor_of_lr_asd_has_its_parameter():
     assert round(sum(parameter_counts(model).values()) / 1e6, 2) == 0.84
 
 
+def test_every_tensor_of_videoclip_xl_has_its_parameter():
+    theirs = make_keys.videoclip_xl_tensors(make_keys.VIDEOCLIP_XL)
+    model = make_model("videoclip_xl", make_config("videoclip_xl", "xl"))
+    unused = check_one_to_one(theirs, videoclip_xl, model)
+    assert unused == {"text_model.logit_scale", "vision_model.temp"}
+
+
+def test_every_tensor_of_imagebind_has_its_parameter():
+    theirs = make_keys.imagebind_tensors(make_keys.IMAGEBIND_HUGE)
+    model = make_model("imagebind", make_config("imagebind", "huge"))
+    others = {f"modality_heads.{name}.0.weight": (8,) for name in ("depth", "thermal", "imu")}
+    unused = check_one_to_one(theirs | others, imagebind, model)
+    assert unused == {"modality_preprocessors.text.mask", *others}
+
+
+@pytest.mark.parametrize(
+    ("network", "variant", "count"),
+    [
+        ("clip", "vit_b32", 151_277_313),
+        ("clip", "vit_l14", 427_616_513),
+        ("videoclip_xl", "xl", 427_946_496),
+        ("imagebind", "huge", 1_073_097_730),
+    ],
+)
+def test_numbers_of_parameters(network, variant, count):
+    assert sum(parameter_counts(make_model(network, make_config(network, variant))).values()) == count
+
+
 @pytest.mark.parametrize("num_speakers", [1, 2])
 def test_every_tensor_of_the_mtv_checkpoint_has_its_parameter(num_speakers):
     theirs = make_keys.mtv_tensors(make_keys.MTV_5B, num_speakers=num_speakers)
@@ -153,6 +198,23 @@ def test_table_of_mtv_tensors_is_that_of_the_original(original_goldens):
     assert make_keys.mtv_tensors(sizes, num_speakers=1) == originals
     originals |= shapes_in(folder / "weights_multi_extra.safetensors")
     assert make_keys.mtv_tensors(sizes, num_speakers=2) == originals
+
+
+def test_table_of_videoclip_xl_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "videoclip_xl"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no videoclip_xl/")
+    sizes = json.loads((folder / "config.json").read_text())
+    assert make_keys.videoclip_xl_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "imagebind"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no imagebind/")
+    values = json.loads((folder / "config.json").read_text())
+    sizes = values["model_kwargs"] | {"text_vocab_size": values["text_vocab_size"]}
+    assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
 def shapes_in(path):
