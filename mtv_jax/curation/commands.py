@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.arrays import forget_lost
 from mtv_jax.curation.budget import estimate
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.engine import MakeExecutor, run
@@ -69,6 +70,7 @@ def run_and_pack(
     check_room(out, estimate(settings, sources.found).total, force=force)
     with locked(out):
         save_settings(layout, settings)
+        forget_lost(layout)
         verdicts = run(layout, settings, sources, make_executor, retry_failed=retry_failed)
         left_out = {**_videos(sources.skipped), **verdicts.left_out}
         unusable = {**_videos(sources.skipped), **_failed(verdicts)}
