@@ -58,7 +58,7 @@ def rules(config: CurateConfig) -> list[Rule]:
     """The cut-offs of a config, in the order in which they count as a clip's first failure."""
     found = [
         Rule(f"low {score}", "quality", score, "minimum", least)
-        for score, least in sorted(config.quality.minimum.items())
+        for score, least in config.quality.minimum.items()
     ]
     limits = {"speech": config.demixing.max_speech, "others": config.demixing.max_others}
     found += [
@@ -74,6 +74,8 @@ def rules(config: CurateConfig) -> list[Rule]:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
     if filters.max_clipped is not None:
         found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
+    if filters.max_missing_sound is not None:
+        found.append(Rule("without sound", "clips", "missing_sound", "maximum", filters.max_missing_sound))
     voice = config.voice_over
     found.append(Rule("speech of nobody in view", "speaking", "in_view", "minimum", voice.min_in_view))
     if voice.rule == "strict":

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from mtv_jax.curation.accounting import account
-from mtv_jax.curation.pack import MEDIA, SOURCES
-from mtv_jax.curation.settings import TEST, Layout
+from mtv_jax.curation.pack import SOURCES
+from mtv_jax.curation.settings import MEDIA, TEST, Layout
 from mtv_jax.curation.verdicts import read_verdicts
 from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.data.shards import check_hash

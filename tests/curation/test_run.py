@@ -230,7 +230,7 @@ def test_a_film_that_is_added_removed_or_renamed_redoes_only_itself(films, tmp_p
 
 def test_existing_shards_are_not_replaced_unasked(films, tmp_path):
     run(films, tmp_path / "out", *FRAMES)
-    with pytest.raises(UserError, match=r"other values of stride; give --overwrite"):
+    with pytest.raises(UserError, match=r"decide` had stride 5 \(now 2\); give the same, --overwrite"):
         run(films, tmp_path / "out", *FRAMES, "--stride", "2")
     run(films, tmp_path / "out", *FRAMES, "--stride", "2", "--overwrite")
     assert len(open_shards(tmp_path / "out")) == 5 + 3

@@ -42,8 +42,8 @@ class Alike:
       files: of clips with equal files, film and id of each, sorted by id.
     """
 
-    pairs: Sequence[tuple[str, str]] = ()
-    files: Sequence[Sequence[tuple[str, str]]] = ()
+    pairs: Sequence[Sequence[str]] = ()
+    files: Sequence[Sequence[Sequence[str]]] = ()
 
     @property
     def clips(self) -> set[str]:
