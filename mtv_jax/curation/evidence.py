@@ -14,6 +14,8 @@ from mtv_jax.curation.stages import LAST, Keys, Stage
 
 ClipEvidence = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""
+Fingerprint = tuple[str, str, Mapping[str, Any]]
+"""Of a clip: its id, its film, and evidence of `mtv_jax.curation.filters.duplicates.fingerprint`."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,13 @@ class Known(Protocol):
         """The films, in order."""
         ...
 
+    def fingerprints(self) -> Iterator[Fingerprint]:
+        """Those of all clips that have one."""
+        ...
+
     @property
     def prints(self) -> str:
-        """Identifies all fingerprints of clips (`digest_of_prints`)."""
+        """Identifies all fingerprints (`digest_of_prints`)."""
         ...
 
 
@@ -69,7 +75,14 @@ class Evidences:
     @property
     def prints(self) -> str:
         """See `Known`."""
-        return digest_of_prints(prints_of(self))
+        return digest_of_prints(self.fingerprints())
+
+    def fingerprints(self) -> Iterator[Fingerprint]:
+        """See `Known`."""
+        for found in self:
+            for clip, evidence in found.clips.items():
+                if _status(evidence, "fingerprint") == OK:
+                    yield clip, found.film.sha256, evidence["fingerprint"]
 
     def film(self, film: Film, clips: Mapping[str, ClipEvidence]) -> FilmEvidence:
         """What is known of a film, with what is known of its `clips`."""
@@ -143,15 +156,7 @@ def _seconds(found: Mapping[str, Any]) -> str | None:
     return None
 
 
-def prints_of(known: Iterable[FilmEvidence]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """The clips with a fingerprint: id, film and fingerprint."""
-    for found in known:
-        for clip, evidence in found.clips.items():
-            if _status(evidence, "fingerprint") == OK:
-                yield clip, found.film.sha256, evidence["fingerprint"]
-
-
-def digest_of_prints(prints: Iterable[tuple[str, str, Mapping[str, Any]]]) -> str:
+def digest_of_prints(prints: Iterable[Fingerprint]) -> str:
     """Identifies fingerprints, whatever their order: the sum of their hashes."""
     total = 0
     for clip, film, evidence in prints:

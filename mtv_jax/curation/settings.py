@@ -107,7 +107,7 @@ class Layout:
     @property
     def evidence(self) -> Path:
         """What verdicts need of the ledger (`mtv_jax.curation.store`)."""
-        return self.work / "evidence.jsonl"
+        return self.work / "evidence.msgpack"
 
     @property
     def alike(self) -> Path:

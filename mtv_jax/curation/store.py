@@ -1,8 +1,8 @@
-"""What commands read of a large ledger: a line for each film and clip, with what verdicts and reports need of it.
+"""What commands read of a large ledger: a record for each film and clip, with what verdicts and reports need of it.
 
-`work/evidence.jsonl` is made from the ledger a film at a time whenever that has grown, so that memory depends on the
-longest film and not on their number; it may be deleted. A clip's line says where its rows are in the ledger, which has
-all of their evidence (`Store.rows`).
+`work/evidence.msgpack` is made from the ledger a film at a time whenever that has grown, so that memory depends on the
+longest film and not on their number; it may be deleted. A clip's record says where its rows are in the ledger, which
+has all of their evidence (`Store.rows`).
 """
 
 import functools
@@ -16,10 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+import msgpack
+
 from mtv_jax.curation.costs import Costs
-from mtv_jax.curation.evidence import Evidences, FilmEvidence, digest_of_prints, evidence_of, prints_of
+from mtv_jax.curation.evidence import (
+    Evidences,
+    FilmEvidence,
+    Fingerprint,
+    digest_of_prints,
+    evidence_of,
+)
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.ledger import RETRY, Row, State
+from mtv_jax.curation.ledger import OK, RETRY, Row, State
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.io.errors import UserError
@@ -28,12 +36,14 @@ from mtv_jax.io.progress import progress
 
 _VERSION = 1
 _HEAD = 1 << 14
-"""Bytes of the first line, which is written last."""
+"""Bytes of what comes before the records, a line of JSON, which is written last."""
+_BLOCK = 1 << 14
 _LONGEST = 4
 """Numbers in a list that is kept; longer ones are series, which no verdict reads."""
 _TEXT = 200
 """Characters of a text that is kept, but for fingerprints."""
 _ROW = re.compile(rb'\{"item": "[^"\\]*", "film": "([0-9a-f]+)", "stage": "')
+_NONE = Film("", "", {})
 
 
 class Store:
@@ -59,39 +69,52 @@ class Store:
         """Of the stages (`mtv_jax.curation.costs`)."""
 
     def __iter__(self) -> Iterator[FilmEvidence]:
-        films, found = iter(self._films), None
-        with open(self._path, "rb") as file:
-            file.seek(_HEAD)
-            for line in file:
-                fields = json.loads(line)
-                if "clip" in fields:
-                    found.clips[fields["clip"]] = fields["evidence"]  # type: ignore[union-attr, index]
-                else:
-                    if found is not None:
-                        yield found
-                    found = FilmEvidence(next(films), **fields, clips={})
-        if found is not None:
+        films, found = iter(self._films), FilmEvidence(_NONE)
+        for fields, rest in self._records():
+            if isinstance(fields, str):
+                found.clips[fields] = rest[0]  # pyright: ignore[reportIndexIssue] - a dict, made here
+            else:
+                if found.film is not _NONE:
+                    yield found
+                found = FilmEvidence(next(films), **fields, clips={})
+        if found.film is not _NONE:
             yield found
+
+    def fingerprints(self) -> Iterator[Fingerprint]:
+        """See `Known`."""
+        films, film = iter(self._films), _NONE
+        for fields, rest in self._records():
+            if not isinstance(fields, str):
+                film = next(films)
+            elif found := msgpack.unpackb(rest[1])["fingerprint"]:
+                yield fields, film.sha256, found
 
     def rows(self, clip: str) -> dict[str, Row]:
         """Stage -> outcome, with all of its evidence, of a clip."""
         with open(self._path, "rb") as file:
             file.seek(self._places[bytes.fromhex(clip)])
-            places = json.loads(file.readline())["rows"]
+            _, (_, packed) = next(msgpack.Unpacker(file, read_size=_BLOCK))
+        places = msgpack.unpackb(packed)["rows"]
         with open(self._ledger, "rb") as file:
             return {stage: _read_row(file, place) for stage, place in places.items()}
 
+    def _records(self) -> Iterator[tuple[Any, Any]]:
+        with open(self._path, "rb") as file:
+            file.seek(_HEAD)
+            yield from msgpack.Unpacker(file, read_size=1 << 20, max_buffer_size=0)
+
     @functools.cached_property
     def _places(self) -> dict[bytes, int]:
-        """Where the line of each clip is."""
-        found, mark = {}, b'{"clip":"'
+        """Where the record of each clip is."""
+        found = {}
         with open(self._path, "rb") as file:
-            place = file.seek(_HEAD)
-            for line in file:
-                if line.startswith(mark):
-                    clip = line[len(mark) : line.index(b'"', len(mark))]
-                    found[bytes.fromhex(clip.decode())] = place
-                place += len(line)
+            file.seek(_HEAD)
+            unpacker = msgpack.Unpacker(file, read_size=1 << 20, max_buffer_size=0)
+            place = _HEAD
+            for fields, _ in unpacker:
+                if isinstance(fields, str):
+                    found[bytes.fromhex(fields)] = place
+                place = _HEAD + unpacker.tell()
         return found
 
 
@@ -106,7 +129,7 @@ def _identity(layout: Layout, settings: Settings, stages: Sequence[Stage], cards
 
 
 def _head(path: Path) -> dict[str, Any]:
-    """The first line of a store, empty if there is none."""
+    """What comes before the records of a store, empty if there is none."""
     if not path.exists():
         return {}
     with open(path, "rb") as file:
@@ -121,27 +144,33 @@ def _write(path: Path, identity: str, ledger: Path, known: Evidences) -> None:
         file.write(b" " * _HEAD)
         for film in progress(known.films, f"reading {ledger.name}"):
             state = State(_rows_of(rows, places.get(film.sha256, ()), costs))
-            lines, found = _lines(replace(known, state=state), film)
-            prints += int(digest_of_prints(prints_of([found])), 16)
-            file.writelines(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+            records, digest = _of_film(replace(known, state=state), film)
+            prints += int(digest, 16)
+            file.writelines(msgpack.packb(record) for record in records)
         head = {"identity": identity, "prints": f"{prints % 2**256:064x}", "costs": costs.to_json()}
         file.seek(0)
         file.write(json.dumps(head).encode().ljust(_HEAD - 1) + b"\n")
 
 
-def _lines(known: Evidences, film: Film) -> tuple[list[Mapping[str, Any]], FilmEvidence]:
-    """The lines of a film and its clips."""
-    clips, lines = {}, []
+def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
+    """The records of a film and its clips, and the digest of their fingerprints.
+
+    That of a film has what `FilmEvidence` has. That of a clip: its id, its evidence, and, packed by itself since it is
+    seldom read, its fingerprint and where its rows are.
+    """
+    clips, records, prints = {}, [], []
     for clip, rows in known.rows_of_clips(film):
         clips[clip] = evidence_of(rows, film, known.stages)
-        evidence = {
-            stage: found if stage == "fingerprint" else _short(found) for stage, found in clips[clip].items()
-        }
-        places = {stage: row["place"] for stage, row in rows.items()}
-        lines.append({"clip": clip, "evidence": evidence, "rows": places})
+        found = dict(clips[clip])
+        fingerprint = found.pop("fingerprint", {})
+        if fingerprint.get("status") == OK:
+            prints.append((clip, film.sha256, fingerprint))
+        rest = {"rows": {stage: row["place"] for stage, row in rows.items()}}
+        rest["fingerprint"] = fingerprint if fingerprint.get("status") == OK else None
+        records.append([clip, [_short(found), msgpack.packb(rest)]])
     found = known.film(film, clips)
     fields = {"done": found.done, "seconds": found.seconds, "problem": found.problem, "cut": found.cut}
-    return [fields, *lines], found
+    return [[fields, None], *records], digest_of_prints(prints)
 
 
 def _short(value: Any) -> Any:

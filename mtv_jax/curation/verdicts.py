@@ -13,7 +13,7 @@ from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import Judge, people_count, unjudged
-from mtv_jax.curation.evidence import ClipEvidence, FilmEvidence, Known, prints_of
+from mtv_jax.curation.evidence import ClipEvidence, FilmEvidence, Known
 from mtv_jax.curation.filters.duplicates import Alike, find_alike, repeated
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.roles import scores
@@ -109,7 +109,7 @@ def alike_clips(known: Known, config: CurateConfig, cache: Path) -> Alike:
         stored = read_json_object(cache)
         if stored.pop("made_of", None) == made_of:
             return Alike(**stored)
-    alike = find_alike(prints_of(known), config.duplicates)
+    alike = find_alike(known.fingerprints(), config.duplicates)
     write_json(cache, {"made_of": made_of, **asdict(alike)})
     return alike
 

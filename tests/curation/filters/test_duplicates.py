@@ -184,6 +184,9 @@ class Known(tuple):
 
     prints = "of these"
 
+    def fingerprints(self):
+        return ((name, name, found["fingerprint"]) for film in self for name, found in film.clips.items())
+
     @classmethod
     def of(cls, **clipped):
         return cls(
