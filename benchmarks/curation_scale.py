@@ -50,11 +50,11 @@ COMMANDS = (
 )
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=int, default=400_000)
     parser.add_argument("--records", type=int, default=20, help="in shards, for verify")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         started = time.monotonic()

@@ -175,8 +175,8 @@ def _other_scores(scores: Sequence[Mapping[str, Any]], clips: Clips, gallery: Ga
 
 
 def _score(score: Mapping[str, Any]) -> str:
-    cuts = "".join(f", {cut['bound']} {cut['threshold']:g}" for cut in score["cuts"])
-    counts = f"{score['clips']:,} clips" + (f", {score['without']:,} without it" if score["without"] else "")
+    cuts = "".join(f", “{cut['name']}”: {cut['bound']} {cut['threshold']:g}" for cut in score["cuts"])
+    counts = _count(score["clips"]) + (f", {score['without']:,} without it" if score["without"] else "")
     head = f"<h3>{escape(score['name'])}<small>{escape(cuts)} — {counts}</small></h3>"
     return head + histogram_chart(score)
 
@@ -195,7 +195,7 @@ def _dropped(rows: Sequence[Mapping[str, Any]], clips: Clips, gallery: Gallery) 
     for row in rows:
         failed = (number for number, failures in enumerate(clips.failures) if row["reason"] in failures)
         drawn = _sample(failed, clips, gallery)
-        parts.append(f"<h3>{escape(row['reason'])}<small> — {row['all']:,} clips</small></h3>{drawn}")
+        parts.append(f"<h3>{escape(row['reason'])}<small> — {_count(row['all'])}</small></h3>{drawn}")
     return "\n".join(parts)
 
 
@@ -205,7 +205,7 @@ def _kept(clips: Clips, gallery: Gallery, sizes: Mapping[str, int]) -> str:
         if sizes[name]:
             members = (number for number, subsets in enumerate(clips.subsets) if name in subsets)
             drawn = _sample(members, clips, gallery)
-            parts.append(f"<h3>{name.replace('_', ' ')}<small> — {sizes[name]:,} clips</small></h3>{drawn}")
+            parts.append(f"<h3>{name.replace('_', ' ')}<small> — {_count(sizes[name])}</small></h3>{drawn}")
     return "\n".join(parts)
 
 
@@ -252,6 +252,10 @@ def _source(source: Mapping[str, Any]) -> str:
     texts = [source["name"], source["kind"], source["licence"], seconds, source["clips"], source["kept"]]
     reason = "" if source["status"] == "ok" else source["reason"] or source["status"]
     return _row([*(str(text) for text in texts), reason], plain=True)
+
+
+def _count(clips: int) -> str:
+    return f"{clips:,} clip{'' if clips == 1 else 's'}"
 
 
 def _config(config: Any, numbers: str) -> str:

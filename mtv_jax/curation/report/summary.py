@@ -100,7 +100,9 @@ def histogram(clips: Clips, name: str, rules: Sequence[Mapping[str, Any]]) -> di
     if not len(values):
         return found | {"varies": False, "edges": [], "kept": [], "dropped": [], "marks": {}}
     low, high = np.percentile(values, [0.5, 99.5])
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    if low == high:  # all are alike: twice as far as to the cut-off
+        high = low + (2 * max((abs(cut["threshold"] - low) for cut in cuts), default=0) or 1)
+    edges = np.linspace(low, high, _BINS + 1)
     inside = np.clip(values, edges[0], edges[-1])
     counts = [np.histogram(inside[which], edges)[0].tolist() for which in (kept, ~kept)]
     marks = {str(mark): float(np.percentile(values, mark)) for mark in MARKS}
@@ -134,4 +136,5 @@ def silent_judges(off: Mapping[str, str], clips: Clips) -> list[dict[str, Any]]:
 def balance(accounting: Mapping[str, Any]) -> dict[str, Any]:
     """The accounting of seconds, and how many of those that went in are `missing` from kept + rejected - overlap."""
     parts = accounting["kept"] + sum(accounting["rejected"].values()) - accounting["overlap"]
-    return dict(accounting) | {"missing": accounting["seconds"] - parts}
+    missing = round(accounting["seconds"] - parts, 6) + 0.0  # not the rounding of sums, nor a negative zero
+    return dict(accounting) | {"missing": missing}
