@@ -8,12 +8,13 @@ RUN := $(BIN)/python -m
 CHECKOUT := $(shell printf %s '$(CURDIR)' | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.$(CHECKOUT)-installed
 DEMO ?= runs/demo
+EVAL_DEMO ?= runs/eval_demo
 TRAIN_DEMO ?= runs/train_demo
 DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo eval-demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -90,6 +91,9 @@ demo: setup  ## generate a video of a bundled scene and measure how well it foll
 	  --out $(DEMO)/demo.mp4 --overwrite
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
+
+eval-demo: setup  ## score right and spoiled videos by every metric, and check that each moves as it must (5 minutes)
+	$(BIN)/python benchmarks/eval_demo.py --out $(EVAL_DEMO)
 
 train-demo: setup  ## encode a real clip, train tiny networks on it and sample a video with sound (4 minutes)
 	rm -rf $(TRAIN_DEMO)
@@ -198,4 +202,4 @@ bench: setup  ## measure step time, sample time and peak memory, as JSON
 	$(BIN)/python benchmarks/tiny.py
 
 clean:  ## remove environments, demos and caches (trainings in runs/ are kept)
-	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(TRAIN_DEMO) $(DEMO_DATA) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-parity .venv-lowest .jax_cache $(DEMO) $(EVAL_DEMO) $(TRAIN_DEMO) $(DEMO_DATA) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -130,9 +130,14 @@ def save_syncsynth(directory: Path, instrument: SyncSynth) -> None:
     write_json(directory / FIT_RECORD, dict(instrument.fit))
 
 
+def bundled() -> Path:
+    """The folder of the fitted network."""
+    return Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
+
+
 def load_syncsynth(directory: Path | None = None) -> SyncSynth:
     """The instrument in a folder; default: the bundled one. Raises UserError if files are missing or do not fit."""
-    directory = directory or Path(str(importlib.resources.files("mtv_jax.assets"))) / "syncsynth"
+    directory = directory or bundled()
     model, params = load_model(directory)
     if not isinstance(model, SyncTowers):
         raise UserError(f"{directory / CONFIG_FILE}: is not SyncSynth's but {type(model).__name__}'s")

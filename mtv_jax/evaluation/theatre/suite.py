@@ -358,8 +358,8 @@ def _looks_row(sample: Sample) -> _LooksRow:
     clip, other = clip_of(sample), sample.get("other_text")
     return _LooksRow(
         clip.plan.index,
-        _right(clip, sample["own"].looks),
-        None if other is None else _right(clip, other.looks),
+        looks_right(clip.plan, sample["own"].looks),
+        None if other is None else looks_right(clip.plan, other.looks),
         0.0 if other is None else _in_common(clip.plan, other.case.text.plan),
     )
 
@@ -375,8 +375,8 @@ def _looks_figures(rows: Sequence[_LooksRow]) -> list[Figure]:
     ]
 
 
-def _right(clip: TheatreClip, looks: Looks) -> float:
-    plan = clip.plan
+def looks_right(plan: ClipPlan, looks: Looks) -> float:
+    """Share of the counts and colours of a plan that a picture has."""
     found = [looks.heads == len(plan.actors), looks.prop == _prop(plan)]
     for actor, *colours in zip(plan.actors, looks.skins, looks.hairs, looks.shirts, strict=True):
         found += [

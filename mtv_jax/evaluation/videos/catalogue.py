@@ -157,6 +157,32 @@ _TABLE = (
         open=_lazy("videos.instruments.pictures.open_warping"),
         metric=_metric("metrics.warping.WARPING"),
     ),
+    VideoMetric(
+        name="syncsynth",
+        measures="whether drawn lips are in time with the speech, and whether chance explains it",
+        better="higher",
+        network="SyncSynth",
+        weights="bundled",
+        licence="this package's",
+        source="this project: fitted on other drawings and voices, never used in training",
+        inferred="the head of the one who speaks, from a prompt of the theatre's form; 12 frames a second only",
+        needs=("sound", "tracks", "prompt"),
+        shown=("score", "p"),
+        open=_lazy("videos.instruments.theatre.open_syncsynth"),
+        metric=_metric("metrics.syncsynth.SYNCSYNTH"),
+    ),
+    VideoMetric(
+        name="theatre",
+        measures="whether a theatre clip's lips, strikes and looks are those of its speech, effects and prompt; of a "
+        "pipeline, with controls: --suite theatre",
+        better="higher",
+        source="this project: readers fitted on clips of the theatre, as in --suite theatre",
+        inferred="heads and prop, from a prompt of the theatre's form; mood is not measured, as no file states it",
+        needs=("tracks", "prompt"),
+        shown=("lips", "events", "looks"),
+        open=_lazy("videos.instruments.theatre.open_theatre"),
+        metric=_metric("metrics.theatre.THEATRE"),
+    ),
 )
 
 METRICS = {metric.name: metric for metric in _TABLE}

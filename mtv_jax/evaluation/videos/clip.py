@@ -1,5 +1,6 @@
 """A video as metrics see it: its files are decoded once, when they are first asked for."""
 
+from collections.abc import Collection
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.evaluation.videos.manifest import Item
-from mtv_jax.io.audio import Recording, read_recording
+from mtv_jax.io.audio import Recording, fit_length, read_audio, read_recording
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, sha256
 from mtv_jax.io.rates import Number, exact_fps
 from mtv_jax.io.video import iter_frames, probe
+from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.typing import Float, UInt8
 
 
@@ -73,11 +75,31 @@ class Clip:
         """Of the video file."""
         return _digest(self.item.video)
 
+    def track(self, name: str) -> Float[np.ndarray, "s"] | None:
+        """A separate track of the manifest in mono at `TRACK_RATE`, as long as the video; None without one."""
+        if name not in self.item.tracks:
+            return None
+        return fit_length(read_audio(self.item.tracks[name], TRACK_RATE), self.num_samples)
+
+    @property
+    def num_samples(self) -> int:
+        """Of sound at `TRACK_RATE`, for the length of the pictures."""
+        return round(len(self.frames) * TRACK_RATE / self.fps)
+
     @cached_property
-    def content(self) -> str:
-        """What a measurement of it depends on: hashes of picture and sound, and the prompt."""
-        sound = _digest(self.item.audio) if self.item.audio else ""
-        return f"{self.sha256} {sound} {self.item.prompt}"
+    def _heard(self) -> str:
+        """Hashes of the sound, if it is another file's, and of the tracks."""
+        files = [self.item.audio, *(self.item.tracks.get(name) for name in TRACKS)]
+        return " ".join(_digest(file) if file else "-" for file in files)
+
+    def content(self, needs: Collection[str]) -> str:
+        """What a measurement depends on that needs these beside the picture (`VideoMetric.needs`).
+
+        A metric of the picture alone is not computed again where only sounds or the prompt are others.
+        """
+        heard = self._heard if {"sound", "tracks"} & set(needs) else ""
+        prompt = self.item.prompt if "prompt" in needs else ""
+        return f"{self.sha256} {heard} {prompt}"
 
 
 def _digest(path: Path) -> str:

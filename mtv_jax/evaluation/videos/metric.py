@@ -9,6 +9,10 @@ from mtv_jax.evaluation.metrics.base import Measured, Metric
 from mtv_jax.evaluation.videos.clip import Clip
 
 
+NEEDS = ("sound", "tracks", "prompt", "reference")
+"""What a metric may need beside the picture; `tracks` are the manifest's speech, effects and music."""
+
+
 @runtime_checkable
 class Instrument(Protocol):
     """Measures videos, with its network loaded."""
@@ -73,7 +77,7 @@ class VideoMetric:
       licence: of the weights.
       source: of the definition.
       inferred: what the source leaves open, and how it was settled.
-      needs: of `sound`, `prompt` and `reference` what it needs beside the picture.
+      needs: of `NEEDS`, what its figures depend on beside the picture.
       shown: the values of `Measured.values` that are shown of each video; of the first, bad ones come first.
       open: loads the instrument. Raises UserError, saying how to get them, if weights are missing.
       metric: figures of what was measured.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mtv_jax.evaluation.report.schema import Failure, Figure
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.manifest import Item
-from mtv_jax.evaluation.videos.metric import Instrument, Measured, VideoMetric, Weights
+from mtv_jax.evaluation.videos.metric import NEEDS, Instrument, Measured, VideoMetric, Weights
 from mtv_jax.evaluation.videos.options import Part
 from mtv_jax.evaluation.videos.samples import FOLDER, Samples, key_of
 from mtv_jax.io.errors import UserError
@@ -81,7 +81,7 @@ def measure(task: Task, *, part: Part, strict: bool = False) -> None:
         for job in progress(jobs, "measuring videos"):
             clip = Clip(job.item)
             try:
-                clip.content  # noqa: B018 - fails here if a file cannot be read
+                clip.content(NEEDS)  # fails here if a file cannot be read
             except UserError:
                 if strict:
                     raise
@@ -104,7 +104,7 @@ def gather(task: Task) -> Measurements:
         for tool in job.tools:
             name = tool.metric.name
             try:
-                row = samples.get(key_of(name, tool.instrument, clip)) or {
+                row = samples.get(key_of(tool.metric, tool.instrument, clip)) or {
                     "error": f"not measured by {name}; run the other parts"
                 }
                 if "error" in row:
@@ -150,7 +150,7 @@ def _jobs(task: Task) -> Iterator[_Job]:
 def _measure(tool: Tool, clip: Clip, samples: Samples, writer: RowWriter, *, strict: bool) -> None:
     """Adds a row of what a metric measures of a clip, unless there is one."""
     name = tool.metric.name
-    key = key_of(name, tool.instrument, clip)
+    key = key_of(tool.metric, tool.instrument, clip)
     if samples.get(key) is not None:
         return
     began = time.perf_counter()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.evaluation.videos.clip import Clip
-from mtv_jax.evaluation.videos.metric import Instrument
+from mtv_jax.evaluation.videos.metric import Instrument, VideoMetric
 from mtv_jax.io.jsonl import RowWriter, read_rows
 
 FOLDER = "samples"
@@ -46,7 +46,8 @@ class Samples:
         return iter(self._rows.values())
 
 
-def key_of(metric: str, instrument: Instrument, clip: Clip) -> str:
+def key_of(metric: VideoMetric, instrument: Instrument, clip: Clip) -> str:
     """Identifies what a measurement depends on. Raises UserError if a file of the clip cannot be read."""
-    parts = [metric, instrument.variant, dict(instrument.facts), instrument.untrained, clip.content]
+    content = clip.content(metric.needs)
+    parts = [metric.name, instrument.variant, dict(instrument.facts), instrument.untrained, content]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

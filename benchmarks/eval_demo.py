@@ -1,0 +1,229 @@
+"""Do metrics of videos move the way they must when videos that are right are spoiled?
+
+    python benchmarks/eval_demo.py --out runs/eval_demo        (make eval-demo)
+
+Makes theatre clips with their tracks (the ground truth), what the preset tiny makes of their prompts and tracks, and
+versions of the ground truth that are frozen, noisy or of other colours, or have the sound of another clip or their own
+sound 1 or 5 frames late. Scores all by the metrics of `evaluate`, FVD against other clips of the theatre, and prints
+a table. Exits with 1 if a figure does not move as `EXPECTED` says. A run that was stopped goes on.
+
+    OUT/videos/VERSION/ID.mp4, OUT/tracks/SOUND/ID/*.flac, OUT/VERSION.jsonl   what is measured: manifests of `evaluate`
+    OUT/results/VERSION/index.html, results.json                             the report on each version
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mtv_jax.evaluation.report.output import write_report
+from mtv_jax.evaluation.theatre.cases import Case
+from mtv_jax.evaluation.videos.catalogue import METRICS
+from mtv_jax.evaluation.videos.manifest import Item, read_manifest
+from mtv_jax.evaluation.videos.metric import Weights
+from mtv_jax.evaluation.videos.options import Part
+from mtv_jax.evaluation.videos.report import videos_report
+from mtv_jax.evaluation.videos.run import Task, gather, measure, open_tools
+from mtv_jax.io.audio import write_audio
+from mtv_jax.io.files import write_text
+from mtv_jax.io.progress import progress
+from mtv_jax.io.video import write_video
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.text.theatre_language import theatre_prompt
+from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render_clip
+
+SEED = EVALUATION_SEEDS + 300
+"""Of the clips; the reference set of FVD is of the next one."""
+STAGE = TheatreConfig(actors=(0, 0.5, 0.5), speech=1.0, prop=1.0, effects=1.0)
+"""Clips in which somebody speaks and something is struck; otherwise they are as the preset tiny knows them."""
+TRUTH, REFERENCE = "ground_truth", "reference"
+METRIC_NAMES = [name for name in METRICS if name != "av_align_v1"]
+"""The version of 2023 is for old tables only."""
+
+
+class Column(NamedTuple):
+    """A figure of the table: its claim, its name there, and which values are better."""
+
+    figure: str
+    name: str
+    better: str
+
+
+COLUMNS = (
+    Column("fvd.i3d_k400", "fvd", "lower"),
+    Column("flicker.score", "flicker", "higher"),
+    Column("motion.flow", "motion", "neither"),
+    Column("warping.error", "warping", "lower"),
+    Column("av_align.score", "av_align", "higher"),
+    Column("sync.confidence", "syncsynth", "higher"),
+    Column("sync.significant", "p < .01", "higher"),
+    Column("lips.correlation", "lips", "higher"),
+    Column("lips.exact_lag", "lips at lag 0", "higher"),
+    Column("events.f1", "events", "higher"),
+    Column("looks.correct", "looks", "higher"),
+)
+
+
+class Change(NamedTuple):
+    """A figure of a version against that of the ground truth: the difference must be from `low` to `high`."""
+
+    version: str
+    figure: str
+    low: float
+    high: float
+
+
+INF = float("inf")
+EXPECTED: tuple[Change, ...] = ()
+
+Table = Mapping[str, Mapping[str, float]]
+"""Values of figures by version and id of the claim."""
+
+
+def frozen(frames: np.ndarray) -> np.ndarray:
+    return np.repeat(frames[:1], len(frames), axis=0)
+
+
+def noisy(frames: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 20, frames.shape)
+    return np.clip(frames + noise, 0, 255).astype(np.uint8)
+
+
+def recoloured(frames: np.ndarray) -> np.ndarray:
+    return np.clip(frames + np.array([40.0, 0.0, -40.0]), 0, 255).astype(np.uint8)
+
+
+PICTURES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "frozen": frozen,
+    "noisy": noisy,
+    "recoloured": recoloured,
+}
+DELAYS = {"shifted_1": 1, "shifted_5": 5}
+SWAPPED, GENERATED = "swapped_sound", "tiny"
+
+
+def make(out: Path, count: int, generate: Callable[[Sequence[TheatreClip]], Sequence[np.ndarray]] | None) -> None:
+    """Writes the videos and tracks of all versions, and their manifests; no version `GENERATED` without `generate`."""
+    clips = [render_clip(SEED, index, STAGE) for index in range(count)]
+    own = [clip.frames for clip in clips]
+    tracks = [clip.tracks for clip in clips]
+    sounds = {TRUTH: tracks, SWAPPED: tracks[1:] + tracks[:1]}
+    sounds |= {name: [late(found, frames) for found in tracks] for name, frames in DELAYS.items()}
+    videos = {TRUTH: own, **{name: [change(frames) for frames in own] for name, change in PICTURES.items()}}
+    if generate is not None:
+        videos[GENERATED] = list(generate(clips))
+    for name, found in sounds.items():
+        _write_tracks(out, name, found)
+    for name, found in videos.items():
+        _write_videos(out / "videos" / name, found)
+        _write_manifest(out, name, clips, video=name, sound=TRUTH)
+    for name in (SWAPPED, *DELAYS):
+        _write_manifest(out, name, clips, video=TRUTH, sound=name)
+    others = [render_clip(SEED + 1, index, STAGE) for index in range(count)]
+    _write_videos(out / "videos" / REFERENCE, [clip.frames for clip in others])
+    lines = [{"id": f"{REFERENCE}/{i}", "video": f"videos/{REFERENCE}/{i}.mp4"} for i in range(count)]
+    write_text(out / f"{REFERENCE}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def late(tracks: Mapping[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
+    """Tracks that begin with silence of so many frames, at their old length."""
+    silence = np.zeros(round(frames * TRACK_RATE / STAGE.fps), np.float32)
+    return {name: np.concatenate([silence, wave])[: len(wave)] for name, wave in tracks.items()}
+
+
+def _write_tracks(out: Path, sound: str, found: Sequence[Mapping[str, np.ndarray]]) -> None:
+    for number, tracks in enumerate(found):
+        for name, wave in tracks.items():
+            write_audio(out / "tracks" / sound / str(number) / f"{name}.flac", wave, TRACK_RATE)
+
+
+def _write_videos(folder: Path, videos: Sequence[np.ndarray]) -> None:
+    for number, frames in enumerate(videos):
+        write_video(folder / f"{number}.mp4", frames, STAGE.fps, crf=10)
+
+
+def _write_manifest(out: Path, version: str, clips: Sequence[TheatreClip], *, video: str, sound: str) -> None:
+    lines = []
+    for number, clip in enumerate(clips):
+        folder = f"tracks/{sound}/{number}"
+        files = {name: f"{folder}/{name}.flac" for name in clip.tracks if name != "mix"}
+        files |= {"video": f"videos/{video}/{number}.mp4", "audio": f"{folder}/mix.flac"}
+        lines.append({"id": f"{version}/{number}", "prompt": theatre_prompt(clip.words), **files})
+    write_text(out / f"{version}.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def tiny(clips: Sequence[TheatreClip]) -> Sequence[np.ndarray]:
+    """What the preset tiny makes of the clips' prompts and tracks, in 8 steps."""
+    from mtv_jax.evaluation.theatre.pipeline import generated
+    from mtv_jax.pipelines.base import Pipeline
+
+    cases = [Case(clip, clip, clip, clip, clip, seed=0) for clip in clips]
+    pipe = Pipeline.from_pretrained("tiny")
+    return list(generated(pipe, cases, steps=8, guidance_scale=1.0, batch_size=len(cases)))
+
+
+def score(out: Path, names: Sequence[str]) -> tuple[Table, Mapping[str, str]]:
+    """Scores all versions whose manifests are there, writes the report on each; values, and why metrics are missing.
+
+    All versions share one store of measurements: those with the same pictures do not cost I3D again.
+    """
+    tools, missing = open_tools([METRICS[name] for name in names], Weights())
+    references = read_manifest(out / f"{REFERENCE}.jsonl").items
+    versions = {path.stem: read_manifest(path).items for path in sorted(out.glob("*.jsonl"))}
+    del versions[REFERENCE]
+    every: list[Item] = [item for items in versions.values() for item in items]
+    measure(Task(tools, every, references, out), part=Part())
+    table: dict[str, dict[str, float]] = {}
+    for version, items in progress(versions.items(), "reporting"):
+        task = Task(tools, items, references, out)
+        report = videos_report(replace(task, out=out / "results" / version), gather(task), missing, {})
+        write_report(out / "results" / version, report)
+        table[version] = {figure.id: figure.value for figure in report.figures if figure.value is not None}
+    return table, missing
+
+
+def wrong(table: Table) -> list[str]:
+    """What does not move as `EXPECTED` says, of the figures that were measured."""
+    found = []
+    for version, figure, low, high in EXPECTED:
+        if version in table and figure in table[TRUTH]:
+            change = table[version].get(figure, float("nan")) - table[TRUTH][figure]
+            if not low <= change <= high:
+                found.append(f"{version}: {figure} changes by {change:.4g}; it must be from {low:g} to {high:g}")
+    return found
+
+
+def lines_of(table: Table, missing: Mapping[str, str]) -> list[str]:
+    """The table in Markdown, the ground truth first, and the metrics that could not be tested."""
+    arrows = {"higher": " ↑", "lower": " ↓", "neither": ""}
+    head = [column.name + arrows[column.better] for column in COLUMNS]
+    order = sorted(table, key=lambda version: (version != TRUTH, version == GENERATED, version))
+    rows = [[version, *(_shown(table[version].get(column.figure)) for column in COLUMNS)] for version in order]
+    lines = ["| " + " | ".join(row) + " |" for row in (["", *head], ["---"] * (len(head) + 1), *rows)]
+    return [*lines, "", *(f"{name}: untested: no weights" for name in missing)]
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if abs(value) < 0.01 else f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/eval_demo"))
+    parser.add_argument("--clips", type=int, default=8, help="number of clips of each version")
+    args = parser.parse_args()
+    if not (args.out / f"{REFERENCE}.jsonl").exists():
+        make(args.out, args.clips, tiny)
+    table, missing = score(args.out, METRIC_NAMES)
+    print("\n".join(lines_of(table, missing)))
+    problems = wrong(table)
+    print("\n".join(problems) or "every figure moves the way it must")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
