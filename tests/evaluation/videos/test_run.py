@@ -9,10 +9,12 @@ import pytest
 from mtv_jax.evaluation.metrics.base import mean_figure, video_metric
 from mtv_jax.evaluation.report.schema import Figure, Report, read_report
 from mtv_jax.evaluation.videos import command
+from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.evaluation.videos.metric import VideoMetric, Weights
 from mtv_jax.evaluation.videos.options import Part, VideoOptions
 from mtv_jax.evaluation.videos.run import Task, Tool, figures_of, gather, measure
+from mtv_jax.evaluation.videos.samples import key_of
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 
@@ -60,6 +62,26 @@ def folder(tmp_path_factory):
 def task(folder, tmp_path):
     items = tuple(Item(str(number), folder / f"{number}.mp4", f"prompt {number % 2}") for number in range(4))
     return Task([Tool(METRIC, Brightness())], items, (Item("real", folder / "4.mp4", "x"),), tmp_path)
+
+
+def test_only_what_a_metric_needs_makes_it_measure_again(folder, tmp_path):
+    sounds = [tmp_path / f"{number}.flac" for number in range(2)]
+    for number, file in enumerate(sounds):
+        file.write_bytes(bytes([number]))
+
+    def key(item, *needs):
+        return key_of(replace(METRIC, needs=needs), Brightness(), Clip(item))
+
+    item = Item("0", folder / "0.mp4", "x", audio=sounds[0], tracks={"speech": sounds[0]})
+    other_sound = replace(item, audio=sounds[1])
+    other_track = replace(item, tracks={"speech": sounds[1]})
+    other_prompt = replace(item, prompt="y")
+    assert key(item) == key(other_sound) == key(other_track) == key(other_prompt)
+    assert key(item, "sound") not in (key(other_sound, "sound"), key(item))
+    assert key(item, "tracks") != key(other_track, "tracks")
+    assert key(item, "prompt") != key(other_prompt, "prompt")
+    assert key(item, "sound") == key(other_prompt, "sound")
+    assert key(item) != key(replace(item, video=folder / "1.mp4"))
 
 
 def fresh(task):
