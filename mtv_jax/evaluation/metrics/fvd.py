@@ -11,13 +11,12 @@ distance of parts of the videos.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mtv_jax.evaluation.metrics.base import RowMetric
+from mtv_jax.evaluation.metrics.base import Measured, video_metric
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.i3d.model import LEAST_FRAMES
@@ -103,31 +102,12 @@ def interval(value: float, halves: Float[np.ndarray, "k"]) -> list[float] | None
     return [value - width, value + width]
 
 
-@dataclass(frozen=True)
-class Video:
-    """What is kept of a video.
-
-    Attributes:
-      name: distinguishes it from the others of its set.
-      is_reference: whether it belongs to the reference set.
-      features: [d], of `features`.
-      frames: how many the features were computed from.
-    """
-
-    name: str
-    is_reference: bool
-    features: np.ndarray
-    frames: int
-
-
-def _figures(videos: Sequence[Video]) -> list[Figure]:
-    made, real = (
-        [video.features for video in videos if video.is_reference is side] for side in (False, True)
-    )
+def _figures(videos: Sequence[Measured]) -> list[Figure]:
+    made, real = ([_logits(video) for video in videos if video.reference is side] for side in (False, True))
     if min(len(made), len(real)) < LEAST_VIDEOS:
         return []
     a, b = np.stack(made), np.stack(real)
-    lengths = sorted({video.frames for video in videos})
+    lengths = sorted({video.values["frames"] for video in videos})
     note = (
         f"{len(b)} reference videos; {' or '.join(map(str, lengths))} frames; covariances over N - {DDOF}; compare at "
         "equal numbers of videos and frames only"
@@ -143,11 +123,16 @@ def _figures(videos: Sequence[Video]) -> list[Figure]:
     return [whole, *parts, Figure("fvd.i3d_k400_frames", float(lengths[0]), len(videos))]
 
 
+def _logits(video: Measured) -> np.ndarray:
+    return np.asarray(video.values["logits"], np.float64)
+
+
 def _spread(values: np.ndarray) -> list[float]:
     return [float(quantile) for quantile in np.quantile(values, [0.025, 0.975])]
 
 
-FVD: RowMetric[Video, Video] = RowMetric(
-    lambda video: (video.is_reference, video.name), lambda video: video, _figures
-)
-"""The distance of two sets of videos, with its interval, and of parts of them."""
+FVD = video_metric(_figures)
+"""The distance of two sets of videos, with its interval, and of parts of them.
+
+Of a video `logits` are kept (`features`), and `frames`, the number of frames that they were computed from.
+"""

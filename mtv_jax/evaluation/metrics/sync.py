@@ -6,15 +6,14 @@ the shifted sound is padded with embeddings of zeros, which raises C even where 
 over the pairs that exist. Both are given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.evaluation.metrics.base import RowMetric
-from mtv_jax.evaluation.metrics.statistics import bootstrap
+from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
 from mtv_jax.evaluation.report.schema import Figure
 
 VARIANT = "syncnet_v2"
@@ -123,31 +122,28 @@ def confidence_by_frame(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray
     return median_filter(below, _KERNEL, mode="constant")
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The score of one video, or why there is none; `number` is its position among those that are measured."""
-
-    number: int
-    score: SyncScore | SyncFailure
-
-
-def _figures(rows: Sequence[SyncScore | SyncFailure]) -> list[Figure]:
-    scores = [row for row in rows if isinstance(row, SyncScore)]
-    reasons = [row.reason for row in rows if isinstance(row, SyncFailure)]
-    means = [figure for name, of in _MEANS.items() for figure in _mean(name, [of(score) for score in scores])]
-    if not rows:
-        return []
-    counts = {"sync.syncnet_short": sum(score.short for score in scores)}
-    counts |= {identifier: reasons.count(reason) for identifier, reason in _FAILURES.items()}
-    return means + [Figure(identifier, float(count), len(rows)) for identifier, count in counts.items()]
+def values_of(found: SyncScore | SyncFailure) -> dict[str, float | int | str]:
+    """What is kept of a video."""
+    if isinstance(found, SyncFailure):
+        return {"failure": found.reason}
+    return {
+        "c": found.padded.confidence,
+        "d": found.padded.distance,
+        "c_valid": found.valid.confidence,
+        "d_valid": found.valid.distance,
+        "offset": found.valid.offset,
+        "frames": found.frames,
+        "faces": found.faces,
+        "short": int(found.short),
+    }
 
 
-_MEANS: dict[str, Callable[[SyncScore], float]] = {
-    "sync.syncnet_c": lambda score: score.padded.confidence,
-    "sync.syncnet_d": lambda score: score.padded.distance,
-    "sync.syncnet_c_valid": lambda score: score.valid.confidence,
-    "sync.syncnet_d_valid": lambda score: score.valid.distance,
-    "sync.syncnet_offset": lambda score: abs(score.valid.offset),
+_MEANS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "sync.syncnet_c": lambda values: values["c"],
+    "sync.syncnet_d": lambda values: values["d"],
+    "sync.syncnet_c_valid": lambda values: values["c_valid"],
+    "sync.syncnet_d_valid": lambda values: values["d_valid"],
+    "sync.syncnet_offset": lambda values: float(abs(values["offset"])),
 }
 _FAILURES: dict[str, Reason] = {
     "sync.syncnet_no_face": "no face",
@@ -156,13 +152,20 @@ _FAILURES: dict[str, Reason] = {
 }
 
 
-def _mean(identifier: str, values: Sequence[float]) -> list[Figure]:
-    if not values:
+def _figures(rows: Sequence[Measured]) -> list[Figure]:
+    if not rows:
         return []
-    return [Figure(identifier, float(np.mean(values)), len(values), bootstrap(values), note=VARIANT)]
+    scored = [row for row in rows if "failure" not in row.values]
+    reasons = [row.values["failure"] for row in rows if "failure" in row.values]
+    means = [
+        figure
+        for name, of in _MEANS.items()
+        for figure in mean_figure(name, [(row.group, of(row.values)) for row in scored], note=VARIANT)
+    ]
+    counts = {"sync.syncnet_short": sum(row.values["short"] for row in scored)}
+    counts |= {identifier: reasons.count(reason) for identifier, reason in _FAILURES.items()}
+    return means + [Figure(identifier, float(count), len(rows)) for identifier, count in counts.items()]
 
 
-SYNC: RowMetric[Scored, SyncScore | SyncFailure] = RowMetric(
-    lambda scored: scored.number, lambda scored: scored.score, _figures
-)
+SYNC = video_metric(_figures)
 """Mean C and D of the videos that can be scored, and how many cannot and why."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from mtv_jax.evaluation.metrics.base import measured
-from mtv_jax.evaluation.metrics.fvd import FVD, Video, features, frechet_distance, interval, subsampled
+from mtv_jax.evaluation.metrics.base import Measured, measured
+from mtv_jax.evaluation.metrics.fvd import FVD, features, frechet_distance, interval, subsampled
 from mtv_jax.io.errors import UserError
 
 
@@ -86,7 +86,8 @@ def test_the_interval_covers_as_often_as_it_says():
 
 def videos(count, is_reference, seed=0, frames=16):
     return [
-        Video(f"v{number}", is_reference, row, frames) for number, row in enumerate(vectors(count, seed=seed))
+        Measured(f"v{number}", number, {"logits": row.tolist(), "frames": frames}, is_reference)
+        for number, row in enumerate(vectors(count, seed=seed))
     ]
 
 

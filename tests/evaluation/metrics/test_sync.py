@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from golden_folders import ORIGINALS
 
-from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.metrics.base import Measured, measured
 from mtv_jax.evaluation.metrics.sync import (
     SYNC,
     Agreement,
-    Scored,
     SyncFailure,
     SyncScore,
     agreement,
@@ -19,6 +18,7 @@ from mtv_jax.evaluation.metrics.sync import (
     confidence_by_frame,
     existing_pairs,
     shifted_distances,
+    values_of,
 )
 
 FOLDER = ORIGINALS / "syncnet"
@@ -92,13 +92,14 @@ def test_too_few_positions_are_an_error():
 
 
 SCORE = SyncScore(Agreement(8.0, 4.0, 1), Agreement(9.0, 3.0, -2), 51, 2)
-SAMPLES = [
-    Scored(3, SyncFailure("no face")),
-    Scored(1, SCORE),
-    Scored(2, SyncFailure("no sound")),
-    Scored(5, SyncFailure("too short")),
-    Scored(0, replace(SCORE, padded=Agreement(6.0, 8.0, 0), frames=100)),
+FOUND = [
+    SyncFailure("no face"),
+    SCORE,
+    SyncFailure("no sound"),
+    SyncFailure("too short"),
+    replace(SCORE, padded=Agreement(6.0, 8.0, 0), frames=100),
 ]
+SAMPLES = [Measured(f"{n}", n, values_of(found)) for n, found in enumerate(FOUND)]
 
 
 def test_videos_without_a_score_are_counted():
