@@ -51,17 +51,13 @@ function file() {
 
 // --- parts of a page
 
-function choices(name, text, options, ends) {
+function choices(name, text, options, layout) {
   const buttons = options.map(([value, label]) => {
     const input = element("input", { type: "radio", name, value, required: true, checked: answers[name] === value });
     input.addEventListener("change", () => keep(name, value));
     return element("label", {}, input, label);
   });
-  const row = element("div", { className: "choices" }, ...buttons);
-  if (ends) {
-    row.prepend(element("small", {}, `${ends[0]}:`));
-    row.append(element("small", {}, `: ${ends[1]}`));
-  }
+  const row = element("div", { className: `choices ${layout}` }, ...buttons);
   return element("fieldset", {}, element("legend", {}, text), row);
 }
 
@@ -77,7 +73,9 @@ function player(video, label) {
 }
 
 function card(video, label, questions) {
-  return element("section", { className: "card" }, element("h3", {}, label), player(video, label), ...questions);
+  const made = element("section", { className: "card" }, element("h3", {}, label), player(video, label), ...questions);
+  made.setAttribute("aria-label", label);
+  return made;
 }
 
 function button(text, act) {
@@ -99,12 +97,12 @@ function clipPage(number) {
   const [clip, videos] = order[number];
   const labels = videos.map((_, i) => `Video ${String.fromCharCode(65 + i)}`);
   const scale = study.scale && study.scale.map((value) => [String(value), String(value)]);
-  const ask = (owner, options, ends) => study.questions.map(
-    (question) => choices(`${owner}/${question.id}`, question.text, options, ends));
-  const cards = videos.map((video, i) => card(video, labels[i], scale ? ask(video, scale, study.ends) : []));
+  const ask = (owner, options, layout) => study.questions.map(
+    (question) => choices(`${owner}/${question.id}`, question.text, options, layout));
+  const cards = videos.map((video, i) => card(video, labels[i], scale ? ask(video, scale, "scale") : []));
   const form = element("form", {},
     element("div", { className: "clips" }, ...cards),
-    ...(scale ? [] : ask(clip, videos.map((video, i) => [video, labels[i]]))),
+    ...(scale ? [] : ask(clip, videos.map((video, i) => [video, labels[i]]), "best")),
     element("div", { className: "buttons" },
       button("Back", () => (number ? clipPage(number - 1) : startPage())),
       element("button", { className: "main" }, "Next")));

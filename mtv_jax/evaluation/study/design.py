@@ -87,13 +87,8 @@ class Study:
 
 
 def design(form: Form, clips: Sequence[Chosen], *, participants: int, seed: int) -> Study:
-    """Gives clips and their videos names that do not depend on their systems.
-
-    Raises UserError if there is nothing to choose from.
-    """
+    """Gives clips, at least one, and their videos names that do not depend on their systems."""
     systems = tuple(clips[0].sources)
-    if form.kind == "best" and len(systems) < 2:
-        raise UserError(f"form {form.id}: chooses the best of several systems; give two or more folders")
     width = len(str(len(clips) * len(systems)))
     rng = np.random.default_rng([seed, _NAMES])
     numbers = iter(rng.permutation(len(clips) * len(systems)) + 1)

@@ -31,14 +31,14 @@ class Form:
     Attributes:
       kind: "best": a question is asked of a clip, and answered by one of its videos; "rating": it is asked of each
         video, and answered by a whole number from 1 to 5.
-      ends: what the ends of the rating scale mean.
+      ends: what the ends of the rating scale mean, said after each question.
     """
 
     id: str
     kind: Kind
     instructions: str
     questions: tuple[Question, ...]
-    ends: tuple[str, str] = ("", "")
+    ends: str = ""
 
 
 _COMMON = (
@@ -92,9 +92,9 @@ FORMS: Mapping[str, Form] = {
                     "smoothness of changes",
                     "When the sound changes, does the picture change with it, and smoothly?",
                 ),
-                Question("overall", "overall quality", "How good are video and sound together?"),
+                Question("overall", "overall quality", "Do you like the video together with its sound?"),
             ),
-            ("not at all", "very much"),
+            " (1: not at all, 5: very much)",
         ),
     )
 }

@@ -12,7 +12,7 @@
     problems        an object: files that were not used or not complete
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """What participants answered about a system; all answers count the same, whoever gave them."""
+    """What participants answered about a system; all answers count the same. Without any, the value is None."""
 
     question: str
     system: str
-    value: float
+    value: float | None
     unit: str
     n: int
     interval_participants: list[float] | None
@@ -128,11 +128,13 @@ def _rated(study: Study, question: Question, units: list[str], answers: np.ndarr
 def _figure(
     question: Question, system: str, unit: str, values: np.ndarray, who: np.ndarray, clips: np.ndarray
 ) -> StudyFigure:
-    mean: Callable[[np.ndarray], float] = lambda picks: float(values[picks].mean())  # noqa: E731
+    def mean(picks: np.ndarray) -> float:
+        return float(values[picks].mean())
+
     return StudyFigure(
         question.id,
         system,
-        mean(np.arange(len(values))),
+        float(values.mean()) if len(values) else None,
         unit,
         len(values),
         bootstrap_of(mean, who.tolist()),
@@ -157,6 +159,8 @@ def study_lines(results: StudyResults) -> Iterator[str]:
 
 
 def _written(figure: StudyFigure) -> str:
+    if figure.value is None:
+        return "no answers"
     over = _ends(figure.interval_participants), _ends(figure.interval_clips)
     return f"{figure.value:.2f} {figure.unit}, {over[0]} [{over[1]}], {figure.n} answers"
 
@@ -164,7 +168,7 @@ def _written(figure: StudyFigure) -> str:
 def _agreed(found: Agreement) -> str:
     if found.alpha is None:
         return "not defined: too few answers, or all the same"
-    return f"Krippendorff's alpha {found.alpha:.3f} [{_ends(found.interval)}], p = {found.p:.3f} that it is chance"
+    return f"Krippendorff's alpha {found.alpha:.3f} [{_ends(found.interval)}], p = {found.p:.3f} (permutations)"
 
 
 def _ends(ends: Sequence[float] | None) -> str:
