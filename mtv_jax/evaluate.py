@@ -109,7 +109,9 @@ def _study(argv: list[str]) -> int:
     from mtv_jax.evaluation.study.build import build_study
 
     study = build_study(args.systems, StudyOptions(args.form, args.participants, args.n, args.seed), args.out)
-    print(f"{args.out / PAGE}: {len(study.clips)} clips of {len(study.systems)} systems; put it on a web server")
+    print(
+        f"{args.out / PAGE}: {len(study.clips)} clips of {len(study.systems)} systems; put it on a web server"
+    )
     print(f"{args.out / KEY}: keep it to yourself; `evaluate study read` needs it")
     return 0
 

@@ -79,7 +79,13 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("needs Chromium; on Debian: apt install chromium")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
-    flags += ["--no-first-run", "--disable-extensions", "--disable-background-networking", "--hide-scrollbars"]
+    flags += ["--autoplay-policy=no-user-gesture-required"]
+    flags += [
+        "--no-first-run",
+        "--disable-extensions",
+        "--disable-background-networking",
+        "--hide-scrollbars",
+    ]
     down, up = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # Chromium reads from descriptor 3 and writes to 4.

@@ -1,4 +1,4 @@
-"""Reads the answer files of a study. What cannot be used is told, and the rest is used."""
+"""Reads the answer files of a study. What cannot be used is reported, and the rest is used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -99,9 +99,7 @@ def _copy(video: Path, sound: Path | None, target: Path) -> None:
         say(f"note: {video}: has no sound, and no manifest names an 'audio' for it")
     samples = None if source is None else read_stereo(source, VIDEO_SOUND_RATE)
     frames = (_even(frame) for frame in iter_frames(video))
-    write_video(
-        target, frames, info.fps, audio=samples, sample_rate=VIDEO_SOUND_RATE, crf=_CRF, comment=""
-    )
+    write_video(target, frames, info.fps, audio=samples, sample_rate=VIDEO_SOUND_RATE, crf=_CRF, comment="")
 
 
 def _even(frame: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:

@@ -74,7 +74,12 @@ class Study:
 
     def _content(self) -> dict[str, Any]:
         clips = {
-            name: {"id": clip.id, "text": clip.text, "videos": dict(clip.videos), "sources": dict(clip.sources)}
+            name: {
+                "id": clip.id,
+                "text": clip.text,
+                "videos": dict(clip.videos),
+                "sources": dict(clip.sources),
+            }
             for name, clip in self.clips.items()
         }
         return {
@@ -105,7 +110,9 @@ def read_key(path: Path) -> Study:
     """Reads the key of a study. Raises UserError if it is not one, or was changed."""
     values = read_json_object(path)
     if values.get("kind") != _KIND or values.get("schema_version") != VERSION:
-        raise UserError(f"{path}: not the key of a study; give the key.json that `evaluate study build` wrote")
+        raise UserError(
+            f"{path}: not the key of a study; give the key.json that `evaluate study build` wrote"
+        )
     with errors_in_file(path):
         clips = {
             name: StudyClip(clip["id"], clip["text"], dict(clip["videos"]), dict(clip["sources"]))

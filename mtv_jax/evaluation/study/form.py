@@ -1,7 +1,7 @@
 """The forms of the papers' user studies. The criteria are the papers'; the wording is ours.
 
-MTV (table 3): of the videos of several systems for one text and sound, which is best, by three criteria. 25 participants
-judged 50 texts. Maestro: four questions about each video, on a scale from 1 to 5. 20 videos a system.
+MTV (table 3): of the videos of several systems for one text and sound, which is best, by three criteria. 25
+participants judged 50 texts. Maestro: four questions about each video, on a scale from 1 to 5; 20 videos a system.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,8 @@ FORMS: Mapping[str, Form] = {
         Form(
             "mtv",
             "best",
-            _COMMON + "Each page shows several videos made from one text and one sound. For each question, choose "
+            _COMMON
+            + "Each page shows several videos made from one text and one sound. For each question, choose "
             "the one video that does best, even if the difference is small.",
             (
                 Question(
@@ -76,7 +77,8 @@ FORMS: Mapping[str, Form] = {
         Form(
             "maestro",
             "rating",
-            _COMMON + "Each page shows videos made from one sound. Answer four questions about each of them, on a "
+            _COMMON
+            + "Each page shows videos made from one sound. Answer four questions about each of them, on a "
             "scale from 1 to 5.",
             (
                 Question(

@@ -32,7 +32,8 @@ class StudyOptions:
 def study_parser() -> argparse.ArgumentParser:
     """The parser of `evaluate study`."""
     top = parser(
-        "evaluate study", "A user study: `build` makes the page for participants, `read` counts their answers."
+        "evaluate study",
+        "A user study: `build` makes the page for participants, `read` counts their answers.",
     )
     commands = top.add_subparsers(dest="command", required=True)
     build = commands.add_parser(
@@ -64,7 +65,9 @@ def study_parser() -> argparse.ArgumentParser:
         formatter_class=top.formatter_class,
     )
     read.add_argument("key", metavar="KEY", type=Path, help=f"{KEY} of the study")
-    read.add_argument("answers", metavar="ANSWERS", type=Path, nargs="+", help="answer files, or folders of them")
+    read.add_argument(
+        "answers", metavar="ANSWERS", type=Path, nargs="+", help="answer files, or folders of them"
+    )
     read.add_argument("--out", type=Path, required=True, help="folder for results.json")
     add_overwrite(read)
     return top

@@ -26,7 +26,8 @@ _POLICY = (
 
 def page(study: Study) -> str:
     """The page, which holds neither systems nor ids of clips."""
-    policy = f'<meta http-equiv=Content-Security-Policy content="{_POLICY}"><meta name=referrer content=no-referrer>'
+    head = f'<meta http-equiv=Content-Security-Policy content="{_POLICY}">'
+    head += "<meta name=referrer content=no-referrer><meta name=robots content=noindex>"
     # In a script, only `<` can end it.
     data = json.dumps(_published(study), ensure_ascii=False).replace("<", "\\u003c")
     parts: Iterable[str] = (
@@ -34,7 +35,7 @@ def page(study: Study) -> str:
         f"<script type=application/json id=study>{data}</script>",
         f"<script>\n{_asset('study.js')}</script>",
     )
-    return "".join(document("Video study", parts, _asset("study.css"), head=policy))
+    return "".join(document("Video study", parts, _asset("study.css"), head=head))
 
 
 def _published(study: Study) -> dict[str, Any]:

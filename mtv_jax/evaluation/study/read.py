@@ -57,7 +57,8 @@ class StudyResults:
         """As `results.json` holds it."""
         level = _level(self.study)
         found = {
-            name: {"question": name, "level": level, **asdict(value)} for name, value in self.agreement.items()
+            name: {"question": name, "level": level, **asdict(value)}
+            for name, value in self.agreement.items()
         }
         for values in found.values():
             values["interval_clips"] = values.pop("interval")
@@ -168,7 +169,9 @@ def _written(figure: StudyFigure) -> str:
 def _agreed(found: Agreement) -> str:
     if found.alpha is None:
         return "not defined: too few answers, or all the same"
-    return f"Krippendorff's alpha {found.alpha:.3f} [{_ends(found.interval)}], p = {found.p:.3f} (permutations)"
+    return (
+        f"Krippendorff's alpha {found.alpha:.3f} [{_ends(found.interval)}], p = {found.p:.3f} (permutations)"
+    )
 
 
 def _ends(ends: Sequence[float] | None) -> str:

@@ -21,6 +21,7 @@ EXAMPLE = np.array(
 @pytest.mark.parametrize(("level", "published"), [("nominal", 0.743), ("ordinal", 0.815)])
 def test_alpha_of_the_published_example(level, published):
     found = agreement(EXAMPLE - 1, 5, level)
+    assert found.alpha is not None
     assert found.alpha == pytest.approx(published, abs=5e-4)
     assert found.units == 11  # the last is answered once
     assert found.interval[0] < found.alpha <= found.interval[1]

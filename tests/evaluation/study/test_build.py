@@ -1,4 +1,4 @@
-"""A study is blinded, its orders differ, and clips that cannot be shown are left out and told."""
+"""A study is blinded, its orders differ, and clips that cannot be shown are left out with a message."""
 
 import json
 import re
@@ -29,7 +29,10 @@ def systems(tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(systems, tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
-    assert evaluate.main(["study", "build", *systems, "--form", "mtv", "--participants", "4", "--out", str(out)]) == 0
+    assert (
+        evaluate.main(["study", "build", *systems, "--form", "mtv", "--participants", "4", "--out", str(out)])
+        == 0
+    )
     return out
 
 
@@ -100,7 +103,9 @@ def test_neither_names_nor_places_depend_on_the_system():
         for name, system in clip.videos.items():
             number[system].append(int(name[1:]))
     assert all(abs(np.mean(found) - 450) < 50 for found in number.values())
-    places = [[study.clips[clip].videos[video] for video in videos].index("a") for clip, videos in study.order(1)]
+    places = [
+        [study.clips[clip].videos[video] for video in videos].index("a") for clip, videos in study.order(1)
+    ]
     assert all(70 < places.count(place) < 130 for place in range(3))
 
 
@@ -121,7 +126,7 @@ def _written(path, text):
     return path
 
 
-def test_clips_that_cannot_be_shown_are_left_out_and_told(systems, tmp_path, capsys):
+def test_clips_that_cannot_be_shown_are_left_out_with_a_message(systems, tmp_path, capsys):
     third = write_system(tmp_path / "third", ("sea", "wood", "moon"), 30)
     (third / "videos" / "wood.mp4").write_bytes(b"nothing")
     manifest = third / "manifest.jsonl"
@@ -146,7 +151,9 @@ def test_clips_that_cannot_be_shown_are_left_out_and_told(systems, tmp_path, cap
 def test_folders_of_videos_are_matched_by_name_and_a_manifest_lends_its_sound(systems, tmp_path, capsys):
     mute = write_system(tmp_path / "mute", ("sea", "wood"), 90, size=(18, 20), sound=False)
     line = {"id": "sea", "video": "videos/sea.mp4", "audio": f"{systems[0]}/videos/sea.mp4"}
-    (mute / "manifest.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "id": "wood", "audio": None}))
+    (mute / "manifest.jsonl").write_text(
+        json.dumps(line) + "\n" + json.dumps({**line, "id": "wood", "audio": None})
+    )
     given = [f"real={systems[0]}/videos", f"mute={mute}"]
     assert evaluate.main(["study", "build", *given, "--form", "mtv", "--out", str(tmp_path / "out")]) == 0
     key = read_key(tmp_path / "out" / "key.json")
@@ -155,7 +162,12 @@ def test_folders_of_videos_are_matched_by_name_and_a_manifest_lends_its_sound(sy
     for clip in key.clips.values():
         for name, system in clip.videos.items():
             told[clip.id, system] = probe(tmp_path / "out" / "page" / "videos" / f"{name}.mp4").has_audio
-    assert told == {("sea", "real"): True, ("sea", "mute"): True, ("wood", "real"): True, ("wood", "mute"): False}
+    assert told == {
+        ("sea", "real"): True,
+        ("sea", "mute"): True,
+        ("wood", "real"): True,
+        ("wood", "mute"): False,
+    }
     said = capsys.readouterr().err
     assert "sea.mp4: has no sound" in said
     assert "2 clips have no text" in said

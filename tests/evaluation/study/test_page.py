@@ -10,7 +10,6 @@ from study_folders import write_system
 from mtv_jax import evaluate
 from mtv_jax.evaluation.study.answers import collect
 from mtv_jax.evaluation.study.design import read_key
-from mtv_jax.evaluation.study.options import study_parser
 
 NEXT = "document.querySelector('form').requestSubmit()"
 TITLE = "document.querySelector('h1').textContent"
@@ -125,22 +124,25 @@ def test_videos_play_with_sound_one_at_a_time_and_everything_is_labelled(page, s
         "(async () => { const [a, b] = document.querySelectorAll('video'); a.loop = true; await a.play(); "
         "await b.play(); return [a.paused, b.paused, a.muted, b.muted]; })()"
     )
-    page.call("Runtime.evaluate", expression="0", userGesture=True)
     assert page.run(played) == [True, False, False, False]
-    assert page.run("[...document.querySelectorAll('video')].map(video => video.ariaLabel)") == ["Video A", "Video B"]
-    assert page.run("[...document.querySelectorAll('fieldset')].every(field => field.querySelector('legend'))")
+    assert page.run("[...document.querySelectorAll('video')].map(video => video.ariaLabel)") == [
+        "Video A",
+        "Video B",
+    ]
+    assert page.run(
+        "[...document.querySelectorAll('fieldset')].every(field => field.querySelector('legend'))"
+    )
     assert page.run("[...document.querySelectorAll('input')].every(input => input.labels.length === 1)")
     assert page.run("document.activeElement.id") == "main"
-    requests = [e["params"]["request"]["url"] for e in page.events if e.get("method") == "Network.requestWillBeSent"]
+    requests = [
+        e["params"]["request"]["url"] for e in page.events if e.get("method") == "Network.requestWillBeSent"
+    ]
     assert requests
-    assert all(request.startswith("file:") for request in requests)
-    sent = "fetch('https://example.org').then(() => 'sent', () => 'refused')"
-    assert page.run(sent) == "refused"
+    assert {request.partition(":")[0] for request in requests} <= {"file", "data"}
+    sent = (
+        "new Promise(told => { document.addEventListener('securitypolicyviolation', e => "
+        "told(e.effectiveDirective)); fetch('https://example.org').catch(() => setTimeout(told, 1000)); })"
+    )
+    assert page.run(sent) == "connect-src"
     wrong = [e for e in page.events if e.get("method") == "Runtime.exceptionThrown"]
     assert not wrong
-
-
-def test_help_says_what_to_keep(capsys):
-    with pytest.raises(SystemExit):
-        study_parser().parse_args(["build", "--help"])
-    assert "key.json" in capsys.readouterr().out

@@ -1,10 +1,12 @@
-"""Answers become win rates or means with intervals; files that cannot be used are told, and the rest is used."""
+"""Answers become win rates or means with intervals; files that cannot be used are reported, and the rest is used."""
 
 import json
 
 import pytest
 
 from mtv_jax import evaluate
+from mtv_jax.evaluation.metrics import statistics
+from mtv_jax.evaluation.study import agreement
 from mtv_jax.evaluation.study.answers import asked, collect
 from mtv_jax.evaluation.study.design import Chosen, design
 from mtv_jax.evaluation.study.form import FORMS
@@ -13,6 +15,12 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 
 SYSTEMS = ("ours", "other")
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(statistics, "_RESAMPLES", 300)
+    monkeypatch.setattr(agreement, "_PERMUTATIONS", 99)
 
 
 def study_of(form, clips=4, participants=5):
@@ -93,14 +101,24 @@ def test_win_rates_of_the_best_of_two(tmp_path, capsys):
 def test_means_of_ratings(tmp_path, capsys):
     study = study_of("maestro")
     sheets = [
-        sheet(study, n, rated(study, lambda system, question, n=n: 5 if system == "ours" else n)) for n in (1, 2, 3)
+        sheet(study, n, rated(study, lambda system, question, n=n: 5 if system == "ours" else n))
+        for n in (1, 2, 3)
     ]
     found, figures = read(tmp_path, study, sheets)
     assert len(figures) == 8
     for question in ("realism", "correspondence", "smoothness", "overall"):
         ours, other = figures[question, "ours"], figures[question, "other"]
-        assert (ours["value"], ours["unit"], ours["n"], ours["interval_participants"]) == (5, "points", 12, [5, 5])
-        assert (other["value"], other["interval_participants"], other["interval_clips"]) == (2, [1, 3], [2, 2])
+        assert (ours["value"], ours["unit"], ours["n"], ours["interval_participants"]) == (
+            5,
+            "points",
+            12,
+            [5, 5],
+        )
+        assert (other["value"], other["interval_participants"], other["interval_clips"]) == (
+            2,
+            [1, 3],
+            [2, 2],
+        )
     assert {row["level"] for row in found["agreement"]} == {"ordinal"}
     assert all(0 < row["alpha"] < 1 and row["units"] == 8 and row["p"] < 0.05 for row in found["agreement"])
     assert "  other: 2.00 points, 1.00 to 3.00 [2.00 to 2.00], 12 answers" in capsys.readouterr().out
@@ -111,7 +129,10 @@ def test_partial_answers_are_used_and_a_question_without_any_has_no_value(tmp_pa
     full = best(study, lambda clip, question: "ours")
     some = {name: video for name, video in full.items() if name.endswith("overall_preference")}
     found, figures = read(tmp_path, study, [sheet(study, 1, some)])
-    assert (figures["overall_preference", "ours"]["value"], figures["overall_preference", "ours"]["n"]) == (100, 4)
+    assert (figures["overall_preference", "ours"]["value"], figures["overall_preference", "ours"]["n"]) == (
+        100,
+        4,
+    )
     assert figures["overall_preference", "ours"]["interval_participants"] is None
     assert figures["motion_fluency", "ours"]["value"] is None
     assert list(found["problems"].values()) == ["8 of 12 answers are missing"]
@@ -135,10 +156,13 @@ def good():
         (lambda good: {**good, "participant": 6}, "not used: participant 6: must be at most 5"),
         (lambda good: {**good, "participant": True}, "not used: participant True"),
         (lambda good: {**good, "answers": {}}, "not used: no answers in it"),
-        (lambda good: {**good, "answers": {"c9/what": "v1", "c1/motion_fluency": 3}}, "none of its answers is of"),
+        (
+            lambda good: {**good, "answers": {"c9/what": "v1", "c1/motion_fluency": 3}},
+            "none of its answers is of",
+        ),
     ],
 )
-def test_damaged_and_foreign_files_are_told_and_not_used(change, reason, good, tmp_path):
+def test_damaged_and_foreign_files_are_reported_and_not_used(change, reason, good, tmp_path):
     study, content = good
     write_json(tmp_path / "a.json", content)
     wrong = change(content)
@@ -154,7 +178,11 @@ def test_answers_that_are_not_of_the_study_are_counted(good, tmp_path):
     study, content = good
     name, video = next(iter(content["answers"].items()))
     other = next(v for clip in study.clips.values() for v in clip.videos if video not in clip.videos)
-    answers = {**content["answers"], name: other, "c9/what": "v1"}  # a video of another clip, and no clip at all
+    answers = {
+        **content["answers"],
+        name: other,
+        "c9/what": "v1",
+    }  # a video of another clip, and no clip at all
     write_json(tmp_path / "a.json", {**content, "answers": answers})
     found = collect(study, [tmp_path / "a.json"])
     assert len(found.sheets[0].answers) == 11
@@ -180,7 +208,9 @@ def test_without_any_usable_answers_there_are_no_results(good, tmp_path):
     write_json(tmp_path / "key.json", study.to_json())
     write_json(tmp_path / "a.json", {**content, "study": "another"})
     words = ["study", "read", str(tmp_path / "key.json"), str(tmp_path / "a.json"), str(tmp_path / "b.json")]
-    with pytest.raises(UserError, match="no answers to it among 2 files; .*a.json: not used: of another study"):
+    with pytest.raises(
+        UserError, match="no answers to it among 2 files; .*a.json: not used: of another study"
+    ):
         evaluate.main([*words, "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out" / "results.json").exists()
 
