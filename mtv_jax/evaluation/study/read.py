@@ -116,14 +116,12 @@ def _best(study: Study, question: Question, units: list[str], answers: np.ndarra
 
 def _rated(study: Study, question: Question, units: list[str], answers: np.ndarray) -> Iterator[StudyFigure]:
     """The mean rating of each system's videos."""
-    places = {video: place for place, clip in enumerate(study.clips.values()) for video in clip.videos}
     systems = {video: system for clip in study.clips.values() for video, system in clip.videos.items()}
-    clips = np.array([places[video] for video in units])
     for system in study.systems:
         own = np.array([systems[video] == system for video in units])
         who, which = np.nonzero((answers != MISSING) & own)
         ratings = LEAST + answers[who, which].astype(np.float64)
-        yield _figure(question, system, "points", ratings, who, clips[which])
+        yield _figure(question, system, "points", ratings, who, which)  # a clip has one video of a system
 
 
 def _figure(
