@@ -58,7 +58,10 @@ class Study:
 
     @property
     def id(self) -> str:
-        """Tells answers of this study from those of others; it does not reveal the key."""
+        """Tells answers of this study from those of others; it does not reveal the key.
+
+        It does not depend on the number of participants, which can be raised while a study is running.
+        """
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
 
     def order(self, participant: int) -> Order:
@@ -70,7 +73,13 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         """As the key holds it."""
-        return {"kind": _KIND, "schema_version": VERSION, "study": self.id, **self._content()}
+        return {
+            "kind": _KIND,
+            "schema_version": VERSION,
+            "study": self.id,
+            "participants": self.participants,
+            **self._content(),
+        }
 
     def _content(self) -> dict[str, Any]:
         clips = {
@@ -84,7 +93,6 @@ class Study:
         }
         return {
             "form": self.form.id,
-            "participants": self.participants,
             "seed": self.seed,
             "systems": list(self.systems),
             "clips": clips,

@@ -8,7 +8,8 @@
     figures         a list: question, system, value, unit ("%" of answers that chose it, or "points" from 1 to 5), n
                     (answers), interval_participants and interval_clips (95 %, by bootstrap over either; null for
                     fewer than two)
-    agreement       a list: question, alpha (Krippendorff's), level, interval_clips, p, units
+    agreement       a list: question, level, alpha (Krippendorff's), interval (95 %, by bootstrap over units: clips, or
+                    videos where each is rated), p (of a permutation test), units
     problems        an object: files that were not used or not complete
 """
 
@@ -56,12 +57,9 @@ class StudyResults:
     def to_json(self) -> dict[str, Any]:
         """As `results.json` holds it."""
         level = _level(self.study)
-        found = {
-            name: {"question": name, "level": level, **asdict(value)}
-            for name, value in self.agreement.items()
-        }
-        for values in found.values():
-            values["interval_clips"] = values.pop("interval")
+        agreed = [
+            {"question": name, "level": level, **asdict(found)} for name, found in self.agreement.items()
+        ]
         return {
             "kind": "mtv_jax study results",
             "schema_version": VERSION,
@@ -72,7 +70,7 @@ class StudyResults:
             "participants": len(self.collected.sheets),
             "answers": sum(len(sheet.answers) for sheet in self.collected.sheets),
             "figures": [asdict(figure) for figure in self.figures],
-            "agreement": list(found.values()),
+            "agreement": agreed,
             "problems": dict(self.collected.problems),
         }
 
