@@ -24,7 +24,7 @@ class Network:
     untrained: bool
 
 
-def load_network(weights: Weights, folder: str, name: str, how: str) -> Network:
+def load_network(weights: Weights, folder: str, name: str, how: str, tiny: Any = None) -> Network:
     """The network in a folder of the user's weights.
 
     Where there is none, a tiny one with random weights if that is allowed.
@@ -33,6 +33,7 @@ def load_network(weights: Weights, folder: str, name: str, how: str) -> Network:
       folder: its name in `weights.folder`.
       name: of the network in the registry.
       how: how to get it, for the error.
+      tiny: config of the random network; None: the smallest.
 
     Raises UserError if it is missing or of another kind.
     """
@@ -41,8 +42,7 @@ def load_network(weights: Weights, folder: str, name: str, how: str) -> Network:
         if not weights.random:
             where = f"{path} is not there" if path else "no --weights given"
             raise UserError(f"needs {folder}/ in the folder of --weights ({where}); {how}")
-        config = network(name).config.tiny()
-        model = make_model(name, config)
+        model = make_model(name, tiny or network(name).config.tiny())
         return Network(model, random_params(model, 0), "random", True)
     model, params = load_model(path)
     if spec_of(model) is not network(name):

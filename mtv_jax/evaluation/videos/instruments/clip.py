@@ -1,11 +1,12 @@
 """Temp-C by CLIP, Text-C by VideoCLIP-XL."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mtv_jax.evaluation.metrics import temp_c, text_c
 from mtv_jax.evaluation.videos.metric import Measure, Weights
 from mtv_jax.evaluation.videos.networks import load_network
+from mtv_jax.models.videoclip_xl import VideoCLIPXLConfig
 from mtv_jax.text.clip_tokenizer import installed_vocabulary, load_clip_tokenizer
 
 _CLIP = "put the Hugging Face folder of CLIP there, such as openai/clip-vit-base-patch32"
@@ -28,9 +29,11 @@ def open_temp_c(weights: Weights) -> Measure:
 
 def open_text_c(weights: Weights) -> Measure:
     """Raises UserError if VideoCLIP-XL or CLIP's vocabulary is missing."""
-    network = load_network(weights, "videoclip_xl", "videoclip_xl", _VIDEOCLIP)
     own = weights.folder / "videoclip_xl" / "tokenizer.json" if weights.folder else None
     tokenizer = load_clip_tokenizer(own if own is not None and own.exists() else installed_vocabulary())
+    tiny = VideoCLIPXLConfig.tiny()
+    tiny = replace(tiny, text=replace(tiny.text, vocab_size=tokenizer.tokenizer.get_vocab_size()))
+    network = load_network(weights, "videoclip_xl", "videoclip_xl", _VIDEOCLIP, tiny)
     config = network.model.config
     return Measure(
         text_c.variant(config),
