@@ -61,7 +61,7 @@ def study_parser() -> argparse.ArgumentParser:
     read = commands.add_parser(
         "read",
         help="figures of answers",
-        description="Figures of answer files, with 95 %% intervals and the agreement between participants.",
+        description="Figures of answer files, with 95 % intervals and the agreement between participants.",
         formatter_class=top.formatter_class,
     )
     read.add_argument("key", metavar="KEY", type=Path, help=f"{KEY} of the study")
