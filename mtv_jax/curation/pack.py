@@ -22,6 +22,7 @@ import numpy as np
 from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
+from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.steps.last import ARRAYS
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.manifests import ENCODERS, MANIFEST
@@ -105,9 +106,8 @@ def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> 
 
 def _check_files(session: Session, clips: list[dict[str, Any]]) -> None:
     for clip in clips:
-        folder = session.layout.clip(clip["film"], clip["clip"])
         encoded = session.evidence(clip["clip"]).get("encode", {}).get("status") == "ok"
-        if not encoded or not (folder / ARRAYS).exists():
+        if not encoded or not session.has_files(clip):
             raise UserError(
                 f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
                 "`python -m mtv_jax.curate run` does that"
@@ -167,7 +167,7 @@ def _record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
 
 def _media_record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
     folder = session.layout.clip(clip["film"], clip["clip"])
-    files = {MP4: folder / "clip.mp4", **{track: folder / f"{track}.flac" for track in TRACKS}}
+    files = {MP4: folder / CLIP, **{track: folder / f"{track}.flac" for track in TRACKS}}
     return _with_arrays(
         session, clip, {name: np.frombuffer(path.read_bytes(), np.uint8) for name, path in files.items()}
     )

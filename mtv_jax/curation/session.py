@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtv_jax.curation.inputs import Film, read_films
-from mtv_jax.curation.ledger import State, read_ledger
+from mtv_jax.curation.ledger import OK, State, read_ledger
+from mtv_jax.curation.made import Made
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import Evidence
 from mtv_jax.curation.settings import Layout, Settings, load_settings
@@ -70,6 +71,17 @@ class Session:
         """The keys of a clip's stages."""
         film = self.film_of(clip["clip"])
         return self.keys.clip(clip["clip"], film.about, self.keys.film(film.sha256, film.about))
+
+    def has_files(self, clip: Mapping[str, Any]) -> bool:
+        """Whether all files of a kept clip are there, made by the present stages."""
+        film, evidence, made = self.film_of(clip["clip"]), self.evidence(clip["clip"]), Made()
+        keys = self.keys.film(film.sha256, film.about) | self.keys_of(clip)
+        folder = self.layout.clip(film.sha256, clip["clip"])
+        return all(
+            made.has(folder, stage, keys[stage.name])
+            for stage in make_stages(self.settings)
+            if stage.keep and evidence.get(stage.name, {}).get("status") == OK
+        )
 
     def prompt(self, clip: Mapping[str, Any]) -> str:
         """The caption of a clip."""

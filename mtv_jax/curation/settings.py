@@ -110,6 +110,10 @@ class Layout:
         """The folder of a film's clips, by its id."""
         return self.work / "films" / film[:2] / film
 
+    def all_films(self) -> list[Path]:
+        """The folders of films that are there, of the present sources or not."""
+        return sorted((self.work / "films").glob("*/*"))
+
     def clip(self, film: str, clip: str) -> Path:
         """The folder of a clip's files."""
         return self.film(film) / clip

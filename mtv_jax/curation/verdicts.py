@@ -14,9 +14,9 @@ from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import decide, people_count, unjudged
 from mtv_jax.curation.filters.duplicates import find_duplicates
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.ledger import ERROR, State, given_up
+from mtv_jax.curation.ledger import State, given_up
 from mtv_jax.curation.roles import Evidence, scores
-from mtv_jax.curation.stages import LAST, Keys, Stage
+from mtv_jax.curation.stages import LAST, Keys, Stage, failure
 from mtv_jax.io.files import read_text, write_text
 
 Rows = list[dict[str, Any]]
@@ -97,8 +97,9 @@ class Evidences:
 
     def problem(self, film: Film) -> tuple[str, str] | None:
         """The stage at which a film failed, and why."""
+        optional = {stage.name for stage in self._stages if stage.optional}
         for stage, key in self._keys.film(film.sha256, film.about).items():
-            if self._state.row(film.sha256, stage, key) is None:
+            if stage not in optional and self._state.row(film.sha256, stage, key) is None:
                 errors = self._state.errors(key)
                 return (stage, errors[-1]["reason"]) if given_up(errors, self._retries) else None
         return None
@@ -113,15 +114,15 @@ class Evidences:
             evidence = {"source": about, **({} if people is None else {"people": scores(count=people)})}
             keys = {**film_keys, **self._keys.clip(clip, film.about, film_keys)}
             for stage in self._stages:
-                evidence.update(self._of_stage(clip, stage.name, keys[stage.name]))
+                evidence.update(self._of_stage(clip, stage, keys[stage.name]))
             self.found[clip], self.film_of[clip] = evidence, film
 
-    def _of_stage(self, clip: str, stage: str, key: str) -> Iterator[tuple[str, Evidence]]:
-        row, errors = self._state.row(clip, stage, key), self._state.errors(key)
+    def _of_stage(self, clip: str, stage: Stage, key: str) -> Iterator[tuple[str, Evidence]]:
+        row, errors = self._state.row(clip, stage.name, key), self._state.errors(key)
         if row is not None:
-            yield stage, row["evidence"]
+            yield stage.name, row["evidence"]
         elif given_up(errors, self._retries):
-            yield stage, {"status": ERROR, "reason": errors[-1]["reason"]}
+            yield stage.name, failure(stage, errors[-1]["reason"])
 
 
 def judge(evidences: Evidences, config: CurateConfig) -> Verdicts:
