@@ -4,23 +4,14 @@ import collections
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from curation.films import PLAIN, ledger, write_film
+from curation.films import ledger, start, write_film
 
 from mtv_jax.data.shards import open_shards
 
 KILLS = 10
-
-
-def start(films, out, *options):
-    argv = [sys.executable, "-m", "mtv_jax.curate", "run", "--videos", films, "--out", out, *PLAIN]
-    argv += ["--num-frames", "5", "--height", "64", "--width", "64", *options]
-    with open(f"{out}.log", "ab") as log:
-        return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
 
 
 @pytest.mark.slow

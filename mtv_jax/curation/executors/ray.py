@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import queue
+import re
 import signal
 import threading
 from collections import deque
@@ -18,6 +19,10 @@ _STORE_BYTES = 128 * 2**20
 """Of Ray's object store on this machine: films and clips are files, and messages are small."""
 _PATIENCE = 1.0
 """Seconds after which a thread that waits for an actor looks whether there is still work."""
+
+
+_SHOWN = 150
+"""Characters of each end of a long error."""
 
 
 class RayExecutor:
@@ -135,7 +140,7 @@ class RayExecutor:
                     raise UserError(said)
                 events.put(Event(job, said))
         except self._deaths as error:
-            return f"the worker died ({' '.join(str(error).split())[:200]})"
+            return f"the worker died ({_short(str(error))})"
         return None
 
 
@@ -154,6 +159,12 @@ class _Actor:
             yield from self._work(job)
         except UserError as error:
             yield str(error)
+
+
+def _short(text: str) -> str:
+    """A line that has both ends of a text: what happened, and the exception that a traceback ends with."""
+    words = " ".join(re.sub("\x1b\\[[0-9;]*m", "", text).split())
+    return words if len(words) <= 2 * _SHOWN else f"{words[:_SHOWN]} ... {words[-_SHOWN:]}"
 
 
 @contextlib.contextmanager
