@@ -25,7 +25,7 @@ def build_bundled_shards(folder: Path, *, frames_only: bool) -> Path:
     settings = Settings(
         videos=str(clips),
         size=size.replace(num_frames=_FRAMES) if frames_only else size,
-        stride=3,
+        stride=6,
         separator=DEFAULT_SEPARATOR,
         frames_only=frames_only,
         config=CurateConfig.plain(),

@@ -15,7 +15,7 @@ from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNet, MSTControlNetConfig, frame_windows
 from mtv_jax.models.mtv import MTV, MTVConfig
-from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.names import control_tracks
 from mtv_jax.ops.rope import rope_axis_dims, rope_table
 from mtv_jax.weights.controlnet import config_from_json, config_to_json
@@ -241,10 +241,12 @@ def control_of(off: str | None, louder: str, **changes) -> tuple[Any, ...]:
     )
     names = control_tracks(config.num_speakers)
     audio = {name: jax.random.normal(keys[name], (1, 5, 1, 2, 4)) for name in names}
-    params = module.init(jax.random.key(1), audio, jnp.ones((1, 8)))
-    params = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(2), x.shape), params)
+    shapes = jax.eval_shape(module.init, jax.random.key(1), audio, jnp.ones((1, 8)))
+    leaves = [0.5 * random_weight(path, leaf.shape) for path, leaf in flat_paths(shapes).items()]
+    params = jax.tree.unflatten(jax.tree.structure(shapes), leaves)
     other = audio | {louder: audio[louder].at[:, 1:].add(1.0)}
-    return tuple(module.apply(params, given, jnp.ones((1, 8))) for given in (audio, other))
+    apply = _control(config, module.scan_layers)
+    return tuple(apply(params, given, jnp.ones((1, 8))) for given in (audio, other))
 
 
 def test_music_interacts_only_without_separate_extraction():
@@ -292,7 +294,7 @@ def test_a_shared_context_reaches_its_own_interval_and_scales_nothing():
 @pytest.mark.parametrize("off", [ABLATED[:1], ABLATED[1:], ABLATED])
 def test_ablations_are_saved_and_loaded(off, tmp_path):
     model = MTV(MTVConfig(SMALL_DIT, replace(RELEASED, **dict.fromkeys(off, False))))
-    params = random_params(model, 0)
+    params = params_of(model)
     save_model(tmp_path / "model", model, params)
     again, loaded = load_model(tmp_path / "model")
     assert again.config.controlnet == model.config.controlnet
