@@ -117,7 +117,7 @@ def unusable(folder):
         "no sound.mp4": "no sound track",
         "no picture.mp4": "no video stream in it",
         "much longer sound.mov": "longer than the picture",
-        "one frame.mov": "one frame",
+        "one frame.mov": "a single frame",
         "short.mov": "no shot is as long as a clip",
         "change of size.ts": "changes",
     }
