@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mtv_jax.curation.costs import Costs
 from mtv_jax.curation.ledger import read_ledger
-from mtv_jax.curation.summaries import costs
 from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.video import read_video, write_video
@@ -47,8 +47,10 @@ def curate(films: Path, out: Path, options: list[str]) -> dict:
         time.sleep(0.5)
     if run.returncode:
         sys.exit(f"curate run ended with {run.returncode}")
-    found = {row["stage"]: row for row in costs(read_ledger(out / "work" / "ledger.jsonl"))}
-    return {"command_peak_bytes": peak, "stages": found}
+    costs = Costs()
+    for row in read_ledger(out / "work" / "ledger.jsonl"):
+        costs.add(row)
+    return {"command_peak_bytes": peak, "stages": {row["stage"]: row for row in costs.to_json()}}
 
 
 def _peak(process: int) -> int:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mtv_jax.curation.decide import may_pass
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.made import MADE
 from mtv_jax.curation.settings import Layout
@@ -16,10 +17,13 @@ _STAY = (CLIP, MIX, MADE)
 
 
 def delete_stems(layout: Layout, verdicts: Verdicts) -> None:
-    """Removes what only kept clips need of rejected ones."""
+    """Removes what only kept clips need of rejected ones.
+
+    A clip is not rejected for good if nothing but a stage failed, which `--retry-failed` tries again.
+    """
     for clip in verdicts.clips:
-        if not clip["keep"]:
-            for path in layout.clip(clip["film"], clip["clip"]).glob("*"):
+        if not may_pass(clip["failures"]):
+            for path in layout.clip(clip).glob("*"):
                 if path.name not in _STAY:
                     _remove(path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.cleaning import delete_old_clips, delete_stems
+from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
 from mtv_jax.curation.jobs import Job, Message, Worker
@@ -17,7 +18,7 @@ from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
 from mtv_jax.curation.stages import Keys, Stage, readers
-from mtv_jax.curation.verdicts import Evidences, Verdicts, judge
+from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
@@ -162,7 +163,8 @@ class _Engine:
         settings = self.work.settings
         stages = make_stages(settings)
         keys = Keys(stages, self.work.cards)
-        return judge(Evidences(films, stages, keys, self.state, settings.config.retries), settings.config)
+        known = Evidences(films, stages, keys, self.state, settings.config.retries)
+        return judge(known, settings.config, self.work.layout.alike)
 
     def _job(self, film: Film) -> Job:
         return Job(film.source, Path(film.path), film.about, film.sha256, file_key(Path(film.path)))

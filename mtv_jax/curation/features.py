@@ -11,7 +11,8 @@ from typing import Any
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.curation.encoders import encoder_identity, stored
-from mtv_jax.curation.pack import MEDIA, SOURCES, TEST
+from mtv_jax.curation.pack import SOURCES
+from mtv_jax.curation.settings import MEDIA, TEST
 from mtv_jax.curation.steps.last import clip_tracks
 from mtv_jax.data.manifests import ENCODERS, MANIFEST
 from mtv_jax.data.records import ClipRecord

@@ -1,6 +1,7 @@
 """What clips a curation makes, by which networks, and where its files are."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,8 @@ from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.io.trees import from_dict
 
+MEDIA, TEST = "media", "test"
+"""The folders of the shards of the clips' files, and of those of what is held out, in that of the others."""
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
 
@@ -102,6 +105,21 @@ class Layout:
         return self.work / "verdicts.jsonl"
 
     @property
+    def evidence(self) -> Path:
+        """What verdicts need of the ledger (`mtv_jax.curation.store`)."""
+        return self.work / "evidence.msgpack"
+
+    @property
+    def alike(self) -> Path:
+        """Clips that repeat each other (`mtv_jax.curation.filters.duplicates`)."""
+        return self.work / "alike.json"
+
+    @property
+    def test(self) -> Path:
+        """The shards of what is held out."""
+        return self.out / TEST
+
+    @property
     def report(self) -> Path:
         """The page of `curate report`."""
         return self.out / "report.html"
@@ -114,9 +132,9 @@ class Layout:
         """The folders of films that are there, of the present sources or not."""
         return sorted((self.work / "films").glob("*/*"))
 
-    def clip(self, film: str, clip: str) -> Path:
-        """The folder of a clip's files."""
-        return self.film(film) / clip
+    def clip(self, row: Mapping[str, Any]) -> Path:
+        """The folder of a clip's files, of its row of the verdicts."""
+        return self.film(row["film"]) / row["clip"]
 
 
 def save_settings(layout: Layout, settings: Settings) -> None:

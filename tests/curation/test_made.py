@@ -104,7 +104,7 @@ def test_clips_that_no_film_has_any_more_are_removed(films, tmp_path, capsys):
 def test_while_a_file_cannot_be_read_films_that_are_missing_keep_their_clips(tmp_path):
     layout = Layout(tmp_path)
     for film in ("aa", "bb"):
-        path = layout.clip(film, "old") / "clip.mp4"
+        path = layout.clip({"film": film, "clip": "old"}) / "clip.mp4"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
     known = Film("a.mp4", "a.mp4", {}, "aa")

@@ -21,11 +21,21 @@ from mtv_jax.curation.adapters.mouth_motion import MouthMotion
 from mtv_jax.curation.adapters.mtcnn import MtcnnFaces
 from mtv_jax.curation.config import CurateConfig, VoiceOverConfig
 from mtv_jax.curation.decide import decide, people_count, unjudged
+from mtv_jax.curation.evidence import evidence_of
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
+from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.people.mouths import measure_mouths
 from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
 from mtv_jax.curation.stages import Item
-from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
+from mtv_jax.curation.steps.people import (
+    LipSync,
+    Mouths,
+    Persons,
+    Speaking,
+    mouth_to_json,
+    person_scores,
+    view_scores,
+)
 from mtv_jax.data.shards import open_shards
 from mtv_jax.faces.mtcnn import distinct
 from mtv_jax.faces.tracks import (
@@ -216,17 +226,17 @@ def test_without_the_networks_clips_say_so_and_are_kept(monkeypatch):
     found = Persons("mtcnn").run(Item("x", Path(), Path(), {}), {}).evidence
     assert found["status"] == "unavailable"
     assert "pip install" in found["reason"]
-    turns = {"status": "ok", "turns": [[0, 1, "a"]]}
-    missing = unfit({"speakers": turns, "mouths": found})
-    assert missing == found
-    evidence = {"persons": found, "lip_sync": found}
+    stages = [Persons("mtcnn"), Mouths(), LipSync(), Speaking("mouth_motion")]
+    rows = {"persons": {"status": "unavailable", "evidence": found}}
+    evidence = evidence_of(rows, Film("a.mp4", "a.mp4", {"kind": "film"}), stages)
     assert decide(evidence, CurateConfig()).keep
-    assert unjudged(evidence) == ("persons", "lip_sync")
+    assert unjudged(evidence) == dict.fromkeys(("persons", "mouths", "lip_sync", "speaking"), found["reason"])
 
 
 def test_there_is_nothing_to_judge_without_speech():
-    found = unfit({"speakers": {"status": "ok", "turns": []}, "mouths": {"status": "ok"}})
-    assert found["status"] == "not_applicable"
+    silent = Item("x", Path(), Path(), {}, {"speakers": {"status": "ok", "turns": []}, "persons": {}})
+    for stage in (LipSync(), Speaking("mouth_motion")):
+        assert stage.run(silent, {}).evidence["status"] == "not_applicable"
 
 
 def program(tmp_path, answer):
