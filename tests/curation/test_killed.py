@@ -8,6 +8,7 @@ import time
 
 import pytest
 from curation.films import ledger, start, write_film
+from processes import below, is_alive, wait_for
 
 from mtv_jax.data.shards import open_shards
 
@@ -27,8 +28,10 @@ def test_a_run_that_is_killed_anywhere_goes_on_to_the_same_shards(tmp_path):
     for _ in range(KILLS):
         run = start(films, tmp_path / "out", "--workers", "2")
         time.sleep(rng.uniform(0.2, 0.9) * usual)
+        started = below(run.pid)
         run.send_signal(signal.SIGKILL)
         run.wait()
+        wait_for(lambda: not any(map(is_alive, started)), 30)  # noqa: B023 - called at once
     assert start(films, tmp_path / "out", "--workers", "2").wait() == 0
     for part in ("", "media"):
         manifests = [open_shards(tmp_path / name / part).manifest for name in ("out", "whole")]

@@ -4,7 +4,6 @@ They have the stages of people where their packages are installed. The captioner
 """
 
 import collections
-import contextlib
 import importlib.util
 import os
 import shutil
@@ -12,13 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 from curation.films import ledger, start, write_film
 from curation.workers import Fragile, job
 from media_files import SHARED
+from processes import below, is_alive, wait_for
 
 from mtv_jax.curation.executors.ray import RayExecutor
 from mtv_jax.data.shards import open_shards
@@ -73,42 +71,12 @@ def whole(folder):
     return finish(folder, "whole", "--workers", "0")
 
 
-def wait_for(condition, seconds=600):
-    for _ in range(int(seconds * 10)):
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it does not happen")
-
-
 def has_row(out, stage):
     return (out / "work" / "ledger.jsonl").exists() and any(row["stage"] == stage for row in ledger(out))
 
 
-def below(pid):
-    """The processes that a process has started, directly or by others: id -> command line."""
-    parents, found = {}, {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            parents.setdefault(parent, []).append(int(entry.name))
-    waiting = [pid]
-    while waiting:
-        for child in parents.get(waiting.pop(), ()):
-            with contextlib.suppress(OSError):
-                found[child] = (Path("/proc") / str(child) / "cmdline").read_bytes()
-            waiting.append(child)
-    return found
-
-
 def actors(pid):
     return [child for child, line in below(pid).items() if line.startswith(b"ray::_Actor")]
-
-
-def is_alive(pid):
-    with contextlib.suppress(OSError):
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def nothing_is_done_twice(out):
