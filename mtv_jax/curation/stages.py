@@ -108,7 +108,7 @@ def readers(stages: Iterable[Stage], name: str) -> list[str]:
     """The stages, of those in order, that depend on the stage `name`, directly or by others."""
     found = [name]
     for stage in stages:
-        if not set(found).isdisjoint((*stage.needs, *stage.reads)):
+        if not {*stage.needs, *stage.reads}.isdisjoint(found):
             found.append(stage.name)
     return found[1:]
 
