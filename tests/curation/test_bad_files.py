@@ -170,17 +170,16 @@ def test_bad_files_are_named_and_harm_no_others(tmp_path, pipeline_folder, monke
     capsys.readouterr()
     assert not run(films, tmp_path / "all", *options)
     told = capsys.readouterr().err
-    good, found = (open_shards(tmp_path / name) for name in ("good", "all"))
-    for part in ("", "media"):
+    for part in ("", "media", "test", "test/media"):
         shards = [open_shards(tmp_path / name / part).manifest["shards"] for name in ("good", "all")]
         assert shards[0] == shards[1]
-    left_out = found.manifest["info"]["left_out"]
+    left_out = open_shards(tmp_path / "all").manifest["info"]["left_out"]
     assert set(left_out) == set(reasons)
     assert not {name: left_out[name] for name, reason in reasons.items() if reason not in left_out[name]}
     assert not [name for name in reasons if f"  {name}: " not in told]
     assert not [name for name, reason in ignored.items() if f"ignored: {name} ({reason}" not in told]
-    records = [good.read(index) for index in range(len(good))]
-    assert {record.source.name for record in records} == set(sizes)
+    packed = [open_shards(tmp_path / "all" / part) for part in ("", "test")]
+    records = [shards.read(index) for shards in packed for index in range(len(shards))]
     assert {record.source.name: shape_of(tmp_path / "all", record) for record in records} == sizes
     assert curate.main(["verify", str(tmp_path / "all")]) in (0, None)
 
