@@ -1,6 +1,7 @@
 """Actors of Ray, played by a stub: which errors are deaths, and that no job waits for an actor without a place."""
 
 import types
+from typing import Any
 
 import pytest
 from curation.workers import Fragile, job
@@ -56,7 +57,7 @@ class Stub:
         pass
 
 
-def told(stub, films, monkeypatch, workers=1):
+def told(stub, films, monkeypatch, workers=1) -> list[Any]:
     monkeypatch.setattr(executor, "_ray", lambda: stub)
     monkeypatch.setattr(executor, "_PATIENCE", 0.01)
     monkeypatch.setattr(executor, "Event", lambda given, said=None, died=None: (given.film, said or died))
