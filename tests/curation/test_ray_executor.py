@@ -1,5 +1,6 @@
 """Actors of Ray, played by a stub: which errors are deaths, and that no job waits for an actor without a place."""
 
+import threading
 import types
 from typing import Any
 
@@ -14,9 +15,13 @@ DEATHS = ("RayActorError", "WorkerCrashedError", "OutOfMemoryError", "NodeDiedEr
 
 
 class Stub:
-    """As much of Ray as is used. An actor dies of `!` by `error`; only `places` actors find a place."""
+    """As much of Ray as is used. An actor dies of `!` by `error`; only `places` actors find a place.
 
-    def __init__(self, error: str = "RayActorError", places: int = 2):
+    So many are made `together`, before the first of them works.
+    """
+
+    def __init__(self, error: str = "RayActorError", places: int = 2, together: int = 1):
+        self.barrier = threading.Barrier(together)
         names = (*DEATHS, "RaySystemError")
         self.exceptions = types.SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names})
         self.error, self.places, self.made, self.killed = error, places, 0, []
@@ -33,6 +38,7 @@ class Stub:
     def _actor(self, work):
         self.made += 1
         number = self.made
+        self.barrier.wait(timeout=60)
         run = types.SimpleNamespace(options=lambda **_: types.SimpleNamespace(remote=answers))
 
         def answers(given):
@@ -86,7 +92,7 @@ def test_what_a_worker_cannot_go_on_for_is_one_line(monkeypatch):
 
 
 def test_actors_without_a_place_in_the_cluster_hold_no_job(monkeypatch):
-    stub = Stub(places=1)
+    stub = Stub(places=1, together=3)
     found = told(stub, list("abcdef"), monkeypatch, workers=3)
     assert sorted({film for film, said in found if said is None}) == list("abcdef")
     assert {said[:1] for _, said in found if said} == {b"1"}
