@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtv_jax.curation.settings import MEDIA, Layout, Settings
+from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Source
-from mtv_jax.data.manifests import SHARD_SUFFIX
+from mtv_jax.data.manifests import MEDIA, SHARD_SUFFIX
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
 

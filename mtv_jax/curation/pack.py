@@ -24,10 +24,9 @@ from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_en
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
-from mtv_jax.curation.settings import MEDIA
 from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.verdicts import Verdicts
-from mtv_jax.data.manifests import ENCODERS, MANIFEST
+from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.io.errors import UserError
@@ -38,7 +37,6 @@ from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights.model_index import read_defaults
 
 SOURCES = "sources.jsonl"
-MP4 = "mp4"
 _TEST_CLIPS = 1000
 """Clips that DEMIX holds out (MTV section 3)."""
 _MOST_TESTED = 10

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
+from mtv_jax.data.manifests import TEST
 from mtv_jax.io.clip_size import ClipSize, rate_of
 from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object, write_json
 from mtv_jax.io.trees import from_dict
 
-MEDIA, TEST = "media", "test"
-"""The folders of the shards of the clips' files, and of those of what is held out, in that of the others."""
 MTV_SKIP = 3
 """Frames that MTV leaves out at the start of a video, of which it takes every frame."""
 

@@ -146,7 +146,7 @@ def _write(path: Path, identity: str, ledger: Path, known: Evidences) -> None:
             state = State(_rows_of(rows, places.get(film.sha256, ()), costs))
             records, digest = _of_film(replace(known, state=state), film)
             prints += int(digest, 16)
-            file.writelines(msgpack.packb(record) for record in records)
+            file.writelines(_packed(record) for record in records)
         head = {"identity": identity, "prints": f"{prints % 2**256:064x}", "costs": costs.to_json()}
         file.seek(0)
         file.write(json.dumps(head).encode().ljust(_HEAD - 1) + b"\n")
@@ -165,12 +165,16 @@ def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
         fingerprint = found.pop("fingerprint", {})
         if fingerprint.get("status") == OK:
             prints.append((clip, film.sha256, fingerprint))
-        rest = {"rows": {stage: row["place"] for stage, row in rows.items()}}
+        rest: dict[str, Any] = {"rows": {stage: row["place"] for stage, row in rows.items()}}
         rest["fingerprint"] = fingerprint if fingerprint.get("status") == OK else None
-        records.append([clip, [_short(found), msgpack.packb(rest)]])
+        records.append([clip, [_short(found), _packed(rest)]])
     found = known.film(film, clips)
     fields = {"done": found.done, "seconds": found.seconds, "problem": found.problem, "cut": found.cut}
     return [[fields, None], *records], digest_of_prints(prints)
+
+
+def _packed(value: Any) -> bytes:
+    return msgpack.packb(value) or b""  # its stub says that it may return None
 
 
 def _short(value: Any) -> Any:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mtv_jax.curation.accounting import account
 from mtv_jax.curation.pack import SOURCES
-from mtv_jax.curation.settings import MEDIA, TEST, Layout
+from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.verdicts import read_verdicts
-from mtv_jax.data.manifests import MANIFEST
+from mtv_jax.data.manifests import MANIFEST, MEDIA, TEST
 from mtv_jax.data.shards import check_hash
 from mtv_jax.data.verify import Verified, verify_shards
 from mtv_jax.io.errors import UserError
