@@ -137,7 +137,7 @@ class VoiceOverConfig:
       min_in_view: share of the time with speech in which somebody has to be in view or speak.
       min_sync: how well mouths and voices have to agree (`filters/lip_sync.py`), for `strict`. Of people who speak
         .2 to .55 are usual. Other voices over silent faces reach it by chance in 10 % of clips of 4 s, and in 19 % of
-        those of 2 s, of which it also drops 7 % of those who speak (`benchmarks/voice_over.py`).
+        those of 2 s, of which it also drops 20 % of those who speak (`benchmarks/voice_over.py`).
     """
 
     rule: str = "strict"
