@@ -1,13 +1,16 @@
 """The data of a curation's report (`mtv_jax.curation.report.page`)."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.accounting import account
 from mtv_jax.curation.decide import rules
 from mtv_jax.curation.ledger import read_ledger
+from mtv_jax.curation.report.truth import TRUTH, Truth, read_truth, truth_of
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.summaries import costs
 from mtv_jax.curation.verdicts import Verdicts
@@ -16,8 +19,9 @@ from mtv_jax.curation.verdicts import Verdicts
 def report_data(session: Session) -> dict[str, Any]:
     """All that the page shows, as JSON values, and the folders of the clips' files."""
     verdicts = session.verdicts()
+    truths = {film.source: read_truth(Path(film.path)) for film in session.films}
     return {
-        "clips": [_clip(session, clip) for clip in verdicts.clips],
+        "clips": [_clip(session, clip, truths[clip["source"]]) for clip in verdicts.clips],
         "sources": _sources(verdicts),
         "rules": [asdict(rule) for rule in rules(session.settings.config)],
         "accounting": account(verdicts.films, verdicts.clips).to_json(),
@@ -32,7 +36,7 @@ def report_data(session: Session) -> dict[str, Any]:
     }
 
 
-def _clip(session: Session, clip: dict[str, Any]) -> dict[str, Any]:
+def _clip(session: Session, clip: dict[str, Any], truth: Sequence[Truth]) -> dict[str, Any]:
     return {
         "id": clip["clip"],
         "source": clip["source"],
@@ -42,6 +46,7 @@ def _clip(session: Session, clip: dict[str, Any]) -> dict[str, Any]:
         "keep": clip["keep"],
         "failures": clip["failures"],
         "subsets": clip["subsets"],
+        TRUTH: truth_of(truth, float(Fraction(clip["start"])), float(Fraction(clip["end"]))),
     }
 
 

@@ -10,6 +10,7 @@ from mtv_jax.curation.report.captions import captions, captions_section
 from mtv_jax.curation.report.charts import bar, histogram_chart, upset_chart
 from mtv_jax.curation.report.gallery import Gallery, around_marks, sample
 from mtv_jax.curation.report.summary import DEMIX, MARKS, Clip, score_of, summarise
+from mtv_jax.curation.report.truth import against_truth, truth_section
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.html import chips, document, table
 from mtv_jax.names import SUBSETS
@@ -37,7 +38,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
 
     `data`:
       clips: of each `id`, `source`, `seconds`, `folder` (with `clip.mp4` and `mix.flac`, if they are still there),
-        `evidence` (stage -> evidence), `keep`, `failures` in order, `subsets`.
+        `evidence` (stage -> evidence), `keep`, `failures` in order, `subsets`, `truth` (`report.truth`) or None.
       sources: of each `name`, `kind`, `licence`, `seconds`, `status`, `reason`, `clips`, `kept`.
       rules: the cut-offs (`mtv_jax.curation.decide.Rule` as dicts).
       accounting: `seconds` in, `kept`, `rejected` by reason, `overlap`.
@@ -49,6 +50,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
     """
     numbers, clips = summarise(data), data["clips"]
     numbers["captions"] = captions(clips)
+    numbers["truth"] = against_truth(clips)
     judged = [score for score in numbers["scores"] if score["cuts"]]
     others = [score for score in numbers["scores"] if not score["cuts"]]
     gallery = Gallery(path.parent)  # which fills up in this order
@@ -65,6 +67,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         _against_paper(numbers["table"]),
         _funnel(numbers["funnel"], numbers["clips"]),
         _subsets(numbers["subsets"]),
+        truth_section(numbers["truth"]),
         _demixing(numbers["demixing"]),
         _accounting(numbers["accounting"]),
         *shown,

@@ -1,0 +1,130 @@
+"""How often is curation right about clips of which the truth is known?
+
+    python benchmarks/theatre_curation.py --out runs/theatre_curation
+
+Clips of the theatre are joined to films with hard cuts, `python -m mtv_jax.curate run` makes shards of the films and their
+mixed sound, and its report compares what the stages found with the truth beside the films, which no stage reads. Heads
+are found by `theatre_heads.py`; all else is as by default. Films of close-ups of a speaker are talking heads,
+as DEMIX knows of the source of its basic faces. The same command goes on where it was stopped.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtv_jax.io.files import read_json, write_json, write_text
+from mtv_jax.io.progress import progress
+from mtv_jax.io.video import write_video
+from mtv_jax.names import SUBSETS, TRACK_RATE, TRACKS
+from mtv_jax.theatre import SoundLibrary, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.theatre.clip import audible
+
+SEED = 16
+BASIC = SUBSETS[0]
+CONFIG = TheatreConfig()
+PAUSE = 4
+"""Frames that a mouth may be shut within a turn."""
+
+
+def films_of(clips: int, each: int) -> Iterator[tuple[str, list[int]]]:
+    """Names of films, and the clips of the theatre that each shows: talking heads apart from the others."""
+    sounds = SoundLibrary.training()
+    kinds: dict[str, list[int]] = {"talking_head": [], "film": []}
+    for index in progress(range(clips), "sorting clips"):
+        clip = render_clip(SEED, index, CONFIG, sounds)
+        kinds["talking_head" if BASIC in clip.subsets else "film"].append(index)
+    for kind, indices in kinds.items():
+        for number, first in enumerate(range(0, len(indices), each)):
+            yield f"{kind}_{number:02d}", indices[first : first + each]
+
+
+def make_films(folder: Path, clips: int, each: int) -> None:
+    """Writes the films, with `film.json` beside each, unless they are there."""
+    done = folder / "films.txt"
+    if done.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    films = dict(films_of(clips, each))
+    sounds = SoundLibrary.training()
+    for name, indices in progress(list(films.items()), "films"):
+        write_film(folder / f"{name}.mp4", [render_clip(SEED, index, CONFIG, sounds) for index in indices])
+    write_text(done, "".join(f"{name} {' '.join(map(str, indices))}\n" for name, indices in films.items()))
+
+
+def write_film(path: Path, clips: Sequence[TheatreClip]) -> None:
+    """Clips in a row, with their mixed sound, and what is true of them."""
+    sound = np.concatenate([sum(clip.tracks[name] for name in TRACKS) for clip in clips])
+    sound /= max(1.0, float(np.abs(sound).max()))
+    frames = np.concatenate([clip.frames for clip in clips])
+    write_video(path, frames, CONFIG.fps, audio=sound, sample_rate=TRACK_RATE, crf=12)
+    kind = "talking_head" if path.stem.startswith("talking_head") else "film"
+    parts = [truth_of(clip, kind, number * CONFIG.num_frames) for number, clip in enumerate(clips)]
+    write_json(path.with_suffix(".json"), {"kind": kind, "licence": "CC0-1.0", "truth": parts})
+
+
+def truth_of(clip: TheatreClip, kind: str, first: int) -> dict[str, Any]:
+    """What is true of a clip that begins with frame `first` of its film (`mtv_jax.curation.report.truth`)."""
+    speaks = audible(clip.tracks["speech"])
+    labels = [BASIC] if kind == "talking_head" else [name for name in clip.subsets if name != BASIC]
+    faces = []
+    for number, boxes in enumerate(clip.truth.head_boxes):
+        x = float(np.mean(boxes[:, [0, 2]])) / CONFIG.width
+        faces.append({"x": x, "speaks": turns(clip.truth.openings[number] > 0.1, first) if speaks else []})
+    return {
+        "start": float(first / CONFIG.fps),
+        "end": float((first + CONFIG.num_frames) / CONFIG.fps),
+        "index": clip.plan.index,
+        "subsets": labels,
+        "people": len(clip.plan.actors),
+        "speakers": int(speaks),
+        "participants": int(speaks),
+        "heard": [name for name in TRACKS if audible(clip.tracks[name])],
+        "faces": sorted(faces, key=lambda face: face["x"]),
+    }
+
+
+def turns(opened: np.ndarray, first: int) -> list[list[float]]:
+    """When a mouth is open, but for pauses of up to `PAUSE` frames: seconds of the film."""
+    frames = np.flatnonzero(opened)
+    if not len(frames):
+        return []
+    parts = np.split(frames, np.flatnonzero(np.diff(frames) > PAUSE + 1) + 1)
+    edges = [(first + int(part[0]), first + int(part[-1]) + 1) for part in parts]
+    return [[float(start / CONFIG.fps), float(end / CONFIG.fps)] for start, end in edges]
+
+
+def curate(films: Path, out: Path, config: Sequence[str]) -> None:
+    """The pipeline and its report."""
+    here = Path(__file__).resolve().parent
+    finder = shlex.join(["jsonl:" + sys.executable, str(here / "theatre_heads.py")])
+    _run("run", "--videos", str(films), "--out", str(out), "--workers", "0", f"--config.person_detector={finder}", *config)
+    _run("report", str(out))
+
+
+def _run(*options: str) -> None:
+    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/theatre_curation"), help="folder of films and shards")
+    parser.add_argument("--clips", type=int, default=300)
+    parser.add_argument("--each", type=int, default=10, help="clips in a film")
+    args, config = parser.parse_known_args(argv)
+    make_films(args.out / "films", args.clips, args.each)
+    curate(args.out / "films", args.out / "shards", config)
+    found = read_json(args.out / "shards" / "report.json")
+    print(json.dumps({key: found[key] for key in ("clips", "kept", "funnel", "truth", "captions", "costs")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
