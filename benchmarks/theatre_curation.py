@@ -19,27 +19,29 @@ from typing import Any
 
 import numpy as np
 
+from mtv_jax.curation.decide import subsets
 from mtv_jax.io.files import read_json, write_json, write_text
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
-from mtv_jax.names import SUBSETS, TRACK_RATE, TRACKS
-from mtv_jax.theatre import SoundLibrary, TheatreClip, TheatreConfig, render_clip
+from mtv_jax.names import TRACK_RATE, TRACKS
+from mtv_jax.theatre import SoundLibrary, TheatreClip, TheatreConfig, plan_clip, render_clip
 from mtv_jax.theatre.clip import audible
 
 SEED = 16
-BASIC = SUBSETS[0]
-CONFIG = TheatreConfig()
+CONFIG = TheatreConfig(num_frames=28)
+WINDOW = slice(1, 26)
+"""Frames of a shot that become a clip: 25, of which curation leaves one out beside each cut."""
 PAUSE = 4
 """Frames that a mouth may be shut within a turn."""
 
 
 def films_of(clips: int, each: int) -> Iterator[tuple[str, list[int]]]:
     """Names of films, and the clips of the theatre that each shows: talking heads apart from the others."""
-    sounds = SoundLibrary.training()
     kinds: dict[str, list[int]] = {"talking_head": [], "film": []}
-    for index in progress(range(clips), "sorting clips"):
-        clip = render_clip(SEED, index, CONFIG, sounds)
-        kinds["talking_head" if BASIC in clip.subsets else "film"].append(index)
+    for index in range(clips):
+        plan = plan_clip(SEED, index, CONFIG)
+        close_up = len(plan.actors) == 1 and plan.prop is None and plan.speaker is not None
+        kinds["talking_head" if close_up else "film"].append(index)
     for kind, indices in kinds.items():
         for number, first in enumerate(range(0, len(indices), each)):
             yield f"{kind}_{number:02d}", indices[first : first + each]
@@ -71,8 +73,8 @@ def write_film(path: Path, clips: Sequence[TheatreClip]) -> None:
 
 def truth_of(clip: TheatreClip, kind: str, first: int) -> dict[str, Any]:
     """What is true of a clip that begins with frame `first` of its film (`mtv_jax.curation.report.truth`)."""
-    speaks = audible(clip.tracks["speech"])
-    labels = [BASIC] if kind == "talking_head" else [name for name in clip.subsets if name != BASIC]
+    count, heard = len(clip.plan.actors), heard_in(clip)
+    speaks = "speech" in heard
     faces = []
     for number, boxes in enumerate(clip.truth.head_boxes):
         x = float(np.mean(boxes[:, [0, 2]])) / CONFIG.width
@@ -81,13 +83,21 @@ def truth_of(clip: TheatreClip, kind: str, first: int) -> dict[str, Any]:
         "start": float(first / CONFIG.fps),
         "end": float((first + CONFIG.num_frames) / CONFIG.fps),
         "index": clip.plan.index,
-        "subsets": labels,
-        "people": len(clip.plan.actors),
+        "subsets": list(
+            subsets({"source": {"kind": kind}, "people": {"count": count}, "separation": {"heard": heard}})
+        ),
+        "people": count,
         "speakers": int(speaks),
         "participants": int(speaks),
-        "heard": [name for name in TRACKS if audible(clip.tracks[name])],
+        "heard": heard,
         "faces": sorted(faces, key=lambda face: face["x"]),
     }
+
+
+def heard_in(clip: TheatreClip) -> list[str]:
+    """The tracks that are not silent in what becomes a clip."""
+    first, last = (round(frame / CONFIG.fps * TRACK_RATE) for frame in (WINDOW.start, WINDOW.stop))
+    return [name for name in TRACKS if audible(clip.tracks[name][first:last])]
 
 
 def turns(opened: np.ndarray, first: int) -> list[list[float]]:
@@ -104,7 +114,17 @@ def curate(films: Path, out: Path, config: Sequence[str]) -> None:
     """The pipeline and its report."""
     here = Path(__file__).resolve().parent
     finder = shlex.join(["jsonl:" + sys.executable, str(here / "theatre_heads.py")])
-    _run("run", "--videos", str(films), "--out", str(out), "--workers", "0", f"--config.person_detector={finder}", *config)
+    _run(
+        "run",
+        "--videos",
+        str(films),
+        "--out",
+        str(out),
+        "--workers",
+        "0",
+        f"--config.person_detector={finder}",
+        *config,
+    )
     _run("report", str(out))
 
 
@@ -116,14 +136,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/theatre_curation"), help="folder of films and shards")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/theatre_curation"), help="folder of films and shards"
+    )
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--each", type=int, default=10, help="clips in a film")
     args, config = parser.parse_known_args(argv)
     make_films(args.out / "films", args.clips, args.each)
     curate(args.out / "films", args.out / "shards", config)
     found = read_json(args.out / "shards" / "report.json")
-    print(json.dumps({key: found[key] for key in ("clips", "kept", "funnel", "truth", "captions", "costs")}, indent=1))
+    print(
+        json.dumps(
+            {key: found[key] for key in ("clips", "kept", "funnel", "truth", "captions", "costs")}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

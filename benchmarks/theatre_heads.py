@@ -78,7 +78,9 @@ def _middles(frames: np.ndarray, place: Place) -> np.ndarray:
     """The middle of a head in each frame, [n, 2] in stage units: its skin moves about its place."""
     w, h = place.half_width, place.half_height
     near = crop(frames, (place.x - 1.1 * w, place.y - h, place.x + 1.1 * w, place.y + h), (_CELLS, _CELLS))
-    skin = np.median(near[:, _CELLS // 2 : _CELLS * 2 // 3, _CELLS // 4 : _CELLS * 3 // 4].reshape(-1, 3), axis=0)
+    skin = np.median(
+        near[:, _CELLS // 2 : _CELLS * 2 // 3, _CELLS // 4 : _CELLS * 3 // 4].reshape(-1, 3), axis=0
+    )
     weights = np.abs(near - skin).max(axis=-1) < _SKIN
     total = np.maximum(weights.sum(axis=(1, 2)), 1)
     offsets = (np.arange(_CELLS) + 0.5) / _CELLS * 2 - 1

@@ -133,7 +133,9 @@ def truth_section(rows: Sequence[Row]) -> str:
     for row in rows:
         low, high = row["interval"]
         values = [f"{row['clips']:,}", f"{row['right']:.1%}", f"{low:.1%} to {high:.1%}"]
-        cells = "".join(f"<td class=n>{value}</td>" for value in [*values, f"{row['less']:,}", f"{row['more']:,}"])
+        cells = "".join(
+            f"<td class=n>{value}</td>" for value in [*values, f"{row['less']:,}", f"{row['more']:,}"]
+        )
         lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}</tr>")
     note = (
         "The films have their truth beside them. Dropped clips count, too, as far as they have the evidence. The last two "
