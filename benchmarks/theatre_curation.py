@@ -2,10 +2,11 @@
 
     python benchmarks/theatre_curation.py --out runs/theatre_curation
 
-Clips of the theatre are joined to films with hard cuts, `python -m mtv_jax.curate run` makes shards of the films and their
-mixed sound, and its report compares what the stages found with the truth beside the films, which no stage reads. Heads
-are found by `theatre_heads.py`; all else is as by default. Films of close-ups of a speaker are talking heads,
-as DEMIX knows of the source of its basic faces. The same command goes on where it was stopped.
+Clips of the theatre are joined to films with hard cuts, `python -m mtv_jax.curate run` makes shards of the films and
+their mixed sound, and its report compares what the stages found with the truth beside the films, which no stage reads.
+Heads are found by `theatre_heads.py`; all else is as by default, or by flags `--config.KEY=VALUE`. Close-ups of a
+speaker are in films of talking heads, as DEMIX knows of the source of its basic faces. The same command goes on where
+it was stopped.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def films_of(clips: int, each: int) -> Iterator[tuple[str, list[int]]]:
 
 def make_films(folder: Path, clips: int, each: int) -> None:
     """Writes the films, with `film.json` beside each, unless they are there."""
-    done = folder / "films.txt"
+    done = folder.parent / "films.txt"
     if done.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +75,7 @@ def write_film(path: Path, clips: Sequence[TheatreClip]) -> None:
 def truth_of(clip: TheatreClip, kind: str, first: int) -> dict[str, Any]:
     """What is true of a clip that begins with frame `first` of its film (`mtv_jax.curation.report.truth`)."""
     count, heard = len(clip.plan.actors), heard_in(clip)
+    facts = {"source": {"kind": kind}, "people": {"count": count}, "separation": {"heard": heard}}
     speaks = "speech" in heard
     faces = []
     for number, boxes in enumerate(clip.truth.head_boxes):
@@ -83,9 +85,7 @@ def truth_of(clip: TheatreClip, kind: str, first: int) -> dict[str, Any]:
         "start": float(first / CONFIG.fps),
         "end": float((first + CONFIG.num_frames) / CONFIG.fps),
         "index": clip.plan.index,
-        "subsets": list(
-            subsets({"source": {"kind": kind}, "people": {"count": count}, "separation": {"heard": heard}})
-        ),
+        "subsets": list(subsets(facts)),
         "people": count,
         "speakers": int(speaks),
         "participants": int(speaks),
@@ -113,23 +113,14 @@ def turns(opened: np.ndarray, first: int) -> list[list[float]]:
 def curate(films: Path, out: Path, config: Sequence[str]) -> None:
     """The pipeline and its report."""
     here = Path(__file__).resolve().parent
-    finder = shlex.join(["jsonl:" + sys.executable, str(here / "theatre_heads.py")])
-    _run(
-        "run",
-        "--videos",
-        str(films),
-        "--out",
-        str(out),
-        "--workers",
-        "0",
-        f"--config.person_detector={finder}",
-        *config,
-    )
+    finder = f"jsonl:{shlex.join([sys.executable, str(here / 'theatre_heads.py')])}"
+    options = ["--videos", str(films), "--out", str(out), "--workers", "0"]
+    _run("run", *options, f"--config.person_detector={finder}", *config)
     _run("report", str(out))
 
 
 def _run(*options: str) -> None:
-    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True)
+    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True, stdout=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

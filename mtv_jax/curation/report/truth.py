@@ -1,8 +1,8 @@
 """The part of a report that compares evidence with the truth, for films that were made and so are known.
 
-The `film.json` beside such a film has `truth`, a list with an object for each part of the film that is one clip: `start`
-and `end`, `subsets`, how many `people` are seen and `speakers` heard, the tracks that are `heard`, and `faces`, from left
-to right, each with its middle `x` as a share of the width and the times `speaks`, [[start, end], ...]. All times are
+The `film.json` beside such a film has `truth`, a list with an object for each part that is one shot: `start` and `end`,
+`subsets`, how many `people` are seen, `speakers` heard and `participants` to be described, the tracks that are `heard`,
+and `faces`, each with its middle `x` as a share of the width and when it `speaks`, [[start, end], ...]. All times are
 seconds of the film. No model reads any of it.
 """
 
@@ -51,10 +51,10 @@ def truth_of(parts: Sequence[Truth], start: float, end: float) -> Truth | None:
 def against_truth(clips: Sequence[Clip]) -> list[Row]:
     """How often each kind of evidence is right. Of each, over the clips that have both:
 
-    `name`, `clips`, `right` (mean share), `interval` (95 %), and, in clips or in frames of faces, how often the evidence
-    has less than is true (`less`) and more (`more`).
+    `name`, `clips`, `right` (mean share), `interval` (95 %), and how often the evidence has `less` than is true, and
+    `more`, in clips or, of who speaks, in frames of faces.
     """
-    known = [clip for clip in clips if clip[TRUTH] is not None]
+    known = [clip for clip in clips if clip.get(TRUTH) is not None]
     found: dict[str, list[tuple[list[int], list[int]]]] = {}
     for clip in known:
         for name, pair in _pairs(clip["evidence"], clip[TRUTH]).items():
@@ -138,7 +138,7 @@ def truth_section(rows: Sequence[Row]) -> str:
         )
         lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}</tr>")
     note = (
-        "The films have their truth beside them. Dropped clips count, too, as far as they have the evidence. The last two "
-        "columns count clips, and frames of faces for who speaks."
+        "The films have their truth beside them. Dropped clips count, too, as far as they have the evidence. The last "
+        "two columns count clips; of who speaks, frames of faces. Its interval is wider than it need be."
     )
     return f"<h2>Against the truth</h2><div class=numbers>{table(head, lines)}</div><p>{note}</p>"
