@@ -63,8 +63,7 @@ def make_films(folder: Path, clips: int, each: int) -> None:
 
 def write_film(path: Path, clips: Sequence[TheatreClip]) -> None:
     """Clips in a row, with their mixed sound, and what is true of them."""
-    sound = np.concatenate([sum(clip.tracks[name] for name in TRACKS) for clip in clips])
-    sound /= max(1.0, float(np.abs(sound).max()))
+    sound = np.concatenate([clip.tracks["mix"] for clip in clips])
     frames = np.concatenate([clip.frames for clip in clips])
     write_video(path, frames, CONFIG.fps, audio=sound, sample_rate=TRACK_RATE, crf=12)
     kind = "talking_head" if path.stem.startswith("talking_head") else "film"
