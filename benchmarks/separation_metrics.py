@@ -13,6 +13,8 @@ FPS = 24
 """Video frames a second."""
 LOUDNESS_POWER = 0.6
 """Of an RMS, to seem about as loud (Stevens' law)."""
+MOST_LEAK_DB = 25
+"""Mixes have -20 dBFS, and a track below -45 dBFS is silent anyhow."""
 _BANDS = 16
 _FRAME = TRACK_RATE // FPS
 
@@ -76,25 +78,27 @@ def delay(estimate: np.ndarray, truth: np.ndarray, most: int = 2000) -> int:
     return int(np.argmax(near)) - min(most, middle)
 
 
-def agreement(levels: Sequence[float], silent: Sequence[bool], threshold: float) -> float:
-    """Share of tracks whose level (dBFS) is below a threshold exactly if they are silent in truth."""
-    return float(np.mean((np.asarray(levels) < threshold) == np.asarray(silent)))
+def agreement(taken: Sequence[bool], silent: Sequence[bool]) -> float:
+    """Share of tracks that are taken for silent exactly if they are."""
+    return float(np.mean(np.asarray(taken) == np.asarray(silent)))
 
 
-def best_threshold(levels: Sequence[float], silent: Sequence[bool], usual: float) -> float:
-    """The whole number of dBFS with the best agreement, silent tracks and others counting equally.
+def best_leak(below: Sequence[float], silent: Sequence[bool]) -> float | None:
+    """The whole number of dB below the mix from which a track is best taken for silent, at most `MOST_LEAK_DB`.
 
-    Of equal ones the nearest to `usual`, which is also the answer if either kind is missing.
+    `below` is how far the tracks that a separator made are below their mixes, `silent` whether they are silent in
+    truth; both kinds count equally. Of equally good distances it is the greatest, which takes the fewest tracks for
+    silent. None if either kind is missing.
     """
-    heard, truly = np.asarray(levels), np.asarray(silent)
-
-    def balanced(threshold: float) -> float:
-        below = heard < threshold
-        return float(np.mean([np.mean(below[truly]), np.mean(~below[~truly])]))
-
+    distances, truly = np.asarray(below), np.asarray(silent)
     if truly.all() or not truly.any():
-        return usual
-    return float(max(np.arange(-60, -24), key=lambda t: (round(balanced(float(t)), 9), -abs(t - usual))))
+        return None
+
+    def balanced(leak: float) -> float:
+        taken = distances > leak
+        return float(np.mean([np.mean(taken[truly]), np.mean(~taken[~truly])]))
+
+    return max(range(1, MOST_LEAK_DB + 1), key=lambda leak: (round(balanced(leak), 9), leak))
 
 
 def _spectrum(wave: np.ndarray) -> np.ndarray:

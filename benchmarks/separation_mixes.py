@@ -1,4 +1,4 @@
-"""Mixes of known tracks for `separators.py`: of recordings, and of the theatre. Mono, 16 kHz."""
+"""Mixes of known tracks for `separators.py`: of recordings, and of the theatre. Mono, 16 kHz, all of one level."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ PRESENT = (
     ("music",),
 )
 """Which tracks the mixes have, in turn."""
-_MIX_DBFS = -20.0
+MIX_DBFS = -20.0
+"""RMS of a mix, less where its loudest sample would be above full scale."""
 _CHOOSING = ("perc_snap", "elec_blip", "perc_till", "drum_splash_hard")
 """Effects of the mixes on which thresholds are chosen. No training of this repository uses these or `_REPORTED`."""
 _REPORTED = ("drum_tom_hi_hard", "drum_cowbell", "elec_wood", "elec_bong", "misc_crow", "vinyl_scratch")
@@ -71,24 +72,31 @@ def theatre_mixes(count: int, *, choosing: bool) -> Iterator[Mix]:
     for index in range(count):
         sounds = SoundLibrary.held_out() if index % 2 else None
         clip = render_clip(EVALUATION_SEEDS + 300 + choosing, index, recordings=sounds)
-        yield Mix({name: clip.tracks[name] for name in TRACKS})
+        yield Mix(_levelled({name: clip.tracks[name] for name in TRACKS}))
 
 
 def _balanced(
     tracks: dict[str, np.ndarray], present: Sequence[str], level: float, balance: float
 ) -> dict[str, np.ndarray]:
     """The tracks that are present, others silent: speech at `level` (dB of RMS) against the rest, effects at `balance`
-    against music, and the mix as loud as others."""
+    against music."""
     unit = {name: wave / np.sqrt(np.mean(wave**2)) for name, wave in tracks.items()}
     gains = {"speech": 10 ** (level / 20), "effects": 10 ** (balance / 20), "music": 1.0}
     rest = [name for name in present if name != "speech"]
     if rest:
         power = sum(gains[name] ** 2 for name in rest)
         gains |= {name: gains[name] / np.sqrt(power) for name in rest}
-    scaled = {name: gains[name] * unit[name] if name in present else 0 * unit[name] for name in TRACKS}
-    mix = np.sum(list(scaled.values()), axis=0)
-    total = min(10 ** (_MIX_DBFS / 20) / np.sqrt(np.mean(mix**2)), 0.99 / np.abs(mix).max())
-    return {name: (total * wave).astype(np.float32) for name, wave in scaled.items()}
+    return _levelled(
+        {name: gains[name] * unit[name] if name in present else 0 * unit[name] for name in TRACKS}
+    )
+
+
+def _levelled(tracks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tracks with one gain, which brings their mix to `MIX_DBFS`."""
+    mix = np.sum(list(tracks.values()), axis=0)
+    rms = max(float(np.sqrt(np.mean(mix**2))), 1e-9)
+    gain = min(10 ** (MIX_DBFS / 20) / rms, 0.99 / max(float(np.abs(mix).max()), 1e-9))
+    return {name: (gain * wave).astype(np.float32) for name, wave in tracks.items()}
 
 
 def _one_shot(path: Path) -> np.ndarray:

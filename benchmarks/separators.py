@@ -6,8 +6,9 @@
 Prints JSON, for each separator and kind of mix (recordings at -6, 0 and +6 dB of speech against the rest; clips of the
 theatre): SI-SDR of each track and of the mix as that track; how much of each true track is in each (`leakage`); whether
 the loudness of speech and the onsets of effects are right at 24 frames a second; onsets where there are no effects;
-errors of level; delays; and how often a track counts as silent (below a level) exactly if it is, for -45 dBFS and for a
-level that is chosen on other mixes. `--speed` separates stereo noise at 44.1 kHz instead, in a process for each
+errors of level; delays; and how often a track counts as silent exactly if the true one is below -45 dBFS: by the
+package's rule (`silent_levels`), by -45 dBFS alone, and by the best distance below the mix, chosen on other mixes.
+`--speed` separates stereo noise at 44.1 kHz instead, in a process for each
 separator.
 """
 
@@ -15,7 +16,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from separation_metrics import (
     agreement,
-    best_threshold,
+    best_leak,
     delay,
     envelope_correlation,
     leakage,
@@ -32,7 +33,7 @@ from separation_metrics import (
 )
 from separation_mixes import LEVELS_DB, Mix, recorded_mixes, theatre_mixes
 
-from mtv_jax.audio.separation.base import Separator
+from mtv_jax.audio.separation.base import Separator, silent_levels
 from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.separators import find_separator, separator_names
 from mtv_jax.evaluation.metrics.statistics import f1_score
@@ -66,10 +67,11 @@ print(json.dumps(found | {"peak_bytes": peak}))
 
 @dataclass(frozen=True)
 class Heard:
-    """A mix, and the tracks that a separator made of it."""
+    """A mix, the tracks that a separator made of it, and the levels below which these count as silent."""
 
     mix: Mix
     tracks: dict[str, np.ndarray]
+    silent_dbfs: dict[str, float]
 
     def true(self, name: str) -> np.ndarray:
         """The track as it was mixed."""
@@ -78,6 +80,14 @@ class Heard:
     def has(self, name: str) -> bool:
         """Whether it was mixed in."""
         return bool(np.any(self.true(name)))
+
+    def is_silent(self, name: str) -> bool:
+        """Whether the true track counts as silent."""
+        return rms_dbfs(self.true(name)) < SILENT_DBFS
+
+    def is_taken_for_silent(self, name: str) -> bool:
+        """Whether the track that was made does, by the package's rule."""
+        return rms_dbfs(self.tracks[name]) < self.silent_dbfs[name]
 
     @property
     def is_mixed(self) -> bool:
@@ -93,9 +103,11 @@ def heard(separator: Separator, mixes: Iterable[Mix]) -> list[Heard]:
     whole = np.concatenate([part for mix in listed for part in (mix.mix, pause)])
     tracks = separate(whole, TRACK_RATE, separator).tracks
     pieces = {name: np.split(np.asarray(tracks[name]), ends[:-1]) for name in TRACKS}
-    return [
-        Heard(mix, {name: pieces[name][i][: len(mix.mix)] for name in TRACKS}) for i, mix in enumerate(listed)
-    ]
+    found = []
+    for index, mix in enumerate(listed):
+        made = {name: pieces[name][index][: len(mix.mix)] for name in TRACKS}
+        found.append(Heard(mix, made, silent_levels(separator, rms_dbfs(mix.mix))))
+    return found
 
 
 def mean(values: Iterable[float]) -> float | None:
@@ -123,11 +135,11 @@ def leaks(rows: Sequence[Heard]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def events(rows: Sequence[Heard], floor: float) -> dict[str, Any]:
-    """Onsets of the effects against those of the true track; a track below the floor counts as silent."""
+def events(rows: Sequence[Heard]) -> dict[str, Any]:
+    """Onsets of the effects against those of the true track; a track that counts as silent has none."""
 
     def found(row: Heard) -> list[float]:
-        return onsets(row.tracks["effects"]) if rms_dbfs(row.tracks["effects"]) >= floor else []
+        return [] if row.is_taken_for_silent("effects") else onsets(row.tracks["effects"])
 
     struck = [row for row in rows if row.has("effects")]
     silent = [row for row in rows if not row.has("effects")]
@@ -148,32 +160,45 @@ def per_track(rows: Sequence[Heard], figure: Callable[[np.ndarray, np.ndarray], 
     return {name: mean(figure(r.tracks[name], r.true(name)) for r in rows if r.has(name)) for name in TRACKS}
 
 
-def silence(rows: Sequence[Heard], floors: dict[str, float]) -> dict[str, Any]:
-    """How often each track counts as silent exactly if the true one is below -45 dBFS."""
+def silence(rows: Sequence[Heard], separator: Separator, leaks: Mapping[str, float | None]) -> dict[str, Any]:
+    """Agreement of rules of silence with the truth, and the errors of the package's; `leaks` are the best ones."""
     found = {}
     for name in TRACKS:
-        levels, silent = levels_of(rows, name)
+        silent = [row.is_silent(name) for row in rows]
+        taken = [row.is_taken_for_silent(name) for row in rows]
+        levels = [rms_dbfs(row.tracks[name]) for row in rows]
         found[name] = {
-            "floor_dbfs": floors[name],
-            "agreement": round(agreement(levels, silent, floors[name]), 3),
-            f"agreement_at_{SILENT_DBFS:g}": round(agreement(levels, silent, SILENT_DBFS), 3),
+            "leak_db": separator.leak_db[name],
+            "agreement": round(agreement(taken, silent), 3),
+            "silent": sum(silent),
+            "silent_taken_for_sound": sum(s and not t for s, t in zip(silent, taken, strict=True)),
+            "sound_taken_for_silent": sum(t and not s for s, t in zip(silent, taken, strict=True)),
+            f"agreement_at_{SILENT_DBFS:g}": round(agreement([x < SILENT_DBFS for x in levels], silent), 3),
+            "best_leak_db": leaks[name],
+            "agreement_at_best": _agreement_at(rows, name, leaks[name]),
         }
     return found
 
 
-def levels_of(rows: Sequence[Heard], name: str) -> tuple[list[float], list[bool]]:
-    """Levels of a track as it was made, and whether the true one is silent."""
-    return [rms_dbfs(row.tracks[name]) for row in rows], [
-        rms_dbfs(row.true(name)) < SILENT_DBFS for row in rows
-    ]
+def _agreement_at(rows: Sequence[Heard], name: str, leak: float | None) -> float | None:
+    if leak is None:
+        return None
+    taken = [distance > leak for distance in _below(rows, name)]
+    return round(agreement(taken, [row.is_silent(name) for row in rows]), 3)
 
 
-def chosen_floors(rows: Sequence[Heard]) -> dict[str, float]:
-    """The best level for silence of each track on mixes for choosing."""
-    return {name: best_threshold(*levels_of(rows, name), SILENT_DBFS) for name in TRACKS}
+def _below(rows: Sequence[Heard], name: str) -> list[float]:
+    """How far a track is below its mix, dB."""
+    return [rms_dbfs(row.mix.mix) - rms_dbfs(row.tracks[name]) for row in rows]
 
 
-def summary(rows: Sequence[Heard], floors: dict[str, float]) -> dict[str, Any]:
+def best_leaks(rows: Sequence[Heard]) -> dict[str, float | None]:
+    """The best distance below the mix for each track, on mixes for choosing."""
+    return {name: best_leak(_below(rows, name), [row.is_silent(name) for row in rows]) for name in TRACKS}
+
+
+def summary(rows: Sequence[Heard]) -> dict[str, Any]:
+    """All figures of mixes of one kind but those of silence."""
     found = {"mixes": len(rows), "si_sdr_db": quality(rows)}
     if rows[0].mix.level is not None:
         by_level = {f"{level:+g}": [row for row in rows if row.mix.level == level] for level in LEVELS_DB}
@@ -182,25 +207,28 @@ def summary(rows: Sequence[Heard], floors: dict[str, float]) -> dict[str, Any]:
     return found | {
         "leakage_db": leaks(rows),
         "speech_envelope": mean(envelope_correlation(r.tracks["speech"], r.true("speech")) for r in spoken),
-        "onsets": events(rows, floors["effects"]),
+        "onsets": events(rows),
         "level_error_db": per_track(rows, lambda made, true: abs(rms_dbfs(made) - rms_dbfs(true))),
         "delay_samples": per_track(rows, lambda made, true: abs(delay(made, true))),
-        "silence": silence(rows, floors),
     }
 
 
 def measure(name: str, media: Path, count: int, clips: int, seconds: float) -> dict[str, Any]:
-    """Figures of one separator on both kinds of mix; floors of silence are chosen on others of both kinds together."""
+    """Figures of one separator on both kinds of mix; of silence, on each kind and on both together."""
     separator = find_separator(name, TRACKS)
     chosen = [
         *heard(separator, recorded_mixes(media, count, seconds, choosing=True)),
         *heard(separator, theatre_mixes(clips, choosing=True)),
     ]
-    floors = chosen_floors(chosen)
+    leaks = best_leaks(chosen)
     recorded = heard(separator, recorded_mixes(media, count, seconds, choosing=False))
     theatre = heard(separator, theatre_mixes(clips, choosing=False))
-    both = silence([*recorded, *theatre], floors)
-    return {"recorded": summary(recorded, floors), "theatre": summary(theatre, floors), "silence": both}
+    kinds = {"recorded": recorded, "theatre": theatre, "both": [*recorded, *theatre]}
+    return {
+        "recorded": summary(recorded),
+        "theatre": summary(theatre),
+        "silence": {kind: silence(rows, separator, leaks) for kind, rows in kinds.items()},
+    }
 
 
 def speed(name: str, seconds: float) -> dict[str, Any]:

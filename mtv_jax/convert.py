@@ -21,10 +21,11 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--from",
         dest="source",
-        choices=("train", "mtv-sat", "diffusers", "hf", "demucs"),
+        choices=("train", "mtv-sat", "diffusers", "hf", "demucs", "imagebind", "videoclip-xl"),
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
-        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs)",
+        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
+        "of ImageBind (imagebind_huge.pth) or of VideoCLIP-XL (VideoCLIP-XL.bin)",
     )
     top.add_argument(
         "--in",
@@ -86,7 +87,13 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from mtv_jax.weights.conversion import convert_demucs, convert_mtv, convert_pretrained, to_mtv
+    from mtv_jax.weights.conversion import (
+        ORIGINALS,
+        convert_mtv,
+        convert_original,
+        convert_pretrained,
+        to_mtv,
+    )
 
     dtype = _DTYPES.get(args.dtype)
     with atomic_directory(args.out) as temporary:
@@ -96,8 +103,8 @@ def _convert(args: argparse.Namespace) -> None:
             tensors = to_mtv(args.input[0], temporary, dtype)
         elif args.source == "mtv-sat":
             tensors = convert_mtv(args.input, temporary, dtype)
-        elif args.source == "demucs":
-            tensors = convert_demucs(args.input[0], temporary, dtype)
+        elif args.source in ORIGINALS:
+            tensors = convert_original(args.source, args.input[0], temporary, dtype)
         else:
             tensors = convert_pretrained(args.input[0], temporary, dtype)
         deque(progress(tensors, "converting"), maxlen=0)

@@ -67,6 +67,11 @@ def _print(outcome: Outcome) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     arguments = parser("demix", "Separates mixed sounds into tracks, such as speech, effects and music.")
+    arguments.epilog = (
+        "For example: python -m mtv_jax.demix film.mp4 --out tracks/ --report. The separators dfn3 and spleeter alone "
+        "make speech and rest. What is finished of several files is kept: the same command continues a run that was "
+        "stopped."
+    )
     arguments.add_argument(
         "mix", nargs="+", help="sound files, videos with sound, and folders of them (with those below)"
     )
@@ -75,8 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="folder for the tracks and demix.json; of several files, a folder in it for each",
     )
-    arguments.add_argument("--sample-rate", type=int, help="of the tracks, Hz (default: the mix's own)")
-    arguments.add_argument("--format", choices=sorted(FORMATS), default="wav", help="float32 or 24 bit")
+    arguments.add_argument(
+        "--sample-rate", type=int, metavar="HZ", help="of the tracks (default: the mix's own)"
+    )
+    arguments.add_argument(
+        "--format", choices=sorted(FORMATS), default="wav", help="wav has float32, flac 24 bit"
+    )
     arguments.add_argument(
         "--report", action="store_true", help=f"write {PAGE}: pictures and players of all tracks"
     )

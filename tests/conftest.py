@@ -25,7 +25,7 @@ def goldens() -> Path:
 
 @pytest.fixture(scope="session")
 def original_goldens() -> Path:
-    """Folder of the numbers of authors' code (`mtv/`, `beats/`): `MTV_JAX_GOLDENS`, or the copy beside the tests."""
+    """Folder of the numbers of authors' code, such as `mtv/`: `MTV_JAX_GOLDENS`, or the copy beside the tests."""
     from golden_folders import ORIGINALS
 
     return ORIGINALS

@@ -28,7 +28,7 @@ def forbid_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         "mtv_jax.audio.separation.files.separate_sections",
         "mtv_jax.weights.conversion.convert_pretrained",
         "mtv_jax.training.job.set_up",
-        "mtv_jax.evaluation.alignment.alignment_report",
+        "mtv_jax.evaluation.videos.command.measure",
         "mtv_jax.planning.plans.training_plans",
     ):
         monkeypatch.setattr(place, load)

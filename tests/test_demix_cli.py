@@ -295,11 +295,21 @@ def test_the_report_is_one_page_that_plays_the_tracks(clips, halves, tmp_path, m
     ]
     assert len({Image.open(io.BytesIO(picture)).size for picture in images}) == 1
     assert len(images) == 2
-    assert "empty.wav: not a sound file" in page
+    assert "empty.wav</td><td>not a sound file" in page
     assert not re.search(r"https?:|<script|<link", page)
     assert "25.0 %" in page
     assert exit_code(demix.main, clips, "--out", out, "--overwrite", "--format", "flac") == 1
     assert not (out / "demix.html").exists()  # of the former tracks
+
+
+def test_help_shows_a_default_where_there_is_one():
+    top = parser("name", "Does something.")
+    top.add_argument("--count", type=int, default=0, help="how many")
+    top.add_argument("--rate", type=int, help="of the result")
+    top.add_argument("--quiet", action="store_true", help="say less")
+    text = top.format_help()
+    assert "how many (default: 0)" in text
+    assert text.count("default") == 1
 
 
 def raiser(error):

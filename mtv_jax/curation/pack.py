@@ -24,7 +24,7 @@ from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.steps.last import ARRAYS
 from mtv_jax.curation.verdicts import Verdicts
-from mtv_jax.data.manifests import ENCODERS, MANIFEST
+from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4, TEST
 from mtv_jax.data.records import ClipRecord, ClipSource, unpack_arrays
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.io.errors import UserError
@@ -34,8 +34,7 @@ from mtv_jax.names import SUBSETS, TRACKS
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.weights.model_index import read_defaults
 
-MEDIA, TEST, SOURCES = "media", "test", "sources.jsonl"
-MP4 = "mp4"
+SOURCES = "sources.jsonl"
 _TEST_CLIPS = 1000
 """Clips that DEMIX holds out (MTV section 3)."""
 _MOST_TESTED = 10

@@ -18,8 +18,12 @@ from mtv_jax.io.json_text import kind_of
 MANIFEST = "manifest.json"
 ENCODERS = "encoders"
 """Beside the shards, the folder of what made them; in the manifest's `info`, their hashes."""
+MEDIA, TEST = "media", "test"
+"""Folders of a data set: the media of its clips, and those that are held out, which have media too."""
+MP4 = "mp4"
+"""In media, the array of the bytes of a clip's mp4 file; those of its tracks have their names."""
 
-_ARRAYS = {"latents": "latents_mean", "frames": "video", "media": "mp4"}
+_ARRAYS = {"latents": "latents_mean", "frames": "video", "media": MP4}
 """The arrays of each kind of record."""
 KINDS = tuple(_ARRAYS)
 SHARD_SUFFIX = ".array_record"

@@ -37,10 +37,16 @@ DEBUG = "MTV_JAX_DEBUG"
 def parser(command: str, description: str) -> argparse.ArgumentParser:
     """A parser for `python -m mtv_jax.<command>` whose help shows each default."""
     return argparse.ArgumentParser(
-        prog=f"python -m mtv_jax.{command}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog=f"python -m mtv_jax.{command}", description=description, formatter_class=_DefaultsHelp
     )
+
+
+class _DefaultsHelp(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that a switch is off or that nothing is given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        absent = action.default is None or action.default is False
+        return action.help if absent else super()._get_help_string(action)
 
 
 def frame_rate(text: str) -> Fraction:
@@ -58,6 +64,13 @@ def whole_number(text: str) -> int:
     """An argument that is an integer of at least 0."""
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """The value of a flag that is a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
 
 

@@ -11,16 +11,19 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
+from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.mtv import spec as mtv
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncsynth import spec as syncsynth
 from mtv_jax.models.t5 import spec as t5
 from mtv_jax.models.vae3d import spec as vae3d
+from mtv_jax.models.videoclip_xl import spec as videoclip_xl
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -38,7 +41,9 @@ NETWORKS: dict[str, NetworkSpec] = {
         htdemucs,
         ge2e,
         effects_mask,
-        ge2e,
+        clip,
+        videoclip_xl,
+        imagebind,
     )
 }
 """Name -> network: the only table of networks."""

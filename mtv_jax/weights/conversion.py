@@ -1,7 +1,7 @@
 """Converts weights between formats, a tensor at a time; nothing is placed on a device."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from mtv_jax.io.files import (
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_model, replace_fields
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.demucs_files import open_demucs
+from mtv_jax.weights.imagebind import open_imagebind
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
+    Place,
     build_model,
     fill,
     is_untrained,
@@ -36,9 +39,18 @@ from mtv_jax.weights.scheduler import save_schedule
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 from mtv_jax.weights.torch_files import read_torch
 from mtv_jax.weights.variants import choose_weights
+from mtv_jax.weights.videoclip_xl import open_videoclip_xl
 
 _TWO_SPEAKERS = f"{mtv_sat.PREFIX}transformer.audio_vocal_embedding"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
+    "demucs": open_demucs,
+    "imagebind": open_imagebind,
+    "videoclip-xl": open_videoclip_xl,
+}
+"""Whose files hold one network each -> what opens them."""
 
 
 def convert_mtv(sources: list[Path], out: Path, dtype: Any = None) -> Iterator[str]:
@@ -87,9 +99,9 @@ def to_mtv(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:
     yield from write_tensors(out, "model", to_tensors(params, mtv_sat.RULES), dtype=dtype)
 
 
-def convert_demucs(source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
-    """The network of a file of demucs (`.th`) as a folder for `load_model`. Yields each tensor's name."""
-    model, params = open_demucs(source, _leave)
+def convert_original(kind: str, source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """The network of a file of `ORIGINALS` as a folder for `load_model`. Yields each tensor's name."""
+    model, params = ORIGINALS[kind](source, _leave)
     yield from writing_model(out, model, params, dtype=dtype)
 
 

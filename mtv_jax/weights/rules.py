@@ -175,7 +175,9 @@ class Tensor:
         for source, leaf, layer in self.pieces:
             ours = np.asarray(leaf if layer is None else leaf[layer])
             theirs = source.rule.layout.to_theirs(ours)
-            parts |= zip(source.slot, np.split(theirs, len(source.slot)), strict=True)
+            # A number without axes cannot be split.
+            split = np.split(theirs, len(source.slot)) if theirs.ndim else [theirs]
+            parts |= zip(source.slot, split, strict=True)
         whole = [parts[i] for i in range(len(parts))]
         joined = np.asarray(whole[0] if len(whole) == 1 else np.concatenate(whole), order="C")
         return joined if dtype is None else joined.astype(dtype)

@@ -46,10 +46,9 @@ def test_loudness_is_followed_frame_by_frame():
     assert len(metrics.frame_loudness(swell)) == 24
 
 
-def test_the_threshold_of_silence_separates_what_it_can():
-    levels, silent = [-50, -42, -41, -30, -20], [True, True, True, False, False]
-    floor = metrics.best_threshold(levels, silent, -45)
-    assert floor == -40  # of those that are right, the nearest to -45
-    assert metrics.agreement(levels, silent, floor) == 1
-    assert metrics.agreement(levels, silent, -45) == 0.6
-    assert metrics.best_threshold(levels, [False] * 5, -45) == -45
+def test_the_best_leak_separates_what_it_can():
+    below, silent = [40, 22, 18, 17, 5], [True, True, False, True, False]
+    assert metrics.best_leak(below, silent) == 21  # of 18 to 21 dB, which are equally good, the greatest
+    assert metrics.agreement([distance > 21 for distance in below], silent) == 0.8
+    assert metrics.best_leak([40, 3], [True, False]) == metrics.MOST_LEAK_DB
+    assert metrics.best_leak(below, [False] * 5) is None

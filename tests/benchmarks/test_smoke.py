@@ -12,10 +12,12 @@ import pytest
 import soundfile
 
 from mtv_jax.io.audio import write_audio
+from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.models.registry import make_config, make_model
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.presets import pipeline_folder
-from tests.separators import HALVES
+from tests.separators import HALVES, FunctionSeparator
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NEEDS_TORCH = {"torch_side"}
@@ -55,6 +57,8 @@ def test_theatre_formulas(capsys):
     assert found["clips"] == 3
     assert 0.9 < found["lips_correlation"] <= 1
     assert found["events_f1_in_the_very_frame"] <= found["events_f1_within_a_frame"] <= 1
+    script("theatre_formulas").main(["--clips", "3", "--mixed", "raw"])
+    assert printed(capsys)["lips_correlation"] < found["lips_correlation"] - 0.05
 
 
 def test_voice_over(capsys, monkeypatch, tmp_path):
@@ -238,6 +242,12 @@ def test_cases_have_the_same_inputs_on_both_sides():
         assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
 
 
+class LeakySeparator(FunctionSeparator):
+    """Every track is silent 10 dB below the mix."""
+
+    leak_db = dict.fromkeys(TRACKS, 10.0)
+
+
 @pytest.fixture
 def media(tmp_path):
     """Voices, strikes and music of noise."""
@@ -270,7 +280,24 @@ def test_separators(media, capsys, monkeypatch):
         assert recorded["leakage_db"]["music"][track] == pytest.approx(20 * np.log10(1 / 4), abs=0.3)
     assert recorded["onsets"]["true"] > 0
     assert set(recorded["si_sdr_db_by_level"]) == {"-6", "+0", "+6"}
-    assert 0 <= found["silence"]["effects"]["agreement"] <= 1
+    assert set(found["silence"]) == {"recorded", "theatre", "both"}
+
+
+def test_silence_is_judged_by_the_rule_of_the_package():
+    """Here a track is silent 10 dB below the mix, of -20 dBFS."""
+    benchmark, mixes = script("separators"), script("separation_mixes")
+    loud = np.full(16000, 0.1, np.float32)
+    tracks = {"speech": loud, "effects": 0 * loud, "music": 0 * loud}
+    separator = LeakySeparator(
+        lambda samples, rate: {**dict.fromkeys(tracks, 0.1 * samples), "speech": samples}
+    )
+    rows = benchmark.heard(separator, [mixes.Mix(tracks), mixes.Mix({**tracks, "music": 0.1 * loud})])
+    found = benchmark.silence(rows, separator, dict.fromkeys(tracks, 25.0))
+    assert (found["effects"]["agreement"], found["effects"]["agreement_at_-45"]) == (1, 0)
+    assert (found["music"]["agreement"], found["music"]["sound_taken_for_silent"]) == (0.5, 1)
+    assert (found["music"]["silent"], found["music"]["silent_taken_for_sound"]) == (1, 0)
+    assert found["music"]["agreement_at_best"] == 0.5
+    assert benchmark.events(rows)["found"] == 0
 
 
 def test_mixes_are_at_their_levels(media):
@@ -280,6 +307,13 @@ def test_mixes_are_at_their_levels(media):
         apart = 20 * np.log10(np.linalg.norm(mix.tracks["speech"]) / np.linalg.norm(rest))
         assert apart == pytest.approx(mix.level, abs=0.7)  # effects and music may correlate
     assert {mix.level for mix in mixes} == {-6, 0, 6}
+
+
+def test_mixes_of_the_theatre_have_the_level_of_the_others():
+    module = script("separation_mixes")
+    for mix in module.theatre_mixes(4, choosing=True):
+        peak = np.abs(mix.mix).max()
+        assert rms_dbfs(mix.mix) == pytest.approx(module.MIX_DBFS, abs=0.01) or peak == pytest.approx(0.99)
 
 
 @pytest.mark.slow
@@ -387,11 +421,8 @@ def test_filters(capsys, monkeypatch):
 
 
 def test_demixing_filter():
-    """Without its separators: that the voices of a mix are judged, and what is made of that."""
+    """Without its separators: what is made of voices that were judged."""
     module = script("demixing_filter")
-    voice, noise = np.random.default_rng(0).standard_normal((2, 4000))
-    assert module.si_sdr(3 * voice, voice) > 100
-    assert module.si_sdr(voice + 0.1 * noise, voice) == pytest.approx(20, abs=0.5)
     scores = [(0.1, 12.0), (0.3, 8.0), (0.6, 7.0), (0.7, -3.0), (0.8, 3.0)]
     clips = [module.Judged({"speech": s, "others": None, "compared": None}, quality) for s, quality in scores]
     found = module.figures(clips, 0.5)

@@ -1,9 +1,10 @@
 """Writes keys/*.txt: names and shapes of every tensor of the published checkpoints, one a line.
 
 `python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
-transformers build on torch's meta device, which takes no memory. The public MTV code cannot be run at full size:
-`mtv_tensors` is a table of what it calls its tensors. Given the sizes of the small network in `mtv/denoiser`, it
-must list that network's tensors exactly, which gives it its right to speak for the large one.
+transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL and ImageBind
+cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors` and `imagebind_tensors` are tables of what it calls
+its tensors. Given the sizes of the small networks in `mtv/denoiser`, `videoclip_xl` and `imagebind`, they must list
+those networks' tensors exactly, which gives them their right to speak for the large ones.
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,38 @@ T5_XXL = {
     "num_layers": 24,
     "num_heads": 64,
     "feed_forward_proj": "gated-gelu",
+}
+CLIP_L14 = {
+    "text_config": {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12},
+    "vision_config": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+    },
+    "projection_dim": 768,
+}
+VIDEOCLIP_XL = {
+    "vision": {
+        "input_resolution": 224,
+        "patch_size": 14,
+        "width": 1024,
+        "layers": 24,
+        "output_dim": 768,
+        "num_frames": 8,
+    },
+    "text": {"context_length": 248, "vocab_size": 49408, "width": 768, "layers": 12, "embed_dim": 768},
+}
+IMAGEBIND_HUGE: dict[str, int] = {
+    "out_embed_dim": 1024,
+    "vision_embed_dim": 1280,
+    "vision_num_blocks": 32,
+    "text_embed_dim": 1024,
+    "text_num_blocks": 24,
+    "text_vocab_size": 49408,
+    "audio_embed_dim": 768,
+    "audio_num_blocks": 12,
 }
 MTV_5B: dict[str, int] = {
     "layers": 42,
@@ -78,6 +111,8 @@ def original_lists() -> dict[str, Shapes]:
         networks["vae3d"] = diffusers.AutoencoderKLCogVideoX()
         networks["t5_v1_1_xxl"] = transformers.T5EncoderModel(transformers.T5Config(**T5_XXL))
         networks["wav2vec2_base"] = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+        networks["clip_vit_b32"] = transformers.CLIPModel(transformers.CLIPConfig())
+        networks["clip_vit_l14"] = transformers.CLIPModel(transformers.CLIPConfig(**CLIP_L14))
     return {
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
         for name, network in networks.items()
@@ -100,15 +135,89 @@ def mtv_tensors(sizes: Mapping[str, int], *, num_speakers: int) -> Shapes:
     return _prefixed("model.diffusion_model.", shapes)
 
 
+def videoclip_xl_tensors(sizes: Mapping[str, Mapping[str, int]]) -> Shapes:
+    """Names and shapes in a checkpoint of VideoCLIP-XL; `sizes` as `VIDEOCLIP_XL`."""
+    vision, text = sizes["vision"], sizes["text"]
+    width, patch = vision["width"], vision["patch_size"]
+    patches = (vision["input_resolution"] // patch) ** 2
+    frames = {
+        "class_embedding": (width,),
+        "positional_embedding": (patches + 1, width),
+        "temporal_positional_embedding": (1, vision["num_frames"], width),
+        "proj": (width, vision["output_dim"]),
+        "conv1.weight": (width, 3, 1, patch, patch),
+        **_joined({"ln_pre": _norm(width), "ln_post": _norm(width)}),
+        **_resblocks(vision["layers"], width),
+    }
+    positions = (text["context_length"], text["width"])
+    words = {
+        "positional_embedding": positions,
+        "positional_embedding_res": positions,
+        "text_projection": (text["width"], text["embed_dim"]),
+        "token_embedding.weight": (text["vocab_size"], text["width"]),
+        "logit_scale": (),
+        **_joined({"ln_final": _norm(text["width"])}),
+        **_resblocks(text["layers"], text["width"]),
+    }
+    towers = _prefixed("vision_model.vision_encoder.", frames) | _prefixed("text_model.", words)
+    return towers | {"vision_model.temp": ()}
+
+
+def imagebind_tensors(sizes: Mapping[str, int]) -> Shapes:
+    """Names and shapes of vision, text and audio in a checkpoint of ImageBind; `sizes` as `IMAGEBIND_HUGE`."""
+    vision, text, audio = (sizes[f"{name}_embed_dim"] for name in ("vision", "text", "audio"))
+    shapes = {
+        "preprocessors.vision.rgbt_stem.proj.1.weight": (vision, 3, 2, 14, 14),
+        "preprocessors.audio.rgbt_stem.proj.weight": (audio, 1, 16, 16),
+        "preprocessors.text.token_embedding.weight": (sizes["text_vocab_size"], text),
+        "preprocessors.text.pos_embed": (1, 77, text),
+        "preprocessors.text.mask": (77, 77),
+        "postprocessors.text.1.log_logit_scale": (),
+        "postprocessors.audio.1.log_logit_scale": (),
+        **_joined(
+            {
+                "preprocessors.audio.rgbt_stem.norm_layer": _norm(audio),
+                "trunks.vision.pre_transformer_layer.0": _norm(vision),
+            }
+        ),
+    }
+    for name, width, tokens in (("vision", vision, 1 + 16 * 16), ("audio", audio, 1 + 12 * 19)):
+        stem = f"preprocessors.{name}."
+        shapes |= {
+            f"{stem}cls_token": (1, 1, width),
+            f"{stem}pos_embedding_helper.pos_embed": (1, tokens, width),
+        }
+    for name, width, head in (("vision", vision, ""), ("text", text, "proj."), ("audio", audio, "")):
+        shapes |= _joined({f"heads.{name}.{head}0": _norm(width)})
+        shapes |= {f"heads.{name}.{head}{1 if head else 2}.weight": (sizes["out_embed_dim"], width)}
+        for layer in range(sizes[f"{name}_num_blocks"]):
+            block = _imagebind_block(width, extra_key=name == "audio")
+            shapes |= _prefixed(f"trunks.{name}.blocks.{layer}.", block)
+    return _prefixed("modality_", shapes)
+
+
+def _imagebind_block(width: int, *, extra_key: bool) -> Shapes:
+    extra = {"attn.bias_k": (1, 1, width), "attn.bias_v": (1, 1, width)} if extra_key else {}
+    pieces = {
+        "attn.out_proj": _linear(width, width),
+        "norm_1": _norm(width),
+        "mlp.fc1": _linear(4 * width, width),
+        "mlp.fc2": _linear(width, 4 * width),
+        "norm_2": _norm(width),
+    }
+    projections = {"attn.in_proj_weight": (3 * width, width), "attn.in_proj_bias": (3 * width,)}
+    return extra | projections | _joined(pieces)
+
+
 def write_list(path: Path, shapes: Shapes) -> None:
-    """One `name shape` a line, sizes joined by x, in the order of names."""
-    path.write_text("".join(f"{key} {'x'.join(map(str, shapes[key]))}\n" for key in sorted(shapes)))
+    """One `name shape` a line, sizes joined by x, in the order of names; a number has the shape -."""
+    path.write_text("".join(f"{key} {'x'.join(map(str, shapes[key])) or '-'}\n" for key in sorted(shapes)))
 
 
 def read_list(path: Path) -> Shapes:
     """What `write_list` wrote."""
     pairs = (line.split() for line in path.read_text().splitlines())
-    return {key: tuple(int(size) for size in shape.split("x")) for key, shape in pairs}
+    return {key: () if shape == "-" else tuple(map(int, shape.split("x"))) for key, shape in pairs}
 
 
 def _backbone(
@@ -181,6 +290,22 @@ def _projection(*, features, projection, context, audio, **_) -> Shapes:
         "norm": _norm(audio),
     }
     return {"conv1.weight": (channels, channels, 2), "conv1.bias": (channels,), **_joined(pieces)}
+
+
+def _resblocks(layers: int, width: int) -> Shapes:
+    pieces = {
+        "attn.out_proj": _linear(width, width),
+        "ln_1": _norm(width),
+        "mlp.c_fc": _linear(4 * width, width),
+        "mlp.c_proj": _linear(width, 4 * width),
+        "ln_2": _norm(width),
+    }
+    layer = {
+        "attn.in_proj_weight": (3 * width, width),
+        "attn.in_proj_bias": (3 * width,),
+        **_joined(pieces),
+    }
+    return {f"transformer.resblocks.{i}.{key}": shape for i in range(layers) for key, shape in layer.items()}
 
 
 def _linear(outputs: int, inputs: int) -> Shapes:

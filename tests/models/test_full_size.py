@@ -12,7 +12,19 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.mtv import MTVConfig
 from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
-from mtv_jax.weights import audiobox, dit, ge2e, mtv_sat, spleeter, t5, vae3d, wav2vec2
+from mtv_jax.weights import (
+    audiobox,
+    clip,
+    dit,
+    ge2e,
+    imagebind,
+    mtv_sat,
+    spleeter,
+    t5,
+    vae3d,
+    videoclip_xl,
+    wav2vec2,
+)
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.rules import flat_paths, to_params, to_tensors
 
@@ -25,6 +37,8 @@ CHECKPOINTS = {
     "t5_v1_1_xxl": ("t5", "t5_v1_1_xxl", t5),
     "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
     "audiobox": ("audiobox", "base", audiobox),
+    "clip_vit_b32": ("clip", "vit_b32", clip),
+    "clip_vit_l14": ("clip", "vit_l14", clip),
 }
 
 
@@ -89,6 +103,34 @@ def test_every_tensor_of_the_speaker_encoder_has_its_parameter():
     assert unused == {"similarity_weight", "similarity_bias"}
 
 
+def test_every_tensor_of_videoclip_xl_has_its_parameter():
+    theirs = make_keys.videoclip_xl_tensors(make_keys.VIDEOCLIP_XL)
+    model = make_model("videoclip_xl", make_config("videoclip_xl", "xl"))
+    unused = check_one_to_one(theirs, videoclip_xl, model)
+    assert unused == {"text_model.logit_scale", "vision_model.temp"}
+
+
+def test_every_tensor_of_imagebind_has_its_parameter():
+    theirs = make_keys.imagebind_tensors(make_keys.IMAGEBIND_HUGE)
+    model = make_model("imagebind", make_config("imagebind", "huge"))
+    others = {f"modality_heads.{name}.0.weight": (8,) for name in ("depth", "thermal", "imu")}
+    unused = check_one_to_one(theirs | others, imagebind, model)
+    assert unused == {"modality_preprocessors.text.mask", *others}
+
+
+@pytest.mark.parametrize(
+    ("network", "variant", "count"),
+    [
+        ("clip", "vit_b32", 151_277_313),
+        ("clip", "vit_l14", 427_616_513),
+        ("videoclip_xl", "xl", 427_946_496),
+        ("imagebind", "huge", 1_073_097_730),
+    ],
+)
+def test_numbers_of_parameters(network, variant, count):
+    assert sum(parameter_counts(make_model(network, make_config(network, variant))).values()) == count
+
+
 @pytest.mark.parametrize("num_speakers", [1, 2])
 def test_every_tensor_of_the_mtv_checkpoint_has_its_parameter(num_speakers):
     theirs = make_keys.mtv_tensors(make_keys.MTV_5B, num_speakers=num_speakers)
@@ -134,6 +176,23 @@ def test_table_of_mtv_tensors_is_that_of_the_original(original_goldens):
     assert make_keys.mtv_tensors(sizes, num_speakers=1) == originals
     originals |= shapes_in(folder / "weights_multi_extra.safetensors")
     assert make_keys.mtv_tensors(sizes, num_speakers=2) == originals
+
+
+def test_table_of_videoclip_xl_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "videoclip_xl"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no videoclip_xl/")
+    sizes = json.loads((folder / "config.json").read_text())
+    assert make_keys.videoclip_xl_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "imagebind"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no imagebind/")
+    values = json.loads((folder / "config.json").read_text())
+    sizes = values["model_kwargs"] | {"text_vocab_size": values["text_vocab_size"]}
+    assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
 def shapes_in(path):

@@ -63,6 +63,12 @@ def beats():
     return model.apply, model.init, (float32(1, 32, 128), jax.ShapeDtypeStruct((1, 16), bool))
 
 
+def imagebind():
+    model = make_model("imagebind", make_config("imagebind", "tiny"), dtype=jnp.bfloat16)
+    tokens = jax.ShapeDtypeStruct((1, model.config.context_length), jnp.int32)
+    return model.apply, model.init, (float32(1, 2, 8, 8, 3), tokens, float32(1, 128, 204))
+
+
 def autoencoder(method: str, frames: int):
     model = make_model("vae3d", make_config("vae3d", "tiny", FULL_SIZE["vae3d"]), dtype=jnp.bfloat16)
     shape = (1, frames, 16, 16, 3) if method == "encode" else (1, frames, 2, 2, model.config.latent_channels)
@@ -76,6 +82,7 @@ NETWORKS = {
     "t5": partial(encoder, "t5", jax.ShapeDtypeStruct((1, 4), jnp.int32), jax.ShapeDtypeStruct((1, 4), bool)),
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
+    "imagebind": imagebind,
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mtv_jax import load_model
-from mtv_jax.weights import dit, t5, vae3d, wav2vec2
+from mtv_jax.weights import clip, dit, t5, vae3d, wav2vec2
 from mtv_jax.weights.aliases import canonical_key
 from mtv_jax.weights.rules import to_state
 
@@ -69,11 +69,26 @@ def audio_encoder():
     )
 
 
+def text_and_vision():
+    from transformers import CLIPConfig, CLIPModel
+
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**sizes, "vocab_size": 40, "max_position_embeddings": 9}
+    vision = {**sizes, "image_size": 16, "patch_size": 8}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("shards", [1, 2], ids=["one file", "shards"])
 @pytest.mark.parametrize(
     ("make", "tables"),
-    [(transformer, dit), (autoencoder, vae3d), (text_encoder, t5), (audio_encoder, wav2vec2)],
+    [
+        (transformer, dit),
+        (autoencoder, vae3d),
+        (text_encoder, t5),
+        (audio_encoder, wav2vec2),
+        (text_and_vision, clip),
+    ],
     ids=lambda x: getattr(x, "__name__", ""),
 )
 def test_saved_folder_is_loaded_to_the_bit(tmp_path, make, tables, shards, dtype):

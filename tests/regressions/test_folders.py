@@ -15,7 +15,7 @@ from mtv_jax import curate
 from mtv_jax.audio.silence import is_silent
 from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.shards import open_shards
-from mtv_jax.evaluation.alignment import video_files
+from mtv_jax.evaluation.videos.manifest import items_of
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
@@ -201,7 +201,7 @@ def test_every_video_is_taken_and_what_is_none_is_named(clips, tmp_path, capsys)
         "ignored: notes.docx (not a video by its suffix (.docx))",
         "ignored: other.json (not a video by its suffix (.json))",
     ]
-    assert [path.name for path in video_files(videos)] == ["loud.TS"]
+    assert [item.id for item in items_of([videos]).items] == ["loud.TS"]
     wanted = [
         f".{name}"
         for name in ("ts", "mpg", "mpeg", "wmv", "flv", "3gp", "m2ts", "mts", "ogv", "m4v", "mov", "vob")

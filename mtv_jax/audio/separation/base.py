@@ -1,6 +1,6 @@
 """What a separator is: a model or rule that separates a mix into tracks, and the model cards of what makes them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -139,6 +139,22 @@ class Cascade:
         stems = self.stems.separate(samples, sample_rate)
         effects = self.splitter.effects(stems["rest"], sample_rate)
         return {"speech": stems["speech"], "effects": effects, "music": stems["rest"] - effects}
+
+
+def by_channels(
+    separate: Callable[[Float[np.ndarray, "s c"]], Float[np.ndarray, "*n s c"]],
+    samples: Float[np.ndarray, "s C"],
+    channels: int,
+) -> Float[np.ndarray, "*n s C"]:
+    """What a network for `channels` channels makes of a sound with any number of them.
+
+    As many are separated together, as the network was trained; any other number each alone, as all channels of a sound,
+    of whose results the mean is taken.
+    """
+    if samples.shape[1] == channels:
+        return separate(samples)
+    alone = [np.repeat(channel[:, None], channels, axis=1) for channel in samples.T]
+    return np.stack([separate(sound).mean(axis=-1) for sound in alone], axis=-1)
 
 
 def silent_levels(separator: Separator, mix_dbfs: float) -> dict[str, float]:

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from mtv_jax.audio.separation.base import Context, ModelCard, Tracks
+from mtv_jax.audio.separation.base import Context, ModelCard, Tracks, by_channels
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, sha256
@@ -177,11 +177,7 @@ def _resampled_stems(network: Network, samples: np.ndarray, sample_rate: int) ->
     """Stems [S s c] of a sound at any rate, with any number of channels."""
     rate, channels = network.config.samplerate, network.config.audio_channels
     wide = resample(samples, sample_rate, rate)
-    if wide.shape[1] == channels:
-        stems = overlapped_stems(network, wide)
-    else:
-        alone = [np.repeat(channel[:, None], channels, axis=1) for channel in wide.T]
-        stems = np.stack([overlapped_stems(network, sound).mean(axis=2) for sound in alone], axis=2)
+    stems = by_channels(partial(overlapped_stems, network), wide, channels)
     return np.stack([fit_length(resample(stem, rate, sample_rate), len(samples)) for stem in stems])
 
 

@@ -57,7 +57,9 @@ def _body(out: Path, outcomes: Sequence[Outcome], ignored: Mapping[Path, str]) -
     for job, report in progress(made, "drawing"):
         yield _mix(out, job.mix, job.out, report)
     if failed:
-        rows = [(shown(outcome.job.mix), outcome.reason) for outcome in failed]
+        files = [shown(outcome.job.mix) for outcome in failed]
+        reasons = [outcome.reason for outcome in failed]
+        rows = [(file, why.removeprefix(f"{file}: ")) for file, why in zip(files, reasons, strict=True)]
         yield f"<h2>Not separated</h2>\n{table(['file', 'why'], map(_row, rows))}"
     if ignored:
         rows = [(shown(path), reason) for path, reason in ignored.items()]

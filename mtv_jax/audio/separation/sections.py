@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mtv_jax.audio.separation.base import ModelCard, Separator
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress
 
 _FADE_SECONDS = 0.02
@@ -42,9 +43,10 @@ def separate(
       Tracks with the shape of the mix (up to `end`), which add up to it.
 
     Raises:
-      UserError: the separator's package or weights are missing.
+      UserError: the separator's package or weights are missing, or samples are not finite.
     """
-    mix = np.asarray(samples, np.float32).reshape(len(samples), -1)
+    mix = np.asarray(samples, np.float32)
+    mix = mix[:, None] if mix.ndim == 1 else mix
     length = len(mix) if end is None else min(end, len(mix))
     pieces = separate_sections(lambda first, last: mix[first:last], sample_rate, separator)
     seconds, context = length / sample_rate, separator.context
@@ -79,6 +81,9 @@ def separate_sections(
 
     Yields:
       Track name -> float32 [s, channels], for consecutive pieces of `separator.context.section` seconds.
+
+    Raises:
+      UserError: the separator's package or weights are missing, or samples are not finite.
     """
     context = separator.context
     section, past, future, lead = (
@@ -111,6 +116,8 @@ def _separate_padded(
     """Tracks of a mix [s, channels], with a copy of its beginning before it and a mirror image after it as context."""
     if not len(mix):
         return {name: mix.copy() for name in separator.tracks}
+    if not np.isfinite(mix).all():
+        raise UserError("the mix has samples that are not finite (NaN or infinity); replace them, as by 0")
     lead = np.resize(mix, (before, mix.shape[1])) if len(mix) < before else mix[:before]
     padded = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
     tracks = separator.separate(padded, sample_rate)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.audio.separation.base import STEMS, Context, ModelCard, Tracks
+from mtv_jax.audio.separation.base import STEMS, Context, ModelCard, Tracks, by_channels
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, existing_file
@@ -44,8 +44,8 @@ the error above 11 kHz is 13, 9 and 7 dB below the voice; with the mean over all
 class SpleeterStems:
     """Extracts speech as Spleeter extracts vocals.
 
-    Two channels are separated together, as the network was trained; any other number each alone, as both sides of a
-    stereo sound. The leak was chosen by `benchmarks/separators.py`, on mixes that are not those it reports.
+    Two channels are separated together, any other number one by one (`by_channels`). The leak was chosen by
+    `benchmarks/separators.py`, on mixes that are not those it reports.
 
     Attributes:
       path: a folder with the weights, in place of the installed package: a network folder (`save_model`), or the
@@ -81,10 +81,7 @@ class SpleeterStems:
         """See `Separator`."""
         model, params = _load(self.folder())
         wide = resample(samples, sample_rate, model.config.sample_rate)
-        if wide.shape[1] == model.config.channels:
-            speech = _extract(model, params, wide)
-        else:
-            speech = np.concatenate([_extract_mono(model, params, channel) for channel in wide.T], axis=1)
+        speech = by_channels(functools.partial(_extract, model, params), wide, model.config.channels)
         speech = fit_length(resample(speech, model.config.sample_rate, sample_rate), len(samples))
         return {"speech": speech, "rest": samples - speech}
 
@@ -146,13 +143,6 @@ def _extract(model: Spleeter, params: Params, samples: Float[np.ndarray, "s c"])
     spectrum = transform(fit_length(samples, max(len(samples), model.config.window)), model.config)
     spectrum *= speech_mask(model, params, spectrum)
     return inverse(spectrum, model.config, len(samples))
-
-
-def _extract_mono(
-    model: Spleeter, params: Params, samples: Float[np.ndarray, "s"]
-) -> Float[np.ndarray, "s 1"]:
-    sides = np.repeat(samples[:, None], model.config.channels, axis=1)
-    return _extract(model, params, sides).mean(axis=1, keepdims=True)
 
 
 @functools.lru_cache(maxsize=2)

@@ -6,16 +6,13 @@ score is matches over all events (intersection over union).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from mtv_jax.evaluation.metrics.base import RowMetric
-from mtv_jax.evaluation.metrics.statistics import bootstrap
+from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
 from mtv_jax.evaluation.report.schema import Figure
-from mtv_jax.io.audio import read_audio
 from mtv_jax.io.motion import mean_flow
-from mtv_jax.io.video import read_video
+from mtv_jax.typing import Float, UInt8
 
 VERSION = "av_align_v2"
 """What scores can be compared with: those of the same version."""
@@ -38,12 +35,9 @@ class Alignment:
     matches: int
 
 
-def av_align(path: Path) -> Alignment:
-    """AV-Align of a video file with sound. Raises UserError if it cannot be read or has no sound."""
-    frames, fps = read_video(path)
-    onsets = onset_times(read_audio(path, SAMPLE_RATE))
-    peaks = peak_times(motion(frames), float(fps))
-    return align(onsets, peaks, 1 / float(fps))
+def av_align(frames: UInt8[np.ndarray, "F H W 3"], fps: float, sound: Float[np.ndarray, "s"]) -> Alignment:
+    """AV-Align of frames and their mono sound at `SAMPLE_RATE`."""
+    return align(onset_times(sound), peak_times(motion(frames), fps), 1 / fps)
 
 
 def align(onsets: Sequence[float], peaks: Sequence[float], tolerance: float) -> Alignment:
@@ -79,33 +73,20 @@ def motion(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([values[:1], values])
 
 
-def peak_times(values: np.ndarray, fps: float) -> list[float]:
-    """Times, seconds, at which the motion has a strict local maximum of at least 0.1 pixels."""
+def peak_times(values: np.ndarray, fps: float, *, least: float = _LEAST_MOTION) -> list[float]:
+    """Times, seconds, at which the motion has a strict local maximum of at least `least` pixels."""
     inside = values[1:-1]
-    peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= _LEAST_MOTION)
+    peaks = (inside > values[:-2]) & (inside > values[2:]) & (inside >= least)
     return [(i + 1) / fps for i in np.flatnonzero(peaks)]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The score of one video; `number` is its position among those that are measured."""
-
-    number: int
-    alignment: Alignment
-
-
-def _figures(scores: Sequence[Alignment]) -> list[Figure]:
-    if not scores:
+def _figures(rows: Sequence[Measured]) -> list[Figure]:
+    if not rows:
         return []
-    values = [score.score for score in scores]
-    empty = sum(1 for score in scores if score.onsets == 0 and score.peaks == 0)
-    return [
-        Figure("av_align.score", float(np.mean(values)), len(values), bootstrap(values)),
-        Figure("av_align.without_events", float(empty), len(values)),
-    ]
+    found = mean_figure("av_align.score", [(row.group, row.values["score"]) for row in rows])
+    empty = sum(1 for row in rows if row.values["onsets"] == 0 and row.values["peaks"] == 0)
+    return [*found, Figure("av_align.without_events", float(empty), len(rows))]
 
 
-AV_ALIGN: RowMetric[Scored, Alignment] = RowMetric(
-    lambda scored: scored.number, lambda scored: scored.alignment, _figures
-)
+AV_ALIGN = video_metric(_figures)
 """The mean score of videos, and how many of them have no events."""

@@ -1,6 +1,6 @@
 """What a metric is: samples are folded into a state, states are merged, and figures are computed from a state."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -79,6 +79,33 @@ class RowMetric(Generic[Sample, Row]):
         return self.figures([state[key] for key in sorted(state)])
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a video.
+
+    Attributes:
+      id: of the video.
+      group: videos of one group, such as those of one prompt, are drawn together by intervals.
+      values: JSON: numbers, and arrays where figures need more than numbers.
+      reference: whether the video is one of the reference set.
+    """
+
+    id: str
+    group: Hashable
+    values: Mapping[str, Any]
+    reference: bool = False
+
+    @property
+    def key(self) -> tuple[bool, str]:
+        """Identifies it."""
+        return self.reference, self.id
+
+
+def video_metric(figures: Callable[[Sequence[Measured]], list[Figure]]) -> RowMetric[Measured, Measured]:
+    """The metric whose figures are those of what was measured of videos."""
+    return RowMetric(lambda row: row.key, lambda row: row, figures)
+
+
 def measured(metric: Metric[Any, Sample], samples: Sequence[Sample]) -> list[Figure]:
     """The figures of a metric over samples."""
     state = metric.empty()
@@ -90,7 +117,7 @@ def measured(metric: Metric[Any, Sample], samples: Sequence[Sample]) -> list[Fig
 def resampled(
     identifier: str,
     compute: Callable[[Any], float],
-    groups: Sequence[int],
+    groups: Sequence[Hashable],
     *,
     target: float | None = None,
     note: str = "",
@@ -112,7 +139,7 @@ def resampled(
     )
 
 
-def mean_figure(identifier: str, values: Sequence[tuple[int, float]], *, note: str = "") -> list[Figure]:
+def mean_figure(identifier: str, values: Sequence[tuple[Hashable, float]], *, note: str = "") -> list[Figure]:
     """The mean of (group, value) pairs; no figure without any."""
     if not values:
         return []

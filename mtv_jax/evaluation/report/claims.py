@@ -44,6 +44,11 @@ LEAKS = "tracks do not leak"
 LOOKS = "text decides the look"
 SYNC = "lips are in time with the speech (SyncSynth)"
 AV_ALIGN = "sounds begin when something moves (AV-Align)"
+TEMP_C = "neighbouring frames are alike (Temp-C)"
+AUDIO_C = "sounds fit their videos (Audio-C)"
+IA = "frames fit their sound (IA)"
+STEADY = "pictures move without flicker"
+TEXT_C = "videos show what their text says (Text-C)"
 
 SYNC_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 """Frames by which pictures are taken to be late for the figures `sync_confidence`."""
@@ -137,6 +142,19 @@ _TABLE = (
     *(_confidence(shift) for shift in SYNC_SHIFTS),
     Claim("av_align.score", AV_ALIGN, "mean score"),
     Claim("av_align.without_events", AV_ALIGN, "videos without any event, which score 1", unit="videos"),
+    Claim("av_align.score_v1", AV_ALIGN, "mean score of the version of 2023, which can be above 1"),
+    Claim("temp_c.score", TEMP_C, "mean cosine of neighbouring frames' features", unit="%"),
+    Claim("temp_c.frozen", TEMP_C, "videos without any change, which score 100", unit="videos", at_most=True),
+    Claim("text_c.score", TEXT_C, "mean cosine of a video's and its text's features", unit="%"),
+    Claim(
+        "text_c.repeated", TEXT_C, "videos too short, whose frames were repeated", unit="videos", at_most=True
+    ),
+    Claim("text_c.cut", TEXT_C, "texts too long, whose end was not read", unit="videos", at_most=True),
+    Claim("audio_c.score", AUDIO_C, "cosine of a video's and its sound's embeddings", unit="%"),
+    Claim("ia.score", IA, "mean cosine of frames' and their sound's embeddings"),
+    Claim("flicker.score", STEADY, "steadiness of neighbouring frames (1: no change)"),
+    Claim("motion.flow", STEADY, "mean optical flow", unit="pixels a frame"),
+    Claim("warping.error", STEADY, "squared error of the next frame, its motion undone", at_most=True),
 )
 
 CLAIMS = {row.id: row for row in _TABLE}
@@ -151,7 +169,7 @@ BASELINES = {
 SUITES = {
     "theatre": "Does it follow its sound, track by track, and its text?",
     "scene": "Does the video follow the sounds of its scene?",
-    "av_align": "Do sounds begin when something moves?",
+    "videos": "How good are the videos, by published metrics?",
 }
 """Id of a suite -> the question it asks."""
 

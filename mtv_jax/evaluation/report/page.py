@@ -31,6 +31,7 @@ def page(report: Report) -> str:
         _summary(report),
         _invalid(report.untrained),
         _figures(report.figures),
+        _missing(report.missing),
         _videos(report),
         _measurements(report.rows),
         _failures(report),
@@ -148,6 +149,12 @@ def _failures(report: Report) -> str:
         for failure in report.failures
     ]
     return "<h2>Not measured</h2>\n" + table(["video", "why"], lines)
+
+
+def _missing(missing: Mapping[str, str]) -> str:
+    """Metrics that were asked for and could not be measured."""
+    lines = [f"<tr><td>{escape(name)}</td><td>{escape(reason)}</td></tr>" for name, reason in missing.items()]
+    return "<h2>Missing metrics</h2>\n" + table(["metric", "what it needs"], lines) if lines else ""
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:

@@ -20,6 +20,13 @@ def provenance(folder: Path) -> dict[str, Any]:
     )
     return {
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        **software(),
+    }
+
+
+def software() -> dict[str, Any]:
+    """SHA-256 of our code; versions of Python and packages."""
+    return {
         "code": _code(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),

@@ -2,14 +2,15 @@
 
 An object of
 
-    schema_version  1
-    suite           "theatre", "scene" or "av_align"
+    schema_version  2
+    suite           "theatre", "scene" or "videos"
     valid           false if parts of the pipeline were not trained
     untrained       names of those parts
     figures         a list: id, value, interval, n, target, met, baselines, note; and, from the table of claims, in
                     words: claim, name, unit, at_most
     rows            a list: what was measured on each video, or shown of it
     failures        a list: videos that could not be measured, and why
+    missing         an object: metrics that could not be measured, and what they need
     provenance      everything that the results depend on
     contact_sheet   name of a picture beside this file, or null
 """
@@ -24,7 +25,7 @@ from mtv_jax.io.checks import check_number, check_whole
 from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 
-VERSION = 1
+VERSION = 2
 RESULTS = "results.json"
 _MOST = 2**53
 _IN_WORDS = ("claim", "name", "unit", "at_most", "met")
@@ -107,11 +108,12 @@ class VideoRow:
     """A video that was measured or is shown.
 
     Attributes:
-      video: its name, or its path relative to `results.json` if it lies there.
+      video: its name, or its path relative to `results.json`.
       sha256: of its file, if it was read from one.
       caption: what it was made from.
       values: numbers that were measured on it, by name.
       shown: whether `video` is a relative path, so that the page can play it.
+      id: the same for the same case in other results, by which they are compared; "": `video` is.
     """
 
     video: str
@@ -119,6 +121,7 @@ class VideoRow:
     caption: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     shown: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class Report:
       provenance: everything that the results depend on.
       untrained: parts that were not trained, which makes the results invalid.
       contact_sheet: name of a picture beside `results.json`.
+      missing: metrics that could not be measured, such as those without weights, and what they need.
     """
 
     suite: str
@@ -147,6 +151,7 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     untrained: list[str] = field(default_factory=list)
     contact_sheet: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.suite not in SUITES:
@@ -172,6 +177,7 @@ class Report:
             "failures": [dict(vars(failure)) for failure in self.failures],
             "provenance": dict(self.provenance),
             "contact_sheet": self.contact_sheet,
+            "missing": dict(self.missing),
         }
 
     @classmethod
@@ -207,6 +213,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "untrained": (list,),
     "provenance": (dict,),
     "contact_sheet": (str, type(None)),
+    "missing": (dict,),
 }
 """JSON types of the fields, whose names mean the same wherever they occur."""
 

@@ -7,12 +7,14 @@ from mtv_jax.evaluation.report.schema import Figure, Report
 
 
 def text_lines(report: Report) -> Iterator[str]:
-    """A line for each video with measurements, each failure and each figure, and how many targets are met."""
+    """A line for each measured video, failure, missing metric and figure, and how many targets are met."""
     for row in report.rows:
         if row.values:
             yield f"{row.video}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.values.items())
     for failure in report.failures:
         yield f"{failure.video}: failed: {failure.error}"
+    for metric, reason in report.missing.items():
+        yield f"{metric}: missing: {reason}"
     for figure in report.figures:
         yield text_line(figure)
     met, bounded = targets(report)

@@ -3,20 +3,13 @@
 Imports nothing heavy, since the command's `--help` reads it.
 """
 
-import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
+from mtv_jax.io.cli import count
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
-
-
-def count(text: str) -> int:
-    """The value of a flag that is a number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
 
 
 def _option(default: Any, help_text: str, **flag: Any) -> Any:

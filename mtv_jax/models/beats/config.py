@@ -1,6 +1,7 @@
 """Sizes and options of BEATs and of its filter bank."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.limits import check_network
@@ -8,10 +9,11 @@ from mtv_jax.models.limits import check_network
 
 @dataclass(frozen=True)
 class FbankConfig:
-    """Kaldi's log-mel filter bank as BEATs calls it: Povey window, no dither, only whole frames (`snip_edges`).
+    """Kaldi's log-mel filter bank without dither, of whole frames only (`snip_edges`); the defaults are BEATs'.
 
-    Times are in milliseconds, frequencies in Hz; `high_freq` 0 is half the sample rate. `mean` and
-    `std` are the data set's, in the logarithm's units.
+    Times are in milliseconds, frequencies in Hz; `high_freq` 0 is half the sample rate. `full_scale` is what a sample
+    of 1 is multiplied with before: BEATs takes sound in the range of 16-bit integers. `mean` and `std` are the data
+    set's, in the logarithm's units.
     """
 
     sample_frequency: int = 16_000
@@ -21,6 +23,8 @@ class FbankConfig:
     low_freq: float = 20.0
     high_freq: float = 0.0
     preemphasis_coefficient: float = 0.97
+    window_type: Literal["povey", "hanning"] = "povey"
+    full_scale: float = 2.0**15
     mean: float = 15.41663
     std: float = 6.55582
 

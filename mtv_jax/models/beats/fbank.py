@@ -13,17 +13,17 @@ _FLOOR = np.finfo(np.float32).eps
 def fbank(waveform: Float[np.ndarray, "s"], config: FbankConfig = FbankConfig()) -> Float[np.ndarray, "t m"]:  # noqa: B008
     """Log energies of the mel bins of every whole frame of `waveform` (-1..1), float32.
 
-    Per frame: mean removed, pre-emphasis, Povey window, power spectrum (Kaldi `compute-fbank-feats`).
-    The waveform is scaled to 16-bit units, as in BEATs. Raises UserError if it is shorter than a frame.
+    Per frame: mean removed, pre-emphasis, window, power spectrum (Kaldi `compute-fbank-feats`). Raises UserError if
+    the waveform is shorter than a frame.
     """
     window, shift = config.window, config.shift
-    x = np.asarray(waveform, np.float64) * 2.0**15
+    x = np.asarray(waveform, np.float64) * config.full_scale
     if len(x) < window:
         raise UserError(f"sound of {len(x)} samples: the filter bank needs at least {window}")
     frames = np.lib.stride_tricks.sliding_window_view(x, window)[::shift]
     frames = frames - frames.mean(axis=1, keepdims=True)
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
-    frames = (frames - config.preemphasis_coefficient * before) * np.hanning(window) ** 0.85
+    frames = (frames - config.preemphasis_coefficient * before) * _window(config)
     power = np.abs(np.fft.rfft(frames, config.fft_size, axis=1)) ** 2
     energies = power[:, :-1] @ mel_banks(config).T
     return np.log(np.maximum(energies, _FLOOR)).astype(np.float32)
@@ -45,6 +45,11 @@ def mel_banks(config: FbankConfig) -> Float[np.ndarray, "m k"]:
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bins = _mel(np.arange(config.fft_size // 2) * config.sample_frequency / config.fft_size)
     return np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
+
+
+def _window(config: FbankConfig) -> Float[np.ndarray, "w"]:
+    """Hann's window, which is zero at both ends; Povey's is its power."""
+    return np.hanning(config.window) ** (0.85 if config.window_type == "povey" else 1)
 
 
 def _mel(frequency):

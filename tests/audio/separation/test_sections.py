@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.separation_metrics import si_sdr
 from mtv_jax.audio.separation import deepfilternet
 from mtv_jax.audio.separation.base import Cascade, Context, Separator, Splitter
 from mtv_jax.audio.separation.hpss import HPSS
@@ -31,12 +32,6 @@ def tone_and_clicks(seconds, rate):
     for first in range(rate // 4, len(clicks) - len(burst), rate // 2):
         clicks[first : first + len(burst)] += burst
     return chord, clicks
-
-
-def si_sdr(estimate, truth):
-    """Scale-invariant signal-to-distortion ratio, dB."""
-    target = truth * (estimate @ truth) / (truth @ truth)
-    return 10 * np.log10(np.sum(target**2) / np.sum((estimate - target) ** 2))
 
 
 def test_tracks_add_up_and_say_who_made_them():
@@ -63,12 +58,13 @@ def test_steady_tones_are_music_and_clicks_are_effects():
     assert rms_dbfs(tracks["speech"]) < rms_dbfs(chord) - 15
 
 
-@pytest.mark.parametrize("samples", [1, 100, 3000])
-def test_very_short_and_silent_mixes(samples):
-    for mix in (np.zeros(samples, np.float32), np.full(samples, 0.1, np.float32)):
-        tracks = separate(mix, 16000, find_separator("dfn3+hpss")).tracks
-        assert all(np.isfinite(track).all() and track.shape == mix.shape for track in tracks.values())
-        np.testing.assert_allclose(sum(tracks.values()), mix, atol=1e-6)
+@pytest.mark.parametrize("samples", [0, 1, 100, 3000])
+def test_harmonic_separation_of_very_short_and_silent_sounds(samples):
+    for level in (0.0, 0.1):
+        rest = np.full((samples, 1), level, np.float32)
+        effects = HPSS().effects(rest, 16000)
+        assert effects.shape == rest.shape
+        assert np.isfinite(effects).all()
 
 
 def test_harmonic_separation_has_no_seam_between_sections():

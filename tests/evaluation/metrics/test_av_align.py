@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from mtv_jax import evaluate
-from mtv_jax.evaluation.metrics.av_align import align, av_align, motion, onset_times, peak_times
+from mtv_jax.evaluation.metrics.av_align import SAMPLE_RATE, align, av_align, motion, onset_times, peak_times
 from mtv_jax.evaluation.report.schema import read_report
+from mtv_jax.evaluation.videos.clip import Clip
+from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.io.video import write_video
 
 FPS, FRAMES, RATE = 24, 72, 48000
@@ -66,18 +68,22 @@ def videos(tmp_path_factory):
 
 
 def test_sync_is_distinguished_from_lag(videos):
-    assert av_align(videos / "in_sync.mp4").score >= 0.75
-    assert av_align(videos / "late.mp4").score == 0.0
+    def score(name):
+        clip = Clip(Item(name, videos / name))
+        return av_align(clip.frames, float(clip.fps), clip.sound(SAMPLE_RATE)).score
+
+    assert score("in_sync.mp4") >= 0.75
+    assert score("late.mp4") == 0.0
 
 
 def test_command_writes_rows_and_counts_failures(videos, tmp_path, capsys):
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
     assert evaluate.main([str(videos), str(tmp_path / "broken.mp4"), "--out", str(tmp_path)]) == 0
     report = read_report(tmp_path / "results.json")
-    assert [row.video for row in report.rows] == ["in_sync.mp4", "late.mp4"]
+    assert [row.id for row in report.rows] == ["late.mp4", "in_sync.mp4", "broken.mp4"]  # the worst first
     assert [failure.video for failure in report.failures] == ["broken.mp4"]
     score = report.figure("av_align.score")
-    assert (score.n, score.value) == (2, pytest.approx(report.rows[0].values["score"] / 2))
+    assert (score.n, score.value) == (2, pytest.approx(report.rows[1].values["av_align"] / 2))
     assert report.figure("av_align.without_events").value == 0
     assert "broken.mp4" in (tmp_path / "index.html").read_text()
     assert "broken.mp4" in capsys.readouterr().out

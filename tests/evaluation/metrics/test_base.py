@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mtv_jax.evaluation.metrics import statistics
-from mtv_jax.evaluation.metrics.av_align import AV_ALIGN, Alignment, Scored
-from mtv_jax.evaluation.metrics.base import RowMetric, mean_figure, measured
+from mtv_jax.evaluation.metrics.av_align import AV_ALIGN
+from mtv_jax.evaluation.metrics.base import Measured, RowMetric, mean_figure, measured
 from mtv_jax.evaluation.syncsynth import Heard, sync_metric
 from mtv_jax.evaluation.theatre.cases import performed, see, variants
 from mtv_jax.evaluation.theatre.readers import fitting_clips, readers_of
@@ -37,7 +37,12 @@ def theatre_samples():
 
 def scores():
     values = rng().uniform(size=9)
-    return [Scored(number, Alignment(value, number, 2, 1)) for number, value in enumerate(values)]
+    return [
+        Measured(
+            f"{number}", number // 2, {"score": float(value), "onsets": number, "peaks": 0, "matches": 0}
+        )
+        for number, value in enumerate(values)
+    ]
 
 
 def heard():
@@ -79,7 +84,7 @@ def test_a_sample_counts_once():
     for twice in (lambda: AV_ALIGN.update(state, first), lambda: AV_ALIGN.merge(state, state)):
         with pytest.raises(ValueError, match="twice"):
             twice()
-    assert state == {0: first.alignment}
+    assert state == {(False, "0"): first}
 
 
 def test_samples_that_are_not_measured_leave_no_row():

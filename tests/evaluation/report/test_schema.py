@@ -41,7 +41,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
 def test_the_file_says_in_words_what_its_ids_mean(tmp_path):
     write_report(tmp_path, REPORT)
     results = read_json(tmp_path / RESULTS)
-    assert (results["schema_version"], results["valid"]) == (1, False)
+    assert (results["schema_version"], results["valid"]) == (2, False)
     first, second, third = results["figures"]
     assert (first["claim"], first["name"]) == ("speech moves the speaker's lips", "correlation with loudness")
     assert [first["met"], second["met"], third["met"]] == [True, False, False]
@@ -50,7 +50,7 @@ def test_the_file_says_in_words_what_its_ids_mean(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema_version 2"),
+        ({"schema_version": 1}, "schema_version 1"),
         ({"suite": "opera"}, "suite 'opera'"),
         ({"figure": []}, "unknown keys figure"),
         ({"figures": [{}]}, "Figure: missing keys"),

@@ -1,0 +1,1 @@
+"""Measures video files by published metrics, whoever made them."""

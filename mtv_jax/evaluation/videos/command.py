@@ -1,0 +1,50 @@
+"""`evaluate` on videos: measures what is not known yet, and reports on all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtv_jax.evaluation.report.output import write_report
+from mtv_jax.evaluation.report.schema import Report
+from mtv_jax.evaluation.videos.catalogue import find_metrics
+from mtv_jax.evaluation.videos.manifest import Item, Manifest, items_of
+from mtv_jax.evaluation.videos.metric import Weights
+from mtv_jax.evaluation.videos.options import Part, VideoOptions
+from mtv_jax.evaluation.videos.report import cost_lines, videos_report
+from mtv_jax.evaluation.videos.run import Task, gather, measure, open_tools
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.progress import say
+
+
+def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> Report | None:
+    """Measures videos and writes the report into a folder; None if only a part of them was measured.
+
+    Raises UserError for unknown metrics, if there is no video to measure, if no metric can be measured, and with
+    `strict` for the first problem.
+    """
+    metrics = find_metrics(options.metrics)
+    manifest = items_of([*files, *([options.manifest] if options.manifest else [])])
+    references = items_of([options.reference]) if options.reference else None
+    problems = {**manifest.problems, **(references.problems if references else {})}
+    tools, missing = open_tools(metrics, Weights(options.weights, options.allow_random_weights))
+    if options.strict and (problems or missing):
+        name, reason = next(iter({**problems, **missing}.items()))
+        raise UserError(f"{name}: {reason}")
+    if not tools:
+        raise UserError("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
+    task = Task(tools, manifest.items, _references(manifest, references), out)
+    measure(task, part=options.part, strict=options.strict)
+    if options.part != Part():
+        return None
+    found = gather(task)
+    report = videos_report(task, found, missing, problems)
+    write_report(out, report)
+    for line in cost_lines(found):
+        say(line)
+    return report
+
+
+def _references(manifest: Manifest, given: Manifest | None) -> list[Item]:
+    """The reference set: the videos that were given, and those that the manifest names, each once."""
+    named = {str(item.reference): Item(str(item.reference), item.reference, item.prompt)
+             for item in manifest.items if item.reference}  # fmt: skip
+    return [*(given.items if given else ()), *named.values()]

@@ -1,0 +1,177 @@
+"""Measures videos by several metrics: what is known is not measured again, and what fails is counted."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mtv_jax.evaluation.report.schema import Failure, Figure
+from mtv_jax.evaluation.videos.clip import Clip
+from mtv_jax.evaluation.videos.manifest import Item
+from mtv_jax.evaluation.videos.metric import Instrument, Measured, VideoMetric, Weights
+from mtv_jax.evaluation.videos.options import Part
+from mtv_jax.evaluation.videos.samples import FOLDER, Samples, key_of
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.jsonl import RowWriter
+from mtv_jax.io.progress import progress
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A metric with its instrument."""
+
+    metric: VideoMetric
+    instrument: Instrument
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured.
+
+    Attributes:
+      tools: metrics with their instruments.
+      items: the videos.
+      references: real videos, which metrics of two sets compare them with.
+      out: folder of the rows, and of the report.
+    """
+
+    tools: Sequence[Tool]
+    items: Sequence[Item]
+    references: Sequence[Item]
+    out: Path
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What is known of the videos.
+
+    Attributes:
+      rows: of each metric, by its name.
+      failures: videos that could not be measured, by one metric or by all.
+      seconds: that each metric took for each of its videos, by its name, whenever they were measured.
+    """
+
+    rows: Mapping[str, Sequence[Measured]]
+    failures: Sequence[Failure]
+    seconds: Mapping[str, Sequence[float]]
+
+
+def open_tools(metrics: Sequence[VideoMetric], weights: Weights) -> tuple[list[Tool], dict[str, str]]:
+    """The metrics whose networks are there, and why the others cannot be measured, by name."""
+    tools: list[Tool] = []
+    missing: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            tools.append(Tool(metric, metric.open(weights)))
+        except UserError as error:
+            missing[metric.name] = str(error)
+    return tools, missing
+
+
+def measure(task: Task, *, part: Part, strict: bool = False) -> None:
+    """Measures what is not known yet of this part of the videos, and keeps it in a folder of `out`.
+
+    Raises UserError for the first video that cannot be measured if `strict`; otherwise it is kept as a failure.
+    """
+    samples = Samples(task.out / FOLDER, part.name)
+    jobs = list(_jobs(task))[part.number :: part.count]
+    with samples.writer() as writer:
+        for job in progress(jobs, "measuring videos"):
+            clip = Clip(job.item)
+            try:
+                clip.content  # noqa: B018 - fails here if a file cannot be read
+            except UserError:
+                if strict:
+                    raise
+                continue
+            for tool in job.tools:
+                _measure(tool, clip, samples, writer, strict=strict)
+
+
+def gather(task: Task) -> Measurements:
+    """What is known of the videos, whichever process measured it.
+
+    A video that was not measured is a failure as well.
+    """
+    samples = Samples(task.out / FOLDER, "")
+    rows: dict[str, list[Measured]] = {tool.metric.name: [] for tool in task.tools}
+    seconds: dict[str, list[float]] = {tool.metric.name: [] for tool in task.tools}
+    failures: dict[Failure, None] = {}
+    for job in _jobs(task):
+        clip = Clip(job.item)
+        for tool in job.tools:
+            name = tool.metric.name
+            try:
+                row = samples.get(key_of(name, tool.instrument, clip)) or {
+                    "error": f"not measured by {name}; run the other parts"
+                }
+                if "error" in row:
+                    raise UserError(f"{name}: {row['error']}")
+            except UserError as error:
+                failures[Failure(job.item.id, str(error))] = None
+                continue
+            group = job.item.prompt or job.item.id
+            rows[name].append(Measured(job.item.id, group, row["values"], job.reference))
+            seconds[name].append(float(row["seconds"]))
+    return Measurements(rows, list(failures), seconds)
+
+
+def figures_of(tools: Sequence[Tool], found: Measurements) -> list[Figure]:
+    """The figures of all metrics, in their order."""
+    figures: list[Figure] = []
+    for tool in tools:
+        metric = tool.metric.metric()
+        state = metric.empty()
+        for row in found.rows[tool.metric.name]:
+            state = metric.update(state, row)
+        figures += metric.compute(state)
+    return figures
+
+
+class _Job(NamedTuple):
+    """A video, whether it is one of the references, and who measures it."""
+
+    item: Item
+    reference: bool
+    tools: Sequence[Tool]
+
+
+def _jobs(task: Task) -> Iterator[_Job]:
+    """All videos; those of the reference set for the metrics that need one."""
+    for item in task.items:
+        yield _Job(item, False, task.tools)
+    compared = [tool for tool in task.tools if "reference" in tool.metric.needs]
+    for item in task.references if compared else ():
+        yield _Job(item, True, compared)
+
+
+def _measure(tool: Tool, clip: Clip, samples: Samples, writer: RowWriter, *, strict: bool) -> None:
+    """Adds a row of what a metric measures of a clip, unless there is one."""
+    name = tool.metric.name
+    key = key_of(name, tool.instrument, clip)
+    if samples.get(key) is not None:
+        return
+    began = time.perf_counter()
+    row: dict[str, Any] = {"metric": name, "key": key, "id": clip.item.id}
+    try:
+        values = tool.instrument.measure(clip)
+        _check_finite(values)
+        row |= {"values": values, "seconds": time.perf_counter() - began}
+    except UserError as error:
+        if strict:
+            raise
+        row |= {"error": str(error)}
+    samples.add(writer, row)
+
+
+def _check_finite(value: Any) -> None:
+    """Raises UserError for NaN or infinity, however deep."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            _check_finite(part)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError("what was measured is not finite; the weights or the video are damaged")

@@ -1,0 +1,205 @@
+"""Measuring videos: nothing twice, every failure counted, the same figures however the work is divided."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtv_jax.evaluation.metrics.base import mean_figure, video_metric
+from mtv_jax.evaluation.report.schema import Figure, Report, read_report
+from mtv_jax.evaluation.videos import command
+from mtv_jax.evaluation.videos.manifest import Item
+from mtv_jax.evaluation.videos.metric import VideoMetric, Weights
+from mtv_jax.evaluation.videos.options import Part, VideoOptions
+from mtv_jax.evaluation.videos.run import Task, Tool, figures_of, gather, measure
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.video import write_video
+
+
+@dataclass
+class Brightness:
+    """Measures how bright a video is; remembers which."""
+
+    variant: str = "brightness_v1"
+    facts: dict = field(default_factory=dict)
+    untrained: bool = False
+    seen: list = field(default_factory=list)
+
+    def measure(self, clip):
+        self.seen.append(clip.item.id)
+        if "dark" in clip.prompt:
+            raise UserError("it is too dark")
+        return {"brightness": float(clip.frames.mean()), "about": [0.0]}
+
+
+def figures(rows):
+    own = [(row.group, row.values["brightness"]) for row in rows if not row.reference]
+    others = [row for row in rows if row.reference]
+    return [
+        *mean_figure("av_align.score", own),
+        Figure("av_align.without_events", float(len(others)), len(rows)),
+    ]
+
+
+METRIC = VideoMetric(
+    "brightness", "how bright", "higher", "a test", ("prompt", "reference"), ("brightness",),
+    lambda weights: Brightness(untrained=weights.random), lambda: video_metric(figures),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(5):
+        write_video(folder / f"{number}.mp4", np.full((3, 16, 16, 3), 40 * number, np.uint8), 8)
+    return folder
+
+
+@pytest.fixture
+def task(folder, tmp_path):
+    items = tuple(Item(str(number), folder / f"{number}.mp4", f"prompt {number % 2}") for number in range(4))
+    return Task([Tool(METRIC, Brightness())], items, (Item("real", folder / "4.mp4", "x"),), tmp_path)
+
+
+def fresh(task):
+    return replace(task, tools=[Tool(METRIC, Brightness())])
+
+
+def test_what_is_known_is_not_measured_again(task, folder):
+    measure(task, part=Part())
+    assert task.tools[0].instrument.seen == ["0", "1", "2", "3", "real"]
+    again = fresh(task)
+    measure(again, part=Part())
+    assert again.tools[0].instrument.seen == []
+    # Another name of the same video is the same measurement, another prompt or network is not.
+    renamed, reworded, other = fresh(task), fresh(task), fresh(task)
+    renamed = replace(renamed, items=(replace(task.items[0], id="renamed"),))
+    reworded = replace(reworded, items=(replace(task.items[0], prompt="another"),))
+    other.tools[0].instrument.facts["weights"] = "others"
+    for changed, seen in ((renamed, []), (reworded, ["0"]), (other, ["0", "1", "2", "3", "real"])):
+        measure(changed, part=Part())
+        assert changed.tools[0].instrument.seen == seen
+
+
+def test_figures_do_not_depend_on_how_the_work_is_divided(task, tmp_path):
+    measure(task, part=Part())
+    whole = figures_of(task.tools, gather(task))
+    parts = replace(fresh(task), out=tmp_path / "parts")
+    for number in (2, 0, 1):
+        measure(parts, part=Part(number, 3))
+    assert sorted(parts.tools[0].instrument.seen) == ["0", "1", "2", "3", "real"]
+    assert figures_of(parts.tools, gather(parts)) == whole
+    assert whole[0].interval is not None
+    assert whole[1].value == 1.0
+
+
+def test_a_part_that_is_missing_is_noticed(task):
+    measure(task, part=Part(0, 2))
+    found = gather(task)
+    assert [row.id for row in found.rows["brightness"]] == ["0", "2", "real"]
+    assert [failure.video for failure in found.failures] == ["1", "3"]
+    assert all("not measured by brightness" in failure.error for failure in found.failures)
+
+
+def test_a_crash_in_the_middle_of_a_row_costs_that_row(task):
+    measure(task, part=Part())
+    file = next((task.out / "samples").iterdir())
+    file.write_bytes(file.read_bytes()[:-20])
+    again = fresh(task)
+    measure(again, part=Part())
+    assert again.tools[0].instrument.seen == ["real"]
+    assert len(gather(again).rows["brightness"]) == 5
+
+
+def test_videos_that_fail_are_counted_and_the_others_measured(task, folder, tmp_path):
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(b"no video")
+    items = (
+        *task.items,
+        Item("gone", folder / "gone.mp4", "x"),
+        Item("damaged", damaged, "x"),
+        Item("dark", folder / "0.mp4", "dark"),
+        Item("mute", folder / "0.mp4"),
+    )
+    task = replace(task, items=items)
+    measure(task, part=Part())
+    found = gather(task)
+    assert len(found.rows["brightness"]) == 5
+    failures = {failure.video: failure.error for failure in found.failures}
+    assert failures.keys() == {"gone", "damaged", "dark", "mute"}
+    assert "no such file" in failures["gone"]
+    assert failures["dark"] == "brightness: it is too dark"
+    assert "has no prompt" in failures["mute"]
+    for item in items[4:]:
+        with pytest.raises(UserError):
+            measure(replace(fresh(task), items=(item,), out=tmp_path / item.id), part=Part(), strict=True)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), [0.0, float("inf")], {"deep": [float("nan")]}])
+def test_what_is_not_finite_is_a_failure(task, monkeypatch, bad):
+    monkeypatch.setattr(Brightness, "measure", lambda self, clip: {"brightness": 0.0, "features": bad})
+    measure(task, part=Part())
+    found = gather(task)
+    assert not found.rows["brightness"]
+    assert all("not finite" in failure.error for failure in found.failures)
+
+
+def unavailable(_: Weights):
+    raise UserError("its weights are missing: pip install them")
+
+
+@pytest.fixture
+def evaluated(folder, tmp_path, monkeypatch):
+    """Evaluates the folder by two metrics, of which one has no weights."""
+
+    def evaluate(**options) -> Report | None:
+        lacking = replace(METRIC, name="lacking", open=unavailable)
+        monkeypatch.setattr(command, "find_metrics", lambda names: [lacking, METRIC])
+        (tmp_path / "m.jsonl").write_text(
+            "".join(
+                f'{{"video": "{folder / f"{n}.mp4"}", "id": "{n}", "prompt": "p", "reference": "{folder}/4.mp4"}}\n'
+                for n in (1, 0, 2)
+            )
+            + "{}\n"
+        )
+        options = {"manifest": tmp_path / "m.jsonl"} | options
+        return command.evaluate_videos([], VideoOptions(**options), tmp_path / "out")
+
+    return evaluate
+
+
+def test_the_report_has_figures_failures_and_what_is_missing(evaluated, tmp_path):
+    report = evaluated()
+    assert report is not None
+    assert report == read_report(tmp_path / "out" / "results.json")
+    assert report.missing == {"lacking": "its weights are missing: pip install them"}
+    assert [failure.video.rsplit(": ", 1)[-1] for failure in report.failures] == ["line 4"]
+    assert report.figures[1].value == 1.0  # the reference is measured once
+    assert [row.id for row in report.rows] == ["0", "1", "2"]  # the worst first
+    assert not report.untrained
+    assert report.provenance["brightness_v1"]["seconds_per_video"] >= 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "pip install them" in page
+    source = Path(page.split("<video src='")[1].split("'")[0])
+    assert (tmp_path / "out" / source).resolve().is_file()
+
+
+def test_random_weights_make_the_result_invalid(evaluated):
+    assert evaluated(allow_random_weights=True).untrained == ["brightness_v1"]
+
+
+def test_a_part_makes_no_report(evaluated, tmp_path):
+    assert evaluated(part=Part(0, 2)) is None
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_strict_stops_at_the_first_problem(evaluated):
+    with pytest.raises(UserError, match="line 4: has no 'video'"):
+        evaluated(strict=True)
+
+
+def test_nothing_to_measure_with_is_an_error(evaluated, monkeypatch):
+    monkeypatch.setitem(globals(), "METRIC", replace(METRIC, open=unavailable))
+    with pytest.raises(UserError, match="lacking: its weights are missing"):
+        evaluated()
