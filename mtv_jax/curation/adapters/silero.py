@@ -36,10 +36,20 @@ class Silero:
         return ModelCard("Silero VAD", version, "MIT", sha256(weights), "real")
 
     def probabilities(self, sound: Float[np.ndarray, "s"]) -> Float[np.ndarray, "c"]:
-        """How probable speech is in each chunk of a sound at `RATE`; the last one is filled up with 0."""
-        self._detector.reset()
+        """How probable speech is in each chunk of a sound at `RATE`; the last one is filled up with 0.
+
+        The network is recurrent, and may hear no speech for good after some seconds of other sounds. Chunks of zeros,
+        such as between clips, have none, and after them it begins anew.
+        """
         chunks = np.pad(sound, (0, -len(sound) % CHUNK)).reshape(-1, CHUNK)
-        return np.array([self._detector.process_samples(chunk.tolist()) for chunk in chunks], np.float32)
+        found = np.zeros(len(chunks), np.float32)
+        self._detector.reset()
+        for number, chunk in enumerate(chunks):
+            if chunk.any():
+                found[number] = self._detector.process_samples(chunk.tolist())
+            else:
+                self._detector.reset()
+        return found
 
     @cached_property
     def _detector(self) -> Any:

@@ -31,6 +31,7 @@ class Speakers(Stage):
     model: str
 
     name = "speakers"
+    version = 2
     scope = "film"
     needs = ("clips", "separation")
     optional = True
