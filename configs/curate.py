@@ -1,4 +1,4 @@
-"""Models and thresholds of curation, with MTV's filter by two separators.
+"""Models and thresholds of curation, with MTV's filter by two separators, which is off without this file.
 
     make spleeter  # the weights of the second separator
     python -m mtv_jax.curate run --config configs/curate.py --videos films --out shards --encoders backbone

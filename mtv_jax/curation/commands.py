@@ -2,10 +2,11 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.arrays import forget_lost
 from mtv_jax.curation.budget import estimate
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.engine import MakeExecutor, run
@@ -66,9 +67,10 @@ def run_and_pack(
     make_stages(settings)  # raises UserError for models that cannot be their stage's
     check_shards(layout, settings, overwrite=overwrite)
     sources = find_sources(settings.videos, out)
-    check_room(out, estimate(settings, sources.found).total, force=force)
+    check_room(out, estimate(settings, sources.found).left(layout), force=force)
     with locked(out):
         save_settings(layout, settings)
+        forget_lost(layout)
         verdicts = run(layout, settings, sources, make_executor, retry_failed=retry_failed)
         left_out = {**_videos(sources.skipped), **verdicts.left_out}
         unusable = {**_videos(sources.skipped), **_failed(verdicts)}
@@ -88,12 +90,22 @@ def check_shards(layout: Layout, settings: Settings, *, overwrite: bool) -> None
         return
     if not layout.settings.exists():
         check_output(layout.out, folder=True, overwrite=False, marks=[MANIFEST])
-    before, now = load_settings(layout).to_json(), settings.to_json()
-    changed = [key for key in now if now[key] != before[key]]
+    before, now = dict(_leaves(load_settings(layout).to_json())), dict(_leaves(settings.to_json()))
+    changed = [key for key in sorted({*before, *now}) if now.get(key) != before.get(key)]
     if changed:
+        values = ", ".join(f"{key} {before.get(key)!r} (now {now.get(key)!r})" for key in changed)
         raise UserError(
-            f"{layout.out}: was made with other values of {', '.join(changed)}; give --overwrite, or another --out"
+            f"{layout.out}: its last `run` or `decide` had {values}; give the same, --overwrite, or another --out"
         )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of nested settings, such as `config.filters.min_dbfs`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def find_sources(videos: str, out: Path | None = None) -> Sources:

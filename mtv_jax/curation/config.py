@@ -12,17 +12,61 @@ from mtv_jax.io.trees import from_dict, to_tree
 
 
 @dataclass(frozen=True)
+class DnsmosMinimum:
+    """The least that is kept of DNSMOS's ratings, 1 to 5 (`adapters/dnsmos.py`); None: not judged by.
+
+    Attributes:
+      ovrl: of separated speech, clean voices are above 2, those in noise as loud as they are below 1.5.
+      sig, bak, p808: off, since `ovrl` weighs the first two, and the last rates the same by another scale.
+    """
+
+    ovrl: float | None = 1.8
+    sig: float | None = None
+    bak: float | None = None
+    p808: float | None = None
+
+
+@dataclass(frozen=True)
+class AudioboxMinimum:
+    """The least that is kept of Audiobox-aesthetics' ratings, 1 to 10 (`adapters/audiobox.py`); None: not judged by.
+
+    MTV drops low ratings (section 3.1) and gives no number, and neither does the model's paper (arXiv:2502.05139). The
+    defaults are in the lower third of the scale, so that they drop what is plainly bad and no more. They were measured
+    on nothing: look at the clips around the 25, 50 and 75 % marks in `curate report`, and raise them.
+
+    Attributes:
+      PQ: production quality: clarity, fidelity, dynamics. It rates the recording, which is what the filter is for.
+      CE: enjoyment of the content, which is low for noise; lower than PQ, since a good recording of traffic is of use.
+      CU, PC: off. Usefulness follows the other two, and complexity counts sources: a lone voice has a low one.
+    """
+
+    PQ: float | None = 4.0
+    CE: float | None = 3.0
+    CU: float | None = None
+    PC: float | None = None
+
+
+@dataclass(frozen=True)
 class QualityConfig:
     """Whose sound is good enough.
 
     Attributes:
       model: of the role `audio_quality`; "" turns it off.
-      minimum: score -> the least that is kept. DNSMOS's `ovrl` is 1..5; of separated speech (`adapters/dnsmos.py`)
-        clean voices are above 2, those in noise as loud as they are below 1.5.
+      dnsmos, audiobox: the cut-offs of these models.
+      other: score -> the least that is kept, of any other model (`jsonl:COMMAND`).
     """
 
     model: str = "dnsmos"
-    minimum: Mapping[str, float] = field(default_factory=lambda: {"ovrl": 1.8})
+    dnsmos: DnsmosMinimum = field(default_factory=DnsmosMinimum)
+    audiobox: AudioboxMinimum = field(default_factory=AudioboxMinimum)
+    other: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def minimum(self) -> dict[str, float]:
+        """Score -> the least that is kept, of the model's own scores."""
+        own = {"dnsmos": self.dnsmos, "audiobox": self.audiobox}.get(self.model.partition(":")[0])
+        found = dict(self.other) if own is None else asdict(own)
+        return {score: least for score, least in sorted(found.items()) if least is not None}
 
 
 @dataclass(frozen=True)
@@ -30,7 +74,8 @@ class DemixingConfig:
     """MTV's demixing filter: two separators have to agree.
 
     Attributes:
-      separator: the second one, of two stems; "" turns the filter off.
+      separator: the second one, of two stems; "" turns the filter off, as by default, since Spleeter's weights are
+        installed apart (`make spleeter`); `configs/curate.py` has it on.
       max_speech: largest distance of the two speech tracks (`filters/demixing.py`), 0 to 1. Of speech with music or
         effects 10 dB above to 10 dB below it, separated by DeepFilterNet 3 and Spleeter, .5 drops 86 % of the clips
         with a voice below 0 dB SI-SDR, and 9 % of those with both above 5 dB (`benchmarks/demixing_filter.py`).
@@ -70,12 +115,15 @@ class FiltersConfig:
       max_bars: share of the picture that black bars may have.
       min_dbfs: RMS level of the mix. MTV calls a track silent below -45 dB; the mix of a quiet film may be lower.
       max_clipped: share of the mix's samples at full scale.
+      max_missing_sound: seconds of a clip for which the film has no sound, because it begins late or ends early. They
+        are silent in the clip, so what is seen then is heard by nobody. Encoders' padding is below .05.
     """
 
     min_motion: float | None = 0.05
     max_bars: float | None = 0.15
     min_dbfs: float | None = -60.0
     max_clipped: float | None = 0.01
+    max_missing_sound: float | None = 0.1
 
 
 @dataclass(frozen=True)
@@ -89,7 +137,7 @@ class VoiceOverConfig:
       min_in_view: share of the time with speech in which somebody has to be in view or speak.
       min_sync: how well mouths and voices have to agree (`filters/lip_sync.py`), for `strict`. Of people who speak
         .2 to .55 are usual. Other voices over silent faces reach it by chance in 10 % of clips of 4 s, and in 19 % of
-        those of 2 s, of which it also drops 7 % of those who speak (`benchmarks/voice_over.py`).
+        those of 2 s, of which it also drops 20 % of those who speak (`benchmarks/voice_over.py`).
     """
 
     rule: str = "strict"
@@ -143,7 +191,7 @@ class CurateConfig:
             quality=QualityConfig(model=""),
             demixing=DemixingConfig(separator=""),
             duplicates=DuplicatesConfig(on=False),
-            filters=FiltersConfig(None, None, None, None),
+            filters=FiltersConfig(None, None, None, None, None),
             diarizer="",
             person_detector="",
             captioner="sidecar",

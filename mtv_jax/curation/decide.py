@@ -1,15 +1,18 @@
 """Verdicts from evidence: which clips are kept, why the others are not, and the subsets of the kept ones. Pure."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mtv_jax.curation.config import CurateConfig
+from mtv_jax.curation.evidence import ClipEvidence
 from mtv_jax.curation.ledger import ERROR, OK
 from mtv_jax.curation.roles import UNAVAILABLE
+from mtv_jax.curation.stages import LAST
 
-Evidences = Mapping[str, Mapping[str, Any]]
-"""Of one clip: stage -> evidence."""
+_FAILED = " failed"
+"""After the name of a stage: it failed too often on a clip."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Rule:
     bound: Literal["minimum", "maximum"]
     threshold: float
 
-    def fails(self, evidence: Evidences) -> bool:
+    def fails(self, evidence: ClipEvidence) -> bool:
         """Whether a clip is dropped by this rule."""
         value = evidence.get(self.stage, {}).get(self.score)
         if value is None:
@@ -41,12 +44,21 @@ class Verdict:
     failures: tuple[str, ...]
     subsets: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {"keep": self.keep, "failures": list(self.failures), "subsets": list(self.subsets)}
+
+
+def may_pass(failures: Sequence[str]) -> bool:
+    """Whether a clip is rejected for nothing but stages that failed, which may succeed another time."""
+    return all(failure.endswith(_FAILED) for failure in failures)
+
 
 def rules(config: CurateConfig) -> list[Rule]:
     """The cut-offs of a config, in the order in which they count as a clip's first failure."""
     found = [
         Rule(f"low {score}", "quality", score, "minimum", least)
-        for score, least in sorted(config.quality.minimum.items())
+        for score, least in config.quality.minimum.items()
     ]
     limits = {"speech": config.demixing.max_speech, "others": config.demixing.max_others}
     found += [
@@ -62,6 +74,8 @@ def rules(config: CurateConfig) -> list[Rule]:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
     if filters.max_clipped is not None:
         found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
+    if filters.max_missing_sound is not None:
+        found.append(Rule("without sound", "clips", "missing_sound", "maximum", filters.max_missing_sound))
     voice = config.voice_over
     found.append(Rule("speech of nobody in view", "speaking", "in_view", "minimum", voice.min_in_view))
     if voice.rule == "strict":
@@ -69,18 +83,34 @@ def rules(config: CurateConfig) -> list[Rule]:
     return found
 
 
-def decide(evidence: Evidences, config: CurateConfig) -> Verdict:
-    """The verdict on a clip. Evidence of stages that have not run yet counts for nothing."""
-    failures = [f"{stage} failed" for stage, found in evidence.items() if found.get("status") == ERROR]
-    failures += [rule.name for rule in rules(config) if rule.fails(evidence)]
-    if evidence.get("duplicates", {}).get("of") is not None:
-        failures.append("duplicate")
-    if evidence.get("caption", {}).get("status", OK) != OK:
-        failures.append("no caption")
-    return Verdict(not failures, tuple(failures), () if failures else subsets(evidence))
+@dataclass(frozen=True)
+class Judge:
+    """Makes verdicts by a config; evidence of stages that have not run yet counts for nothing."""
+
+    config: CurateConfig
+
+    @functools.cached_property
+    def rules(self) -> Sequence[Rule]:
+        """The cut-offs."""
+        return rules(self.config)
+
+    def __call__(self, evidence: ClipEvidence) -> Verdict:
+        """The verdict on a clip."""
+        failures = [f"{stage}{_FAILED}" for stage, found in evidence.items() if found.get("status") == ERROR]
+        failures += [rule.name for rule in self.rules if rule.fails(evidence)]
+        if evidence.get("duplicates", {}).get("of") is not None:
+            failures.append("duplicate")
+        if evidence.get("caption", {}).get("status", OK) not in (OK, ERROR):
+            failures.append("no caption")
+        return Verdict(not failures, tuple(failures), () if failures else subsets(evidence))
 
 
-def subsets(evidence: Evidences) -> tuple[str, ...]:
+def decide(evidence: ClipEvidence, config: CurateConfig) -> Verdict:
+    """The verdict on one clip."""
+    return Judge(config)(evidence)
+
+
+def subsets(evidence: ClipEvidence) -> tuple[str, ...]:
     """DEMIX's subsets of a clip (MTV section 3).
 
     Talking heads are basic faces and nothing else; other clips go by the number of people in them, where that is
@@ -99,12 +129,16 @@ def subsets(evidence: Evidences) -> tuple[str, ...]:
     return tuple(found)
 
 
-def people_count(evidence: Evidences) -> int | None:
+def people_count(evidence: ClipEvidence) -> int | None:
     """How many people are seen: as somebody noted beside the film, else as many as were found; None: not known."""
     noted = evidence.get("people", {}).get("count")
     return evidence.get("persons", {}).get("count") if noted is None else noted
 
 
-def unjudged(evidence: Evidences) -> tuple[str, ...]:
-    """The stages that would have judged the clip, but whose models are not installed."""
-    return tuple(stage for stage, found in evidence.items() if found.get("status") == UNAVAILABLE)
+def unjudged(evidence: ClipEvidence) -> dict[str, str]:
+    """The stages that would have judged the clip, but whose models are not installed, and how to get those."""
+    return {
+        stage: found["reason"]
+        for stage, found in evidence.items()
+        if found.get("status") == UNAVAILABLE and stage not in LAST
+    }

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mtv_jax.curation.decide import may_pass
+from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
 from mtv_jax.curation.jobs import Job, Message, Worker
@@ -17,7 +19,7 @@ from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
 from mtv_jax.curation.stages import Keys, Stage
-from mtv_jax.curation.verdicts import Evidences, Verdicts, judge
+from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
@@ -153,7 +155,8 @@ class _Engine:
         settings = self.work.settings
         stages = make_stages(settings)
         keys = Keys(stages, self.work.cards)
-        return judge(Evidences(films, stages, keys, self.state, settings.config.retries), settings.config)
+        known = Evidences(films, stages, keys, self.state, settings.config.retries)
+        return judge(known, settings.config, self.work.layout.alike)
 
     def _job(self, film: Film) -> Job:
         return Job(film.source, Path(film.path), film.about, film.sha256, file_key(Path(film.path)))
@@ -203,9 +206,12 @@ class _Engine:
 
 
 def _delete_stems(layout: Layout, verdicts: Verdicts) -> None:
-    """Removes what only kept clips need of rejected ones. Their video and mix stay, to be seen in the report."""
+    """Removes what only kept clips need of rejected ones. Their video and mix stay, to be seen in the report.
+
+    A clip is not rejected for good if nothing but a stage failed, which `--retry-failed` tries again.
+    """
     for clip in verdicts.clips:
-        if not clip["keep"]:
-            for path in layout.clip(clip["film"], clip["clip"]).glob("*"):
+        if not may_pass(clip["failures"]):
+            for path in layout.clip(clip).glob("*"):
                 if path.name not in ("clip.mp4", "mix.flac"):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -11,9 +11,9 @@ from typing import Any
 from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.curation.encoders import encoder_identity, stored
-from mtv_jax.curation.pack import MEDIA, SOURCES, TEST
+from mtv_jax.curation.pack import SOURCES
 from mtv_jax.curation.steps.last import clip_tracks
-from mtv_jax.data.manifests import ENCODERS, MANIFEST
+from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, TEST
 from mtv_jax.data.records import ClipRecord
 from mtv_jax.data.shards import ShardSet, open_shards, write_shards
 from mtv_jax.io.errors import UserError

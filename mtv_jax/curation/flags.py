@@ -118,8 +118,8 @@ def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config",
         metavar="FILE.py[:ARG]",
-        help="config file of models and thresholds, as configs/curate.py, which has the defaults; --config.KEY=VALUE "
-        "changes one",
+        help="config file of models and thresholds, as configs/curate.py, which has the defaults and MTV's filter by "
+        "two separators (it needs `make spleeter`, and is off without the file); --config.KEY=VALUE changes one",
     )
 
 

@@ -4,28 +4,29 @@
     OUT/media/      each clip's mp4 and its three tracks as FLAC, by the same ids in the same order
     OUT/test/       the same of whole sources that are held out
 
-Packing the same clips again gives the same bytes: ids are sorted, and nothing depends on time or place.
+Packing the same clips again gives the same bytes: ids are sorted, and nothing depends on time or place. Arrays that are
+in shards are not kept in `work/` as well (`mtv_jax.curation.arrays`).
 """
 
 import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import numpy as np
 
+from mtv_jax.curation.arrays import ARRAYS, leave_to_shards, read_clip_arrays, take_back
 from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
+from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
-from mtv_jax.curation.steps.last import ARRAYS
 from mtv_jax.curation.verdicts import Verdicts
-from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4, TEST
-from mtv_jax.data.records import ClipRecord, ClipSource, unpack_arrays
+from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4
+from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import sha256, write_text
@@ -55,7 +56,7 @@ class PackConfig:
 
 
 def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, Any]:
-    """Writes the shards of the kept clips unless they are there, and returns their manifest.
+    """Writes the shards of the kept clips unless they are there; the manifest of those for training.
 
     Raises:
       UserError: no clip is kept, files of kept clips are missing (`curate run` makes them), or `release` and something
@@ -64,20 +65,25 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
     clips = sorted(verdicts.kept, key=lambda clip: clip["clip"])
     if not clips:
         raise UserError(f"{session.layout.out}: no clip is kept; `python -m mtv_jax.curate report` shows why")
-    _check_files(session, clips)
     if config.release:
         problems = release_problems(session.cards, verdicts)
         if problems:
             raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
     held_out = held_out_sources(clips, config.test_clips)
-    out = session.layout.out
-    test = [clip for clip in clips if clip["source"] in held_out]
-    manifest = _write_split(session, verdicts, out, [c for c in clips if c["source"] not in held_out])
-    if test:
-        _write_split(session, verdicts, out / TEST, test)
-    else:
-        shutil.rmtree(out / TEST, ignore_errors=True)
-    return manifest
+    out, test = session.layout.out, session.layout.test
+    splits = {
+        out: [clip for clip in clips if clip["source"] not in held_out],
+        test: [clip for clip in clips if clip["source"] in held_out],
+    }
+    stamps = {folder: _stamp(session, verdicts, split) for folder, split in splits.items() if split}
+    stale = [folder for folder, stamp in stamps.items() if not _is_packed(folder, stamp)]
+    take_back(session.layout, [clip for folder in stale for clip in splits[folder]])
+    for folder in stale:
+        _write_split(session, verdicts, folder, splits[folder], stamps[folder])
+    if not splits[test]:
+        shutil.rmtree(test, ignore_errors=True)
+    leave_to_shards(session.layout, clips)
+    return open_shards(out).manifest
 
 
 def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
@@ -102,25 +108,11 @@ def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> 
     return chosen
 
 
-def _check_files(session: Session, clips: list[dict[str, Any]]) -> None:
-    for clip in clips:
-        folder = session.layout.clip(clip["film"], clip["clip"])
-        encoded = session.evidence(clip["clip"]).get("encode", {}).get("status") == "ok"
-        if not encoded or not (folder / ARRAYS).exists():
-            raise UserError(
-                f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
-                "`python -m mtv_jax.curate run` does that"
-            )
-
-
 def _write_split(
-    session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]]
-) -> dict[str, Any]:
+    session: Session, verdicts: Verdicts, out: Path, clips: Sequence[Mapping[str, Any]], stamp: str
+) -> None:
     """The shards of some clips, and those of their media."""
     settings = session.settings
-    stamp = _stamp(session, verdicts, clips)
-    if _is_packed(out, stamp):
-        return open_shards(out).manifest
     media = out / MEDIA
     (out / MANIFEST).unlink(missing_ok=True)
     if not settings.frames_only:
@@ -130,7 +122,7 @@ def _write_split(
         write_shards(media, records, kind="media", info={})
     subsets = {name: [clip["clip"] for clip in clips if name in clip["subsets"]] for name in SUBSETS}
     info = _info(session, verdicts, out, clips) | {"stamp": stamp}
-    return write_shards(
+    write_shards(
         out,
         (_record(session, clip) for clip in progress(clips, "packing clips")),
         kind="frames" if settings.frames_only else "latents",
@@ -139,15 +131,21 @@ def _write_split(
     )
 
 
-def _stamp(session: Session, verdicts: Verdicts, clips: list[dict[str, Any]]) -> str:
-    """What the shards depend on."""
-    made = [
-        [clip, session.keys_of(clip)["encode"], session.prompt(clip), facts(session.evidence(clip["clip"]))]
-        for clip in clips
-    ]
-    made_of = [made, session.settings.to_json(), session.cards, verdicts.films, verdicts.left_out]
-    text = json.dumps(made_of, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _stamp(session: Session, verdicts: Verdicts, clips: Sequence[Mapping[str, Any]]) -> str:
+    """What the shards depend on. Raises UserError if a clip has not been encoded."""
+    made_of = [session.settings.to_json(), session.cards, verdicts.films, verdicts.left_out]
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
+    for clip in clips:
+        rows = session.rows(clip)
+        if rows.get("encode", {}).get("status") != OK or not (session.layout.clip(clip) / ARRAYS).exists():
+            raise UserError(
+                f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
+                "`python -m mtv_jax.curate run` does that"
+            )
+        evidence = session.evidence(clip, rows)
+        made = [clip, rows["encode"]["key"], evidence["caption"]["prompt"], facts(evidence)]
+        digest.update(json.dumps(made, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _is_packed(out: Path, stamp: str) -> bool:
@@ -160,12 +158,11 @@ def _is_packed(out: Path, stamp: str) -> bool:
 
 
 def _record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
-    folder = session.layout.clip(clip["film"], clip["clip"])
-    return _with_arrays(session, clip, unpack_arrays(msgpack.unpackb((folder / ARRAYS).read_bytes())))
+    return _with_arrays(session, clip, read_clip_arrays(session.layout.clip(clip)))
 
 
 def _media_record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
-    folder = session.layout.clip(clip["film"], clip["clip"])
+    folder = session.layout.clip(clip)
     files = {MP4: folder / "clip.mp4", **{track: folder / f"{track}.flac" for track in TRACKS}}
     return _with_arrays(
         session, clip, {name: np.frombuffer(path.read_bytes(), np.uint8) for name, path in files.items()}
@@ -173,12 +170,12 @@ def _media_record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
 
 
 def _with_arrays(session: Session, clip: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> ClipRecord:
-    evidence, size = session.evidence(clip["clip"]), session.settings.size
+    evidence, size = session.evidence(clip, session.rows(clip)), session.settings.size
     span = evidence["clips"]["span"]
-    film = session.film_of(clip["clip"])
+    film = session.film_of(clip)
     return ClipRecord(
         id=clip["clip"],
-        prompt=session.prompt(clip),
+        prompt=evidence["caption"]["prompt"],
         fps=tuple(span["fps"]),
         num_frames=size.num_frames,
         height=size.height,
@@ -206,7 +203,9 @@ def facts(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     } | {"kind": evidence["source"]["kind"]}
 
 
-def _info(session: Session, verdicts: Verdicts, out: Path, clips: list[dict[str, Any]]) -> dict[str, Any]:
+def _info(
+    session: Session, verdicts: Verdicts, out: Path, clips: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Where the clips are from and what made them."""
     settings = session.settings
     names = {clip["source"] for clip in clips}

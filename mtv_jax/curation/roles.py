@@ -159,6 +159,7 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
     },
     "active_speaker": {
         "mouth_motion": "mtv_jax.curation.adapters.mouth_motion:MouthMotion",
+        "lr_asd": "mtv_jax.curation.adapters.lr_asd:LrAsd",
         "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlSpeaker",
     },
     "captioner": {

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mtv_jax.curation.evidence import evidence_of
 from mtv_jax.curation.inputs import Film, read_films
-from mtv_jax.curation.ledger import State, read_ledger
+from mtv_jax.curation.ledger import Row
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import Evidence
 from mtv_jax.curation.settings import Layout, Settings, load_settings
-from mtv_jax.curation.stages import Keys
-from mtv_jax.curation.verdicts import Evidences, Verdicts, judge, with_duplicates
+from mtv_jax.curation.stages import Stage
+from mtv_jax.curation.store import Store
+from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json_object
 
@@ -24,7 +26,6 @@ class Session:
     settings: Settings
     cards: Mapping[str, Mapping[str, Any]]
     films: tuple[Film, ...]
-    state: State
 
     @classmethod
     def open(cls, layout: Layout) -> "Session":
@@ -34,43 +35,34 @@ class Session:
             raise UserError(
                 f"{layout.out}: its films are not hashed yet; `python -m mtv_jax.curate run` goes on"
             )
-        cards = read_json_object(layout.cards)
-        return cls(
-            layout, settings, cards, tuple(read_films(layout.films)), State(read_ledger(layout.ledger))
-        )
+        return cls(layout, settings, read_json_object(layout.cards), tuple(read_films(layout.films)))
 
     @functools.cached_property
-    def keys(self) -> Keys:
-        """Makes the keys of the stages."""
-        return Keys(make_stages(self.settings), self.cards)
+    def stages(self) -> list[Stage]:
+        """The stages that are on."""
+        return make_stages(self.settings)
 
     @functools.cached_property
-    def evidences(self) -> Evidences:
+    def evidences(self) -> Store:
         """What the ledger knows."""
-        settings = self.settings
-        return Evidences(self.films, make_stages(settings), self.keys, self.state, settings.config.retries)
+        return Store(self.layout, self.settings, self.films, self.stages, self.cards)
 
     def verdicts(self) -> Verdicts:
         """By the config."""
-        return judge(self.evidences, self.settings.config)
+        return judge(self.evidences, self.settings.config, self.layout.alike)
+
+    def rows(self, clip: Mapping[str, Any]) -> Mapping[str, Row]:
+        """Stage -> outcome of a clip, a row of the verdicts."""
+        return self.evidences.rows(clip["clip"])
+
+    def evidence(self, clip: Mapping[str, Any], rows: Mapping[str, Row]) -> Mapping[str, Evidence]:
+        """Stage -> evidence of a clip, from its `rows`."""
+        return evidence_of(rows, self.film_of(clip), self.stages)
+
+    def film_of(self, clip: Mapping[str, Any]) -> Film:
+        """The film of a clip."""
+        return self._by_source[clip["source"]]
 
     @functools.cached_property
-    def _found(self) -> Mapping[str, Mapping[str, Evidence]]:
-        return with_duplicates(self.evidences, self.settings.config)
-
-    def evidence(self, clip: str) -> Mapping[str, Evidence]:
-        """Stage -> evidence of a clip."""
-        return self._found[clip]
-
-    def film_of(self, clip: str) -> Film:
-        """The film of a clip."""
-        return self.evidences.film_of[clip]
-
-    def keys_of(self, clip: Mapping[str, Any]) -> dict[str, str]:
-        """The keys of a clip's stages."""
-        film = self.film_of(clip["clip"])
-        return self.keys.clip(clip["clip"], film.about, self.keys.film(film.sha256, film.about))
-
-    def prompt(self, clip: Mapping[str, Any]) -> str:
-        """The caption of a clip."""
-        return self.evidence(clip["clip"])["caption"]["prompt"]
+    def _by_source(self) -> dict[str, Film]:
+        return {film.source: film for film in self.films}

@@ -1,12 +1,14 @@
 """What clips a curation makes, by which networks, and where its files are."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
+from mtv_jax.data.manifests import TEST
 from mtv_jax.io.clip_size import ClipSize, rate_of
 from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object, write_json
@@ -102,6 +104,21 @@ class Layout:
         return self.work / "verdicts.jsonl"
 
     @property
+    def evidence(self) -> Path:
+        """What verdicts need of the ledger (`mtv_jax.curation.store`)."""
+        return self.work / "evidence.msgpack"
+
+    @property
+    def alike(self) -> Path:
+        """Clips that repeat each other (`mtv_jax.curation.filters.duplicates`)."""
+        return self.work / "alike.json"
+
+    @property
+    def test(self) -> Path:
+        """The shards of what is held out."""
+        return self.out / TEST
+
+    @property
     def report(self) -> Path:
         """The page of `curate report`."""
         return self.out / "report.html"
@@ -110,9 +127,9 @@ class Layout:
         """The folder of a film's clips, by its id."""
         return self.work / "films" / film[:2] / film
 
-    def clip(self, film: str, clip: str) -> Path:
-        """The folder of a clip's files."""
-        return self.film(film) / clip
+    def clip(self, row: Mapping[str, Any]) -> Path:
+        """The folder of a clip's files, of its row of the verdicts."""
+        return self.film(row["film"]) / row["clip"]
 
 
 def save_settings(layout: Layout, settings: Settings) -> None:

@@ -1,13 +1,12 @@
 """What the commands print of a curation."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mtv_jax.curation.accounting import account
 from mtv_jax.curation.budget import estimate
-from mtv_jax.curation.ledger import ERROR
-from mtv_jax.curation.pipeline import make_stages
+from mtv_jax.curation.ledger import OK
+from mtv_jax.curation.roles import NOT_APPLICABLE
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.sources import Sources
@@ -48,39 +47,13 @@ def funnel(verdicts: Verdicts) -> str:
 def status(session: Session) -> str:
     """How far a curation is, by stage, and what has failed."""
     done: Counter[str] = Counter()
-    stages = make_stages(session.settings)
-    for film in session.films:
-        done.update(
-            stage
-            for stage in session.keys.film(film.sha256, film.about)
-            if session.evidences.film(film, stage)
-        )
-    for evidence in session.evidences.found.values():
-        done.update(
-            s.name
-            for s in stages
-            if s.scope == "clip" and evidence.get(s.name, {}).get("status") != ERROR and s.name in evidence
-        )
+    of_clips = [stage.name for stage in session.stages if stage.scope == "clip"]
+    for found in session.evidences:
+        done.update(found.done)
+        for evidence in found.clips.values():
+            done.update(s for s in of_clips if evidence.get(s, {}).get("status") in (OK, NOT_APPLICABLE))
     verdicts = session.verdicts()
     lines = [f"{session.layout.out}: {len(session.films)} films, {len(verdicts.clips)} clips so far"]
-    lines += [f"  {stage}: {done[stage]} done" for stage in done]
+    lines += [f"  {stage.name}: {done[stage.name]} done" for stage in session.stages if done[stage.name]]
     lines += [f"  failed: {film['source']}: {film['reason']}" for film in verdicts.films if film["reason"]]
     return "\n".join(lines)
-
-
-def costs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """By stage: items, seconds, items a second, peak memory and errors, of the rows of a ledger."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        cost = found.setdefault(
-            row["stage"], {"stage": row["stage"], "items": 0, "seconds": 0.0, "peak_bytes": 0, "errors": 0}
-        )
-        if row["status"] == "error":
-            cost["errors"] += 1
-        elif "seconds" in row:
-            cost["items"] += 1
-            cost["seconds"] += row["seconds"]
-            cost["peak_bytes"] = max(cost["peak_bytes"], row["peak_bytes"])
-    for cost in found.values():
-        cost["per_second"] = cost["items"] / cost["seconds"] if cost["seconds"] else None
-    return [cost for cost in found.values() if cost["items"] or cost["errors"]]

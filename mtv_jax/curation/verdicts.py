@@ -3,21 +3,22 @@
 `work/verdicts.jsonl` has a row for every film and every clip, kept or not. No model runs here.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.config import CurateConfig
-from mtv_jax.curation.decide import decide, people_count, unjudged
-from mtv_jax.curation.filters.duplicates import find_duplicates
+from mtv_jax.curation.decide import Judge, people_count, unjudged
+from mtv_jax.curation.evidence import ClipEvidence, FilmEvidence, Known
+from mtv_jax.curation.filters.duplicates import Alike, find_alike, repeated
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.ledger import ERROR, State, given_up
-from mtv_jax.curation.roles import Evidence, scores
-from mtv_jax.curation.stages import LAST, Keys, Stage
-from mtv_jax.io.files import read_text, write_text
+from mtv_jax.curation.roles import scores
+from mtv_jax.curation.stages import LAST
+from mtv_jax.io.files import atomic_path, existing_file, read_json_object, write_json
 
 Rows = list[dict[str, Any]]
 
@@ -56,16 +57,18 @@ class Verdicts:
         }
 
     def write(self, path: Path) -> None:
-        """Writes all rows."""
-        write_text(
-            path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in (*self.films, *self.clips))
-        )
+        """Writes all rows, those of films first."""
+        with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(
+                f"{json.dumps(row, ensure_ascii=False)}\n" for row in itertools.chain(self.films, self.clips)
+            )
 
 
-def read_verdicts(path: Path) -> Verdicts:
-    """Reads what `Verdicts.write` wrote. Raises UserError if it is missing."""
-    rows = [json.loads(line) for line in read_text(path).splitlines()]
-    return Verdicts([row for row in rows if "clip" not in row], [row for row in rows if "clip" in row])
+def read_verdicts(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows that `Verdicts.write` wrote; those of clips have `clip`. Raises UserError if the file is missing."""
+    with open(existing_file(path), encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
 
 
 def _all_failures(failures: list[str]) -> str:
@@ -74,132 +77,74 @@ def _all_failures(failures: list[str]) -> str:
     return f"all clips rejected: {', '.join(dict.fromkeys(failures))}"
 
 
-class Evidences:
-    """What the ledger knows of films and clips, by the keys that the stages have now."""
+def judge(known: Known, config: CurateConfig, cache: Path) -> Verdicts:
+    """The verdicts on all films and clips. Clips that are alike are compared once, and remembered in `cache`.
 
-    def __init__(
-        self, films: Iterable[Film], stages: Iterable[Stage], keys: Keys, state: State, retries: int
-    ):
-        self.films, self._stages = list(films), list(stages)
-        self._keys, self._state, self._retries = keys, state, retries
-        self.found: dict[str, dict[str, Evidence]] = {}
-        """Clip -> stage -> evidence."""
-        self.film_of: dict[str, Film] = {}
-        for film in self.films:
-            if film.sha256 and not film.problem:
-                self._add_clips(film)
-
-    def film(self, film: Film, stage: str) -> Evidence | None:
-        """What a stage of films says of one."""
-        keys = self._keys.film(film.sha256, film.about)
-        row = self._state.row(film.sha256, stage, keys[stage])
-        return None if row is None else row["evidence"]
-
-    def problem(self, film: Film) -> tuple[str, str] | None:
-        """The stage at which a film failed, and why."""
-        for stage, key in self._keys.film(film.sha256, film.about).items():
-            if self._state.row(film.sha256, stage, key) is None:
-                errors = self._state.errors(key)
-                return (stage, errors[-1]["reason"]) if given_up(errors, self._retries) else None
-        return None
-
-    def _add_clips(self, film: Film) -> None:
-        film_keys = self._keys.film(film.sha256, film.about)
-        if self._state.row(film.sha256, "clips", film_keys["clips"]) is None:
-            return
-        about = scores(kind=film.about["kind"])
-        people = film.about.get("people")
-        for clip in self._state.clips(film.sha256, "clips", film_keys["clips"]):
-            evidence = {"source": about, **({} if people is None else {"people": scores(count=people)})}
-            keys = {**film_keys, **self._keys.clip(clip, film.about, film_keys)}
-            for stage in self._stages:
-                evidence.update(self._of_stage(clip, stage.name, keys[stage.name]))
-            self.found[clip], self.film_of[clip] = evidence, film
-
-    def _of_stage(self, clip: str, stage: str, key: str) -> Iterator[tuple[str, Evidence]]:
-        row, errors = self._state.row(clip, stage, key), self._state.errors(key)
-        if row is not None:
-            yield stage, row["evidence"]
-        elif given_up(errors, self._retries):
-            yield stage, {"status": ERROR, "reason": errors[-1]["reason"]}
-
-
-def judge(evidences: Evidences, config: CurateConfig) -> Verdicts:
-    """The verdicts on all films and clips."""
-    found = with_duplicates(evidences, config)
-    clips: Rows = []
-    for clip, evidence in found.items():
-        film, verdict = evidences.film_of[clip], decide(evidence, config)
-        span = evidence["clips"]["span"]
-        start = Fraction(*span["start"])
-        end = start + span["num_frames"] / Fraction(*span["fps"])
-        clips.append(
-            {
-                "clip": clip,
-                "source": film.source,
-                "film": film.sha256,
-                "start": str(start),
-                "end": str(end),
-                "keep": verdict.keep,
-                "failures": list(verdict.failures),
-                "subsets": list(verdict.subsets),
-                "people": people_count(evidence),
-                "speakers": evidence.get("speakers", {}).get("speakers"),
-                "unjudged": list(unjudged(evidence)),
-            }
-        )
-    return Verdicts([_film_row(film, evidences) for film in evidences.films], clips)
-
-
-def with_duplicates(evidences: Evidences, config: CurateConfig) -> Mapping[str, Mapping[str, Evidence]]:
-    """The evidence of each clip, with that of the clip that it repeats.
-
-    Clips that are rejected for another reason are not compared: one of them must not stand for a clip that is not.
+    A clip that is rejected for another reason stands for no other one.
     """
+    alike = alike_clips(known, config, cache)
+    judging, suspects = Judge(config), alike.clips
+    films: Rows = []
+    clips: Rows = []
+    held: dict[str, tuple[int, ClipEvidence]] = {}
+    for found in known:
+        films.append(_film_row(found))
+        for clip, evidence in found.clips.items():
+            if clip in suspects:
+                held[clip] = (len(clips), evidence)
+            clips.append(_clip_row(found.film, clip, evidence, judging))
+    passing = {clip for clip, (_, evidence) in held.items() if _passes(evidence, judging)}
+    for clip, first in repeated(alike, passing).items():
+        number, evidence = held[clip]
+        clips[number] |= judging({**evidence, "duplicates": scores(of=first)}).to_json()
+    return Verdicts(films, clips)
+
+
+def alike_clips(known: Known, config: CurateConfig, cache: Path) -> Alike:
+    """The clips that are alike, from `cache` if it has those of the same fingerprints."""
     if not config.duplicates.on:
-        return evidences.found
-    prints = {
-        clip: {**evidence["fingerprint"], "film": evidences.film_of[clip].sha256}
-        for clip, evidence in evidences.found.items()
-        if evidence.get("fingerprint", {}).get("status") == "ok" and _passes(evidence, config)
-    }
-    repeated = find_duplicates(prints, config.duplicates)
-    return {
-        clip: {**evidence, "duplicates": scores(of=repeated.get(clip))}
-        for clip, evidence in evidences.found.items()
-    }
+        return Alike()
+    made_of = {"prints": known.prints, "config": asdict(config.duplicates)}
+    if cache.exists():
+        stored = read_json_object(cache)
+        if stored.pop("made_of", None) == made_of:
+            return Alike(**stored)
+    alike = find_alike(known.fingerprints(), config.duplicates)
+    write_json(cache, {"made_of": made_of, **asdict(alike)})
+    return alike
 
 
-def _passes(evidence: Mapping[str, Evidence], config: CurateConfig) -> bool:
+def _passes(evidence: ClipEvidence, judging: Judge) -> bool:
     """Whether a clip is kept by all stages but the last, which run on clips that are no duplicates."""
-    return decide({stage: found for stage, found in evidence.items() if stage not in LAST}, config).keep
+    return judging({stage: found for stage, found in evidence.items() if stage not in LAST}).keep
 
 
-def _film_row(film: Film, evidences: Evidences) -> dict[str, Any]:
+def _clip_row(film: Film, clip: str, evidence: ClipEvidence, judging: Judge) -> dict[str, Any]:
+    span = evidence["clips"]["span"]
+    start = Fraction(*span["start"])
+    end = start + span["num_frames"] / Fraction(*span["fps"])
+    return {
+        "clip": clip,
+        "source": film.source,
+        "film": film.sha256,
+        "start": str(start),
+        "end": str(end),
+        **judging(evidence).to_json(),
+        "people": people_count(evidence),
+        "speakers": evidence.get("speakers", {}).get("speakers"),
+        "unjudged": list(unjudged(evidence)),
+    }
+
+
+def _film_row(found: FilmEvidence) -> dict[str, Any]:
+    film = found.film
     row: dict[str, Any] = {"source": film.source, "film": film.sha256, "kind": film.about["kind"]}
     row |= {"licence": film.about["licence"], "url": film.about.get("url"), "clips": 0}
-    row |= {"seconds": None, "rejected": None, "reason": film.problem, "unused": {}}
-    if film.sha256:
-        row["seconds"] = _seconds(evidences, film)
+    row |= {"seconds": found.seconds, "rejected": None, "reason": film.problem, "unused": {}}
     if film.problem:
-        return (
-            row | {"rejected": "the same file as another"} if film.sha256 else row | {"rejected": "not read"}
-        )
-    problem, cut = evidences.problem(film), evidences.film(film, "clips")
-    if problem is not None:
-        row |= {"reason": problem[1]}
-    if cut is not None:  # its clips, which are rejected for the problem, have its seconds
-        return row | {"clips": cut["count"], "unused": cut["unused"]}
-    return row if problem is None else row | {"rejected": f"{problem[0]} failed"}
-
-
-def _seconds(evidences: Evidences, film: Film) -> str | None:
-    """The length of a film: of its shots, else by its header."""
-    shots, probe = evidences.film(film, "shots"), evidences.film(film, "probe")
-    if shots is not None:
-        last = shots["shots"][-1]
-        return str((last["end_pts"] - last["first_pts"]) * Fraction(*last["time_base"]))
-    if probe is not None:
-        picture = probe["picture"]
-        return str((picture["end_pts"] - picture["start_pts"]) * Fraction(*picture["time_base"]))
-    return None
+        return row | {"rejected": "the same file as another" if film.sha256 else "not read"}
+    if found.problem is not None:
+        row |= {"reason": found.problem[1]}
+    if found.cut is not None:  # its clips, which are rejected for the problem, have its seconds
+        return row | {"clips": found.cut["count"], "unused": found.cut["unused"]}
+    return row if found.problem is None else row | {"rejected": f"{found.problem[0]} failed"}

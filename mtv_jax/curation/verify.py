@@ -1,15 +1,17 @@
 """Checks a folder of shards and, if it is that of a curation, its media, its test split and its account of seconds."""
 
+import json
 from pathlib import Path
 
 from mtv_jax.curation.accounting import account
-from mtv_jax.curation.pack import MEDIA, SOURCES, TEST
+from mtv_jax.curation.pack import SOURCES
 from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.verdicts import read_verdicts
-from mtv_jax.data.manifests import MANIFEST
-from mtv_jax.data.shards import ShardSet, check_hash
-from mtv_jax.data.verify import verify_shards
+from mtv_jax.data.manifests import MANIFEST, MEDIA, TEST
+from mtv_jax.data.shards import check_hash
+from mtv_jax.data.verify import Verified, verify_shards
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_text
 
 
 def verify(folder: Path, *, again: bool = False) -> str:
@@ -22,11 +24,12 @@ def verify(folder: Path, *, again: bool = False) -> str:
     if (folder / TEST / MANIFEST).exists():
         more, test = _verify_split(folder / TEST, again)
         lines += more
-        _check_split(train, test)
+        _check_split(folder, train, test)
     layout = Layout(folder)
     if layout.verdicts.exists():
-        verdicts = read_verdicts(layout.verdicts)
-        total = account(verdicts.films, verdicts.clips)
+        films = (row for row in read_verdicts(layout.verdicts) if "clip" not in row)
+        clips = (row for row in read_verdicts(layout.verdicts) if "clip" in row)
+        total = account(films, clips)
         if total.missing:
             raise UserError(
                 f"{layout.verdicts}: {float(total.missing):.3f} s of the films are not accounted for; "
@@ -36,37 +39,30 @@ def verify(folder: Path, *, again: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _verify_split(folder: Path, again: bool) -> tuple[list[str], ShardSet]:
-    lines = []
-    shards, read = verify_shards(folder, again=again)
-    lines.append(_line(folder, shards, read))
-    sources = shards.manifest["info"].get("sources")
+def _verify_split(folder: Path, again: bool) -> tuple[list[str], Verified]:
+    found = verify_shards(folder, again=again)
+    lines = [_line(folder, found)]
+    sources = found.shards.manifest["info"].get("sources")
     if sources is not None:
         check_hash(folder / SOURCES, sources["sha256"])
     if (folder / MEDIA / MANIFEST).exists():
-        media, read = verify_shards(folder / MEDIA, again=again)
-        lines.append(_line(folder / MEDIA, media, read))
-        if _ids(media) != _ids(shards):
+        media = verify_shards(folder / MEDIA, again=again)
+        lines.append(_line(folder / MEDIA, media))
+        if media.clips != found.clips:
             raise UserError(f"{folder / MEDIA}: has other clips than {folder}; run `curate pack`")
-    return lines, shards
+    return lines, found
 
 
-def _check_split(train: ShardSet, test: ShardSet) -> None:
+def _check_split(folder: Path, train: Verified, test: Verified) -> None:
     """Raises UserError if a film is in both."""
-    both = {train.read(i).source.sha256 for i in range(len(train))}
-    for number in range(len(test)):
-        source = test.read(number).source
-        if source.sha256 in both:
-            raise UserError(
-                f"{test.directory}: {source.name} is in the training split too; run `curate pack`"
-            )
+    both = sorted(train.films & test.films)
+    if both:
+        rows = [json.loads(line) for line in read_text(folder / TEST / SOURCES).splitlines()]
+        names = [row["source"] for row in rows if row["film"].startswith(both[0])]
+        raise UserError(f"{folder / TEST}: {names[0]} is in the training split too; run `curate pack`")
 
 
-def _ids(shards: ShardSet) -> list[str]:
-    return [shards.read(number).id for number in range(len(shards))]
-
-
-def _line(folder: Path, shards: ShardSet, read: int) -> str:
-    total = len(shards.manifest["shards"])
-    known = f" ({total - read} of them found whole before)" if read < total else ""
-    return f"{folder}: {len(shards)} records in {total} shards{known}, all whole"
+def _line(folder: Path, found: Verified) -> str:
+    total = len(found.shards.manifest["shards"])
+    known = f" ({total - found.read} of them found whole before)" if found.read < total else ""
+    return f"{folder}: {len(found.shards)} records in {total} shards{known}, all whole"

@@ -1,12 +1,15 @@
 """Reads shards completely and checks them against their manifest, once each.
 
 Verified shards are recorded in `verified.json` beside the manifest, with name, size, modification time and SHA-256 of
-each file; a file for which any of these differs is read again.
+each file, and the ids and films of its records; a file for which any of the former differs is read again.
 """
 
+import hashlib
 import os
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,31 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, read_json, write_json
 from mtv_jax.io.progress import progress
 
+_IDS = 2**256
+"""Sums of the hashes of ids are taken modulo this."""
+_SHORT = 16
 _SECONDS_BETWEEN_WRITES = 5.0
 """Interval of rewriting the list: with ten thousand shards, rewriting it after each would be wasteful."""
 
 
-def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple[ShardSet, int]:
+@dataclass(frozen=True)
+class Verified:
+    """A folder of shards that were read whole, now or before.
+
+    Attributes:
+      shards: open.
+      read: how many of its shards were read now.
+      clips: identifies the ids of all records, whatever shards they are in.
+      films: the beginnings of the SHA-256 of all sources.
+    """
+
+    shards: ShardSet
+    read: int
+    clips: str
+    films: frozenset[str]
+
+
+def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> Verified:
     """Reads every shard that is not verified yet and checks its SHA-256, its number of records, and each record.
 
     If it is interrupted, the next call resumes after the last verified shard. Progress is shown on stderr.
@@ -31,9 +54,6 @@ def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple
     Args:
       directory: folder of shards.
       again: whether to read verified shards again.
-
-    Returns:
-      The open shards, and how many of them were read by this call.
 
     Raises:
       UserError: like `open_shards`, or, naming the file, if a shard was changed or is damaged.
@@ -47,11 +67,13 @@ def verify_shards(directory: str | os.PathLike, *, again: bool = False) -> tuple
         for entry in progress(unknown, "verifying shards"):
             # Taken before the shard is read, so that a change in the meantime is noticed.
             state = _state(shards.directory, entry)
-            _check_shard(shards, entry, ids)
-            memory.add(entry["name"], state)
+            memory.add(entry["name"], state, _check_shard(shards, entry, ids))
     finally:
         memory.write()
-    return shards, len(unknown)
+    found = [memory.records(entry["name"]) for entry in shards.manifest["shards"]]
+    clips = sum(int(records["clips"], 16) for records in found) % _IDS
+    films = frozenset(film for records in found for film in records["films"])
+    return Verified(shards, len(unknown), f"{clips:064x}", films)
 
 
 class _Memory:
@@ -65,11 +87,16 @@ class _Memory:
 
     def knows(self, directory: Path, entry: dict[str, Any]) -> bool:
         """Whether the shard of a manifest's entry was verified, and has not changed since."""
-        return self._known.get(entry["name"]) == _state(directory, entry)
+        known = self._known.get(entry["name"])
+        return isinstance(known, dict) and known.get("state") == _state(directory, entry)
 
-    def add(self, name: str, state: dict[str, Any]) -> None:
-        """Records a verified shard."""
-        self._known[name] = state
+    def records(self, name: str) -> dict[str, Any]:
+        """What `_check_shard` found in a verified shard."""
+        return self._known[name]["records"]
+
+    def add(self, name: str, state: dict[str, Any], records: Mapping[str, Any] | None = None) -> None:
+        """Records a verified file and, of a shard, what `_check_shard` found."""
+        self._known[name] = {"state": state, "records": records}
         self._changed = True
         if time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
             self.write()
@@ -103,8 +130,12 @@ def _state(directory: Path, entry: dict[str, Any]) -> dict[str, Any]:
     return {"bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": entry["sha256"]}
 
 
-def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -> None:
-    """Raises UserError for a shard that does not match the manifest. `ids` are the clip ids read so far."""
+def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    """The `clips` and `films` (`Verified`) of a shard's records. `ids` are the clip ids read so far.
+
+    Raises UserError for a shard that does not match the manifest.
+    """
+    clips, films = 0, set()
     path = shards.directory / entry["name"]
     check_hash(path, entry["sha256"])
     try:
@@ -123,8 +154,11 @@ def _check_shard(shards: ShardSet, entry: dict[str, Any], ids: dict[str, str]) -
             if record.id in ids:
                 raise UserError(f"{path}: clip {record.id[:16]} is also in {ids[record.id]}; build it again")
             ids[record.id] = path.name
+            clips += int.from_bytes(hashlib.sha256(record.id.encode()).digest(), "big")
+            films.add(record.source.sha256[:_SHORT])
     finally:
         reader.close()
+    return {"clips": f"{clips % _IDS:064x}", "films": sorted(films)}
 
 
 def _check_encoders(shards: ShardSet, memory: "_Memory") -> None:

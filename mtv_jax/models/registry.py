@@ -16,10 +16,13 @@ from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
+from mtv_jax.models.i3d import spec as i3d
 from mtv_jax.models.imagebind import spec as imagebind
+from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
+from mtv_jax.models.syncnet import spec as syncnet
 from mtv_jax.models.syncsynth import spec as syncsynth
 from mtv_jax.models.t5 import spec as t5
 from mtv_jax.models.vae3d import spec as vae3d
@@ -41,6 +44,9 @@ NETWORKS: dict[str, NetworkSpec] = {
         htdemucs,
         ge2e,
         effects_mask,
+        syncnet,
+        i3d,
+        lr_asd,
         clip,
         videoclip_xl,
         imagebind,

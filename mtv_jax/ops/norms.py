@@ -1,5 +1,6 @@
 """Normalisation computed in float32 for inputs of any dtype."""
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
@@ -35,3 +36,25 @@ def group_norm(
     # The barrier makes XLA recompute x - mean: stored, it would be as large as x.
     x, gain = lax.optimization_barrier((x, gain))
     return (x - mean) * gain + bias.astype(jnp.float32)
+
+
+class FixedBatchNorm(nn.Module):
+    """Batch normalisation with the statistics of its training, which are parameters.
+
+    Attributes:
+      epsilon: added to the variance.
+      use_scale: whether there is a gain for each channel.
+    """
+
+    epsilon: float
+    use_scale: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... c"]) -> Float[Array, "... c"]:
+        """Normalised and scaled, in float32."""
+        ones, zeros, shape = nn.initializers.ones, nn.initializers.zeros, x.shape[-1:]
+        mean, variance = self.param("mean", zeros, shape), self.param("var", ones, shape)
+        factor = lax.rsqrt(variance + self.epsilon)
+        if self.use_scale:
+            factor = self.param("scale", ones, shape) * factor
+        return x * factor + (self.param("bias", zeros, shape) - mean * factor)

@@ -22,6 +22,7 @@ from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.demucs_files import open_demucs
+from mtv_jax.weights.i3d import open_i3d
 from mtv_jax.weights.imagebind import open_imagebind
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
@@ -36,6 +37,7 @@ from mtv_jax.weights.pretrained import (
 )
 from mtv_jax.weights.rules import Leaf, to_params, to_tensors
 from mtv_jax.weights.scheduler import save_schedule
+from mtv_jax.weights.syncnet import open_syncnet
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 from mtv_jax.weights.torch_files import read_torch
 from mtv_jax.weights.variants import choose_weights
@@ -47,6 +49,8 @@ _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
     "demucs": open_demucs,
+    "i3d": open_i3d,
+    "syncnet": open_syncnet,
     "imagebind": open_imagebind,
     "videoclip-xl": open_videoclip_xl,
 }

@@ -77,7 +77,7 @@ class Rule:
         """The parameter paths this rule fills."""
         return (self.path,) if isinstance(self.path, str) else self.path
 
-    @property
+    @cached_property
     def slots(self) -> tuple[tuple[int, ...], ...]:
         """For each path, the parts of the checkpoint tensor it takes."""
         return self.parts or tuple((i,) for i in range(len(self.paths)))
@@ -114,6 +114,12 @@ def linear(
 def norm(key: str, path: str) -> tuple[Rule, Rule]:
     """The rules of a norm's scale and bias."""
     return Rule(f"{key}.weight", f"{path}/scale"), Rule(f"{key}.bias", f"{path}/bias")
+
+
+def batch_norm(key: str, path: str) -> tuple[Rule, ...]:
+    """The rules of a batch norm whose statistics are parameters (`ops.norms.FixedBatchNorm`)."""
+    statistics = (Rule(f"{key}.running_{name}", f"{path}/{name}") for name in ("mean", "var"))
+    return *norm(key, path), *statistics
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mtv_jax.typing import Params
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.placement import place
 from mtv_jax.weights.pretrained import fill
-from mtv_jax.weights.rules import CONV2D, Rule, linear, norm
+from mtv_jax.weights.rules import CONV2D, batch_norm, linear
 from mtv_jax.weights.torch_files import read_torch
 
 CLASS_NAME = "Spleeter"
@@ -22,20 +22,14 @@ PORT_FILES = ("testcheckpoint0.ckpt", "testcheckpoint1.ckpt")
 """The port's weights of two stems: vocals, accompaniment."""
 _FIELDS = {field.name: field.name for field in dataclasses.fields(SpleeterConfig)}
 
-
-def _batch_norm(key: str, path: str) -> tuple[Rule, ...]:
-    statistics = (Rule(f"{key}.running_{name}", f"{path}/{name}") for name in ("mean", "var"))
-    return *norm(key, path), *statistics
-
-
 _STEM = "stems.{stem}."
 _PATH = "stem_{stem}/"
 
 RULES = (
     *linear(f"{_STEM}down{{level}}_conv.1", f"{_PATH}down_{{level}}", CONV2D),
-    *_batch_norm(f"{_STEM}down{{level}}_act.0", f"{_PATH}down_norm_{{level}}"),
+    *batch_norm(f"{_STEM}down{{level}}_act.0", f"{_PATH}down_norm_{{level}}"),
     *linear(f"{_STEM}up{{level}}.0", f"{_PATH}up_{{level}}", CONV2D),
-    *_batch_norm(f"{_STEM}up{{level}}.3", f"{_PATH}up_norm_{{level}}"),
+    *batch_norm(f"{_STEM}up{{level}}.3", f"{_PATH}up_norm_{{level}}"),
     *linear(f"{_STEM}up7.0", f"{_PATH}mask", CONV2D),
 )
 

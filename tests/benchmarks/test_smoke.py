@@ -458,3 +458,11 @@ def test_diarisation(capsys, monkeypatch, tmp_path):
     assert (one["speakers"], two["speakers"]) == (1, 2)
     assert one["collar 0.0"]["confusion"] == 0 < two["collar 0.0"]["confusion"]
     assert found["conversations"]["collar 0.0"]["false_alarm"] > 0
+
+
+@pytest.mark.slow  # six processes
+def test_curation_scale(capsys):
+    script("curation_scale").main(["--clips", "400", "--records", "2"])
+    found = printed(capsys)
+    assert found["synthetic"]["clips"] == 400
+    assert all(cost["seconds"] > 0 and cost["peak_gb"] < 1 for cost in found["commands"].values())

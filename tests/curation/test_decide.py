@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from mtv_jax.curation.config import CurateConfig, FiltersConfig, load_curate_config
-from mtv_jax.curation.decide import Verdict, decide, rules
+from mtv_jax.curation.config import CurateConfig, FiltersConfig, QualityConfig, load_curate_config
+from mtv_jax.curation.decide import Verdict, decide, may_pass, rules
 from mtv_jax.io.errors import UserError
 
 CONFIG = CurateConfig()
@@ -62,6 +62,32 @@ def test_a_stage_that_failed_drops_its_clip():
     assert decide(found, CONFIG).failures == ("motion failed",)
 
 
+def test_only_a_clip_that_nothing_but_failed_stages_reject_may_pass_later():
+    assert may_pass(decide(evidence(caption={"status": "error", "reason": "server"}), CONFIG).failures)
+    assert not may_pass(
+        decide(evidence(caption={"status": "unavailable", "reason": "refused"}), CONFIG).failures
+    )
+    assert not may_pass(["motion failed", "silent"])
+
+
+def test_each_model_of_quality_has_its_own_cut_offs():
+    def failures(model, **ratings):
+        config = dataclasses.replace(CONFIG, quality=QualityConfig(model=model, other={"ovrl": 9.0}))
+        return decide(evidence(quality={"status": "ok", **ratings}), config).failures
+
+    assert failures("dnsmos", ovrl=1.7) == ("low ovrl",)
+    assert failures("audiobox:models/audiobox", PQ=3.9, CE=2.9, PC=1.0) == ("low CE", "low PQ")
+    assert failures("audiobox:models/audiobox", PQ=4.0, CE=3.0, ovrl=1.0) == ()
+    assert failures("jsonl:rate", ovrl=8.0) == ("low ovrl",)
+
+
+def test_a_clip_without_a_part_of_its_sound_is_dropped():
+    assert decide(evidence(clips={"status": "ok", "missing_sound": 0.25}), CONFIG).failures == (
+        "without sound",
+    )
+    assert decide(evidence(clips={"status": "ok", "missing_sound": 0.04}), CONFIG).keep
+
+
 def test_a_score_at_the_threshold_passes_and_a_threshold_is_a_field_of_the_config():
     for rule in rules(CONFIG):
         at = {rule.stage: {"status": "ok", rule.score: rule.threshold}}
@@ -74,7 +100,7 @@ def test_a_score_at_the_threshold_passes_and_a_threshold_is_a_field_of_the_confi
 
 
 def test_a_config_is_made_of_a_file_and_the_command_line():
-    config = load_curate_config(None, {"filters.min_dbfs": "-50", "quality.minimum.ovrl": "2"})
+    config = load_curate_config(None, {"filters.min_dbfs": "-50", "quality.dnsmos.ovrl": "2"})
     assert (config.filters.min_dbfs, config.quality.minimum) == (-50, {"ovrl": 2.0})
     again = load_curate_config(None, {"retries": "3"}, config)
     assert again == dataclasses.replace(config, retries=3)

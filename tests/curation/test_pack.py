@@ -9,8 +9,10 @@ import pytest
 from curation.films import PLAIN, run, separate_into_halves, write_film
 
 from mtv_jax import curate
+from mtv_jax.curation.budget import Estimate
 from mtv_jax.curation.pack import held_out_sources
 from mtv_jax.curation.release import release_problems
+from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
@@ -106,11 +108,37 @@ def test_a_held_out_source_is_in_the_test_split_alone_with_its_media(packed, tmp
     capsys.readouterr()
     curate.main(["verify", str(tmp_path / "out")])
     assert capsys.readouterr().out.count("all whole") == 4
+    held_out = tmp_path / "again"
+    shutil.copytree(tmp_path / "out", held_out)
+    curate.main(["pack", str(held_out), "--test-clips", "0"])
+    assert open_shards(held_out).manifest["shards"] == open_shards(packed).manifest["shards"]
     for path in packed.glob("*.*"):
         shutil.copy(path, tmp_path / "out")
     shutil.copytree(packed / "media", tmp_path / "out" / "media", dirs_exist_ok=True)
     with pytest.raises(UserError, match=r"is in the training split too"):
         curate.main(["verify", str(tmp_path / "out"), "--again"])
+
+
+def test_arrays_of_packed_clips_are_on_disk_once_until_their_shards_are_gone(packed, tmp_path):
+    shutil.copytree(packed, tmp_path / "out")
+    arrays = sorted((tmp_path / "out" / "work").glob("films/*/*/*/arrays.msgpack"))
+    assert [path.stat().st_size for path in arrays] == [0, 0, 0]
+    before = estimate_of(9 * 10**6).left(Layout(tmp_path / "out"))
+    (tmp_path / "out" / "manifest.json").unlink()
+    with pytest.raises(
+        UserError, match=r"arrays of 3 clips are gone; .*curate run` encodes those clips again"
+    ):
+        curate.main(["pack", str(tmp_path / "out")])
+    assert not any(path.exists() for path in arrays)
+    for path in (tmp_path / "out").glob("*.array_record"):
+        path.unlink()
+    shards = sum(path.stat().st_size for path in packed.glob("*.array_record"))
+    assert estimate_of(9 * 10**6).left(Layout(tmp_path / "out")) == before + 2 * shards
+    assert estimate_of(1).left(Layout(tmp_path / "out")) == 0
+
+
+def estimate_of(clip_bytes):
+    return Estimate(films=1, unread=0, seconds=1.0, clips=1, clip_bytes=clip_bytes)
 
 
 def test_features_are_made_anew_from_the_tracks_that_are_kept(packed, pipeline_folder, tmp_path, capsys):

@@ -11,22 +11,33 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))  # theatre_people
-from curation.films import PLAIN, OneVoice, ledger, run, separate_into_halves, write_film
 from separators import CARD
 from theatre_people import theatre_people
 
+from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
 from mtv_jax.curation import roles
 from mtv_jax.curation.adapters.jsonl_people import JsonlPersons, JsonlSpeaker
 from mtv_jax.curation.adapters.mouth_motion import MouthMotion
 from mtv_jax.curation.adapters.mtcnn import MtcnnFaces
 from mtv_jax.curation.config import CurateConfig, VoiceOverConfig
 from mtv_jax.curation.decide import decide, people_count, unjudged
+from mtv_jax.curation.evidence import evidence_of
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
+from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.people.mouths import measure_mouths
+from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import ActiveSpeaker, PersonDetector
+from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.stages import Item
-from mtv_jax.curation.steps.people import Persons, mouth_to_json, person_scores, unfit, view_scores
-from mtv_jax.data.shards import open_shards
+from mtv_jax.curation.steps.people import (
+    LipSync,
+    Mouths,
+    Persons,
+    Speaking,
+    mouth_to_json,
+    person_scores,
+    view_scores,
+)
 from mtv_jax.faces.mtcnn import distinct
 from mtv_jax.faces.tracks import (
     SAMPLED_FPS,
@@ -37,8 +48,10 @@ from mtv_jax.faces.tracks import (
     to_json,
     track_from_json,
 )
+from mtv_jax.io.audio import write_audio
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.video import read_video
+from mtv_jax.io.video import read_video, write_video
 from mtv_jax.theatre import TheatreConfig, plan_clip, render_clip, render_tracks
 
 RATE, FPS, SECONDS = 16_000, 24, 3
@@ -216,17 +229,17 @@ def test_without_the_networks_clips_say_so_and_are_kept(monkeypatch):
     found = Persons("mtcnn").run(Item("x", Path(), Path(), {}), {}).evidence
     assert found["status"] == "unavailable"
     assert "pip install" in found["reason"]
-    turns = {"status": "ok", "turns": [[0, 1, "a"]]}
-    missing = unfit({"speakers": turns, "mouths": found})
-    assert missing == found
-    evidence = {"persons": found, "lip_sync": found}
+    stages = [Persons("mtcnn"), Mouths(), LipSync(), Speaking("mouth_motion")]
+    rows = {"persons": {"status": "unavailable", "evidence": found}}
+    evidence = evidence_of(rows, Film("a.mp4", "a.mp4", {"kind": "film"}), stages)
     assert decide(evidence, CurateConfig()).keep
-    assert unjudged(evidence) == ("persons", "lip_sync")
+    assert unjudged(evidence) == dict.fromkeys(("persons", "mouths", "lip_sync", "speaking"), found["reason"])
 
 
 def test_there_is_nothing_to_judge_without_speech():
-    found = unfit({"speakers": {"status": "ok", "turns": []}, "mouths": {"status": "ok"}})
-    assert found["status"] == "not_applicable"
+    silent = Item("x", Path(), Path(), {}, {"speakers": {"status": "ok", "turns": []}, "persons": {}})
+    for stage in (LipSync(), Speaking("mouth_motion")):
+        assert stage.run(silent, {}).evidence["status"] == "not_applicable"
 
 
 def program(tmp_path, answer):
@@ -291,27 +304,44 @@ class OneFace:
         return {"status": "ok", "people": [[face]] * 10}
 
 
-def test_the_stages_of_people_work_on_a_film(tmp_path, pipeline_folder, monkeypatch):
-    separate_into_halves(monkeypatch)
-    models = {("person_detector", "mtcnn"): OneFace(), ("diarizer", "resemblyzer"): OneVoice()}
-    monkeypatch.setattr(roles, "_made", {(*key, "None"): model for key, model in models.items()})
-    (tmp_path / "films").mkdir()
-    write_film(tmp_path / "films" / "a.mp4", 50, rate=25)
-    options = [
-        "--config.person_detector=mtcnn",
-        "--config.diarizer=resemblyzer",
-        "--config.voice_over.rule=paper",
-    ]
-    run(
-        tmp_path / "films",
-        tmp_path / "out",
-        *(*PLAIN, "--workers", "0", "--encoders", str(pipeline_folder)),
-        *("--fps", "25", "--num-frames", "49", *options),
+def test_the_stages_of_people_find_who_speaks_in_a_clip(tmp_path, monkeypatch):
+    """Each is given what those before it found, as the pipeline does, which has them in this order."""
+    monkeypatch.setattr(roles, "_made", {("person_detector", "mtcnn", "None"): OneFace()})
+    frames = np.random.default_rng(0).integers(0, 255, (50, 12, 16, 3)).astype(np.uint8)
+    write_video(tmp_path / "clip.mp4", frames.repeat(4, 1).repeat(4, 2), 25)
+    tone = np.sin(np.arange(2 * RATE) / 8) * np.sin(np.arange(2 * RATE) / 3000)
+    write_audio(tmp_path / "speech.flac", (0.1 * tone).astype(np.float32), RATE)
+    found = {
+        "clips": {"num_frames": 50},
+        "separation": {},
+        "speakers": {"status": "ok", "turns": [[0, 2, "a"]]},
+    }
+    stages = {stage.name: stage for stage in make_stages(settings(CurateConfig()))}
+    names = [name for name in stages if name in ("persons", "mouths", "lip_sync", "speaking")]
+    for name in names:
+        assert set(stages[name].needs) <= set(found)
+        found[name] = stages[name].run(Item("x", Path(), tmp_path, {}, found), {}).evidence
+    assert [found[name]["status"] for name in names] == ["ok"] * 4
+    assert found["persons"]["count"] == 1
+    assert found["lip_sync"]["speakers"][0]["track"] == 0
+    assert found["speaking"]["in_view"] == 1
+
+
+def settings(config):
+    return Settings(
+        "films",
+        ClipSize(num_frames=49, fps=Fraction(25), height=64, width=64),
+        49,
+        DEFAULT_SEPARATOR,
+        config=config,
     )
-    found = {row["stage"]: row for row in ledger(tmp_path / "out")}
-    assert [found[name]["status"] for name in ("persons", "mouths", "lip_sync", "speaking")] == ["ok"] * 4
-    assert found["lip_sync"]["evidence"]["speakers"][0]["track"] == 0
-    assert open_shards(tmp_path / "out").subset_names[0] == "single_character"
+
+
+def test_nobody_asks_who_speaks_without_a_detector_of_persons_or_a_diarizer():
+    for off in ({"person_detector": ""}, {"diarizer": ""}):
+        names = {stage.name for stage in make_stages(settings(CurateConfig(**off)))}
+        assert not names & {"mouths", "lip_sync", "speaking"}
+        assert ("persons" in names) == ("diarizer" in off)
 
 
 def test_mouths_of_few_frames_a_second_are_not_judged(scene):

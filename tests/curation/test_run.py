@@ -230,7 +230,7 @@ def test_a_film_that_is_added_removed_or_renamed_redoes_only_itself(films, tmp_p
 
 def test_existing_shards_are_not_replaced_unasked(films, tmp_path):
     run(films, tmp_path / "out", *FRAMES)
-    with pytest.raises(UserError, match=r"other values of stride; give --overwrite"):
+    with pytest.raises(UserError, match=r"decide` had stride 5 \(now 2\); give the same, --overwrite"):
         run(films, tmp_path / "out", *FRAMES, "--stride", "2")
     run(films, tmp_path / "out", *FRAMES, "--stride", "2", "--overwrite")
     assert len(open_shards(tmp_path / "out")) == 5 + 3
@@ -357,6 +357,25 @@ def test_seconds_of_a_film_that_fails_after_it_was_cut_are_those_of_its_clips(
         ("separation failed",)
     }
     assert curate.main(["verify", str(tmp_path / "out")]) in (None, 0)
+
+
+def test_tracks_of_a_clip_whose_caption_failed_are_kept_for_another_try(
+    films, tmp_path, pipeline_folder, monkeypatch
+):
+    separate_into_halves(monkeypatch)
+    described = last.Caption.run
+
+    def fails(self, item, clips):
+        raise OSError("the server is down")
+
+    monkeypatch.setattr(last.Caption, "run", fails)
+    command = [*PLAIN, "--workers", "0", "--encoders", str(pipeline_folder)]
+    assert run(films, tmp_path / "out", *command) == 1
+    rows = ledger(tmp_path / "out")
+    monkeypatch.setattr(last.Caption, "run", described)
+    assert not run(films, tmp_path / "out", *command, "--retry-failed")
+    again = {row["stage"] for row in ledger(tmp_path / "out")[len(rows) :]}
+    assert again == {"retry", "caption", "encode"}
 
 
 def test_stages_that_cannot_run_are_no_reason_to_make_files_again(

@@ -6,7 +6,15 @@ import pytest
 from mtv_jax.audio.turns import Turn, read_rttm
 from mtv_jax.curation import roles
 from mtv_jax.curation.engine import _cards
-from mtv_jax.curation.speakers import Clustering, Windows, assign, find_speakers, runs, turn_scores
+from mtv_jax.curation.speakers import (
+    Clustering,
+    Windows,
+    assign,
+    find_speakers,
+    likeness,
+    runs,
+    turn_scores,
+)
 from mtv_jax.curation.stages import Item
 from mtv_jax.curation.steps import speakers as steps
 from mtv_jax.curation.steps.speakers import Speakers, within
@@ -57,6 +65,16 @@ def test_a_few_odd_windows_are_no_speaker():
     every = Clustering(steady=1.0)
     assert len(find_speakers(windows, every)) == 1
     assert len(find_speakers(windows, Clustering(steady=1.0, fewest=1))) == 2
+
+
+@pytest.mark.parametrize(("count", "one_voice"), [(14, True), (300, False)])
+def test_what_few_windows_say_of_the_noise_of_a_voice_counts_little(count, one_voice):
+    """The windows of each half agree better (.9) than the halves do (.7): chance, if they are few."""
+    members = np.repeat(np.eye(2, dtype=np.float32), count // 2, axis=1)
+    cosines = np.where(members.T @ members, 0.9, 0.7).astype(np.float32)
+    starts = np.arange(count)
+    apart = np.abs(starts[:, None] - starts) >= LENGTH // HOP - 2
+    assert (likeness(cosines, apart, members, Clustering().within)[0, 1] > Clustering().same) == one_voice
 
 
 def test_one_window_is_one_speaker():

@@ -44,11 +44,11 @@ def alter(path):
 
 
 def test_what_was_found_whole_is_not_read_again_unless_asked(folder, read):
-    shards, count = verify_shards(folder)
-    assert (len(shards), count, len(read)) == (10, 3, 3)
-    assert verify_shards(folder)[1] == 0
+    found = verify_shards(folder)
+    assert (len(found.shards), found.read, len(read)) == (10, 3, 3)
+    assert verify_shards(folder).read == 0
     assert len(read) == 3
-    assert verify_shards(folder, again=True)[1] == 3
+    assert verify_shards(folder, again=True).read == 3
     assert len(read) == 6
 
 
@@ -63,7 +63,7 @@ def test_a_shard_that_changed_is_read_again_and_named(folder, read):
 def test_a_shard_of_the_same_bytes_with_another_time_or_hash_is_read_again(folder, read):
     verify_shards(folder)
     os.utime(folder / SECOND, ns=(0, 0))
-    assert verify_shards(folder)[1] == 1
+    assert verify_shards(folder).read == 1
     fields = json.loads((folder / "manifest.json").read_text())
     fields["shards"][1]["sha256"] = "0" * 64
     (folder / "manifest.json").write_text(json.dumps(fields))
@@ -83,7 +83,7 @@ def test_a_verification_that_was_stopped_goes_on_behind_what_it_read(folder, rea
     with pytest.raises(KeyboardInterrupt):
         verify_shards(folder)
     monkeypatch.setattr(module, "decode_record", decode)
-    assert verify_shards(folder)[1] == 2
+    assert verify_shards(folder).read == 2
     assert read == ["clips-00000-of-00003.array_record", SECOND, SECOND, "clips-00002-of-00003.array_record"]
     assert "verifying shards: 2 done" in capsys.readouterr().err
 
@@ -109,16 +109,16 @@ def test_shards_written_again_are_not_taken_for_those_that_were_read(folder):
     source = ClipSource("a.mp4", "00", 0, 5, (1, 24))
     write_shards(folder, [ClipRecord("clip", "", (24, 1), 5, 16, 16, source, {})], kind="latents")
     assert not (folder / "verified.json").exists()
-    assert verify_shards(folder)[1] == 1
+    assert verify_shards(folder).read == 1
 
 
 def test_memory_that_is_damaged_or_cannot_be_written_costs_only_time(folder, monkeypatch, capsys):
     (folder / "verified.json").write_text("{")
-    assert verify_shards(folder)[1] == 3
+    assert verify_shards(folder).read == 3
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(module, "write_json", refuse)
-    assert verify_shards(folder, again=True)[1] == 3
+    assert verify_shards(folder, again=True).read == 3
     assert "verified.json: verification cannot be recorded (Permission denied)" in capsys.readouterr().err

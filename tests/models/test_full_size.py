@@ -1,6 +1,7 @@
 """The published sizes, without their memory: every number of parameters, every name and shape of a checkpoint."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,12 @@ from mtv_jax.weights import (
     clip,
     dit,
     ge2e,
+    i3d,
     imagebind,
+    lr_asd,
     mtv_sat,
     spleeter,
+    syncnet,
     t5,
     vae3d,
     videoclip_xl,
@@ -37,6 +41,7 @@ CHECKPOINTS = {
     "t5_v1_1_xxl": ("t5", "t5_v1_1_xxl", t5),
     "wav2vec2_base": ("wav2vec2", "base_960h", wav2vec2),
     "audiobox": ("audiobox", "base", audiobox),
+    "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
 }
@@ -101,6 +106,23 @@ def test_every_tensor_of_the_speaker_encoder_has_its_parameter():
     theirs = make_keys.read_list(make_keys.FOLDER / "resemblyzer.txt")
     unused = check_one_to_one(theirs, ge2e, make_model("ge2e", make_config("ge2e", "resemblyzer")))
     assert unused == {"similarity_weight", "similarity_bias"}
+
+
+def test_every_tensor_of_syncnet_has_its_parameter(original_goldens):
+    recipe = original_goldens / "syncnet" / "recipe_full_checksums.json"
+    if not recipe.exists():
+        pytest.skip(f"no goldens of SyncNet in {original_goldens}")
+    theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
+    model = make_model("syncnet", make_config("syncnet", "syncnet_v2"))
+    assert not check_one_to_one(theirs, syncnet, model)
+    assert sum(parameter_counts(model).values()) == sum(math.prod(shape) for shape in theirs.values())
+
+
+def test_every_tensor_of_lr_asd_has_its_parameter():
+    theirs = make_keys.read_list(make_keys.FOLDER / "lr_asd.txt")
+    model = make_model("lr_asd", make_config("lr_asd", "lr_asd"))
+    assert check_one_to_one(theirs, lr_asd, model) == {"lossV.FC.weight", "lossV.FC.bias"}
+    assert round(sum(parameter_counts(model).values()) / 1e6, 2) == 0.84
 
 
 def test_every_tensor_of_videoclip_xl_has_its_parameter():

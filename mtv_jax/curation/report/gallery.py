@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from mtv_jax.curation.report.summary import MARKS, Clip, score_of
+from mtv_jax.curation.report.clips import Clip, Clips
+from mtv_jax.curation.report.summary import MARKS
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames
@@ -101,18 +102,14 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def around_marks(clips: Sequence[Clip], name: str, each: int) -> dict[int, list[Clip]]:
+def around_marks(clips: Clips, name: str, each: int) -> dict[int, list[int]]:
     """Percentile -> the clips whose score is nearest to it in rank, in order of the score."""
-    scored = [(value, clip["id"], clip) for clip in clips if (value := score_of(clip, name)) is not None]
-    ranked = [clip for _, _, clip in sorted(scored, key=lambda item: item[:2])]
+    scored = np.flatnonzero(~np.isnan(clips.score(name)))
+    ids = np.array([clips.ids[number] for number in scored])
+    ranked = scored[np.lexsort((ids, clips.score(name)[scored]))]
     found = {}
     for mark in MARKS:
         start = round((len(ranked) - 1) * mark / 100) - each // 2
         start = min(max(start, 0), max(len(ranked) - each, 0))
-        found[mark] = ranked[start : start + each]
+        found[mark] = [int(number) for number in ranked[start : start + each]]
     return found
-
-
-def sample(clips: Iterable[Clip], count: int) -> list[Clip]:
-    """Those with the smallest ids, which are as good as drawn at random, since ids are hashes."""
-    return sorted(clips, key=lambda clip: clip["id"])[:count]

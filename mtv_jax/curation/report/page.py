@@ -1,16 +1,17 @@
 """The page of a curation's report: one file of HTML that needs no network, and its numbers as JSON beside it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.report.captions import captions, captions_section
 from mtv_jax.curation.report.charts import bar, histogram_chart, upset_chart
-from mtv_jax.curation.report.gallery import Gallery, around_marks, sample
-from mtv_jax.curation.report.summary import DEMIX, MARKS, Clip, score_of, summarise
-from mtv_jax.curation.report.truth import against_truth, truth_section
+from mtv_jax.curation.report.clips import Clips
+from mtv_jax.curation.report.gallery import Gallery, around_marks
+from mtv_jax.curation.report.summary import DEMIX, MARKS, summarise
+from mtv_jax.curation.report.truth import truth_section
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.html import chips, document, table
 from mtv_jax.names import SUBSETS
@@ -37,9 +38,12 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
     """Writes the page to `path`, and its numbers to a file of that name with the suffix `.json`.
 
     `data`:
-      clips: of each `id`, `source`, `seconds`, `folder` (with `clip.mp4` and `mix.flac`, if they are still there),
-        `evidence` (stage -> evidence), `keep`, `failures` in order, `subsets`, `truth` (`report.truth`) or None.
+      clips: read once; of each `id`, `source`, `seconds`, `folder` (with `clip.mp4` and `mix.flac`, if they are still
+        there), `evidence` (stage -> evidence), `keep`, `failures` in order, `subsets`.
       sources: of each `name`, `kind`, `licence`, `seconds`, `status`, `reason`, `clips`, `kept`.
+      prompt: id -> the caption of a clip.
+      truth: how often the evidence is right (`mtv_jax.curation.report.truth.against_truth`).
+      off: stage -> why it is off and how to turn it on, of stages that judge.
       rules: the cut-offs (`mtv_jax.curation.decide.Rule` as dicts).
       accounting: `seconds` in, `kept`, `rejected` by reason, `overlap`.
       costs: of each stage `stage`, `items`, `seconds`, `per_second`, `peak_bytes`, `errors`.
@@ -48,17 +52,18 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
 
     The page has a bounded size: numbers of clips, and pictures and sounds of at most 12 MB.
     """
-    numbers, clips = summarise(data), data["clips"]
+    clips = Clips(data["clips"])
+    numbers = summarise(data, clips)
     numbers["captions"] = captions(clips)
-    numbers["truth"] = against_truth(clips)
+    numbers["truth"] = data["truth"]
     judged = [score for score in numbers["scores"] if score["cuts"]]
     others = [score for score in numbers["scores"] if not score["cuts"]]
     gallery = Gallery(path.parent)  # which fills up in this order
     shown = [
         _scores(judged, clips, gallery),
         _dropped(numbers["funnel"], clips, gallery),
-        _kept(clips, gallery),
-        captions_section(numbers["captions"], clips, gallery),
+        _kept(clips, gallery, numbers["subsets"]["sizes"]),
+        captions_section(numbers["captions"], clips, gallery, data["prompt"]),
         _other_scores(others, clips, gallery),
     ]
     body = [
@@ -69,6 +74,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         _subsets(numbers["subsets"]),
         truth_section(numbers["truth"]),
         _demixing(numbers["demixing"]),
+        _silent_judges(numbers["silent_judges"]),
         _accounting(numbers["accounting"]),
         *shown,
         _costs(numbers["costs"]),
@@ -136,6 +142,13 @@ def _demixing(compared: Mapping[str, int]) -> str:
     return f"<h2>Demixing filter: how often there is something to compare</h2>{_numbers(head, lines)}"
 
 
+def _silent_judges(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = [_row([row["stage"], row["reason"], f"{row['clips']:,}"], plain=True) for row in rows]
+    return f"<h2>What did not judge</h2>{table(['stage', 'because', 'clips not judged by it'], lines)}"
+
+
 def _accounting(balance: Mapping[str, Any]) -> str:
     whole = balance["seconds"]
     rows = [("kept", balance["kept"]), ("in more than one clip (subtracted)", balance["overlap"])]
@@ -148,7 +161,7 @@ def _accounting(balance: Mapping[str, Any]) -> str:
     return f"<h2>Seconds</h2>{_numbers(['', 'seconds', 'share', ''], lines)}"
 
 
-def _scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery: Gallery) -> str:
+def _scores(scores: Sequence[Mapping[str, Any]], clips: Clips, gallery: Gallery) -> str:
     parts = ["<h2>Scores and their cut-offs</h2>"]
     parts.append(
         "<p>Blue clips are kept, red ones dropped by this or another rule; the shaded side is cut off.</p>"
@@ -157,7 +170,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery:
     return "\n".join(parts)
 
 
-def _other_scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery: Gallery) -> str:
+def _other_scores(scores: Sequence[Mapping[str, Any]], clips: Clips, gallery: Gallery) -> str:
     if not scores:
         return ""
     parts = [_score(score) + _marks(score, clips, gallery, each=1) for score in scores]
@@ -166,41 +179,43 @@ def _other_scores(scores: Sequence[Mapping[str, Any]], clips: Sequence[Clip], ga
 
 
 def _score(score: Mapping[str, Any]) -> str:
-    cuts = "".join(f", {cut['bound']} {cut['threshold']:g}" for cut in score["cuts"])
-    counts = f"{score['clips']:,} clips" + (f", {score['without']:,} without it" if score["without"] else "")
+    cuts = "".join(f", “{cut['name']}”: {cut['bound']} {cut['threshold']:g}" for cut in score["cuts"])
+    counts = _count(score["clips"]) + (f", {score['without']:,} without it" if score["without"] else "")
     head = f"<h3>{escape(score['name'])}<small>{escape(cuts)} — {counts}</small></h3>"
     return head + histogram_chart(score)
 
 
-def _marks(score: Mapping[str, Any], clips: Sequence[Clip], gallery: Gallery, each: int) -> str:
+def _marks(score: Mapping[str, Any], clips: Clips, gallery: Gallery, each: int) -> str:
     found = around_marks(clips, score["name"], each)
-    shown = [(mark, clip) for mark, near in found.items() for clip in near]
-    notes = [f"{mark} %: {score_of(clip, score['name']):.4g}" for mark, clip in shown]
+    shown = [(mark, number) for mark, near in found.items() for number in near]
+    notes = [f"{mark} %: {clips.score(score['name'])[number]:.4g}" for mark, number in shown]
+    drawn = gallery.show([clips[number] for _, number in shown], notes)
     title = f"clips around the {', '.join(str(mark) for mark in MARKS)} % marks"
-    return f"<details class=marks><summary>{title}</summary>{gallery.show([c for _, c in shown], notes)}</details>"
+    return f"<details class=marks><summary>{title}</summary>{drawn}</details>"
 
 
-def _dropped(rows: Sequence[Mapping[str, Any]], clips: Sequence[Clip], gallery: Gallery) -> str:
+def _dropped(rows: Sequence[Mapping[str, Any]], clips: Clips, gallery: Gallery) -> str:
     parts = ["<h2>Dropped clips, by reason</h2>"] if rows else []
     for row in rows:
-        found = sample((clip for clip in clips if row["reason"] in clip["failures"]), _EACH)
-        notes = [_seconds(clip) for clip in found]
-        parts.append(f"<h3>{escape(row['reason'])}</h3>{gallery.show(found, notes)}")
+        failed = (number for number, failures in enumerate(clips.failures) if row["reason"] in failures)
+        drawn = _sample(failed, clips, gallery)
+        parts.append(f"<h3>{escape(row['reason'])}<small> — {_count(row['all'])}</small></h3>{drawn}")
     return "\n".join(parts)
 
 
-def _kept(clips: Sequence[Clip], gallery: Gallery) -> str:
-    parts = ["<h2>Kept clips, by subset</h2>"] if any(clip["keep"] for clip in clips) else []
+def _kept(clips: Clips, gallery: Gallery, sizes: Mapping[str, int]) -> str:
+    parts = ["<h2>Kept clips, by subset</h2>"] if clips.keep.any() else []
     for name in SUBSETS:
-        found = sample((clip for clip in clips if clip["keep"] and name in clip["subsets"]), _EACH)
-        if found:
-            notes = [_seconds(clip) for clip in found]
-            parts.append(f"<h3>{name.replace('_', ' ')}</h3>{gallery.show(found, notes)}")
+        if sizes[name]:
+            members = (number for number, subsets in enumerate(clips.subsets) if name in subsets)
+            drawn = _sample(members, clips, gallery)
+            parts.append(f"<h3>{name.replace('_', ' ')}<small> — {_count(sizes[name])}</small></h3>{drawn}")
     return "\n".join(parts)
 
 
-def _seconds(clip: Clip) -> str:
-    return f"{clip['seconds']:.2f} s"
+def _sample(numbers: Iterable[int], clips: Clips, gallery: Gallery) -> str:
+    found = [clips[number] for number in clips.sample(numbers, _EACH)]
+    return gallery.show(found, [f"{clip['seconds']:.2f} s" for clip in found])
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -241,6 +256,10 @@ def _source(source: Mapping[str, Any]) -> str:
     texts = [source["name"], source["kind"], source["licence"], seconds, source["clips"], source["kept"]]
     reason = "" if source["status"] == "ok" else source["reason"] or source["status"]
     return _row([*(str(text) for text in texts), reason], plain=True)
+
+
+def _count(clips: int) -> str:
+    return f"{clips:,} clip{'' if clips == 1 else 's'}"
 
 
 def _config(config: Any, numbers: str) -> str:

@@ -6,7 +6,7 @@ and `faces`, each with its middle `x` as a share of the width and when it `speak
 seconds of the film. No model reads any of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.curation.decide import subsets
-from mtv_jax.curation.report.summary import Clip
 from mtv_jax.faces.tracks import SAMPLED_FPS
 from mtv_jax.io.files import read_json_object
 from mtv_jax.io.html import table
@@ -48,16 +47,15 @@ def truth_of(parts: Sequence[Truth], start: float, end: float) -> Truth | None:
     return None
 
 
-def against_truth(clips: Sequence[Clip]) -> list[Row]:
-    """How often each kind of evidence is right. Of each, over the clips that have both:
+def against_truth(clips: Iterable[tuple[Mapping[str, Any], Truth]]) -> list[Row]:
+    """How often each kind of evidence is right, given that of clips, by stage, and what is true of them. Of each:
 
-    `name`, `clips`, `right` (mean share), `interval` (95 %), and how often the evidence has `less` than is true, and
-    `more`, in clips or, of who speaks, in frames of faces.
+    `name`, `clips` that have it, `right` (mean share), `interval` (95 %), and how often the evidence has `less` than is
+    true, and `more`, in clips or, of who speaks, in frames of faces.
     """
-    known = [clip for clip in clips if clip.get(TRUTH) is not None]
     found: dict[str, list[tuple[list[int], list[int]]]] = {}
-    for clip in known:
-        for name, pair in _pairs(clip["evidence"], clip[TRUTH]).items():
+    for evidence, truth in clips:
+        for name, pair in _pairs(evidence, truth).items():
             found.setdefault(name, []).append(pair)
     return [_row(name, pairs) for name, pairs in found.items()]
 

@@ -8,25 +8,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.tracks import mixed
+from mtv_jax.curation.arrays import ARRAYS, write_clip_arrays
 from mtv_jax.curation.captions.config import CaptionsConfig
 from mtv_jax.curation.captions.known import Known, disagreements
 from mtv_jax.curation.encoders import Encoders, encoder_folders, encoder_identity
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Captioner, find_model, scores
 from mtv_jax.curation.stages import Item, Outcome, Stage
-from mtv_jax.data.records import pack_arrays
 from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.clip_size import ClipSize
-from mtv_jax.io.files import atomic_path
 from mtv_jax.io.video import read_video
 from mtv_jax.names import TRACK_RATE, TRACKS
-
-ARRAYS = "arrays.msgpack"
 
 
 @dataclass(frozen=True)
@@ -108,8 +103,7 @@ class Encode(Stage):
             tracks = clip_tracks(item.folder, normalize_loudness=self.normalize_loudness)
             size = dataclasses.replace(self.size, fps=Fraction(cut["fps"]))
             arrays = made.encode(frames, tracks, text, size)
-        with atomic_path(item.folder / ARRAYS) as temporary:
-            temporary.write_bytes(msgpack.packb(pack_arrays(item.id, arrays)) or b"")
+        write_clip_arrays(item.folder, item.id, arrays)
         return Outcome(scores(arrays={name: list(array.shape) for name, array in arrays.items()}))
 
 

@@ -85,11 +85,9 @@ class Mouths(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        persons = item.evidence["persons"]
-        if persons["status"] != "ok":
-            return Outcome(dict(persons))
         info = probe(item.folder / CLIP)
-        tracks = [track_from_json(track, info.width, info.height) for track in persons["tracks"]]
+        found = item.evidence["persons"]["tracks"]
+        tracks = [track_from_json(track, info.width, info.height) for track in found]
         fps = float(info.fps)
         mouths = measure_mouths(iter_frames(item.folder / CLIP), fps, tracks, SAMPLED_FPS) if tracks else []
         return Outcome(scores(fps=fps, tracks=[None if m is None else mouth_to_json(m) for m in mouths]))
@@ -115,9 +113,8 @@ class LipSync(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        reason = unfit(item.evidence)
-        if reason is not None:
-            return Outcome(reason)
+        if not item.evidence["speakers"]["turns"]:
+            return Outcome(not_applicable("no speech"))
         rate = soundfile.info(item.folder / SPEECH).samplerate
         mouths = item.evidence["mouths"]
         found = [None if m is None else mouth_from_json(m) for m in mouths["tracks"]]
@@ -147,23 +144,14 @@ class Speaking(Stage):
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
         evidence, folder = item.evidence, item.folder
-        reason = unfit(evidence)
-        if reason is not None:
-            return Outcome(reason)
         turns, persons = evidence["speakers"]["turns"], evidence["persons"]
+        if not turns:
+            return Outcome(not_applicable("no speech"))
         found = self.speaker.score(folder / CLIP, folder / SPEECH, persons, evidence["mouths"], turns)
         if found["status"] != "ok":
             return Outcome(found)
         shares = view_scores(persons, found["scores"], turns)
         return Outcome(scores(scores=found["scores"], **shares))
-
-
-def unfit(evidence: Mapping[str, Mapping[str, Any]]) -> Evidence | None:
-    """Why nobody can say who speaks: a stage before has no answer, or there is no speech."""
-    for stage in ("speakers", "mouths"):
-        if evidence[stage]["status"] != "ok":
-            return dict(evidence[stage])
-    return None if evidence["speakers"]["turns"] else not_applicable("no speech")
 
 
 def view_scores(

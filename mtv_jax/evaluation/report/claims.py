@@ -43,6 +43,8 @@ MOOD = "music sets the mood"
 LEAKS = "tracks do not leak"
 LOOKS = "text decides the look"
 SYNC = "lips are in time with the speech (SyncSynth)"
+SYNC_NET = "lips are in time with the speech (SyncNet)"
+FVD = "videos are distributed like real ones (FVD)"
 AV_ALIGN = "sounds begin when something moves (AV-Align)"
 TEMP_C = "neighbouring frames are alike (Temp-C)"
 AUDIO_C = "sounds fit their videos (Audio-C)"
@@ -140,6 +142,21 @@ _TABLE = (
     Claim("sync.other_speech", SYNC, "control: another clip's speech, p < 0.01", target=0.05, at_most=True),
     Claim("sync.without_speech", SYNC, "control: made without speech, p < 0.01", target=0.05, at_most=True),
     *(_confidence(shift) for shift in SYNC_SHIFTS),
+    Claim("sync.syncnet_c", SYNC_NET, "Sync-C, as published"),
+    Claim("sync.syncnet_d", SYNC_NET, "Sync-D, as published", at_most=True),
+    Claim("sync.syncnet_c_valid", SYNC_NET, "Sync-C, without padding"),
+    Claim("sync.syncnet_d_valid", SYNC_NET, "Sync-D, without padding", at_most=True),
+    Claim("sync.syncnet_offset", SYNC_NET, "mean size of the offset", unit="frames of 40 ms", at_most=True),
+    Claim("sync.syncnet_short", SYNC_NET, "scored on fewer than 100 frames", unit="videos", at_most=True),
+    Claim("sync.syncnet_no_face", SYNC_NET, "not scored: no face", unit="videos", at_most=True),
+    Claim("sync.syncnet_no_sound", SYNC_NET, "not scored: no sound", unit="videos", at_most=True),
+    Claim("sync.syncnet_too_short", SYNC_NET, "not scored: faces too short", unit="videos", at_most=True),
+    Claim("fvd.i3d_k400", FVD, "FVD", at_most=True),
+    *(
+        Claim(f"fvd.i3d_k400_{part}", FVD, f"FVD of {part.replace('_', ' ')} of the videos", at_most=True)
+        for part in ("a_half", "a_quarter", "an_eighth")
+    ),
+    Claim("fvd.i3d_k400_frames", FVD, "frames of a video", unit="frames"),
     Claim("av_align.score", AV_ALIGN, "mean score"),
     Claim("av_align.without_events", AV_ALIGN, "videos without any event, which score 1", unit="videos"),
     Claim("av_align.score_v1", AV_ALIGN, "mean score of the version of 2023, which can be above 1"),

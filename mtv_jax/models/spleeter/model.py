@@ -8,9 +8,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 
 from mtv_jax.models.spleeter.config import SpleeterConfig
+from mtv_jax.ops.norms import FixedBatchNorm
 from mtv_jax.ops.precision import convolution
 from mtv_jax.typing import Array, Float
 
@@ -22,19 +22,6 @@ _PAD_UP = ((3, 2), (3, 2))
 """Of the input of a transposed convolution, with zeros between its elements: its result is exactly twice as long."""
 _EPSILON = 1e-3
 _SLOPE = 0.2
-
-
-class FixedBatchNorm(nn.Module):
-    """Batch normalisation with the statistics of its training."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b t f d"]) -> Float[Array, "b t f d"]:
-        """Normalised and scaled, in float32."""
-        ones, zeros, shape = nn.initializers.ones, nn.initializers.zeros, x.shape[-1:]
-        mean, variance = self.param("mean", zeros, shape), self.param("var", ones, shape)
-        scale, bias = self.param("scale", ones, shape), self.param("bias", zeros, shape)
-        factor = scale * lax.rsqrt(variance + _EPSILON)
-        return x * factor + (bias - mean * factor)
 
 
 class UNet(nn.Module):
@@ -52,11 +39,11 @@ class UNet(nn.Module):
             x = self._conv(width, _KERNEL, f"down_{level}", strides=_STRIDE, padding=_PAD_DOWN)(x)
             skips.append(x)
             if level < len(widths):
-                x = nn.leaky_relu(FixedBatchNorm(name=f"down_norm_{level}")(x), _SLOPE)
+                x = nn.leaky_relu(FixedBatchNorm(_EPSILON, name=f"down_norm_{level}")(x), _SLOPE)
         x = skips.pop()
         for level, width in enumerate((*widths[-2::-1], 1), 1):
             x = x if level == 1 else jnp.concatenate([skips.pop(), x], axis=-1)
-            x = FixedBatchNorm(name=f"up_norm_{level}")(nn.relu(self._up(width, f"up_{level}")(x)))
+            x = FixedBatchNorm(_EPSILON, name=f"up_norm_{level}")(nn.relu(self._up(width, f"up_{level}")(x)))
         mask = self._conv(
             magnitudes.shape[-1], (4, 4), "mask", kernel_dilation=(2, 2), padding=((3, 3), (3, 3))
         )(x)

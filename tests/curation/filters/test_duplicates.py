@@ -1,26 +1,37 @@
 """Duplicates across films are found through another encoding, size and level; other moments are not duplicates."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from media_files import SHARED
 
-from mtv_jax.curation.config import CurateConfig, DuplicatesConfig
+from mtv_jax.curation import verdicts
+from mtv_jax.curation.config import CurateConfig, DuplicatesConfig, FiltersConfig
+from mtv_jax.curation.evidence import FilmEvidence
 from mtv_jax.curation.filters import duplicates
 from mtv_jax.curation.filters.duplicates import (
     candidate_pairs,
-    find_duplicates,
+    find_alike,
     fingerprint,
     picture_distance,
+    repeated,
     sound_distance,
 )
 from mtv_jax.curation.filters.fingerprints import HASH_RATE, from_text, picture_hashes, sound_hashes, to_text
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.verdicts import Evidences, with_duplicates
+from mtv_jax.curation.verdicts import judge
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.video import read_video, write_video
 
 CONFIG = DuplicatesConfig()
 needs_media = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared media")
+
+
+def find_duplicates(prints, passing=None):
+    """Clip -> the one that it repeats, of prints by clip that have their `film`."""
+    alike = find_alike(((clip, print_["film"], print_) for clip, print_ in prints.items()), CONFIG)
+    return repeated(alike, prints if passing is None else passing)
 
 
 def scene(seed, height=96, width=160):
@@ -89,9 +100,9 @@ def test_the_smallest_id_of_a_group_is_kept_in_any_order():
         "b": evidence(1, 1, "film 3"),
         "d": evidence(2, 2, "film 4"),
     }
-    found = find_duplicates(prints, CONFIG)
+    found = find_duplicates(prints)
     assert found == {"b": "a", "c": "a"}
-    assert find_duplicates(dict(reversed(prints.items())), CONFIG) == found
+    assert find_duplicates(dict(reversed(prints.items()))) == found
 
 
 def test_both_picture_and_sound_have_to_match():
@@ -100,7 +111,7 @@ def test_both_picture_and_sound_have_to_match():
         "dubbed": evidence(1, 2, "dubbed film"),
         "other picture": evidence(2, 1, "third"),
     }
-    assert find_duplicates(prints, CONFIG) == {}
+    assert find_duplicates(prints) == {}
 
 
 def test_silent_clips_are_compared_by_their_pictures():
@@ -109,7 +120,7 @@ def test_silent_clips_are_compared_by_their_pictures():
         "b": evidence(1, None, "film 2"),
         "c": evidence(1, 1, "film 3"),
     }
-    assert find_duplicates(prints, CONFIG) == {"b": "a"}
+    assert find_duplicates(prints) == {"b": "a"}
 
 
 def test_silent_clips_have_to_look_twice_as_alike():
@@ -119,19 +130,19 @@ def test_silent_clips_have_to_look_twice_as_alike():
         return {"a": own, "b": own | {"film": "film 2", "sha256": "other", "pictures": to_text(other)}}
 
     assert CONFIG.max_picture_bits / 2 < 8 < CONFIG.max_picture_bits
-    assert find_duplicates(pair(1), CONFIG) == {"b": "a"}
-    assert find_duplicates(pair(None), CONFIG) == {}
+    assert find_duplicates(pair(1)) == {"b": "a"}
+    assert find_duplicates(pair(None)) == {}
 
 
 def test_clips_of_one_film_are_no_duplicates_even_if_their_files_are_equal():
     prints = {name: evidence(1, 1, "film", sha256="same") for name in "ab"}
-    assert find_duplicates(prints, CONFIG) == {}
+    assert find_duplicates(prints) == {}
 
 
 def test_equal_files_without_a_hash_are_duplicates():
     prints = {name: evidence(1, None, f"film {name}", sha256="same", frames=1) for name in "ab"}
     blank = {name: print_ | {"pictures": ""} for name, print_ in prints.items()}
-    assert find_duplicates(blank, CONFIG) == {"b": "a"}
+    assert find_duplicates(blank) == {"b": "a"}
 
 
 def test_candidates_have_similar_frames_with_an_equal_part():
@@ -140,14 +151,18 @@ def test_candidates_have_similar_frames_with_an_equal_part():
     hashes[2000] = hashes[7] ^ np.uint64(0x0003000100010000)  # four bits in three of the parts
     hashes[2001] = hashes[8] ^ np.uint64(0x0001000100010001)  # a bit in each part: not found
     hashes[2002] = hashes[9] ^ np.uint64(0xFFFF000000000000)
-    assert list(candidate_pairs(hashes, 6)) == [(7, 2000)]
+    films = np.arange(3000)
+    assert list(candidate_pairs(hashes, films, 6)) == [(7, 2000)]
+    films[2000] = 7
+    assert list(candidate_pairs(hashes, films, 6)) == []
 
 
 def test_a_part_that_very_many_share_says_nothing(monkeypatch):
     monkeypatch.setattr(duplicates, "_MOST_IN_PART", 3)
     same = [np.array([5], np.uint64)] * 4
-    assert list(candidate_pairs(same, 6)) == []
-    assert list(candidate_pairs(same[:3], 6)) == [(0, 1), (0, 2), (1, 2)]
+    films = np.arange(4)
+    assert list(candidate_pairs(same, films, 6)) == []
+    assert list(candidate_pairs(same[:3], films[:3], 6)) == [(0, 1), (0, 2), (1, 2)]
 
 
 @needs_media
@@ -161,17 +176,52 @@ def test_real_clips_in_another_encoding(tmp_path):
         return fingerprint(tmp_path / f"{name}.mp4", tmp_path / f"{name}.flac") | {"film": name}
 
     prints = {"a": write("a", 60, 1, 1.0), "b": write("b", 60.04, 2, 0.5), "c": write("c", 62.5, 1, 1.0)}
-    assert find_duplicates(prints, CONFIG) == {"b": "a"}
+    assert find_duplicates(prints) == {"b": "a"}
 
 
-def test_a_rejected_clip_does_not_stand_for_its_copy():
-    same = {"status": "ok", "sha256": "x", "pictures": "", "sounds": ""}
-    found = {
-        name: {"fingerprint": same, "sound": {"status": "ok", "dbfs": -20.0, "clipped": 0.0}} for name in "ab"
+class Known(tuple):
+    """Films of a clip each, with equal files."""
+
+    prints = "of these"
+
+    def fingerprints(self):
+        return ((name, name, found["fingerprint"]) for film in self for name, found in film.clips.items())
+
+    @classmethod
+    def of(cls, **clipped):
+        return cls(
+            FilmEvidence(
+                Film(name, f"{name}.mp4", {"kind": "film", "licence": ""}, name), clips={name: clip(share)}
+            )
+            for name, share in clipped.items()
+        )
+
+
+def clip(clipped):
+    span = {"start": [0, 1], "num_frames": 5, "fps": [12, 1]}
+    return {
+        "clips": {"status": "ok", "span": span},
+        "fingerprint": {"status": "ok", "sha256": "x", "pictures": "", "sounds": ""},
+        "sound": {"status": "ok", "dbfs": -20.0, "clipped": clipped},
     }
-    evidences = Evidences.__new__(Evidences)
-    evidences.found = found
-    evidences.film_of = {name: Film(name, f"{name}.mp4", {}, sha256=name) for name in "ab"}
-    assert with_duplicates(evidences, CurateConfig())["b"]["duplicates"]["of"] == "a"
-    found["a"] = {**found["a"], "sound": {"status": "ok", "dbfs": -20.0, "clipped": 0.5}}
-    assert with_duplicates(evidences, CurateConfig())["b"]["duplicates"]["of"] is None
+
+
+def test_a_rejected_clip_does_not_stand_for_its_copies(tmp_path):
+    def failures(**clipped):
+        found = judge(Known.of(**clipped), CurateConfig(), tmp_path / "alike.json")
+        return {row["clip"]: row["failures"] for row in found.clips}
+
+    assert failures(a=0.0, b=0.0, c=0.0) == {"a": [], "b": ["duplicate"], "c": ["duplicate"]}
+    assert failures(a=0.5, b=0.0, c=0.0) == {"a": ["clipped"], "b": [], "c": ["duplicate"]}
+
+
+def test_clips_are_compared_once_for_all_thresholds_but_those_of_duplicates(tmp_path, monkeypatch):
+    compared = []
+    find = verdicts.find_alike
+    monkeypatch.setattr(verdicts, "find_alike", lambda *args: compared.append(1) or find(*args))
+    config = CurateConfig()
+    looser = dataclasses.replace(config, filters=FiltersConfig(max_clipped=None))
+    other = dataclasses.replace(config, duplicates=DuplicatesConfig(max_picture_bits=2))
+    for judged_by, times in ((config, 1), (looser, 1), (other, 2)):
+        judge(Known.of(a=0.0, b=0.0), judged_by, tmp_path / "alike.json")
+        assert len(compared) == times

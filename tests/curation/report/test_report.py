@@ -13,11 +13,11 @@ from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.decide import rules
 from mtv_jax.curation.report import gallery
 from mtv_jax.curation.report.captions import captions
+from mtv_jax.curation.report.clips import Clips
 from mtv_jax.curation.report.gallery import Gallery, around_marks
 from mtv_jax.curation.report.page import write_report
 from mtv_jax.curation.report.summary import (
     balance,
-    compared,
     funnel,
     histogram,
     histograms,
@@ -60,6 +60,9 @@ def data(clips):
             {"name": "b.mp4", "kind": "film", "licence": "", "seconds": None, "status": "error"}
             | {"id": "2", "reason": "no picture", "clips": 0, "kept": 0},
         ],
+        "prompt": {c["id"]: c["evidence"].get("caption", {}).get("prompt") for c in clips}.__getitem__,
+        "truth": [],
+        "off": {"demixing": "off: no second separator"},
         "rules": RULES,
         "accounting": {"seconds": 9.0, "kept": 4.0, "rejected": {"silent": 6.0}, "overlap": 1.0},
         "costs": [
@@ -74,7 +77,7 @@ def test_the_funnel_counts_first_all_and_only_failures_in_the_order_of_the_rules
     first, second = NAMES[0], NAMES[1]
     clips = [clip(0), clip(1, [first, second]), clip(2, [second]), clip(3, [second, "duplicate"])]
     clips.append(clip(4, ["quality failed", "duplicate"]))
-    assert funnel(clips, NAMES) == [
+    assert funnel(Clips(clips), NAMES) == [
         {"reason": "quality failed", "first": 1, "all": 1, "alone": 0, "left": 4},
         {"reason": first, "first": 1, "all": 1, "alone": 0, "left": 3},
         {"reason": second, "first": 2, "all": 3, "alone": 1, "left": 1},
@@ -91,7 +94,7 @@ def scored(values, keep=lambda value: True):
 
 def test_a_histogram_counts_kept_and_dropped_clips_and_knows_its_cut_off():
     clips = [*scored(np.linspace(-80, -10, 200).tolist(), lambda v: v >= -60), clip(999)]
-    found = histogram(clips, "sound.dbfs", RULES)
+    found = histogram(Clips(clips), "sound.dbfs", RULES)
     assert (found["clips"], found["without"]) == (200, 1)
     assert sum(found["kept"]) == sum(c["keep"] for c in clips[:200])
     assert sum(found["kept"]) + sum(found["dropped"]) == 200
@@ -102,28 +105,28 @@ def test_a_histogram_counts_kept_and_dropped_clips_and_knows_its_cut_off():
 def test_scores_without_a_value_and_constants_do_not_break_it():
     evidence = {"demixing": {"others": None, "speech": float("nan")}, "cut": {"frames": 49, "ok": True}}
     clips = [clip(i, evidence=evidence) for i in range(3)]
-    names = [found["name"] for found in histograms(clips, RULES)]
+    names = [found["name"] for found in histograms(Clips(clips), RULES)]
     assert names == ["demixing.speech"]  # a constant without a cut-off tells nothing
-    assert histogram(clips, "demixing.speech", RULES)["edges"] == []
+    assert histogram(Clips(clips), "demixing.speech", RULES)["edges"] == []
 
 
 def test_the_overlap_of_subsets():
     kept = [("sound_event", "visual_mood")] * 3 + [("visual_mood",), ("basic_face",), ()]
     clips = [clip(i, subsets=subsets) for i, subsets in enumerate(kept)]
     clips.append(clip(9, ["silent"], ["visual_mood"]))
-    found = overlap(clips)
+    found = overlap(Clips(clips))
     assert found["sizes"]["visual_mood"] == 4
     assert found["intersections"][0] == {"subsets": ["sound_event", "visual_mood"], "clips": 3}
     assert sum(item["clips"] for item in found["intersections"]) == 6
-    assert table_row("ours", clips)["hours"] == pytest.approx(12 / 3600)
+    assert table_row("ours", Clips(clips))["hours"] == pytest.approx(12 / 3600)
 
 
 def test_how_often_there_is_something_to_compare():
     tracks = ("music", "effects", "music", None)
     clips = [clip(i, evidence={"demixing": {"status": "ok", "compared": t}}) for i, t in enumerate(tracks)]
     clips.append(clip(9, ["demixing failed"], evidence={"demixing": {"status": "error"}}))
-    assert compared(clips) == {"music": 2, "effects": 1, "none": 1}
-    assert compared([clip(0)]) == {}
+    assert Clips(clips).compared == {"music": 2, "effects": 1, "none": 1}
+    assert Clips([clip(0)]).compared == {}
 
 
 def test_seconds_balance():
@@ -132,10 +135,11 @@ def test_seconds_balance():
 
 
 def test_clips_around_the_marks_of_a_score():
-    found = around_marks(scored([float(v) for v in range(100)][::-1]), "sound.dbfs", 3)
-    values = {mark: [c["evidence"]["sound"]["dbfs"] for c in clips] for mark, clips in found.items()}
+    clips = Clips(scored([float(v) for v in range(100)][::-1]))
+    found = around_marks(clips, "sound.dbfs", 3)
+    values = {mark: clips.score("sound.dbfs")[numbers].tolist() for mark, numbers in found.items()}
     assert values == {25: [24.0, 25.0, 26.0], 50: [49.0, 50.0, 51.0], 75: [73.0, 74.0, 75.0]}
-    assert [len(c) for c in around_marks(scored([1.0, 2.0]), "sound.dbfs", 3).values()] == [2, 2, 2]
+    assert [len(c) for c in around_marks(Clips(scored([1.0, 2.0])), "sound.dbfs", 3).values()] == [2, 2, 2]
 
 
 class Tags(HTMLParser):
@@ -214,7 +218,7 @@ def test_captions_that_disagree_are_counted_and_shown_with_what_they_cost(tmp_pa
         clip(3),
         refused,
     ]
-    found = captions(clips)
+    found = captions(Clips(clips))
     assert found == {"clips": 3, "compared": 2, "disagree": {"people": 1}, "tokens": {"requests": 4}}
     write_report(tmp_path / "report.html", data(clips))
     section = (tmp_path / "report.html").read_text().partition("<h2>Captions</h2>")[2].partition("<h2>")[0]

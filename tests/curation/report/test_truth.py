@@ -42,8 +42,8 @@ def evidence(**changed):
     return found | changed
 
 
-def known(number, **changed):
-    return clip(number, evidence=evidence(**changed)) | {"truth": truth_of([PART], 2.0, 4.0)}
+def known(**changed):
+    return evidence(**changed), truth_of([PART], 2.0, 4.0)
 
 
 def rows(clips):
@@ -51,7 +51,7 @@ def rows(clips):
 
 
 def test_evidence_that_is_right_in_all():
-    found = rows([known(0), known(1)])
+    found = rows([known(), known()])
     assert {"in multiple characters", "music is heard", "people seen", "who speaks, by frame"} < set(found)
     assert all(
         (row["right"], row["less"], row["more"], row["clips"]) == (1, 0, 0, 2) for row in found.values()
@@ -60,8 +60,8 @@ def test_evidence_that_is_right_in_all():
 
 def test_what_is_missed_and_what_is_invented_are_counted_apart():
     persons = evidence()["persons"] | {"count": 1}
-    wrong = known(1, persons=persons, separation={"status": "ok", "heard": ["speech", "music"]})
-    found = rows([known(0), wrong])
+    wrong = known(persons=persons, separation={"status": "ok", "heard": ["speech", "music"]})
+    found = rows([known(), wrong])
     assert (found["people seen"]["right"], found["people seen"]["less"], found["people seen"]["more"]) == (
         0.5,
         1,
@@ -77,15 +77,15 @@ def test_who_speaks_is_compared_face_by_face():
     )
     row = rows([late])["who speaks, by frame"]
     assert (row["less"], row["more"], row["right"]) == (2, 1, pytest.approx(17 / 20))
-    silent = known(0, speaking={"status": "not_applicable", "reason": "no speech"})
+    silent = known(speaking={"status": "not_applicable", "reason": "no speech"})
     assert rows([silent])["who speaks, by frame"]["less"] == 5
 
 
-def test_clips_without_truth_and_stages_without_answer_do_not_count():
-    assert against_truth([clip(0, evidence=evidence())]) == []
-    nobody = known(0, persons={"status": "unavailable", "reason": "no weights"})
+def test_stages_without_answer_do_not_count():
+    assert against_truth([]) == []
+    nobody = known(persons={"status": "unavailable", "reason": "no weights"})
     assert not {"people seen", "who speaks, by frame"} & set(rows([nobody]))
-    assert rows([known(1), nobody])["people seen"]["clips"] == 1
+    assert rows([known(), nobody])["people seen"]["clips"] == 1
 
 
 def test_a_clip_takes_the_truth_of_the_part_that_most_of_it_shows():
@@ -107,7 +107,7 @@ def test_the_section_is_there_for_known_films_only(tmp_path):
     film.with_suffix(".json").write_text(json.dumps({"truth": [PART]}))
     assert read_truth(film) == [PART]
     assert truth_section([]) == ""
-    for clips, there in (([known(0)], True), ([clip(0)], False)):
-        write_report(tmp_path / "report.html", data(clips))
+    for clips, there in (([known()], True), ([], False)):
+        write_report(tmp_path / "report.html", data([clip(0)]) | {"truth": against_truth(clips)})
         assert ("Against the truth" in (tmp_path / "report.html").read_text()) == there
-    assert "people seen" in truth_section(against_truth([known(0)]))
+    assert "people seen" in truth_section(against_truth([known()]))

@@ -1,0 +1,240 @@
+"""What commands read of a large ledger: a record for each film and clip, with what verdicts and reports need of it.
+
+`work/evidence.msgpack` is made from the ledger a film at a time whenever that has grown, so that memory depends on the
+longest film and not on their number; it may be deleted. A clip's record says where its rows are in the ledger, which
+has all of their evidence (`Store.rows`).
+"""
+
+import functools
+import hashlib
+import io
+import json
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import msgpack
+
+from mtv_jax.curation.costs import Costs
+from mtv_jax.curation.evidence import (
+    Evidences,
+    FilmEvidence,
+    Fingerprint,
+    digest_of_prints,
+    evidence_of,
+)
+from mtv_jax.curation.inputs import Film
+from mtv_jax.curation.ledger import OK, RETRY, Row, State
+from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.stages import Keys, Stage
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import atomic_path
+from mtv_jax.io.progress import progress
+
+_VERSION = 1
+_HEAD = 1 << 14
+"""Bytes of what comes before the records, a line of JSON, which is written last."""
+_BLOCK = 1 << 14
+_LONGEST = 4
+"""Numbers in a list that is kept; longer ones are series, which no verdict reads."""
+_TEXT = 200
+"""Characters of a text that is kept, but for fingerprints."""
+_ROW = re.compile(rb'\{"item": "[^"\\]*", "film": "([0-9a-f]+)", "stage": "')
+_NONE = Film("", "", {})
+
+
+class Store:
+    """The evidence of a curation, as `mtv_jax.curation.evidence.Known`, read from disk each time.
+
+    Raises UserError, when it is made, for a damaged ledger.
+    """
+
+    def __init__(
+        self, layout: Layout, settings: Settings, films: Sequence[Film], stages: Sequence[Stage], cards: Any
+    ):
+        self._ledger, self._path = layout.ledger, layout.evidence
+        self._films, self._stages = films, stages
+        identity = _identity(layout, settings, stages, cards)
+        if _head(self._path).get("identity") != identity:
+            retries = settings.config.retries
+            made = Evidences(films, stages, Keys(stages, cards), State(), retries)
+            _write(self._path, identity, self._ledger, made)
+        head = _head(self._path)
+        self.prints: str = head["prints"]
+        """Identifies all fingerprints of clips."""
+        self.costs: list[dict[str, Any]] = head["costs"]
+        """Of the stages (`mtv_jax.curation.costs`)."""
+
+    def __iter__(self) -> Iterator[FilmEvidence]:
+        films, found = iter(self._films), FilmEvidence(_NONE)
+        for fields, rest in self._records():
+            if isinstance(fields, str):
+                found.clips[fields] = rest[0]  # pyright: ignore[reportIndexIssue] - a dict, made here
+            else:
+                if found.film is not _NONE:
+                    yield found
+                found = FilmEvidence(next(films), **fields, clips={})
+        if found.film is not _NONE:
+            yield found
+
+    def fingerprints(self) -> Iterator[Fingerprint]:
+        """See `Known`."""
+        films, film = iter(self._films), _NONE
+        for fields, rest in self._records():
+            if not isinstance(fields, str):
+                film = next(films)
+            elif found := msgpack.unpackb(rest[1])["fingerprint"]:
+                yield fields, film.sha256, found
+
+    def rows(self, clip: str) -> dict[str, Row]:
+        """Stage -> outcome, with all of its evidence, of a clip."""
+        with open(self._path, "rb") as file:
+            file.seek(self._places[bytes.fromhex(clip)])
+            _, (_, packed) = next(msgpack.Unpacker(file, read_size=_BLOCK))
+        places = msgpack.unpackb(packed)["rows"]
+        with open(self._ledger, "rb") as file:
+            return {stage: _read_row(file, place) for stage, place in places.items()}
+
+    def _records(self) -> Iterator[tuple[Any, Any]]:
+        with open(self._path, "rb") as file:
+            file.seek(_HEAD)
+            yield from msgpack.Unpacker(file, read_size=1 << 20, max_buffer_size=0)
+
+    @functools.cached_property
+    def _places(self) -> dict[bytes, int]:
+        """Where the record of each clip is."""
+        found = {}
+        with open(self._path, "rb") as file:
+            file.seek(_HEAD)
+            unpacker = msgpack.Unpacker(file, read_size=1 << 20, max_buffer_size=0)
+            place = _HEAD
+            for fields, _ in unpacker:
+                if isinstance(fields, str):
+                    found[bytes.fromhex(fields)] = place
+                place = _HEAD + unpacker.tell()
+        return found
+
+
+def _identity(layout: Layout, settings: Settings, stages: Sequence[Stage], cards: Any) -> str:
+    """What the store depends on."""
+    ledger = layout.ledger.stat() if layout.ledger.exists() else None
+    state = [ledger.st_size, ledger.st_mtime_ns] if ledger else None
+    made_by = [[stage.name, stage.version, stage.params, cards[stage.name]] for stage in stages]
+    films = hashlib.sha256(layout.films.read_bytes()).hexdigest()
+    text = json.dumps([_VERSION, state, made_by, films, settings.config.retries], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """What comes before the records of a store, empty if there is none."""
+    if not path.exists():
+        return {}
+    with open(path, "rb") as file:
+        return json.loads(file.read(_HEAD))
+
+
+def _write(path: Path, identity: str, ledger: Path, known: Evidences) -> None:
+    """Makes a store from the ledger; the state of `known` is not used."""
+    prints, costs = 0, Costs()
+    places = _places_of_films(ledger, costs)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file, _opened(ledger) as rows:
+        file.write(b" " * _HEAD)
+        for film in progress(known.films, f"reading {ledger.name}"):
+            state = State(_rows_of(rows, places.get(film.sha256, ()), costs))
+            records, digest = _of_film(replace(known, state=state), film)
+            prints += int(digest, 16)
+            file.writelines(_packed(record) for record in records)
+        head = {"identity": identity, "prints": f"{prints % 2**256:064x}", "costs": costs.to_json()}
+        file.seek(0)
+        file.write(json.dumps(head).encode().ljust(_HEAD - 1) + b"\n")
+
+
+def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
+    """The records of a film and its clips, and the digest of their fingerprints.
+
+    That of a film has what `FilmEvidence` has. That of a clip: its id, its evidence, and, packed by itself since it is
+    seldom read, its fingerprint and where its rows are.
+    """
+    clips, records, prints = {}, [], []
+    for clip, rows in known.rows_of_clips(film):
+        clips[clip] = evidence_of(rows, film, known.stages)
+        found = dict(clips[clip])
+        fingerprint = found.pop("fingerprint", {})
+        if fingerprint.get("status") == OK:
+            prints.append((clip, film.sha256, fingerprint))
+        rest: dict[str, Any] = {"rows": {stage: row["place"] for stage, row in rows.items()}}
+        rest["fingerprint"] = fingerprint if fingerprint.get("status") == OK else None
+        records.append([clip, [_short(found), _packed(rest)]])
+    found = known.film(film, clips)
+    fields = {"done": found.done, "seconds": found.seconds, "problem": found.problem, "cut": found.cut}
+    return [[fields, None], *records], digest_of_prints(prints)
+
+
+def _packed(value: Any) -> bytes:
+    return msgpack.packb(value) or b""  # its stub says that it may return None
+
+
+def _short(value: Any) -> Any:
+    """Evidence without long lists, lists of other values than numbers and texts, and long texts."""
+    if isinstance(value, Mapping):
+        kept = {key: _short(part) for key, part in value.items()}
+        return {key: part for key, part in kept.items() if part is not _short}
+    if isinstance(value, list):
+        simple = all(isinstance(part, (int, float, str)) for part in value)
+        return value if simple and len(value) <= _LONGEST else _short
+    return _short if isinstance(value, str) and len(value) > _TEXT else value
+
+
+def _places_of_films(ledger: Path, costs: Costs) -> dict[str, array]:
+    """Where the rows of each film are in a ledger. Adds to `costs` what is of no film: their hashes.
+
+    A row that lets stages be tried again is one of each film.
+    """
+    places: dict[str, array] = {}
+    retried = array("q")
+    place = 0
+    with _opened(ledger) as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            found = _ROW.match(line)
+            film = found[1].decode() if found else ""
+            if film:
+                places.setdefault(film, array("q", retried)).append(place)
+            else:
+                row = _parsed(line, f"{ledger}: line {number}")
+                costs.add(row)
+                if row["stage"] == RETRY:
+                    retried.append(place)
+                    for rows in places.values():
+                        rows.append(place)
+            place += len(line)
+    return places
+
+
+def _rows_of(file: IO[bytes], places: Iterable[int], costs: Costs) -> Iterator[Row]:
+    for place in places:
+        row = _read_row(file, place)
+        if row["stage"] != RETRY:
+            costs.add(row)
+        yield row
+
+
+def _opened(ledger: Path) -> IO[bytes]:
+    """A ledger, empty if there is none yet."""
+    return open(ledger, "rb") if ledger.exists() else io.BytesIO()
+
+
+def _read_row(file: IO[bytes], place: int) -> dict[str, Any]:
+    file.seek(place)
+    return _parsed(file.readline(), f"{file.name}: byte {place}") | {"place": place}
+
+
+def _parsed(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where} is damaged ({error}); restore the file") from error

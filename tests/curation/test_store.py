@@ -1,0 +1,128 @@
+"""The store says what the ledger says, a film at a time, and is made again when that has grown."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+
+from mtv_jax.curation import store
+from mtv_jax.curation.evidence import Evidences
+from mtv_jax.curation.inputs import Film, write_films
+from mtv_jax.curation.ledger import RETRY, LedgerWriter, State, read_ledger
+from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.stages import Keys, Stage
+from mtv_jax.curation.store import Store
+from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.io.errors import UserError
+
+SETTINGS = Settings("films", ClipSize(5, Fraction(12), 16, 16), 5, "halves")
+FILMS = [Film(f"{name}.mp4", "", {"kind": "film"}, name * 64) for name in "ab"]
+SERIES = [0.5] * 10
+COST = {"seconds": 0.5, "peak_bytes": 1000}
+
+
+@dataclass(frozen=True)
+class Cut(Stage):
+    name = "clips"
+    scope = "film"
+
+
+@dataclass(frozen=True)
+class Score(Stage):
+    name = "score"
+    needs = ("clips",)
+
+
+STAGES = [Cut(), Score()]
+CARDS = {stage.name: {} for stage in STAGES}
+KEYS = Keys(STAGES, CARDS)
+
+
+def row(item, film, stage, status="ok", **values):
+    keys = KEYS.film(film.sha256, film.about)
+    keys |= KEYS.clip(item, film.about, keys)
+    return {"item": item, "film": film.sha256, "stage": stage, "key": keys[stage], "status": status, **values}
+
+
+def clips_of(film):
+    return [film.sha256[:62] + number for number in ("01", "02")]
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """Of two films with two clips each, of which the first has a score and the second has failed twice."""
+    layout = Layout(tmp_path)
+    with LedgerWriter(layout.ledger) as ledger:
+        for film in FILMS:
+            found = {"status": "ok", "count": 2, "unused": {"left over of a shot": "1/3"}}
+            rows = [
+                row(clip, film, "clips", evidence={"status": "ok", "start": "0"}) for clip in clips_of(film)
+            ]
+            ledger.append([*rows, row(film.sha256, film, "clips", evidence=found, **COST)])
+    with LedgerWriter(layout.ledger) as ledger:
+        for film in FILMS:
+            good, bad = clips_of(film)
+            score = {"status": "ok", "level": 0.25, "series": SERIES, "text": "x" * 1000, "heard": ["a", "b"]}
+            ledger.append([row(good, film, "score", evidence=score, **COST)])
+            ledger.append([row(bad, film, "score", "error", reason="broken")] * 2)
+    write_films(layout.films, FILMS)
+    return layout
+
+
+def opened(layout):
+    return Store(layout, SETTINGS, FILMS, STAGES, CARDS)
+
+
+def test_it_says_what_the_ledger_says_but_for_series_and_long_texts(layout):
+    found = list(opened(layout))
+    whole = list(Evidences(FILMS, STAGES, KEYS, State(read_ledger(layout.ledger)), 1))
+    assert [film.film for film in found] == FILMS
+    for short, full in zip(found, whole, strict=True):
+        assert (list(short.done), short.seconds, short.problem, short.cut) == (
+            ["clips"],
+            None,
+            None,
+            full.cut,
+        )
+        good, bad = clips_of(full.film)
+        assert short.clips[good]["score"] == {"status": "ok", "level": 0.25, "heard": ["a", "b"]}
+        assert short.clips[bad] == full.clips[bad]
+        assert short.clips[bad]["score"] == {"status": "error", "reason": "broken"}
+
+
+def test_all_evidence_of_a_clip_is_read_from_the_ledger(layout):
+    good, bad = clips_of(FILMS[1])
+    assert opened(layout).rows(good)["score"]["evidence"]["series"] == SERIES
+    assert opened(layout).rows(bad)["score"]["reason"] == "broken"
+
+
+def test_costs_are_those_of_all_rows(layout):
+    cut, score = opened(layout).costs
+    assert (cut["stage"], cut["items"], cut["seconds"], cut["errors"]) == ("clips", 2, 1.0, 0)
+    assert (score["items"], score["errors"], score["per_second"]) == (2, 4, 2.0)
+
+
+def test_it_is_made_again_only_if_the_ledger_has_grown(layout, monkeypatch):
+    made, write = [], store._write
+    monkeypatch.setattr(store, "_write", lambda *args: made.append(1) or write(*args))
+    for _ in range(2):
+        first = opened(layout)
+    assert len(made) == 1
+    bad = clips_of(FILMS[0])[1]
+    with LedgerWriter(layout.ledger) as ledger:
+        ledger.append([{"item": "", "film": "", "stage": RETRY, "key": "", "status": "ok"}])
+    assert "score" not in next(iter(opened(layout))).clips[bad]
+    with LedgerWriter(layout.ledger) as ledger:
+        ledger.append([row(bad, FILMS[0], "score", evidence={"status": "ok", "level": 1.0}, **COST)])
+    again = opened(layout)
+    assert next(iter(again)).clips[bad]["score"]["level"] == 1.0
+    assert (len(made), again.prints) == (3, first.prints)
+
+
+def test_a_row_that_a_crash_cut_off_is_ignored_and_a_damaged_one_is_an_error(layout):
+    data = layout.ledger.read_bytes()
+    layout.ledger.write_bytes(data + b'{"item": "')
+    assert len(list(opened(layout))) == 2
+    layout.ledger.write_bytes(data.replace(b'"level": 0.25', b'"level": oops'))
+    with pytest.raises(UserError, match=r"ledger\.jsonl: byte \d+ is damaged"):
+        opened(layout)
