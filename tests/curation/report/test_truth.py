@@ -72,9 +72,7 @@ def test_what_is_missed_and_what_is_invented_are_counted_apart():
 
 
 def test_who_speaks_is_compared_face_by_face():
-    late = known(
-        0, speaking={"status": "ok", "scores": [[0.9] + [0.0] * 9, [0.0] * 2 + [0.9] * 3 + [0.0] * 5]}
-    )
+    late = known(speaking={"status": "ok", "scores": [[0.9] + [0.0] * 9, [0.0] * 2 + [0.9] * 3 + [0.0] * 5]})
     row = rows([late])["who speaks, by frame"]
     assert (row["less"], row["more"], row["right"]) == (2, 1, pytest.approx(17 / 20))
     silent = known(speaking={"status": "not_applicable", "reason": "no speech"})
