@@ -30,8 +30,10 @@ def heard(*silent):
 
 def test_it_hears_again_after_silence():
     assert heard() == [0, 1, 1, 1] + [0] * 8
-    assert heard(5) == [0, 1, 1, 1, 0, 0] + [0, 1, 1, 1] + [0, 0]
+    assert heard(5) == [0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0]
 
 
 def test_a_silence_costs_nothing_that_was_heard():
-    assert heard(2) == [0, 1, 0, 1, 1, 1, 1] + [0] * 5  # the fourth is heard by what came before, the others anew
+    assert (
+        heard(2) == [0, 1, 0, 1, 1, 1, 1] + [0] * 5
+    )  # the fourth is heard by what came before, the others anew
