@@ -119,7 +119,7 @@ def curate(films: Path, out: Path, config: Sequence[str]) -> None:
 
 
 def _run(*options: str) -> None:
-    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True, stdout=2)  # ours is for the result
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -124,7 +124,7 @@ def table(found: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def _run(module: str, *options: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *options], check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", module, *options], check=True, stdout=2)  # ours is for the result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
