@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.evaluation.report.schema import RESULTS
+from mtv_jax.evaluation.study.options import KEY, PAGE, StudyOptions, study_parser
 from mtv_jax.evaluation.theatre.options import SuiteOptions
 from mtv_jax.evaluation.videos.options import (
     NAMES,
@@ -28,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         "Measures videos by published metrics, whoever made them; or, with --scene, how well a video made for a scene "
         "of the theatre follows its speech, effects and music; or, with --suite theatre, how well a pipeline follows "
         "each track of its sound and its text; or, with --compare, how two results differ. `evaluate generate` makes "
-        "the videos of a test set.",
+        "the videos of a test set; `evaluate study` makes and reads a user study.",
     )
     top.add_argument(
         "files", metavar="VIDEO", type=Path, nargs="*", help="videos, folders of them, or manifests"
@@ -65,6 +66,8 @@ def main(argv: list[str]) -> int:
     """Runs the command; 2 if nothing could be measured."""
     if argv[:1] == ["generate"]:
         return _generate(argv[1:])
+    if argv[:1] == ["study"]:
+        return _study(argv[1:])
     args = _parser().parse_args(argv)
     if getattr(args, "metrics", None) == "list":
         from mtv_jax.evaluation.videos.catalogue import catalogue_lines
@@ -90,6 +93,26 @@ def _generate(argv: list[str]) -> int:
 
     with FolderLock(out, "--out"):
         print(generate_videos(GenerateOptions(**values), out))
+    return 0
+
+
+def _study(argv: list[str]) -> int:
+    """`evaluate study build` and `read`."""
+    args = study_parser().parse_args(argv)
+    if args.command == "read":
+        check_output(args.out, folder=True, overwrite=args.overwrite, marks=[RESULTS])
+        from mtv_jax.evaluation.study.read import read_study, study_lines
+
+        print("\n".join(study_lines(read_study(args.key, args.answers, args.out))))
+        return 0
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[KEY])
+    from mtv_jax.evaluation.study.build import build_study
+
+    study = build_study(args.systems, StudyOptions(args.form, args.participants, args.n, args.seed), args.out)
+    print(
+        f"{args.out / PAGE}: {len(study.clips)} clips of {len(study.systems)} systems; put it on a web server"
+    )
+    print(f"{args.out / KEY}: keep it to yourself; `evaluate study read` needs it")
     return 0
 
 

@@ -88,6 +88,17 @@ def test_shots(capsys, monkeypatch, tmp_path):
     assert looped["peak_bytes"] > 0
 
 
+@pytest.mark.slow
+def test_curation_memory(capsys):
+    options = ["--frames-only", "--num-frames=5", "--height=16", "--width=16", "--config.captioner=detectors"]
+    plain = f"--config={BENCHMARKS.parent / 'configs' / 'curate.py'}:plain"
+    script("curation_memory").main(["--minutes=0.1", "--size=32x16", "--", *options, plain])
+    (found,) = printed(capsys)
+    assert found["minutes"] == 0.1
+    assert min(found["command_peak_bytes"], found["stages"]["clips"]["peak_bytes"]) > 2**20
+    assert found["stages"]["shots"]["clips_per_second"] > 0
+
+
 def test_shots_are_compared_with_the_truth():
     shots, kind = script("shots"), importlib.import_module("mtv_jax.curation.shots").Shot
 

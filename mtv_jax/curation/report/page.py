@@ -46,7 +46,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
       off: stage -> why it is off and how to turn it on, of stages that judge.
       rules: the cut-offs (`mtv_jax.curation.decide.Rule` as dicts).
       accounting: `seconds` in, `kept`, `rejected` by reason, `overlap`.
-      costs: of each stage `stage`, `items`, `seconds`, `per_second`, `peak_bytes`, `errors`.
+      costs: of each stage `stage`, `items`, `seconds`, `clips_per_second`, `peak_bytes`, `errors`.
       cards: the models with their `role`.
       config: the config as JSON.
 
@@ -219,14 +219,14 @@ def _sample(numbers: Iterable[int], clips: Clips, gallery: Gallery) -> str:
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ["stage", "items", "seconds", "items a second", "peak memory, MB", "errors"]
+    head = ["stage", "items", "seconds", "clips a second", "peak memory, MB", "errors"]
     lines = [
         _row(
             [
                 row["stage"],
                 f"{row['items']:,}",
                 f"{row['seconds']:,.1f}",
-                f"{row['per_second']:.3g}",
+                "" if row["clips_per_second"] is None else f"{row['clips_per_second']:.3g}",
                 f"{row['peak_bytes'] / 1e6:,.0f}" if row["peak_bytes"] else "",
                 f"{row['errors']:,}",
             ]
