@@ -119,7 +119,8 @@ def curate(films: Path, out: Path, config: Sequence[str]) -> None:
 
 
 def _run(*options: str) -> None:
-    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True, stdout=2)  # ours is for the result
+    """Runs a command, whose output goes to stderr: stdout is for the result."""
+    subprocess.run([sys.executable, "-m", "mtv_jax.curate", *options], check=True, stdout=2)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

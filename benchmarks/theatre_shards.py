@@ -124,7 +124,8 @@ def table(found: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def _run(module: str, *options: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *options], check=True, stdout=2)  # ours is for the result
+    """Runs a command, whose output goes to stderr: stdout is for the result."""
+    subprocess.run([sys.executable, "-m", module, *options], check=True, stdout=2)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
