@@ -30,6 +30,7 @@ class Speakers(Stage):
     model: str
 
     name = "speakers"
+    version = 2
     scope = "film"
     needs = ("clips", "separation")
     files = ("speakers.rttm",)

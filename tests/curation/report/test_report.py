@@ -61,6 +61,7 @@ def data(clips):
             | {"id": "2", "reason": "no picture", "clips": 0, "kept": 0},
         ],
         "prompt": {c["id"]: c["evidence"].get("caption", {}).get("prompt") for c in clips}.__getitem__,
+        "truth": [],
         "off": {"demixing": "off: no second separator"},
         "rules": RULES,
         "accounting": {"seconds": 9.0, "kept": 4.0, "rejected": {"silent": 6.0}, "overlap": 1.0},
