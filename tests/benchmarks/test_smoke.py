@@ -256,7 +256,7 @@ def test_cases_have_the_same_inputs_on_both_sides():
 class LeakySeparator(FunctionSeparator):
     """Every track is silent 10 dB below the mix."""
 
-    leak_db = dict.fromkeys(TRACKS, 10.0)
+    leak_db = dict.fromkeys(TRACKS, 10.0)  # pyright: ignore[reportAssignmentType]
 
 
 @pytest.fixture
