@@ -347,6 +347,14 @@ def test_load_memory(capsys):
 
 
 @pytest.mark.slow
+def test_evaluate_memory(capsys):
+    script("evaluate_memory").main(["--videos", "1", "3"])
+    found = printed(capsys)
+    assert [row["videos"] for row in found] == [1, 3]
+    assert all(row["peak"] > 0 and row["seconds_per_video"] > 0 for row in found)
+
+
+@pytest.mark.slow
 def test_tiny(capsys):
     script("tiny").main(["--steps=1", "--batch-size=1", "--clips=1"])
     found = printed(capsys)
