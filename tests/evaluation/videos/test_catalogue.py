@@ -16,7 +16,9 @@ from mtv_jax.evaluation.videos.run import open_tools
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 
-NETWORKS = {name: metric for name, metric in METRICS.items() if metric.network and name not in ("fvd", "syncsynth")}
+NETWORKS = {
+    name: metric for name, metric in METRICS.items() if metric.network and name not in ("fvd", "syncsynth")
+}
 """Those whose weights are neither bundled nor in a package that is installed."""
 MEASURED = [name for name in METRICS if name not in ("fvd", "sync", "syncsynth", "theatre")]
 """Those that measure any video; the others have tests of their own."""

@@ -77,6 +77,7 @@ def test_only_what_a_metric_needs_makes_it_measure_again(folder, tmp_path):
     other_track = replace(item, tracks={"speech": sounds[1]})
     other_prompt = replace(item, prompt="y")
     assert key(item) == key(other_sound) == key(other_track) == key(other_prompt)
+    assert key(item, "reference") == key(other_sound, "reference") == key(other_prompt, "reference")
     assert key(item, "sound") not in (key(other_sound, "sound"), key(item))
     assert key(item, "tracks") != key(other_track, "tracks")
     assert key(item, "prompt") != key(other_prompt, "prompt")

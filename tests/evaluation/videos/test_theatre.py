@@ -1,4 +1,4 @@
-"""SyncSynth and the theatre's readers on video files: what they take from the manifest, and what they cannot measure."""
+"""SyncSynth and the theatre's readers on video files: what they take from a manifest, and what they cannot measure."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -101,7 +101,11 @@ def test_figures_pool_the_strikes_and_share_a_lag():
         values = {"lips": by_lag[1], "lips_by_lag": by_lag, "lips_lag": number, "looks": 1.0}
         return Measured(str(number), number, values | {"pairs": pairs, "seen": seen, "heard": heard})
 
-    rows = [row(0, [0.1, 0.5, 0.9], 1, 1, 1), row(1, [0.2, 0.6, 0.4], 1, 3, 2), row(2, [0.0, 0.1, 0.2], 0, 5, 0)]
+    rows = [
+        row(0, [0.1, 0.5, 0.9], 1, 1, 1),
+        row(1, [0.2, 0.6, 0.4], 1, 3, 2),
+        row(2, [0.0, 0.1, 0.2], 0, 5, 0),
+    ]
     found = {figure.id: figure for figure in THEATRE.compute({r.key: r for r in rows})}
     assert found["lips.correlation"].value == pytest.approx(0.5)
     assert found["lips.correlation"].note == "lips 1 frames late"

@@ -7,7 +7,14 @@ import numpy as np
 
 from mtv_jax.evaluation.metrics.statistics import f1_score, lagged_correlation
 from mtv_jax.evaluation.report.contact_sheet import onsets
-from mtv_jax.evaluation.syncsynth import NULLS, agreements, hear_others, load_syncsynth, other_speech, sync_test
+from mtv_jax.evaluation.syncsynth import (
+    NULLS,
+    agreements,
+    hear_others,
+    load_syncsynth,
+    other_speech,
+    sync_test,
+)
 from mtv_jax.evaluation.syncsynth.instrument import SyncSynth, bundled
 from mtv_jax.evaluation.theatre import readers as theatre_readers
 from mtv_jax.evaluation.theatre.readers import FITTING_SEED, Readers, match_events
@@ -44,7 +51,11 @@ def open_syncsynth(weights: Weights) -> Measure:
         own = instrument.hear(_speech(clip), count, clip.fps)
         return {"score": float(agreements(seen, own[None])[0]), "p": sync_test(seen, own, null(count))}
 
-    facts = {"weights": sha256(bundled() / "model.safetensors"), "fps": float(instrument.fps), "null": f"{NULLS} of {_NULL_SEED}"}
+    facts = {
+        "weights": sha256(bundled() / "model.safetensors"),
+        "fps": float(instrument.fps),
+        "null": f"{NULLS} of {_NULL_SEED}",
+    }
     return Measure("syncsynth", measure, facts)
 
 
@@ -55,7 +66,9 @@ def open_theatre(_: Weights) -> Measure:
     def measure(clip: Clip) -> dict[str, Any]:
         plan, count = _plan(clip), len(clip.frames)
         if count < _LEAST_FRAMES:
-            raise UserError(f"{clip.item.id}: {count} frames; the theatre is read from {_LEAST_FRAMES} or more")
+            raise UserError(
+                f"{clip.item.id}: {count} frames; the theatre is read from {_LEAST_FRAMES} or more"
+            )
         looks = looks_right(plan, readers().looks(clip.frames, plan))
         return {"looks": looks, **_lips(clip, plan, readers()), **_events(clip, plan, readers())}
 
