@@ -85,7 +85,7 @@ class Evaluation:
         rows = {name: [*made.rows[name], *known.rows[name]] for name in made.rows}
         failures = [*made.failures, *known.failures]
         if failures:
-            say(f"evaluation: {len(failures)} failures, the first one: {failures[0].reason}")
+            say(f"evaluation: failures: {len(failures)}, the first one: {failures[0].error}")
         figures = figures_of(self.tools, Measurements(rows, failures, {}))
         values = {figure.id: figure.value for figure in figures if figure.value is not None}
         return values | {"failures": len(failures)}
