@@ -1,10 +1,13 @@
 """Programs of several real processes, which find each other on this machine."""
 
+import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 _LONGEST = 3600.0
@@ -44,3 +47,36 @@ def finish_processes(started: Sequence[subprocess.Popen]) -> list[tuple[int, str
         for process in started:
             process.kill()
     return [(process.returncode, *texts) for process, texts in zip(started, outputs, strict=True)]
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 600) -> Any:
+    """What a condition answers once it is true."""
+    for _ in range(int(seconds * 10)):
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it does not happen")
+
+
+def below(pid: int) -> dict[int, bytes]:
+    """The processes that a process has started, directly or by others: id -> command line."""
+    parents: dict[int, list[int]] = {}
+    found: dict[int, bytes] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(entry.name))
+    waiting = [pid]
+    while waiting:
+        for child in parents.get(waiting.pop(), ()):
+            with contextlib.suppress(OSError):
+                found[child] = (Path("/proc") / str(child) / "cmdline").read_bytes()
+            waiting.append(child)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    with contextlib.suppress(OSError):
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False

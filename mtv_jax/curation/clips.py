@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from mtv_jax.curation.shots import Span
+from mtv_jax.curation.stages import CLIP, MIX
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.channels import to_stereo
 from mtv_jax.io.errors import Unreadable
@@ -25,7 +26,6 @@ from mtv_jax.io.sound import Sound, open_sound
 from mtv_jax.io.video import write_video
 from mtv_jax.typing import UInt8
 
-VIDEO, MIX = "clip.mp4", "mix.flac"
 """Files in the folder of a clip."""
 
 _COMMENT = "Cut from a video by mtv_jax"
@@ -72,7 +72,7 @@ def cut_clips(
     with open_film(path) as film:
         reel = _Reel(film, spans, short_side)
         for number, (span, folder, about) in enumerate(zip(spans, folders, heard, strict=True)):
-            video = folder / VIDEO
+            video = folder / CLIP
             frames = reel.frames(number)
             write_video(video, frames, span.fps, preset=_PRESET, comment=_COMMENT, threads=1)
             height, width = reel.size
@@ -202,8 +202,8 @@ def _cut_sound(path: Path, spans: Sequence[Span], folders: Sequence[Path]) -> It
 
 
 def _open(span: Span, folder: Path, sound: Sound) -> tuple[_Part, Path]:
-    length = _samples(span, sound.rate)
-    return _Part(np.zeros((length, sound.channels), np.float32), round(span.start * sound.rate)), folder
+    first, end = span.samples(sound.rate)
+    return _Part(np.zeros((end - first, sound.channels), np.float32), first), folder
 
 
 def _written(part: _Part, folder: Path, sound: Sound) -> dict[str, Any]:
@@ -217,11 +217,6 @@ def _written(part: _Part, folder: Path, sound: Sound) -> dict[str, Any]:
     }
 
 
-def _samples(span: Span, rate: int) -> int:
-    """Samples of a span's sound."""
-    return round(span.num_frames / span.fps * rate)
-
-
 def _check(video: Path, sound: Path | None, span: Span) -> None:
     """Reads the header and the packets of written files. Raises Unreadable unless they are as long as the span."""
     with av.open(str(video)) as container:
@@ -231,7 +226,8 @@ def _check(video: Path, sound: Path | None, span: Span) -> None:
     if sound is None:
         return
     info = soundfile.info(sound)
-    if info.frames != _samples(span, info.samplerate):
+    first, end = span.samples(info.samplerate)
+    if info.frames != end - first:
         raise Unreadable(
             "damaged",
             f"{sound}: {info.frames / info.samplerate:.3f} s of sound for a clip of "

@@ -3,13 +3,12 @@
 The ledger has every outcome, so that the same command goes on where it was stopped, and redoes what has changed only.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.curation.decide import may_pass
+from mtv_jax.curation.cleaning import delete_old_clips, delete_stems
 from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
@@ -18,7 +17,7 @@ from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, 
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
-from mtv_jax.curation.stages import Keys, Stage
+from mtv_jax.curation.stages import Keys, Stage, readers
 from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
@@ -75,15 +74,16 @@ def run(
         state = State(read_ledger(layout.ledger))
         engine = _Engine(work, state, ledger, pool)
         if retry_failed:
-            engine.record([{"item": "", "film": "", "stage": RETRY, "key": "", "status": OK}])
+            engine.forgive()
         films = engine.hash_films(sources)
         write_films(layout.films, films)
         engine.judge_films(films)
         verdicts = engine.verdicts(films)
-        _delete_stems(layout, verdicts)
+        delete_stems(layout, verdicts)
+        delete_old_clips(layout, films, verdicts)
         engine.finish_clips(films, verdicts)
         verdicts = engine.verdicts(films)
-        _delete_stems(layout, verdicts)
+        delete_stems(layout, verdicts)
     verdicts.write(layout.verdicts)
     return verdicts
 
@@ -123,6 +123,14 @@ class _Engine:
         self.ledger.append(rows)
         for row in rows:
             self.state.add(row)
+
+    def forgive(self) -> None:
+        """Lets what has failed be tried again, with the stages that went on without it."""
+        stages = make_stages(self.work.settings)
+        went_on = {stage.name: readers(stages, stage.name) for stage in stages if stage.optional}
+        forget = self.state.outcomes_after(went_on)
+        row = {"item": "", "film": "", "stage": RETRY, "key": "", "status": OK}
+        self.record([row | {"forget": forget}])
 
     def hash_films(self, sources: Sources) -> list[Film]:
         """The films of the sources; those whose files were hashed before and have not changed are not read."""
@@ -203,15 +211,3 @@ class _Engine:
         common = {"item": begun.item, "film": event.job.film, "stage": begun.stage, "key": begun.key}
         self.record([{**common, "status": ERROR, "reason": event.died, "final": False}])
         return 0
-
-
-def _delete_stems(layout: Layout, verdicts: Verdicts) -> None:
-    """Removes what only kept clips need of rejected ones. Their video and mix stay, to be seen in the report.
-
-    A clip is not rejected for good if nothing but a stage failed, which `--retry-failed` tries again.
-    """
-    for clip in verdicts.clips:
-        if not may_pass(clip["failures"]):
-            for path in layout.clip(clip).glob("*"):
-                if path.name not in ("clip.mp4", "mix.flac"):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()

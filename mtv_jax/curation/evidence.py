@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
 from mtv_jax.curation.roles import UNAVAILABLE, Evidence, scores
-from mtv_jax.curation.stages import LAST, Keys, Stage
+from mtv_jax.curation.stages import LAST, Keys, Stage, failure
 
 ClipEvidence = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""
@@ -112,8 +112,9 @@ class Evidences:
         return errors[-1] if row is None and given_up(errors, self.retries) else row
 
     def _problem(self, keys: Mapping[str, str], found: Mapping[str, Any]) -> tuple[str, str] | None:
+        optional = {stage.name for stage in self.stages if stage.optional}
         for stage, key in keys.items():
-            if stage not in found:
+            if stage not in found and stage not in optional:
                 errors = self.state.errors(key)
                 return (stage, errors[-1]["reason"]) if given_up(errors, self.retries) else None
         return None
@@ -129,7 +130,7 @@ def evidence_of(rows: Mapping[str, Row], film: Film, stages: Iterable[Stage]) ->
         found["people"] = scores(count=film.about["people"])
     for stage in stages:
         if stage.name in rows:
-            found[stage.name] = _evidence(rows[stage.name])
+            found[stage.name] = _evidence(rows[stage.name], stage)
         elif stage.name not in LAST:
             missing = [found[name] for name in stage.needs if _status(found, name) == UNAVAILABLE]
             if missing:
@@ -137,8 +138,8 @@ def evidence_of(rows: Mapping[str, Row], film: Film, stages: Iterable[Stage]) ->
     return found
 
 
-def _evidence(row: Row) -> Evidence:
-    return row["evidence"] if row["status"] != ERROR else {"status": ERROR, "reason": row["reason"]}
+def _evidence(row: Row, stage: Stage) -> Evidence:
+    return row["evidence"] if row["status"] != ERROR else failure(stage, row["reason"])
 
 
 def _status(found: ClipEvidence, stage: str) -> str | None:

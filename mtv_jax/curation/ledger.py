@@ -10,7 +10,7 @@ removed by the next writer.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -24,7 +24,7 @@ OK, ERROR = "ok", "error"
 """Statuses of rows; those of answers that are none are in `mtv_jax.curation.roles`."""
 
 RETRY = "retry"
-"""The stage of a row after which earlier errors do not count (`--retry-failed`)."""
+"""The stage of a row after which earlier errors do not count (`--retry-failed`), nor the outcomes in its `forget`."""
 _BLOCK = 65536
 
 
@@ -87,6 +87,8 @@ class State:
         if row["stage"] == RETRY:
             self._errors.clear()
             self._errors_of.clear()
+            for item, stage in row.get("forget", ()):
+                self._rows.pop((item, stage), None)
         elif row["status"] == ERROR:
             self._errors.setdefault(row["key"], []).append(row)
             self._errors_of.setdefault(row["film"], []).append(row)
@@ -113,6 +115,17 @@ class State:
         """The failures of a film and its clips, and those of `key`."""
         found = self._errors_of.get(film, []) if film else []
         return (*found, *self.errors(key))
+
+    def outcomes_after(self, readers: Mapping[str, Collection[str]]) -> list[list[str]]:
+        """Item and stage of each outcome of `readers[stage]` where that stage has failed, on the item or its film."""
+        found: dict[tuple[str, str], None] = {}
+        for row in (row for errors in self._errors.values() for row in errors):
+            if self.row(row["item"], row["stage"], row["key"]) is None:
+                whole = row["item"] == row["film"]
+                items = (row["film"], *self._clips.get(row["film"], ())) if whole else (row["item"],)
+                pairs = [(item, stage) for item in items for stage in readers.get(row["stage"], ())]
+                found.update(dict.fromkeys(pair for pair in pairs if pair in self._rows))
+        return [list(pair) for pair in found]
 
     def rows_of(self, film: str) -> tuple[Row, ...]:
         """All outcomes of a film and its clips."""

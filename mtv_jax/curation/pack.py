@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.arrays import ARRAYS, leave_to_shards, read_clip_arrays, take_back
+from mtv_jax.curation.arrays import leave_to_shards, read_clip_arrays, take_back
 from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
+from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4
 from mtv_jax.data.records import ClipRecord, ClipSource
@@ -137,7 +138,7 @@ def _stamp(session: Session, verdicts: Verdicts, clips: Sequence[Mapping[str, An
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode())
     for clip in clips:
         rows = session.rows(clip)
-        if rows.get("encode", {}).get("status") != OK or not (session.layout.clip(clip) / ARRAYS).exists():
+        if rows.get("encode", {}).get("status") != OK or not session.has_files(clip, rows):
             raise UserError(
                 f"{session.layout.out}: clip {clip['clip'][:16]} is kept and not encoded yet; "
                 "`python -m mtv_jax.curate run` does that"
@@ -163,7 +164,7 @@ def _record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
 
 def _media_record(session: Session, clip: Mapping[str, Any]) -> ClipRecord:
     folder = session.layout.clip(clip)
-    files = {MP4: folder / "clip.mp4", **{track: folder / f"{track}.flac" for track in TRACKS}}
+    files = {MP4: folder / CLIP, **{track: folder / f"{track}.flac" for track in TRACKS}}
     return _with_arrays(
         session, clip, {name: np.frombuffer(path.read_bytes(), np.uint8) for name, path in files.items()}
     )

@@ -1,6 +1,8 @@
 """The stages of a curation, in their order."""
 
+from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.probe import ProbeConfig
+from mtv_jax.curation.roles import check_model
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.stages import Stage
 from mtv_jax.curation.steps.last import Caption, Encode
@@ -12,7 +14,11 @@ from mtv_jax.curation.steps.speakers import Speakers
 
 
 def make_stages(settings: Settings) -> list[Stage]:
-    """The stages that are on; those of films come before those of clips."""
+    """The stages that are on; those of films come before those of clips.
+
+    Raises UserError for the name of a model that there is not.
+    """
+    _check_models(settings.config)
     config, size = settings.config, settings.size
     filters, heard = config.filters, not settings.frames_only
     compared = heard and bool(config.demixing.separator)
@@ -47,3 +53,16 @@ def make_stages(settings: Settings) -> list[Stage]:
         ),
     ]
     return [stage for on, stage in stages if on]
+
+
+def _check_models(config: CurateConfig) -> None:
+    models = {
+        "audio_quality": config.quality.model,
+        "diarizer": config.diarizer,
+        "person_detector": config.person_detector,
+        "active_speaker": config.active_speaker,
+        "captioner": config.captioner,
+    }
+    for role, spec in models.items():
+        if spec:  # else it is off
+            check_model(role, spec)

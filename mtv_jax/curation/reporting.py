@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.accounting import account
 from mtv_jax.curation.decide import rules
+from mtv_jax.curation.evidence import ClipEvidence
 from mtv_jax.curation.pipeline import make_stages
+from mtv_jax.curation.report.truth import Truth, against_truth, read_truth, truth_of
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.verdicts import Verdicts
@@ -20,6 +23,7 @@ def report_data(session: Session) -> dict[str, Any]:
     return {
         "clips": _clips(session, verdicts),
         "prompt": _prompts(session),
+        "truth": against_truth(_known(session, verdicts)),
         "off": off(session.settings),
         "sources": _sources(verdicts),
         "rules": [asdict(rule) for rule in rules(session.settings.config)],
@@ -51,6 +55,16 @@ def _clips(session: Session, verdicts: Verdicts) -> Iterator[dict[str, Any]]:
                 "failures": row["failures"],
                 "subsets": row["subsets"],
             }
+
+
+def _known(session: Session, verdicts: Verdicts) -> Iterator[tuple[ClipEvidence, Truth]]:
+    """All of the evidence of the clips of films with their truth beside them, and what is true of each."""
+    truths = {film.source: read_truth(Path(film.path)) for film in session.films}
+    for row in verdicts.clips:
+        parts = truths[row["source"]]
+        truth = truth_of(parts, float(Fraction(row["start"])), float(Fraction(row["end"]))) if parts else None
+        if truth is not None:
+            yield session.evidence(row, session.rows(row)), truth
 
 
 def _prompts(session: Session) -> Callable[[str], str]:

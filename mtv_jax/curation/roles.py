@@ -19,7 +19,14 @@ from mtv_jax.io.errors import UserError
 Evidence = dict[str, Any]
 """JSON: `status`, and scores or a `reason`."""
 
+ACTIVE = 0.5
+"""The score from which on somebody speaks (`ActiveSpeaker`)."""
+
 NOT_APPLICABLE, UNAVAILABLE = "not_applicable", "unavailable"
+
+
+class UnusableModelError(UserError):
+    """A model that would fail on every clip, such as a server that does not accept the key: the run stops."""
 
 
 def scores(**values: Any) -> Evidence:
@@ -131,7 +138,7 @@ class ActiveSpeaker(Protocol):
         mouths: Mapping[str, Any],
         turns: Sequence[Sequence[Any]],
     ) -> Evidence:
-        """`scores(scores=...)`: of each track, at each of its frames, from 0 to 1; from .5 on, that person speaks.
+        """`scores(scores=...)`: of each track, at each of its frames, from 0 to 1; from `ACTIVE` on, the person speaks.
 
         Args:
           clip: mp4.
@@ -189,12 +196,16 @@ def find_model(role: str, spec: str, config: Any = None) -> Any:
     return _made[key]
 
 
+def check_model(role: str, spec: str) -> None:
+    """Raises UserError if a role has no model of this name."""
+    if spec.partition(":")[0] not in ADAPTERS[role]:
+        raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(ADAPTERS[role])}")
+
+
 def _make_model(role: str, spec: str, config: Any) -> Any:
+    check_model(role, spec)
     name, colon, argument = spec.partition(":")
-    known = ADAPTERS[role]
-    if name not in known:
-        raise UserError(f"{role} {spec!r}: no such model; use one of {', '.join(known)}")
-    module, _, kind = known[name].partition(":")
+    module, _, kind = ADAPTERS[role][name].partition(":")
     made = getattr(importlib.import_module(module), kind)
     options = {"config": config} if "config" in inspect.signature(made).parameters else {}
     return made(*([argument] if colon else []), **options)

@@ -7,7 +7,8 @@ from typing import Any
 
 from mtv_jax.curation.evidence import evidence_of
 from mtv_jax.curation.inputs import Film, read_films
-from mtv_jax.curation.ledger import Row
+from mtv_jax.curation.ledger import OK, Row
+from mtv_jax.curation.made import Made
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import Evidence
 from mtv_jax.curation.settings import Layout, Settings, load_settings
@@ -58,6 +59,16 @@ class Session:
     def evidence(self, clip: Mapping[str, Any], rows: Mapping[str, Row]) -> Mapping[str, Evidence]:
         """Stage -> evidence of a clip, from its `rows`."""
         return evidence_of(rows, self.film_of(clip), self.stages)
+
+    def has_files(self, clip: Mapping[str, Any], rows: Mapping[str, Row]) -> bool:
+        """Whether all files of a kept clip are there, made by the present stages, of which `rows` are."""
+        folder, made = self.layout.clip(clip), Made()
+        made_by = [stage for stage in self.stages if stage.keep and stage.name in rows]
+        return all(
+            made.has(folder, stage, rows[stage.name]["key"])
+            for stage in made_by
+            if rows[stage.name]["status"] == OK
+        )
 
     def film_of(self, clip: Mapping[str, Any]) -> Film:
         """The film of a clip."""

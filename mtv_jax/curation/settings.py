@@ -127,6 +127,10 @@ class Layout:
         """The folder of a film's clips, by its id."""
         return self.work / "films" / film[:2] / film
 
+    def all_films(self) -> list[Path]:
+        """The folders of films that are there, of the present sources or not."""
+        return sorted((self.work / "films").glob("*/*"))
+
     def clip(self, row: Mapping[str, Any]) -> Path:
         """The folder of a clip's files, of its row of the verdicts."""
         return self.film(row["film"]) / row["clip"]

@@ -157,6 +157,11 @@ class Span:
         """Seconds from the first frame of the video, exclusive."""
         return self.start + self.num_frames / self.fps
 
+    def samples(self, rate: int) -> tuple[int, int]:
+        """The first sample of its sound, and the end, in a sound of the video at `rate` Hz."""
+        first = round(self.start * rate)
+        return first, first + round(self.num_frames / self.fps * rate)
+
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values; fractions are `[numerator, denominator]`."""
         return {name: _pair(x) if isinstance(x, Fraction) else x for name, x in vars(self).items()}

@@ -1,41 +1,20 @@
 """The separated tracks of spans of a film's sound, in memory that does not grow with the film."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
 from mtv_jax.audio.separation.sections import separate_sections
 from mtv_jax.audio.separation.separators import find_separator
+from mtv_jax.curation.shots import Span
 from mtv_jax.io.audio import readable_in_parts
 from mtv_jax.io.channels import to_mono
 
 
-@dataclass(frozen=True)
-class Span:
-    """[start, end) in seconds from the film's first frame."""
-
-    start: Fraction
-    end: Fraction
-
-    @classmethod
-    def of(cls, evidence: Mapping[str, Any]) -> "Span":
-        """The span of a clip, from the evidence of the stage `clips`."""
-        start, fps = Fraction(evidence["start"]), Fraction(evidence["fps"])
-        return cls(start, start + evidence["num_frames"] / fps)
-
-    def samples(self, rate: int) -> tuple[int, int]:
-        """First sample and end."""
-        first = round(self.start * rate)
-        return first, first + round((self.end - self.start) * rate)
-
-
-@dataclasses.dataclass
+@dataclass
 class _Open:
     """Tracks of a span, of which `done` samples are there."""
 

@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from mtv_jax.curation.roles import Evidence
+from mtv_jax.curation.ledger import ERROR
+from mtv_jax.curation.roles import Evidence, unavailable
 
 Scope = Literal["film", "clip"]
+
+CLIP, MIX, SPEECH = "clip.mp4", "mix.flac", "speech.flac"
+"""Files in the folder of a clip: its picture, its sound, and its voices."""
 
 LAST = ("caption", "encode")
 """The stages that run on clips which the others have let through."""
@@ -55,11 +59,12 @@ class Stage:
       scope: what it runs on.
       needs: the stages whose evidence or files it reads; it runs where they succeeded.
       reads: the stages whose evidence or files it reads besides, where there are any.
-      files: the files that it makes in the folder of each clip.
+      files: the files that it makes in the folder of each clip for which it finds something.
       keep: whether its files are kept with a clip that is kept.
       removes: what nobody needs in the folder of a clip once it has run on it.
-      optional: whether a curation goes on without its models: its evidence is then `unavailable`, and says how to get
-        them. It runs again once they are there.
+      optional: whether a curation goes on without it: if its models are missing, its evidence is `unavailable` and
+        says how to get them, and it runs again once they are there; if it fails, its evidence is `unavailable`, too,
+        and neither its film nor the clip is rejected.
     """
 
     name: ClassVar[str]
@@ -92,6 +97,20 @@ class Stage:
         Raises UserError for an item that it cannot work on, and may raise anything for a damaged one.
         """
         raise NotImplementedError
+
+
+def failure(stage: Stage, reason: str) -> Evidence:
+    """The evidence of a stage that has failed too often."""
+    return unavailable(f"it failed: {reason}") if stage.optional else {"status": ERROR, "reason": reason}
+
+
+def readers(stages: Iterable[Stage], name: str) -> list[str]:
+    """The stages, of those in order, that depend on the stage `name`, directly or by others."""
+    found = [name]
+    for stage in stages:
+        if not {*stage.needs, *stage.reads}.isdisjoint(found):
+            found.append(stage.name)
+    return found[1:]
 
 
 class Keys:

@@ -10,11 +10,12 @@ from typing import Any
 
 from mtv_jax.curation.jobs import FILE, Job, Message
 from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
+from mtv_jax.curation.made import Made
 from mtv_jax.curation.peak import peak_bytes, reset_peak
 from mtv_jax.curation.pipeline import make_stages
-from mtv_jax.curation.roles import Evidence, scores
+from mtv_jax.curation.roles import Evidence, UnusableModelError, scores
 from mtv_jax.curation.settings import Layout, Settings
-from mtv_jax.curation.stages import LAST, Item, Keys, Stage
+from mtv_jax.curation.stages import LAST, Item, Keys, Stage, failure
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, remove_leftovers, sha256
 
@@ -34,7 +35,11 @@ class Work:
     cards: Mapping[str, Mapping[str, Any]]
 
     def __call__(self, job: Job) -> Iterator[Message]:
-        """Runs a job. Raises DiskError if the disk is full; all other errors become rows."""
+        """Runs a job.
+
+        All errors become rows but those that other films would meet, too: DiskError if the disk is full,
+        UnusableModelError.
+        """
         run = _Run(self, job)
         return run.messages() if job.film else run.hashed()
 
@@ -50,7 +55,7 @@ class _Run:
         stages = [stage for stage in stages if job.kept is not None or stage.name not in LAST]
         self._film_stages = [stage for stage in stages if stage.scope == "film"]
         self._clip_stages = [stage for stage in stages if stage.scope == "clip"]
-        self._state = State((*job.rows, *job.errors))
+        self._state, self._made = State((*job.rows, *job.errors)), Made()
         self._film = Item(job.film, job.path, work.layout.film(job.film), job.about)
         self._keys = self._maker.film(job.film, job.about)
 
@@ -69,9 +74,9 @@ class _Run:
             row = self._state.row(self._film.id, stage.name, self._keys[stage.name])
             if row is None or self._lacks_files(stage):
                 row = yield from self._run(stage, self._film, self._keys[stage.name], self._clips())
-            if row is None:
+            if row is None and not stage.optional:
                 return
-            self._film = _with_evidence(self._film, stage, row)
+            self._film = self._with_evidence(self._film, stage, row, self._keys)
         for clip in self._clips().values():
             yield from self._finish(clip)
 
@@ -81,14 +86,13 @@ class _Run:
         remove_leftovers(clip.folder)
         for stage in self._clip_stages:
             row = self._state.row(clip.id, stage.name, keys[stage.name])
-            if row is None or not all((clip.folder / name).exists() for name in stage.files):
+            if row is None or not self._made.has(clip.folder, stage, keys[stage.name]):
                 needed = set(stage.needs) & {*keys, *self._keys}
                 if all(clip.evidence.get(name, {}).get("status") == OK for name in needed):
                     row = yield from self._run(stage, clip, keys[stage.name], {})
                     for name in stage.removes if row else ():
                         shutil.rmtree(clip.folder / name, ignore_errors=True)
-            if row is not None:
-                clip = _with_evidence(clip, stage, row)
+            clip = self._with_evidence(clip, stage, row, keys)
 
     def _clips(self) -> dict[str, Item]:
         """The clips to work on, with what the film's stages say of them."""
@@ -98,6 +102,9 @@ class _Run:
             for clip in self._state.clips(self._film.id, stage.name, key):
                 row = self._state.row(clip, stage.name, key)
                 found.setdefault(clip, {})[stage.name] = row and row["evidence"]
+            if (failed := self._failure(stage, key)) is not None:
+                for evidence in found.values():
+                    evidence[stage.name] = failed
         kept = self._job.kept
         return {
             clip: Item(clip, self._film.film, self._film.folder / clip, self._film.about, evidence)
@@ -110,11 +117,14 @@ class _Run:
 
     def _lacks_files(self, stage: Stage) -> bool:
         """Whether a file that a stage of films made is gone, and needed."""
-        clips = self._clips().values()
-        lacking = [clip for clip in clips if not all((clip.folder / name).exists() for name in stage.files)]
+        lacking = [clip for clip in self._clips().values() if self._lacks(clip, stage)]
         if lacking and self._job.kept is not None and stage.keep:
             return True
         return any(self._is_read(stage, clip) for clip in lacking)
+
+    def _lacks(self, clip: Item, stage: Stage) -> bool:
+        found = clip.evidence.get(stage.name, {}).get("status") == OK
+        return found and not self._made.has(clip.folder, stage, self._keys[stage.name])
 
     def _is_read(self, stage: Stage, clip: Item) -> bool:
         """Whether a stage that needs `stage` has yet to run on a clip, or on its film."""
@@ -142,7 +152,13 @@ class _Run:
         """Runs a stage on an item until it succeeds or has failed too often; its row, or None."""
 
         def attempt() -> _Found:
+            whole = stage.scope == "film"
+            if stage.files:
+                self._made.begin(item.folder.glob("*/") if whole else [item.folder], stage)
             outcome = stage.run(item, clips)
+            if stage.files:
+                folders = [item.folder / clip for clip in outcome.clips] if whole else [item.folder]
+                self._made.end(folders, stage, key)
             return outcome.evidence, outcome.clips
 
         return (yield from self._tries(stage.name, item.id, key, attempt))
@@ -155,7 +171,7 @@ class _Run:
             started = time.monotonic()
             try:
                 evidence, clips = attempt()
-            except DiskError:
+            except (DiskError, UnusableModelError):
                 raise
             except Exception as error:
                 reason = _reason(error, self._job.path)
@@ -169,14 +185,23 @@ class _Run:
             return rows[-1]
         return None
 
+    def _failure(self, stage: Stage, key: str) -> Evidence | None:
+        """The evidence of a stage without which the curation goes on, if it has failed too often."""
+        errors = self._state.errors(key)
+        if stage.optional and given_up(errors, self._retries):
+            return failure(stage, errors[-1]["reason"])
+        return None
+
+    def _with_evidence(self, item: Item, stage: Stage, row: Row | None, keys: Mapping[str, str]) -> Item:
+        evidence = self._failure(stage, keys[stage.name]) if row is None else row["evidence"]
+        if evidence is None:
+            return item
+        return dataclasses.replace(item, evidence={**item.evidence, stage.name: evidence})
+
     def _told(self, item: str, stage: str, key: str, rows: list[dict[str, Any]]) -> Message:
         for row in rows:
             self._state.add(row)
         return Message(item, stage, key, tuple(rows))
-
-
-def _with_evidence(item: Item, stage: Stage, row: Row) -> Item:
-    return dataclasses.replace(item, evidence={**item.evidence, stage.name: row["evidence"]})
 
 
 def _row(item: str, common: Mapping[str, Any], evidence: Mapping[str, Any]) -> dict[str, Any]:

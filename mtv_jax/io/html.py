@@ -29,18 +29,19 @@ summary{cursor:pointer;color:var(--soft);margin:.6rem 0}
 """
 
 
-def document(title: str, body: Iterable[str], style: str = "") -> Iterator[str]:
+def document(title: str, body: Iterable[str], style: str = "", head: str = "") -> Iterator[str]:
     """A page in parts, of which the body's may be made one at a time, so that a long page is never in memory.
 
     Args:
       title: plain text.
       body: HTML; empty parts are left out.
       style: CSS in addition to that of all pages.
+      head: HTML of the head, before the style.
     """
     yield (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>\n"
-        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n<body>\n"
+        f"{head}<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n<body>\n"
     )
     for part in body:
         if part:

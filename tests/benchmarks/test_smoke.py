@@ -88,6 +88,17 @@ def test_shots(capsys, monkeypatch, tmp_path):
     assert looped["peak_bytes"] > 0
 
 
+@pytest.mark.slow
+def test_curation_memory(capsys):
+    options = ["--frames-only", "--num-frames=5", "--height=16", "--width=16", "--config.captioner=detectors"]
+    plain = f"--config={BENCHMARKS.parent / 'configs' / 'curate.py'}:plain"
+    script("curation_memory").main(["--minutes=0.1", "--size=32x16", "--", *options, plain])
+    (found,) = printed(capsys)
+    assert found["minutes"] == 0.1
+    assert min(found["command_peak_bytes"], found["stages"]["clips"]["peak_bytes"]) > 2**20
+    assert found["stages"]["shots"]["clips_per_second"] > 0
+
+
 def test_shots_are_compared_with_the_truth():
     shots, kind = script("shots"), importlib.import_module("mtv_jax.curation.shots").Shot
 
@@ -245,7 +256,7 @@ def test_cases_have_the_same_inputs_on_both_sides():
 class LeakySeparator(FunctionSeparator):
     """Every track is silent 10 dB below the mix."""
 
-    leak_db = dict.fromkeys(TRACKS, 10.0)
+    leak_db = dict.fromkeys(TRACKS, 10.0)  # pyright: ignore[reportAssignmentType]
 
 
 @pytest.fixture
@@ -333,6 +344,14 @@ def test_load_memory(capsys):
     assert found["holds"] is True
     assert found["peak"] > found["before"]
     assert found["largest_tensor_bytes"] < found["checkpoint_bytes"]
+
+
+@pytest.mark.slow
+def test_evaluate_memory(capsys):
+    script("evaluate_memory").main(["--videos", "1", "3"])
+    found = printed(capsys)
+    assert [row["videos"] for row in found] == [1, 3]
+    assert all(row["peak"] > 0 and row["seconds_per_video"] > 0 for row in found)
 
 
 @pytest.mark.slow

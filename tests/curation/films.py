@@ -1,6 +1,8 @@
 """Small films, and curations of them, for tests."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +35,14 @@ def write_film(path: Path, frames: int = 14, *, rate: Fraction | int = FPS, shad
 def run(films: Path, out: Path, *options: str) -> int | None:
     """`curate run`."""
     return curate.main(["run", "--videos", str(films), "--out", str(out), *options])
+
+
+def start(films: Path, out: Path, *options: str) -> subprocess.Popen:
+    """`curate run` of small clips, in a process of its own; what it says is appended to `OUT.log`."""
+    argv = [sys.executable, "-m", "mtv_jax.curate", "run", "--videos", films, "--out", out, *PLAIN]
+    argv += ["--num-frames", "5", "--height", "64", "--width", "64", *options]
+    with open(f"{out}.log", "ab") as log:
+        return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
 
 
 def separate_into_halves(patch: pytest.MonkeyPatch) -> None:

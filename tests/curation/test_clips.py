@@ -8,8 +8,9 @@ import soundfile
 from media_files import quarter_names, quarters, rgb_frame, set_display_matrix, write_film
 
 from mtv_jax.curation import clips
-from mtv_jax.curation.clips import MIX, VIDEO, clip_size, cut_clips
+from mtv_jax.curation.clips import clip_size, cut_clips
 from mtv_jax.curation.shots import Span
+from mtv_jax.curation.stages import CLIP, MIX
 from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.video import read_video
 
@@ -66,7 +67,7 @@ def samples(path):
 def test_clips_show_the_frames_of_their_spans(tmp_path, name, options):
     path = film(tmp_path / name, **options)
     folders, found = cut(path, [span(3, 9), span(12, 9), span(30, 10)], tmp_path)
-    assert [numbers(folder / VIDEO) for folder in folders] == [
+    assert [numbers(folder / CLIP) for folder in folders] == [
         (list(range(3, 12)), 24),
         (list(range(12, 21)), 24),
         (list(range(30, 40)), 24),
@@ -80,10 +81,10 @@ def test_overlapping_clips_are_the_same_bytes_as_alone(tmp_path):
     path = film(tmp_path / "a.mp4", sound=None)
     spans = [span(2, 9), span(4, 9), span(11, 9), span(11, 5)]
     together, _ = cut(path, spans, tmp_path / "together")
-    assert [numbers(folder / VIDEO)[0][0] for folder in together] == [2, 4, 11, 11]
+    assert [numbers(folder / CLIP)[0][0] for folder in together] == [2, 4, 11, 11]
     for number in (1, 2, 3):
         (alone,), _ = cut(path, [spans[number]], tmp_path / f"alone{number}")
-        assert (alone / VIDEO).read_bytes() == (together[number] / VIDEO).read_bytes()
+        assert (alone / CLIP).read_bytes() == (together[number] / CLIP).read_bytes()
 
 
 def test_a_variable_rate_becomes_constant_by_its_times(tmp_path):
@@ -91,7 +92,7 @@ def test_a_variable_rate_becomes_constant_by_its_times(tmp_path):
     stamps = [0, 100, 200, 500, 600, 700, 800]
     path = film(tmp_path / "v.mp4", 7, rate=1000, stamps=stamps)
     (folder,), _ = cut(path, [span(1, 6, fps=10, base=Fraction(1, 1000))], tmp_path)
-    assert numbers(folder / VIDEO) == ([1, 2, 2, 2, 3, 4], 10)
+    assert numbers(folder / CLIP) == ([1, 2, 2, 2, 3, 4], 10)
 
 
 def test_a_far_span_is_sought(tmp_path, monkeypatch):
@@ -104,7 +105,7 @@ def test_a_far_span_is_sought(tmp_path, monkeypatch):
     monkeypatch.setattr(clips, "_SEEK_SECONDS", 1)
     sought, _ = cut(path, spans, tmp_path / "sought")
     assert starts == [spans[0].start, spans[1].start]
-    assert [(f / VIDEO).read_bytes() for f in sought] == [(f / VIDEO).read_bytes() for f in decoded]
+    assert [(f / CLIP).read_bytes() for f in sought] == [(f / CLIP).read_bytes() for f in decoded]
 
 
 def test_the_sound_is_exact_to_the_sample(tmp_path):
@@ -147,7 +148,7 @@ def test_large_pictures_are_scaled_down(tmp_path):
     path = film(tmp_path / "a.mp4", 2, height=2160, width=3840, options={"preset": "ultrafast"})
     (folder,), (about,) = cut(path, [span(0, 2)], tmp_path, short_side=120)
     assert (about["height"], about["width"]) == (120, 214)
-    assert read_video(folder / VIDEO)[0].shape == (2, 120, 214, 3)
+    assert read_video(folder / CLIP)[0].shape == (2, 120, 214, 3)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_pictures_are_upright_in_square_pixels(tmp_path):
     set_display_matrix(path, 0, 1, 1, 0)  # transposed: mirrored and turned
     (folder,), (about,) = cut(path, [span(0, 2)], tmp_path)
     assert (about["height"], about["width"]) == (96, 32)
-    assert quarter_names(read_video(folder / VIDEO)[0][0]) == "RBGW"
+    assert quarter_names(read_video(folder / CLIP)[0][0]) == "RBGW"
 
 
 def test_a_video_that_ends_within_a_span_leaves_the_clips_before(tmp_path):
@@ -181,13 +182,13 @@ def test_a_video_that_ends_within_a_span_leaves_the_clips_before(tmp_path):
     with pytest.raises(Unreadable) as caught:
         next(made)
     assert caught.value.reason == "truncated"
-    assert (tmp_path / "0" / VIDEO).exists()
+    assert (tmp_path / "0" / CLIP).exists()
     assert not list((tmp_path / "1").glob("*"))
 
 
 def test_clips_of_footage_are_not_marked_as_generated(tmp_path):
     (folder,), _ = cut(film(tmp_path / "a.mp4", 5), [span(0, 4)], tmp_path)
-    data = (folder / VIDEO).read_bytes()
+    data = (folder / CLIP).read_bytes()
     assert b"Cut from a video by mtv_jax" in data
     assert b"Generated" not in data
 

@@ -4,12 +4,14 @@ import json
 import shutil
 
 import pytest
-from curation.films import FRAMES, ledger, run, write_film
+from curation.films import FRAMES, PLAIN, OneVoice, ledger, run, separate_into_halves, write_film
 
 from mtv_jax import curate
+from mtv_jax.curation import roles
 from mtv_jax.curation.executors import Event
 from mtv_jax.curation.executors.inline import InlineExecutor
 from mtv_jax.curation.steps import last, picture
+from mtv_jax.curation.verdicts import read_verdicts
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import sha256
@@ -164,3 +166,55 @@ def test_files_that_are_lost_are_made_again(films, tmp_path):
     run(films, tmp_path / "out", *FRAMES, "--stride", "4", "--overwrite")
     run(films, tmp_path / "out", *FRAMES, "--overwrite")
     assert open_shards(tmp_path / "out").manifest["shards"] == before["shards"]
+
+
+class TwoVoices(OneVoice):
+    """Hears two voices from beginning to end."""
+
+    def diarize(self, samples, sample_rate):
+        found = super().diarize(samples, sample_rate)
+        return found | {"turns": [[*found["turns"][0][:2], who] for who in "ab"]}
+
+
+class Breaking(OneVoice):
+    """Fails on every sound."""
+
+    def diarize(self, samples, sample_rate):
+        raise RuntimeError("no memory")
+
+
+def test_a_stage_that_is_optional_rejects_no_clip_when_it_fails(
+    films, tmp_path, pipeline_folder, monkeypatch
+):
+    separate_into_halves(monkeypatch)
+    out = tmp_path / "out"
+    sound = [*PLAIN, "--workers", "0", "--encoders", str(pipeline_folder), "--config.captioner=detectors"]
+    options = [*sound, "--config.diarizer=resemblyzer"]
+    for film in ("a", "b"):
+        (films / f"{film}.json").unlink()
+    prompts = []
+    for model, extra in ((Breaking(), ()), (TwoVoices(), ()), (TwoVoices(), ("--retry-failed",))):
+        monkeypatch.setitem(roles._made, ("diarizer", "resemblyzer", "None"), model)
+        assert not run(films, out, *options, *extra)
+        clips = [row for row in read_verdicts(out / "work" / "verdicts.jsonl") if "clip" in row]
+        assert [clip["keep"] for clip in clips] == [True] * 3
+        prompts.append(
+            ({open_shards(out).read(i).prompt[:10] for i in range(3)}, sorted(clips[0]["unjudged"]))
+        )
+    failed = ({"One person"}, ["speakers"])
+    assert prompts == [failed, failed, ({"Two person"}, [])]
+
+
+def test_models_that_fail_everywhere_stop_the_run_and_are_no_films_fault(films, tmp_path, monkeypatch):
+    def refuse(path):
+        raise roles.UnusableModelError("https://x: HTTP 401: wrong key")
+
+    monkeypatch.setattr(picture, "motion_scores", refuse)
+    with pytest.raises(UserError, match="^https://x: HTTP 401: wrong key$"):
+        run(films, tmp_path / "out", *FRAMES, "--config.filters.min_motion=0.1")
+    assert not [row for row in ledger(tmp_path / "out") if row["status"] == "error"]
+
+
+def test_names_of_models_that_there_are_not_are_refused(films, tmp_path):
+    with pytest.raises(UserError, match="diarizer 'resemblyser': no such model; use one of resemblyzer"):
+        run(films, tmp_path / "out", *FRAMES, "--config.diarizer=resemblyser")

@@ -4,23 +4,15 @@ import collections
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from curation.films import PLAIN, ledger, write_film
+from curation.films import ledger, start, write_film
+from processes import below, is_alive, wait_for
 
 from mtv_jax.data.shards import open_shards
 
 KILLS = 10
-
-
-def start(films, out, *options):
-    argv = [sys.executable, "-m", "mtv_jax.curate", "run", "--videos", films, "--out", out, *PLAIN]
-    argv += ["--num-frames", "5", "--height", "64", "--width", "64", *options]
-    with open(f"{out}.log", "ab") as log:
-        return subprocess.Popen(list(map(str, argv)), stderr=log, stdout=log, start_new_session=True)
 
 
 @pytest.mark.slow
@@ -36,8 +28,10 @@ def test_a_run_that_is_killed_anywhere_goes_on_to_the_same_shards(tmp_path):
     for _ in range(KILLS):
         run = start(films, tmp_path / "out", "--workers", "2")
         time.sleep(rng.uniform(0.2, 0.9) * usual)
+        started = below(run.pid)
         run.send_signal(signal.SIGKILL)
         run.wait()
+        wait_for(lambda: not any(map(is_alive, started)), 30)  # noqa: B023 - called at once
     assert start(films, tmp_path / "out", "--workers", "2").wait() == 0
     for part in ("", "media"):
         manifests = [open_shards(tmp_path / name / part).manifest for name in ("out", "whole")]

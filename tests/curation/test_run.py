@@ -163,10 +163,13 @@ def test_clips_on_which_two_separators_disagree_are_dropped(tmp_path, pipeline_f
     (found,) = [row["evidence"] for row in ledger(tmp_path / "out") if row["stage"] == "demixing"]
     assert (found["speech"] < 0.1, code) == (agree, 0 if agree else 1)
     (clip,) = (tmp_path / "out" / "work" / "films").glob("*/*/*")
-    kept = {"clip.mp4", "mix.flac"} | ({"arrays.msgpack"} | {f"{t}.flac" for t in TRACKS} if agree else set())
-    assert {
-        path.name for path in clip.iterdir()
-    } == kept  # of the second separator nothing, of dropped clips no stems
+    names = {
+        "clip.mp4",
+        "mix.flac",
+        "made.json",
+    }  # of the second separator nothing, of dropped clips no stems
+    names |= {"arrays.msgpack", *(f"{track}.flac" for track in TRACKS)} if agree else set()
+    assert {path.name for path in clip.iterdir()} == names
 
 
 def test_frames_only_keeps_pixels(films, tmp_path):

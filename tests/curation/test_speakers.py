@@ -1,11 +1,14 @@
 """Voices become speakers, and turns those of clips."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from mtv_jax.audio.turns import Turn, read_rttm
 from mtv_jax.curation import roles
 from mtv_jax.curation.engine import _cards
+from mtv_jax.curation.shots import Span
 from mtv_jax.curation.speakers import (
     Clustering,
     Windows,
@@ -122,14 +125,18 @@ def clips(tmp_path):
         folder = tmp_path / name
         write_audio(folder / "speech.flac", np.full(2 * RATE, 0.1, np.float32), RATE)
         heard = [] if name == "d" else ["speech"]
-        cut = {"status": "ok", "start": start, "fps": "24", "num_frames": 48}
+        begin = Fraction(start)
+        span = Span(
+            begin, 48, Fraction(24), round(begin * 90_000), round((begin + 2) * 90_000), Fraction(1, 90_000)
+        )
+        cut = {"status": "ok", "span": span.to_json()}
         made[name] = Item(name, tmp_path, folder, {}, {"clips": cut, "separation": {"heard": heard}})
     return made
 
 
 def run(model, clips, monkeypatch):
     monkeypatch.setattr(steps, "find_model", lambda role, name: model)
-    return Speakers("model").run(next(iter(clips.values())), clips)
+    return Speakers("resemblyzer").run(next(iter(clips.values())), clips)
 
 
 def test_clips_of_a_film_are_heard_together(clips, monkeypatch):
@@ -166,7 +173,7 @@ def test_without_weights_each_clip_says_how_to_get_them(clips, monkeypatch, tmp_
 
 
 def test_a_curation_goes_on_without_weights_and_has_another_key_with_them(monkeypatch):
-    stage = Speakers("model")
+    stage = Speakers("resemblyzer")
     monkeypatch.setattr(steps, "find_model", lambda role, name: Missing())
     assert _cards(stage) == {}
     monkeypatch.setattr(Speakers, "optional", False)

@@ -99,7 +99,8 @@ def test_all_evidence_of_a_clip_is_read_from_the_ledger(layout):
 def test_costs_are_those_of_all_rows(layout):
     cut, score = opened(layout).costs
     assert (cut["stage"], cut["items"], cut["seconds"], cut["errors"]) == ("clips", 2, 1.0, 0)
-    assert (score["items"], score["errors"], score["per_second"]) == (2, 4, 2.0)
+    assert (score["items"], score["errors"], score["clips_per_second"]) == (2, 4, 2.0)
+    assert cut["clips_per_second"] == 4.0  # of two films, each of two clips
 
 
 def test_it_is_made_again_only_if_the_ledger_has_grown(layout, monkeypatch):

@@ -65,6 +65,7 @@ def test_pictures_that_are_late_have_that_offset_and_the_speaker_is_found(late):
     assert (found.valid.offset, found.padded.offset) == (late, late)
     assert (found.frames, found.faces, found.short) == (FRAMES, 2, True)
     alone = score(mouths(late), voice(), KNOWN, Faces(SPEAKER))
+    assert isinstance(alone, SyncScore)
     assert (alone.padded, alone.faces) == (found.padded, 1)
 
 

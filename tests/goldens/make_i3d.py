@@ -41,7 +41,7 @@ def main() -> None:
 
 def named(variables: Any) -> dict[str, np.ndarray]:
     """The arrays of nested dicts by their names, joined by dots; statistics in the package's shape."""
-    flat = flatten_dict(jax.tree.map(np.asarray, variables), sep=".")
+    flat: dict[Any, Any] = flatten_dict(jax.tree.map(np.asarray, variables), sep=".")
     statistics = {key for key in flat if key.startswith("batch_stats.")}
     return {key: array.reshape(1, 1, 1, 1, -1) if key in statistics else array for key, array in flat.items()}
 

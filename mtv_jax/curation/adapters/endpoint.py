@@ -20,13 +20,15 @@ from mtv_jax.curation.captions.config import CaptionsConfig, EndpointConfig
 from mtv_jax.curation.captions.frames import even_frames, jpeg
 from mtv_jax.curation.captions.known import Known
 from mtv_jax.curation.captions.question import SCHEMA, parse_answer
-from mtv_jax.curation.roles import Evidence, ModelCard, scores, unavailable
+from mtv_jax.curation.roles import Evidence, ModelCard, UnusableModelError, scores, unavailable
 from mtv_jax.io.errors import UserError
 
 _MOST_WAIT = 120.0
 """Seconds between two requests."""
 _PASSING = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
+_LASTING = (401, 402, 403, 404, 405)
+"""Statuses that every request would meet: of the key, the account, the address or the model."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -84,7 +86,8 @@ class Endpoint:
         """The caption of a clip; `unavailable` if the model refuses, or does not answer as asked.
 
         Raises:
-          UserError: the server rejects the request.
+          UnusableModelError: the server rejects all requests, for the key, for example.
+          UserError: it rejects this one.
           ConnectionError: it fails again and again.
         """
         config = self._config
@@ -141,7 +144,8 @@ def _again(text: str, problem: str) -> list[dict[str, Any]]:
 
 
 def _post(server: EndpointConfig, body: bytes) -> bytes:
-    """The body of the answer. Raises UserError if the server rejects the request, _Failed if it may answer later."""
+    """The body of the answer. Raises UserError if the server rejects the request, or UnusableModelError if it would
+    reject others, too; _Failed if it may answer later."""
     headers = {"Content-Type": "application/json"}
     if server.key:
         headers["Authorization"] = f"Bearer {os.environ[server.key]}"
@@ -154,7 +158,8 @@ def _post(server: EndpointConfig, body: bytes) -> bytes:
             message = f"HTTP {error.code}: {_message(error)}"
         if error.code >= 500 or error.code in _PASSING:
             raise _Failed(message, _retry_after(error.headers.get("Retry-After"))) from error
-        raise UserError(f"{server.url}: {message}") from error
+        kind = UnusableModelError if error.code in _LASTING else UserError
+        raise kind(f"{server.url}: {message}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise _Failed(f"no answer ({reason or type(error).__name__})") from error

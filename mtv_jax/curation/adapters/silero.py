@@ -36,10 +36,26 @@ class Silero:
         return ModelCard("Silero VAD", version, "MIT", sha256(weights), "real")
 
     def probabilities(self, sound: Float[np.ndarray, "s"]) -> Float[np.ndarray, "c"]:
-        """How probable speech is in each chunk of a sound at `RATE`; the last one is filled up with 0."""
-        self._detector.reset()
+        """How probable speech is in each chunk of a sound at `RATE`; the last one is filled up with 0.
+
+        The network is recurrent. Other sounds can make it hear no speech for the rest of a film, so it also listens
+        from each silence on (chunks of zeros, such as between clips) as if that were the beginning; but what came
+        before can help it as well, so the larger answer counts.
+        """
         chunks = np.pad(sound, (0, -len(sound) % CHUNK)).reshape(-1, CHUNK)
-        return np.array([self._detector.process_samples(chunk.tolist()) for chunk in chunks], np.float32)
+        found = self._heard(chunks, forgets=False)
+        return found if chunks.any(axis=1).all() else np.maximum(found, self._heard(chunks, forgets=True))
+
+    def _heard(self, chunks: Float[np.ndarray, "c n"], *, forgets: bool) -> Float[np.ndarray, "c"]:
+        """The answers to chunks in a row, in silences of which the network forgets what it has heard, or not."""
+        self._detector.reset()
+        found = np.zeros(len(chunks), np.float32)
+        for number, chunk in enumerate(chunks):
+            if forgets and not chunk.any():
+                self._detector.reset()
+            else:
+                found[number] = self._detector.process_samples(chunk.tolist())
+        return found
 
     @cached_property
     def _detector(self) -> Any:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.curation.ledger import OK
+from mtv_jax.curation.roles import ACTIVE
 from mtv_jax.text.template import read_prompt
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, as shares of the picture's width and height."""
 
-_ACTIVE = 0.5
-"""Score of an active speaker (`mtv_jax.curation.roles.ActiveSpeaker`)."""
 _LEAST = 0.2
 """Share of a face's frames that are active if it speaks in the clip: single frames are chance."""
 
@@ -99,7 +98,7 @@ def _faces(found: Mapping[str, Mapping[str, Any]]) -> tuple[Face, ...]:
 
 def _face(track: Mapping[str, Any], scores: Sequence[float] | None) -> Face:
     left, top, right, bottom = np.median([face["box"] for face in track["faces"]], axis=0).tolist()
-    speaks = None if scores is None else bool(np.mean(np.array(scores) >= _ACTIVE) >= _LEAST)
+    speaks = None if scores is None else bool(np.mean(np.array(scores) >= ACTIVE) >= _LEAST)
     return Face((left, top, right, bottom), speaks)
 
 

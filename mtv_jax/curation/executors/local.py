@@ -3,8 +3,9 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 from mtv_jax.curation.executors import Event
@@ -116,6 +117,7 @@ def _serve(channel: Any, work: Worker) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # A signal to the whole group is for the parent, which kills its workers.
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         while True:
             try:
@@ -125,6 +127,14 @@ def _serve(channel: Any, work: Worker) -> None:
             except UserError as error:
                 end = str(error)
             channel.send(end)
+
+
+def _end_with_parent() -> None:
+    """Ends this process as soon as its parent is gone, since the next run may work on the same films."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextlib.contextmanager

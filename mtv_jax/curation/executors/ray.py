@@ -1,8 +1,12 @@
 """Runs jobs on a Ray cluster, whose machines share the folders of films and of the curation."""
 
+import contextlib
 import importlib
 import queue
+import re
+import signal
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,44 +15,61 @@ from mtv_jax.curation.executors.local import ENVIRONMENT
 from mtv_jax.curation.jobs import Job, Message, Worker
 from mtv_jax.io.errors import UserError
 
+_STORE_BYTES = 128 * 2**20
+"""Of Ray's object store on this machine: films and clips are files, and messages are small."""
+_PATIENCE = 1.0
+"""Seconds after which a thread that waits for an actor looks whether there is still work."""
+
+
+_SHOWN = 150
+"""Characters of each end of a long error."""
+
 
 class RayExecutor:
-    """A pool of `workers` actors. An actor that dies costs its job only; another one takes its place.
+    """A pool of at most `workers` actors. One that dies costs its job only; another one takes its place.
 
     Args:
       work: what actors do.
-      workers: how many.
+      workers: how many. If the cluster has room for fewer, those do the work.
       address: of a cluster; None: a cluster of this machine alone is started.
       num_gpus: GPUs of each actor, may be a fraction.
+
+    Raises:
+      UserError: Ray is not installed, or no cluster answers at the address.
     """
 
     def __init__(self, work: Worker, workers: int, address: str | None = None, num_gpus: float = 0):
         self._ray = _ray()
-        options: dict[str, Any] = {"address": address} if address else {"num_cpus": workers}
+        own = {"num_cpus": workers, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+        options: dict[str, Any] = {"address": address} if address else own
         environment = {"env_vars": dict(ENVIRONMENT)}
-        self._ray.init(
-            **options,
-            runtime_env=environment,
-            include_dashboard=False,
-            log_to_driver=False,
-            ignore_reinit_error=True,
-        )
+        with _signals_kept():
+            try:
+                self._ray.init(
+                    **options, runtime_env=environment, log_to_driver=False, ignore_reinit_error=True
+                )
+            except ConnectionError as error:
+                raise UserError(f"--address {address}: no Ray cluster answers; `ray start --head`") from error
         self._actor = self._ray.remote(_Actor).options(num_cpus=1, num_gpus=num_gpus, max_restarts=0)
         self._work = self._ray.put(work)
         self._count = workers
         self._idle: list[Any] = []
+        errors = self._ray.exceptions
+        self._deaths = (
+            errors.RayActorError,
+            errors.WorkerCrashedError,
+            errors.OutOfMemoryError,
+            errors.NodeDiedError,
+            errors.ObjectLostError,
+        )
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """See `Executor`."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
-        waiting, lock = iter(jobs), threading.Lock()
-        threads = [
-            threading.Thread(target=self._feed, args=(waiting, lock, events), daemon=True)
-            for _ in range(self._count)
-        ]
-        for thread in threads:
-            thread.start()
-        running = len(threads)
+        waiting = deque(jobs)
+        running = min(self._count, len(waiting))
+        for _ in range(running):
+            threading.Thread(target=self._feed, args=(waiting, events), daemon=True).start()
         while running:
             event = events.get()
             if event is None:
@@ -62,25 +83,29 @@ class RayExecutor:
         """See `Executor`."""
         self._ray.shutdown()
 
-    def _feed(self, waiting: Iterator[Job], lock: Any, events: Any) -> None:
-        """Gives jobs to one actor, a new one after each death."""
+    def _feed(self, waiting: deque[Job], events: Any) -> None:
+        """Gives jobs to one actor, a new one after each death, until there are none."""
         actor = None
         try:
-            while True:
-                with lock:
-                    job = next(waiting, None)
-                if job is None:
-                    return
+            while waiting:
                 actor = actor or self._take()
+                if not self._is_ready(actor, waiting):
+                    self._kill(actor)
+                    return
+                try:
+                    job = waiting.popleft()
+                except IndexError:
+                    break
                 died = self._do(actor, job, events)
                 if died is not None:
+                    self._kill(actor)
                     actor = None
                 events.put(Event(job, died=died))
+            if actor is not None:
+                self._idle.append(actor)
         except BaseException as error:
             events.put(error)
         finally:
-            if actor is not None:
-                self._idle.append(actor)
             events.put(None)
 
     def _take(self) -> Any:
@@ -90,19 +115,32 @@ class RayExecutor:
         except IndexError:
             return self._actor.remote(self._work)
 
+    def _is_ready(self, actor: Any, waiting: deque[Job]) -> bool:
+        """Waits until an actor has a place in the cluster, or others have done all the work.
+
+        A job must not wait with it: in a full cluster it would wait for ever.
+        """
+        answer = [actor.ready.remote()]
+        while waiting:
+            if self._ray.wait(answer, timeout=_PATIENCE)[0]:
+                return True  # it has died, perhaps, which `_do` notices
+        return False
+
+    def _kill(self, actor: Any) -> None:
+        """Ends an actor, which may live though it does not answer: its film goes to another one."""
+        with contextlib.suppress(Exception):
+            self._ray.kill(actor)
+
     def _do(self, actor: Any, job: Job, events: Any) -> str | None:
-        """Runs a job; the reason if the actor died."""
+        """Runs a job; the reason if the actor died. Raises UserError if it cannot go on."""
         try:
             for reference in actor.run.options(num_returns="streaming").remote(job):
-                events.put(Event(job, self._ray.get(reference)))
-        except self._ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from error
-        except (
-            self._ray.exceptions.RayActorError,
-            self._ray.exceptions.WorkerCrashedError,
-            self._ray.exceptions.OutOfMemoryError,
-        ) as error:
-            return f"the worker died ({' '.join(str(error).split())[:200]})"
+                said = self._ray.get(reference)
+                if isinstance(said, str):
+                    raise UserError(said)
+                events.put(Event(job, said))
+        except self._deaths as error:
+            return f"the worker died ({_short(str(error))})"
         return None
 
 
@@ -112,8 +150,32 @@ class _Actor:
     def __init__(self, work: Worker):
         self._work = work
 
-    def run(self, job: Job) -> Iterator[Message]:
-        yield from self._work(job)
+    def ready(self) -> None:
+        """Answers once the actor is there."""
+
+    def run(self, job: Job) -> Iterator[Message | str]:
+        """Messages; at last, a text if it cannot go on. Raised, it would come with the actor's traceback."""
+        try:
+            yield from self._work(job)
+        except UserError as error:
+            yield str(error)
+
+
+def _short(text: str) -> str:
+    """A line that has both ends of a text: what happened, and the exception that a traceback ends with."""
+    words = " ".join(re.sub("\x1b\\[[0-9;]*m", "", text).split())
+    return words if len(words) <= 2 * _SHOWN else f"{words[:_SHOWN]} ... {words[-_SHOWN:]}"
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray handles SIGTERM in a way of its own; afterwards it is handled as before the block."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _ray() -> Any:

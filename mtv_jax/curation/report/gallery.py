@@ -14,6 +14,7 @@ from PIL import Image
 
 from mtv_jax.curation.report.clips import Clip, Clips
 from mtv_jax.curation.report.summary import MARKS
+from mtv_jax.curation.stages import CLIP, MIX
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames
@@ -44,7 +45,7 @@ class Gallery:
 
     def _figure(self, clip: Clip, note: str) -> str:
         media = self._cached(clip)
-        place = quote(os.path.relpath(clip["folder"] / "clip.mp4", self._page))
+        place = quote(os.path.relpath(clip["folder"] / CLIP, self._page))
         name = f"<a href='{place}'>{escape(clip['id'][:10])}</a> {escape(str(clip['source']))}"
         why = escape("; ".join(clip["failures"]) or ", ".join(clip["subsets"]) or "kept")
         kind = "yes" if clip["keep"] else "no"
@@ -66,12 +67,12 @@ def media_of(folder: Path) -> str:
     """The frames and the sound of a clip as HTML that contains them; what cannot be read is left out."""
     parts = []
     try:
-        parts.append(f"<img alt='three frames' src='{_uri('image/jpeg', picture(folder / 'clip.mp4'))}'>")
+        parts.append(f"<img alt='three frames' src='{_uri('image/jpeg', picture(folder / CLIP))}'>")
     except UserError:
         parts.append("<p>(its video is no longer there)</p>")
     try:
         parts.append(
-            f"<audio controls preload=metadata src='{_uri('audio/mpeg', sound(folder / 'mix.flac'))}'></audio>"
+            f"<audio controls preload=metadata src='{_uri('audio/mpeg', sound(folder / MIX))}'></audio>"
         )
     except UserError:
         parts.append("<p>(its sound is no longer there)</p>")

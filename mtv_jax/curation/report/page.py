@@ -11,6 +11,7 @@ from mtv_jax.curation.report.charts import bar, histogram_chart, upset_chart
 from mtv_jax.curation.report.clips import Clips
 from mtv_jax.curation.report.gallery import Gallery, around_marks
 from mtv_jax.curation.report.summary import DEMIX, MARKS, summarise
+from mtv_jax.curation.report.truth import truth_section
 from mtv_jax.io.files import write_json, write_text
 from mtv_jax.io.html import chips, document, table
 from mtv_jax.names import SUBSETS
@@ -41,10 +42,11 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         there), `evidence` (stage -> evidence), `keep`, `failures` in order, `subsets`.
       sources: of each `name`, `kind`, `licence`, `seconds`, `status`, `reason`, `clips`, `kept`.
       prompt: id -> the caption of a clip.
+      truth: how often the evidence is right (`mtv_jax.curation.report.truth.against_truth`).
       off: stage -> why it is off and how to turn it on, of stages that judge.
       rules: the cut-offs (`mtv_jax.curation.decide.Rule` as dicts).
       accounting: `seconds` in, `kept`, `rejected` by reason, `overlap`.
-      costs: of each stage `stage`, `items`, `seconds`, `per_second`, `peak_bytes`, `errors`.
+      costs: of each stage `stage`, `items`, `seconds`, `clips_per_second`, `peak_bytes`, `errors`.
       cards: the models with their `role`.
       config: the config as JSON.
 
@@ -53,6 +55,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
     clips = Clips(data["clips"])
     numbers = summarise(data, clips)
     numbers["captions"] = captions(clips)
+    numbers["truth"] = data["truth"]
     judged = [score for score in numbers["scores"] if score["cuts"]]
     others = [score for score in numbers["scores"] if not score["cuts"]]
     gallery = Gallery(path.parent)  # which fills up in this order
@@ -69,6 +72,7 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
         _against_paper(numbers["table"]),
         _funnel(numbers["funnel"], numbers["clips"]),
         _subsets(numbers["subsets"]),
+        truth_section(numbers["truth"]),
         _demixing(numbers["demixing"]),
         _silent_judges(numbers["silent_judges"]),
         _accounting(numbers["accounting"]),
@@ -215,14 +219,14 @@ def _sample(numbers: Iterable[int], clips: Clips, gallery: Gallery) -> str:
 
 
 def _costs(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ["stage", "items", "seconds", "items a second", "peak memory, MB", "errors"]
+    head = ["stage", "items", "seconds", "clips a second", "peak memory, MB", "errors"]
     lines = [
         _row(
             [
                 row["stage"],
                 f"{row['items']:,}",
                 f"{row['seconds']:,.1f}",
-                f"{row['per_second']:.3g}",
+                "" if row["clips_per_second"] is None else f"{row['clips_per_second']:.3g}",
                 f"{row['peak_bytes'] / 1e6:,.0f}" if row["peak_bytes"] else "",
                 f"{row['errors']:,}",
             ]

@@ -16,7 +16,7 @@ from mtv_jax.curation.captions.known import Known, disagreements
 from mtv_jax.curation.encoders import Encoders, encoder_folders, encoder_identity
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Captioner, find_model, scores
-from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.curation.stages import CLIP, Item, Outcome, Stage
 from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.clip_size import ClipSize
@@ -59,7 +59,7 @@ class Caption(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        found = self.captioner.caption(item.folder / "clip.mp4", item.about, item.evidence)
+        found = self.captioner.caption(item.folder / CLIP, item.about, item.evidence)
         if found["status"] == OK:
             differences = disagreements(found["prompt"], Known.of(item.about, item.evidence))
             found = found | {"disagrees": differences}
@@ -94,7 +94,7 @@ class Encode(Stage):
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
         cut = item.evidence["clips"]
-        frames, _ = read_video(item.folder / "clip.mp4", num_frames=self.size.num_frames)
+        frames, _ = read_video(item.folder / CLIP, num_frames=self.size.num_frames)
         frames = resize_crop(frames, self.size.height, self.size.width)
         arrays = {"video": frames}
         if not self.frames_only:

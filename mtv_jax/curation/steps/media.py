@@ -14,7 +14,7 @@ from mtv_jax.curation.probe import ProbeConfig, probe, unfit
 from mtv_jax.curation.roles import scores
 from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.shots import ChangeDetector, Shot, ShotsConfig, Span, WindowConfig, find_shots, windows
-from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.curation.stages import CLIP, MIX, Item, Outcome, Stage
 from mtv_jax.data.records import clip_id
 from mtv_jax.io.errors import UserError
 
@@ -81,7 +81,7 @@ class Clips(Stage):
     @property
     def files(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Stage`."""
-        return ("clip.mp4", "mix.flac") if self.sound else ("clip.mp4",)
+        return (CLIP, MIX) if self.sound else (CLIP,)
 
     @classmethod
     def of(cls, settings: Settings) -> "Clips":

@@ -11,6 +11,7 @@ import soundfile
 from mtv_jax.curation.filters.lip_sync import lip_sync_scores
 from mtv_jax.curation.people.mouths import Mouth, measure_mouths
 from mtv_jax.curation.roles import (
+    ACTIVE,
     ActiveSpeaker,
     Evidence,
     PersonDetector,
@@ -19,7 +20,7 @@ from mtv_jax.curation.roles import (
     scores,
     unavailable,
 )
-from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.curation.stages import CLIP, SPEECH, Item, Outcome, Stage
 from mtv_jax.faces.tracks import (
     SAMPLED_FPS,
     count_people,
@@ -31,10 +32,6 @@ from mtv_jax.faces.tracks import (
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames, probe
-
-CLIP, SPEECH = "clip.mp4", "speech.flac"
-ACTIVE = 0.5
-"""Score of an active speaker."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ class Mouths(Stage):
 
     name = "mouths"
     needs = ("clips", "persons")
+    optional = True
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
@@ -110,6 +108,7 @@ class LipSync(Stage):
 
     name = "lip_sync"
     needs = ("clips", "mouths", "separation", "speakers")
+    optional = True
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
@@ -131,6 +130,7 @@ class Speaking(Stage):
 
     name = "speaking"
     needs = ("clips", "persons", "mouths", "separation", "speakers")
+    optional = True
 
     @property
     def speaker(self) -> ActiveSpeaker:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from mtv_jax.curation.filters.bars import bar_scores
 from mtv_jax.curation.filters.duplicates import fingerprint
 from mtv_jax.curation.filters.motion import motion_scores
-from mtv_jax.curation.stages import Item, Outcome, Stage
-
-CLIP = "clip.mp4"
+from mtv_jax.curation.stages import CLIP, MIX, Item, Outcome, Stage
 
 
 @dataclass(frozen=True)
@@ -44,4 +42,4 @@ class Fingerprint(Stage):
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        return Outcome(fingerprint(item.folder / CLIP, item.folder / "mix.flac"))
+        return Outcome(fingerprint(item.folder / CLIP, item.folder / MIX))

@@ -13,13 +13,13 @@ from mtv_jax.audio.separation.separators import check_name, find_separator
 from mtv_jax.curation.filters.demixing import demixing_scores
 from mtv_jax.curation.filters.sound import sound_scores
 from mtv_jax.curation.roles import AudioQuality, Evidence, find_model, scores
-from mtv_jax.curation.slices import Span, separated_spans
-from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.curation.shots import Span
+from mtv_jax.curation.slices import separated_spans
+from mtv_jax.curation.stages import MIX, Item, Outcome, Stage
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.names import TRACKS
 
-MIX = "mix.flac"
 SECOND = "second"
 """The folder of the second separator's tracks in that of a clip, removed once they are compared."""
 
@@ -47,7 +47,7 @@ class Separation(Stage):
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
         separator = find_separator(self.separator)
-        spans = {name: Span.of(clip.evidence["clips"]) for name, clip in clips.items()}
+        spans = {name: Span.from_json(clip.evidence["clips"]["span"]) for name, clip in clips.items()}
         found = {}
         item.folder.mkdir(parents=True, exist_ok=True)
         for name, tracks, rate in separated_spans(item.film, spans, self.separator, item.folder):

@@ -11,13 +11,12 @@ import soundfile
 from mtv_jax.audio.turns import Turn, write_rttm
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Diarizer, Evidence, find_model, scores, unavailable
-from mtv_jax.curation.slices import Span
+from mtv_jax.curation.shots import Span
 from mtv_jax.curation.speakers import turn_scores
-from mtv_jax.curation.stages import Item, Outcome, Stage
+from mtv_jax.curation.stages import SPEECH, Item, Outcome, Stage
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 
-SPEECH = "speech.flac"
 BLOCK = 120.0
 """Seconds of the films' speech that are diarised at once: a clip is often too short to tell two voices apart."""
 LEAST = 0.3
@@ -31,8 +30,10 @@ class Speakers(Stage):
     model: str
 
     name = "speakers"
+    version = 2
     scope = "film"
     needs = ("clips", "separation")
+    files = ("speakers.rttm",)
     optional = True
 
     @property
@@ -45,20 +46,30 @@ class Speakers(Stage):
         return {"diarizer": dataclasses.asdict(self.diarizer.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`. Without weights, the evidence of each clip says how to get them."""
+        """See `Stage`. Without weights, the evidence of each clip says how to get them.
+
+        Clips whose turns are known lack files only; if some of them were heard alone, other turns might be found.
+        """
         diarizer = self.diarizer
         try:
             diarizer.card()
         except UserError as error:
             missing = unavailable(str(error))
             return Outcome(missing, dict.fromkeys(clips, missing))
-        found = {}
-        for block in blocks(clips):
-            found |= diarize_block(block, diarizer)
+        known = {n: dict(clip.evidence[self.name]) for n, clip in clips.items() if self.name in clip.evidence}
+        found = known if len(known) == len(clips) else _heard(clips, diarizer)
         for name, evidence in found.items():
             if evidence["status"] == OK:
-                write_rttm(clips[name].folder / "speakers.rttm", map(_turn, evidence["turns"]), name)
+                write_rttm(clips[name].folder / self.files[0], map(_turn, evidence["turns"]), name)
         return Outcome(scores(model=self.model), found)
+
+
+def _heard(clips: Mapping[str, Item], diarizer: Diarizer) -> dict[str, Evidence]:
+    """The evidence of each clip."""
+    found: dict[str, Evidence] = {}
+    for block in blocks(clips):
+        found |= diarize_block(block, diarizer)
+    return found
 
 
 def blocks(clips: Mapping[str, Item]) -> Iterator[dict[str, Item]]:
@@ -110,7 +121,7 @@ def within(turns: Sequence[Turn], start: float, end: float) -> list[Turn]:
 
 
 def _span(clip: Item) -> Span:
-    return Span.of(clip.evidence["clips"])
+    return Span.from_json(clip.evidence["clips"]["span"])
 
 
 def _turn(row: Sequence[Any]) -> Turn:

@@ -83,8 +83,8 @@ def subsampled(
     random = np.random.default_rng(0)
 
     def drawn() -> float:
-        parts = (x[random.permutation(len(x))[:size]] for x, size in zip((a, b), sizes, strict=True))
-        return frechet_distance(*parts)
+        part, other = (x[random.permutation(len(x))[:size]] for x, size in zip((a, b), sizes, strict=True))
+        return frechet_distance(part, other)
 
     return np.array([drawn() for _ in range(_DRAWS)])
 

@@ -154,7 +154,8 @@ def _layer(
 
 def _pool(x: Array, padding: Pad) -> Array:
     """The maximum of 3 x 3 pixels at every second one; pixels beyond the edge count as lower than any."""
-    return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=[_NONE, padding, padding])
+    around: Any = [_NONE, padding, padding]  # flax declares text alone
+    return nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=around)
 
 
 def _kept(module: nn.Module, name: str, x: Array) -> Array:

@@ -17,6 +17,7 @@ from PIL import Image
 from mtv_jax.curation.adapters import endpoint
 from mtv_jax.curation.adapters.endpoint import Endpoint
 from mtv_jax.curation.captions.config import CaptionsConfig, EndpointConfig
+from mtv_jax.curation.roles import UnusableModelError
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 
@@ -207,11 +208,16 @@ def test_nobody_listens(clip, waits, monkeypatch):
         Endpoint(CaptionsConfig(endpoint=config)).caption(clip, {}, {})
 
 
-@pytest.mark.parametrize("status", [400, 401, 404])
-def test_a_request_that_is_rejected_is_not_repeated(server, clip, waits, status):
+@pytest.mark.parametrize(
+    ("status", "lasts"), [(400, False), (401, True), (403, True), (404, True), (413, False)]
+)
+def test_a_request_that_is_rejected_is_not_repeated_and_a_key_that_is_stops_the_run(
+    server, clip, waits, status, lasts
+):
     wrong = {"error": {"message": "no such\nmodel"}}
-    with pytest.raises(UserError, match=rf"HTTP {status}: no such model"):
+    with pytest.raises(UserError, match=rf"HTTP {status}: no such model") as caught:
         ask(server, clip, lambda h: send(h, wrong, status), good)
+    assert isinstance(caught.value, UnusableModelError) == lasts
     assert len(server.requests) == 1
 
 

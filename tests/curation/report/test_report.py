@@ -61,11 +61,19 @@ def data(clips):
             | {"id": "2", "reason": "no picture", "clips": 0, "kept": 0},
         ],
         "prompt": {c["id"]: c["evidence"].get("caption", {}).get("prompt") for c in clips}.__getitem__,
+        "truth": [],
         "off": {"demixing": "off: no second separator"},
         "rules": RULES,
         "accounting": {"seconds": 9.0, "kept": 4.0, "rejected": {"silent": 6.0}, "overlap": 1.0},
         "costs": [
-            {"stage": "cut", "items": 3, "seconds": 1.5, "per_second": 2.0, "peak_bytes": 5e8, "errors": 1}
+            {
+                "stage": "cut",
+                "items": 3,
+                "seconds": 1.5,
+                "clips_per_second": 2.0,
+                "peak_bytes": 5e8,
+                "errors": 1,
+            }
         ],
         "cards": [{"role": "audio_quality", "name": "N", "version": "1", "licence": "MIT", "weights": "ab"}],
         "config": CurateConfig().to_json(),
@@ -179,7 +187,7 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path):
     assert "clips/1/clip.mp4" in tags.links
     assert "film &lt;1&gt; &amp; &#x27;more&#x27;.mp4" in text
     assert "its video is no longer there" in text
-    for words in ("392,000", "195,000", "silent", "no picture", "quarantined", "items a second"):
+    for words in ("392,000", "195,000", "silent", "no picture", "quarantined", "clips a second"):
         assert words in text
     numbers = json.loads((tmp_path / "report.json").read_text())
     assert (numbers["clips"], numbers["kept"], numbers["accounting"]["missing"]) == (3, 2, 0.0)

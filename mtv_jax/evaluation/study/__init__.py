@@ -1,0 +1,1 @@
+"""User studies: a blinded page for participants, and the figures of their answers."""
