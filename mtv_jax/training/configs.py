@@ -189,10 +189,6 @@ class TrainConfig:
             raise UserError("config.checkpoint.every and config.checkpoint.keep: must be at least 1")
         if self.sample.every < 0:
             raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
-        if self.task == "vae" and self.evaluate.every:
-            raise UserError(
-                "config.evaluate.every: measures generated videos, which an autoencoder does not make; set it to 0"
-            )
         check_seed(self.seed, "config.seed")
         check_whole("config.stream", self.stream, least=0, most=_MOST)  # folded into the key as 32 bits
 

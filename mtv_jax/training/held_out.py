@@ -31,8 +31,12 @@ class HeldOut:
 def open_held_out(config: TrainConfig, model: Any, task: Task) -> HeldOut:
     """The clips that `config.evaluate` measures.
 
-    Raises UserError for a data set without a test split or with too few clips in it, or without encoders.
+    Raises UserError for an autoencoder, for a data set without a test split or with too few clips in it, or without encoders.
     """
+    if config.task == "vae":
+        raise UserError(
+            "config.evaluate.every: measures generated videos, which an autoencoder does not make; set it to 0"
+        )
     how, folder = config.evaluate, Path(config.data.dir) / TEST
     for needed in (folder, folder / MEDIA):
         if not (needed / MANIFEST).exists():

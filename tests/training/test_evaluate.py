@@ -190,7 +190,7 @@ def test_an_autoencoder_is_not_evaluated():
     values = {"task": "vae", "num_steps": 1, "model": {"name": "vae3d", "variant": "tiny"}}
     values |= {"data": {"dir": "x", "batch_size": 1}, "evaluate": {"every": 1}}
     with pytest.raises(UserError, match=r"config\.evaluate\.every: .* an autoencoder does not make"):
-        train_config(values)
+        open_held_out(train_config(values), None, None)
 
 
 @pytest.mark.slow
