@@ -31,7 +31,8 @@ class HeldOut:
 def open_held_out(config: TrainConfig, model: Any, task: Task) -> HeldOut:
     """The clips that `config.evaluate` measures.
 
-    Raises UserError for an autoencoder, for a data set without a test split or with too few clips in it, or without encoders.
+    Raises UserError for an autoencoder, for a data set without a test split or encoders, and for
+    one with too few held-out clips.
     """
     if config.task == "vae":
         raise UserError(
