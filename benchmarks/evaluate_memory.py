@@ -2,8 +2,8 @@
 
     python benchmarks/evaluate_memory.py [--videos 10 1000]
 
-Measures so many videos (one file under other prompts, which counts as another video) with tiny random networks, each number
-in a process of its own, and prints JSON: the peak of the process, and seconds a video. Linux only.
+Measures so many videos (one file under other prompts, which counts as another video) with tiny random networks, each
+number in a process of its own, and prints JSON: the peak of the process, and seconds a video. Linux only.
 """
 
 import argparse

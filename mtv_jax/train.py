@@ -13,7 +13,9 @@ from mtv_jax.training.skipping import parse_range
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from mtv_jax.evaluation.videos.in_training import Evaluation
     from mtv_jax.training.configs import TrainConfig
+    from mtv_jax.training.job import Setup
     from mtv_jax.training.loop import Job
 
 BUNDLED = "bundled"
@@ -59,7 +61,29 @@ def _job(
     setup = set_up(_with_bundled_data(config, workdir))
     bound = row_bound(setup.model, setup.shards)
     check = training_check(setup.config, setup.task, setup.model.dtype, bound, force=force)
-    return make_job(setup, values, workdir, throughput=throughput_of(setup), skip=skip, check=check)
+    return make_job(
+        setup,
+        values,
+        workdir,
+        evaluate=_evaluation(setup, workdir),
+        throughput=throughput_of(setup),
+        skip=skip,
+        check=check,
+    )
+
+
+def _evaluation(setup: "Setup", workdir: Path) -> "Evaluation | None":
+    """What measures the parameters by `config.evaluate`; None if that is off."""
+    how = setup.config.evaluate
+    if not how.every:
+        return None
+    from mtv_jax.evaluation.videos.in_training import Evaluation, open_metrics
+    from mtv_jax.training.held_out import open_held_out
+
+    tools = open_metrics(how.metrics, Path(how.weights) if how.weights else None)
+    held_out = open_held_out(setup.config, setup.model, setup.task)
+    make, tracks, out = held_out.make, setup.model.tracks, workdir / "evaluation"
+    return Evaluation(tools, held_out.media, how.clips, make, tracks, how.seed, out)
 
 
 def _with_bundled_data(config: "TrainConfig", workdir: Path) -> "TrainConfig":

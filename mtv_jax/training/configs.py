@@ -12,6 +12,7 @@ from mtv_jax.data.pipeline import DataConfig
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.config import check_finite, load_config, override, to_plain
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.limits import check_guidance
 from mtv_jax.io.trees import from_dict, to_tree
 from mtv_jax.models.registry import controlnet_parameters, make_config
 from mtv_jax.names import SamplerName
@@ -23,7 +24,16 @@ from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 
 TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
 
-MAY_CHANGE = ("num_steps", "checkpoint", "sample", "mesh", "compilation_cache", "data.dir", "init_from")
+MAY_CHANGE = (
+    "num_steps",
+    "checkpoint",
+    "sample",
+    "evaluate",
+    "mesh",
+    "compilation_cache",
+    "data.dir",
+    "init_from",
+)
 """Keys (or sections) whose values may differ when a run is resumed. The others identify the run: a checkpoint with
 other values belongs to another run. (The data is identified by its content, `data.shards`, not its path; the starting
 point of a run is in its weights.)"""
@@ -33,6 +43,9 @@ _RETIRED = ("sample.num",)
 
 ABLATIONS = ("no_separate_extraction", "no_separate_injection", "frozen_backbone")
 """Values of `config.ablation`: `W/o SE`, `W/o SI` and `W/o TB` of MTV's Table 2."""
+
+_MOST = 2**31 - 1
+"""Upper limit of counts."""
 
 _NETWORK = "model.overrides"
 """Where a config replaces fields of its network."""
@@ -99,6 +112,36 @@ class SampleSection:
 
 
 @dataclass(frozen=True)
+class EvaluateSection:
+    """Figures of videos of held-out clips, every `every` steps and at the end (0: never).
+
+    Attributes:
+      metrics: names of the catalogue (`evaluate --metrics list`), with commas between them.
+      clips: how many: the first of the test split beside the shards.
+      weights: folder of the metrics' networks, as of `evaluate --weights`.
+      num_inference_steps, guidance_scale: None: those of `sample`, whose sampler is used.
+      seed: of the noise, which depends on it and the clip only.
+    """
+
+    every: int = 0
+    metrics: str = "av_align,flicker,motion"
+    clips: int = 8
+    weights: str | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        check_whole("config.evaluate.every", self.every, least=0, most=_MOST)
+        check_whole("config.evaluate.clips", self.clips, most=_MOST)
+        if self.num_inference_steps is not None:
+            check_whole("config.evaluate.num_inference_steps", self.num_inference_steps, most=_MOST)
+        if self.guidance_scale is not None:
+            check_guidance(self.guidance_scale)
+        check_seed(self.seed, "config.evaluate.seed")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Config of a training run.
 
@@ -121,6 +164,7 @@ class TrainConfig:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     checkpoint: CheckpointSection = field(default_factory=CheckpointSection)
     sample: SampleSection = field(default_factory=SampleSection)
+    evaluate: EvaluateSection = field(default_factory=EvaluateSection)
     accumulate: int = 1
     seed: int = 0
     stream: int = 0
@@ -146,7 +190,7 @@ class TrainConfig:
         if self.sample.every < 0:
             raise UserError(f"config.sample.every {self.sample.every}: must be 0 (never) or more")
         check_seed(self.seed, "config.seed")
-        check_whole("config.stream", self.stream, least=0, most=2**31 - 1)  # folded into the key as 32 bits
+        check_whole("config.stream", self.stream, least=0, most=_MOST)  # folded into the key as 32 bits
 
     @property
     def data_seed(self) -> int:

@@ -77,7 +77,7 @@ def make_job(setup: Setup, values: ConfigDict, workdir: Path, **options: Any) ->
       setup: of the run.
       values: the tree that its config was made from; checkpoints keep it.
       workdir: where checkpoints, metrics and samples go.
-      options: other fields of `Job`: `throughput`, `skip`, `check`.
+      options: other fields of `Job`: `evaluate`, `throughput`, `skip`, `check`.
     """
     config, shards, reading = setup.config, setup.shards, setup.reading
     identity = to_plain(values)

@@ -1,4 +1,4 @@
-"""The training loop: resume, step, log, save, sample, stop cleanly."""
+"""The training loop: resume, step, log, save, sample, evaluate, stop cleanly."""
 
 import errno
 import itertools
@@ -35,6 +35,9 @@ from mtv_jax.typing import Params
 SampleFunction = Callable[[int, Params], tuple[np.ndarray, float]]
 """`(step, params) -> (frames uint8 [F H W 3], frames per second)`."""
 
+EvaluateFunction = Callable[[int, Params], Mapping[str, float]]
+"""`(step, params) -> figures by name`."""
+
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -56,6 +59,7 @@ class Job:
       identity: nested plain dict, saved with each checkpoint; one of another identity is not resumed
         (`mtv_jax.training.configs.differences` says what may differ).
       sample: makes the sample videos, or None.
+      evaluate: measures the averaged parameters, or None. Its figures are logged as `evaluate/NAME`.
       initial_params: returns the initial parameters of a new run, placed on the mesh; missing ones are initialised at
         random. Not called when a run is resumed.
       throughput: tokens and operations of a step, for its speed in the log; None omits it.
@@ -72,6 +76,7 @@ class Job:
     workdir: Path
     identity: Mapping[str, Any]
     sample: SampleFunction | None = None
+    evaluate: EvaluateFunction | None = None
     initial_params: Callable[[Mesh], Params] | None = None
     throughput: Throughput | None = None
     skip: tuple[tuple[int, int], ...] = ()
@@ -254,13 +259,16 @@ class _Run:
             stopping = self.stop.at(step)
             save = stopping or step == config.num_steps or step % config.checkpoint.every == 0
             sample = bool(self.job.sample) and config.sample.every and step % config.sample.every == 0
-            if save or sample:
+            evaluate = not stopping and self._evaluates(step)
+            if save or sample or evaluate:
                 # A step is not saved before its loss has been checked.
                 reporter.flush()
             if save:
                 self.checkpoints.save(step, state, self._identity(step))
             if sample:
                 self._sample(step, state)
+            if evaluate:
+                self._evaluate(step, state)
             if stopping:
                 number = self.stop.number()
                 self.checkpoints.wait()
@@ -294,6 +302,19 @@ class _Run:
         with report_out_of_memory("a sample video (--config.sample.every=0 makes none)"):
             frames, fps = self.job.sample(step, state.all_params(average=True))
         self.log.video(step, "sample", frames, fps)
+
+    def _evaluates(self, step: int) -> bool:
+        every = self.job.config.evaluate.every
+        due = every and (step % every == 0 or step == self.job.config.num_steps)
+        return self.job.evaluate is not None and bool(due)
+
+    def _evaluate(self, step: int, state: TrainState) -> None:
+        assert self.job.evaluate is not None
+        with report_out_of_memory("an evaluation (--config.evaluate.every=0 makes none)"):
+            figures = self.job.evaluate(step, state.all_params(average=True))
+        self.log.scalars(step, {f"evaluate/{name}": value for name, value in figures.items()})
+        shown = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        _log_message(f"step {step}/{self.job.config.num_steps} evaluate {shown}")
 
 
 class _Reporter:

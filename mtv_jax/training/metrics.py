@@ -1,4 +1,4 @@
-"""Logs of a run: `metrics.jsonl` (one line a step), TensorBoard, and sample videos."""
+"""Logs of a run: `metrics.jsonl` (a line for each step), TensorBoard, and sample videos."""
 
 import json
 import math
@@ -46,8 +46,8 @@ class Throughput:
 class MetricsLog:
     """Appends to `workdir/metrics.jsonl` and `workdir/tensorboard`; a context manager.
 
-    Opened at step n, it first removes the entries of later steps that an interrupted run wrote, so that each step
-    appears once. Only one process of a run may write: the others pass `active=False`.
+    Opened at step n, it first removes the entries of later steps that an interrupted run wrote, so that no step
+    appears twice. Only one process of a run may write: the others pass `active=False`.
     """
 
     def __init__(self, workdir: Path, step: int, *, active: bool = True):
@@ -121,9 +121,13 @@ def drop_later_steps(path: Path, step: int) -> None:
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics.jsonl, in order."""
+    """The values of each step in a run's metrics.jsonl, in order, those of its evaluation included."""
     text = (Path(workdir) / METRICS_FILE).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    found: dict[int, dict[str, float]] = {}
+    for line in text.splitlines():
+        values = json.loads(line)
+        found.setdefault(values["step"], {}).update(values)
+    return list(found.values())
 
 
 def _step_of(line: str) -> float:

@@ -4,8 +4,10 @@ They share the devices with the training state, so little is on a device at a ti
 dtype, frames moved to the host as they are decoded. `mtv_jax.plan` includes this memory.
 """
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import jax
@@ -19,8 +21,14 @@ from mtv_jax.data.transforms import to_uint8, to_unit
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
-from mtv_jax.ops.seeds import seed_key
-from mtv_jax.pipelines.run import Encoded, GenerateConfig, decode_latents, generate
+from mtv_jax.pipelines.run import (
+    Encoded,
+    GenerateConfig,
+    check_latents,
+    decode_latents,
+    generate,
+    row_request,
+)
 from mtv_jax.sharding.mesh import make_mesh, replicated
 from mtv_jax.training.build import DTYPES
 from mtv_jax.training.configs import TrainConfig
@@ -88,48 +96,88 @@ def _reconstruction(model: Any, shards: ShardSet) -> SampleFunction:
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
         encoded = encode_stream(model, params, video)
         mean = jnp.concatenate([mean for mean, _ in encoded], axis=1)
-        pieces = [_to_host(to_uint8(piece)) for piece in decode_stream(model, params, mean)]
+        pieces = [to_host(to_uint8(piece)) for piece in decode_stream(model, params, mean)]
         return np.concatenate([clip, np.concatenate(pieces, axis=1)[0]], axis=1), fps
 
     return sample
 
 
+@dataclass(frozen=True)
+class Generation:
+    """Generates videos from the conditions of clips, with the parameters of a training on its mesh."""
+
+    config: TrainConfig
+    model: Any
+    decoder: Decoder
+    how: GenerateConfig
+    seed: int
+
+    @classmethod
+    def of(
+        cls, config: TrainConfig, model: Any, seed: int, steps: int, guidance_scale: float
+    ) -> "Generation":
+        """Loads the autoencoder beside the shards."""
+        how = GenerateConfig(SamplerConfig(config.sample.sampler, steps), guidance_scale=guidance_scale)
+        return cls(config, model, Decoder.load(config), how, seed)
+
+    def frames(
+        self, params: Params, clip: Mapping[str, np.ndarray], row: int
+    ) -> UInt8[np.ndarray, "F H W 3"]:
+        """The frames for a clip's arrays [1 ...]; the noise depends on the seed and `row` only.
+
+        Raises FloatingPointError if the latents are not finite.
+        """
+        assert isinstance(self.config.loss, DenoiserLossConfig)
+        tracks = {name: np.asarray(clip[name], np.float32) for name in self.model.tracks}
+        encoded = Encoded(Conditions(np.asarray(clip["text"], np.float32), tracks))
+        given, noise, keys = self._begin(encoded, row, clip["latents_mean"].shape)
+        with jax.set_mesh(self._mesh):
+            made = generate(
+                self.model, params, given, noise, keys, self.config.loss.schedule.schedule(), self.how
+            )
+        latents = to_host(made)
+        check_latents(latents)
+        return self.decoder.frames(latents)
+
+    @cached_property
+    def _mesh(self) -> Any:
+        return make_mesh(self.config.mesh)
+
+    @cached_property
+    def _begin(self) -> Any:
+        """`(encoded, row, shape of the latents) ->` conditions, noise and keys of the steps, on every device."""
+
+        # Global arrays can only be created by a program that all processes run.
+        @partial(jax.jit, static_argnums=(1, 2), out_shardings=replicated(self._mesh))
+        def begin(encoded: Encoded, row: int, shape: tuple[int, ...]) -> tuple[Any, jax.Array, jax.Array]:
+            request = row_request("", {}, self.seed, row)
+            return encoded, jax.random.normal(request.noise_key, shape[1:])[None], request.step_key[None]
+
+        return begin
+
+
 def _generation(config: TrainConfig, model: Any, task: Task, shards: ShardSet) -> SampleFunction:
     """A video generated from the prompt and sound of the first clip, below the reconstruction of that clip."""
-    assert isinstance(config.loss, DenoiserLossConfig)
-    decoder, mesh, clip = Decoder.load(config), make_mesh(config.mesh), _first_clip(config, task, shards)
-    schedule, fps = config.loss.schedule.schedule(), float(shards.clip_size.fps)
+    how = config.sample
+    generation = Generation.of(config, model, config.seed, how.num_inference_steps, how.guidance_scale)
+    (clip,), fps = first_clips(config, task, shards, 1), float(shards.clip_size.fps)
+    decoder = generation.decoder
     latents = decoder.vae.normalise(np.asarray(clip["latents_mean"], np.float32))
-    tracks = {name: np.asarray(clip[name], np.float32) for name in model.tracks}
-    encoded = Encoded(Conditions(np.asarray(clip["text"], np.float32), tracks))
-    how = GenerateConfig(
-        SamplerConfig(config.sample.sampler, config.sample.num_inference_steps),
-        guidance_scale=config.sample.guidance_scale,
-    )
     known = cache(lambda: decoder.frames(latents))
 
-    # Global arrays can only be created by a program that all processes run.
-    @partial(jax.jit, out_shardings=replicated(mesh))
-    def begin(encoded: Encoded) -> tuple[Encoded, jax.Array, jax.Array]:
-        noise_key, key = jax.random.split(seed_key(config.seed))
-        return encoded, jax.random.normal(noise_key, latents.shape), key[None]
-
     def sample(_step: int, params: Params) -> tuple[np.ndarray, float]:
-        given, noise, keys = begin(encoded)
-        with jax.set_mesh(mesh):
-            made = generate(model, params, given, noise, keys, schedule, how)
-        return np.concatenate([known(), decoder.frames(_to_host(made))], axis=1), fps
+        return np.concatenate([known(), generation.frames(params, clip, 0)], axis=1), fps
 
     return sample
 
 
-def _first_clip(config: TrainConfig, task: Task, shards: ShardSet) -> dict[str, np.ndarray]:
-    """Arrays [1 ...] of the first clip that the config reads."""
+def first_clips(config: TrainConfig, task: Task, shards: ShardSet, count: int) -> list[dict[str, np.ndarray]]:
+    """Arrays [1 ...] of the first clips of shards that the config reads."""
     data = replace(config.data, batch_size=1).pipeline(task.keys, config.data_seed)
     data = replace(data, shuffle=False, repeat=False)
-    return next(iter(make_dataset(shards, data, process_index=0, process_count=1)))
+    return list(itertools.islice(make_dataset(shards, data, process_index=0, process_count=1), count))
 
 
-def _to_host(x: jax.Array) -> Any:
+def to_host(x: jax.Array) -> Any:
     """Gathers an array that may be sharded over several processes to the host of each."""
     return multihost_utils.process_allgather(x, tiled=True)

@@ -31,7 +31,7 @@ def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> 
         raise UserError(f"{name}: {reason}")
     if not tools:
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
-    task = Task(tools, manifest.items, _references(manifest, references), out)
+    task = Task(tools, manifest.items, references_of(manifest, references), out)
     measure(task, part=options.part, strict=options.strict)
     if options.part != Part():
         return None
@@ -43,7 +43,7 @@ def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> 
     return report
 
 
-def _references(manifest: Manifest, given: Manifest | None) -> list[Item]:
+def references_of(manifest: Manifest, given: Manifest | None) -> list[Item]:
     """The reference set: the videos that were given, and those that the manifest names, each once."""
     named = {str(item.reference): Item(str(item.reference), item.reference, item.prompt)
              for item in manifest.items if item.reference}  # fmt: skip

@@ -24,12 +24,14 @@ from mtv_jax.io.audio import fit_length, read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, read_json, write_json, write_text
 from mtv_jax.io.progress import progress, say
+from mtv_jax.io.rates import Number
 from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, row_request, sample
 from mtv_jax.sharding.mesh import MeshConfig, make_mesh
+from mtv_jax.typing import UInt8
 
 MANIFEST = "manifest.jsonl"
 _ORIGIN = "origin.json"
@@ -67,15 +69,13 @@ def generate_videos(options: GenerateOptions, out: Path) -> Path:
     media = _media(options)
     pipe = _pipeline(options)
     _begin(out, _origin(pipe, media, options))
-    drawn = [
-        _unpacked(Drawn(row, media.read(number), out)) for row, number in enumerate(draw(media, options))
-    ]
+    drawn = [unpack(Drawn(row, media.read(number), out)) for row, number in enumerate(draw(media, options))]
     _make(pipe, _batches(drawn, options), options)
     left = sum(1 for clip in drawn if not clip.video.exists())
     if left:
         say(f"{left} of {len(drawn)} videos are left for the other parts")
     else:
-        write_text(out / MANIFEST, "".join(json.dumps(_line(clip, options)) + "\n" for clip in drawn))
+        write_manifest(drawn, options.seed)
     return out / MANIFEST
 
 
@@ -141,7 +141,7 @@ def _begin(out: Path, origin: dict[str, Any]) -> None:
     write_json(kept, origin)
 
 
-def _unpacked(clip: Drawn) -> Drawn:
+def unpack(clip: Drawn) -> Drawn:
     """Writes the clip itself and its tracks, unless they are there; the clip without their bytes."""
     for path, key in ((clip.reference, MP4), *((clip.track(name), name) for name in TRACKS)):
         if not path.exists():
@@ -166,28 +166,38 @@ def _batches(drawn: Sequence[Drawn], options: GenerateOptions) -> list[Drawn]:
 def _make(pipe: Pipeline, clips: Sequence[Drawn], options: GenerateOptions) -> None:
     """Makes the videos of batches, and keeps those that are missing."""
     requests = (
-        row_request(clip.record.prompt, _sounds(pipe, clip), options.seed, clip.row) for clip in clips
+        row_request(clip.record.prompt, _sounds(pipe.tracks, clip), options.seed, clip.row) for clip in clips
     )
     size = pipe.defaults.clip
     made = sample(pipe, requests, size, _config(pipe, options), batch_size=options.batch_size)
     for clip, frames in progress(zip(clips, made, strict=True), "generating videos", total=len(clips)):
-        if clip.video.exists():
-            continue
-        clip.video.parent.mkdir(parents=True, exist_ok=True)
-        length = round(len(frames) * TRACK_RATE / size.fps)
-        mix = np.sum([fit_length(sound, length) for sound in _sounds(pipe, clip).values()], axis=0)
-        write_video(clip.video, frames, size.fps, audio=np.clip(mix, -1, 1), sample_rate=TRACK_RATE)
+        if not clip.video.exists():
+            write_made(clip, frames, size.fps, pipe.tracks)
 
 
-def _sounds(pipe: Pipeline, clip: Drawn) -> dict[str, np.ndarray]:
-    return {name: read_audio(clip.track(name), TRACK_RATE) for name in TRACKS if name in pipe.tracks}
+def write_made(clip: Drawn, frames: UInt8[np.ndarray, "F H W 3"], fps: Number, tracks: Sequence[str]) -> None:
+    """Writes the video of a clip with the sound of the tracks that it was made from."""
+    clip.video.parent.mkdir(parents=True, exist_ok=True)
+    length, sounds = round(len(frames) * TRACK_RATE / fps), _sounds(tracks, clip)
+    mix = np.sum([fit_length(sound, length) for sound in sounds.values()], axis=0) if sounds else None
+    sound = None if mix is None else np.clip(mix, -1, 1)
+    write_video(clip.video, frames, fps, audio=sound, sample_rate=TRACK_RATE)
 
 
-def _line(clip: Drawn, options: GenerateOptions) -> dict[str, Any]:
+def write_manifest(clips: Sequence[Drawn], seed: int) -> None:
+    """Writes the manifest of videos of clips of one folder, made with `seed`."""
+    write_text(clips[0].out / MANIFEST, "".join(json.dumps(_line(clip, seed)) + "\n" for clip in clips))
+
+
+def _sounds(tracks: Sequence[str], clip: Drawn) -> dict[str, np.ndarray]:
+    return {name: read_audio(clip.track(name), TRACK_RATE) for name in TRACKS if name in tracks}
+
+
+def _line(clip: Drawn, seed: int) -> dict[str, Any]:
     paths = {"video": clip.video, "reference": clip.reference, **{name: clip.track(name) for name in TRACKS}}
     return {
         "id": clip.record.id,
         "prompt": clip.record.prompt,
-        "seed": options.seed,
+        "seed": seed,
         **{key: path.relative_to(clip.out).as_posix() for key, path in paths.items()},
     }
