@@ -41,7 +41,7 @@ def evaluated(make_job, seen=None, **changes):
     return dataclasses.replace(make_job(evaluate={"every": 4}, **changes), evaluate=evaluate)
 
 
-def test_the_average_is_measuredat_every_steps_and_at_the_end(make_job):
+def test_the_average_is_evaluated_at_every_steps_and_at_the_end(make_job):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     seen = []
@@ -175,7 +175,7 @@ def test_a_video_that_is_not_finite_is_counted_as_a_failure(setup, tmp_path):
         ({"every": -1}, "config.evaluate.every -1: must be"),
     ],
 )
-def test_what_cannot_be_measuredis_refused_at_the_start(setup, data, tmp_path, changes, message):
+def test_what_cannot_be_measured_is_refused_at_the_start(setup, data, tmp_path, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         train._evaluation(dataclasses.replace(setup, config=config_of(data, **changes)), tmp_path)
     assert "\n" not in str(caught.value)
