@@ -12,6 +12,6 @@ def test_lists_are_up_to_date():
     for name, shapes in lists.items():
         committed = make_keys.read_list(make_keys.FOLDER / f"{name}.txt")
         assert committed == shapes, f"{name}: if it was meant to change: python tests/goldens/make_keys.py"
-    # Of make_spleeter.py, make_ge2e.py and make_audiobox.py.
-    others = {"spleeter_2stems", "resemblyzer", "audiobox"}
+    # Of make_spleeter.py, make_ge2e.py, make_audiobox.py, make_i3d.py and make_lr_asd.py.
+    others = {"spleeter_2stems", "resemblyzer", "audiobox", "i3d_kinetics_400", "lr_asd"}
     assert set(lists) | others == {path.stem for path in make_keys.FOLDER.glob("*.txt")}
