@@ -83,6 +83,12 @@ def forget_lost(layout: Layout) -> None:
         forget(folder for clip, folder in packed.items() if clip not in there)
 
 
+def record_bytes(layout: Layout) -> float:
+    """Mean size of a record of the shards, 0 if there are none."""
+    shards = [entry for shard in _shards(layout) for entry in shard.manifest["shards"]]
+    return sum(entry["bytes"] for entry in shards) / max(sum(entry["count"] for entry in shards), 1)
+
+
 def _shards(layout: Layout) -> Iterator[ShardSet]:
     """Each shard, by itself, that has the size in its manifest."""
     for folder in (layout.out, layout.test):

@@ -69,21 +69,20 @@ def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
 
 
 def packing_bytes(
-    layout: Layout, clips: Iterable[Mapping[str, Any]], packed: int, taken_back: int, *, media: bool
+    layout: Layout, clips: Iterable[Mapping[str, Any]], record: float, taken_back: int, *, media: bool
 ) -> float:
     """Bytes that it takes to pack anew, while the former shards are still there.
 
     Args:
       layout: of the curation's folder.
       clips: rows of the verdicts, of the clips to be written into new shards.
-      packed: how many clips have their arrays in the shards only.
-      taken_back: how many of those arrays are written into the folders of their clips first.
+      record: bytes of a record in the former shards (`record_bytes`).
+      taken_back: of how many records the arrays are written into the folders of their clips first.
       media: whether there are shards of media as well.
     """
-    mean = sum(map(_shard_bytes, (layout.out, layout.test))) / packed if packed else 0.0
-    total = taken_back * mean
+    total = taken_back * record
     for folder in map(layout.clip, clips):
-        total += (folder / ARRAYS).stat().st_size or mean
+        total += (folder / ARRAYS).stat().st_size or record
         names = (CLIP, *(f"{track}.flac" for track in TRACKS)) if media else ()
         total += sum((folder / name).stat().st_size for name in names)
     return total

@@ -19,7 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.arrays import forget, leave_to_shards, only_in_shards, read_clip_arrays, take_back
+from mtv_jax.curation.arrays import (
+    forget,
+    leave_to_shards,
+    only_in_shards,
+    read_clip_arrays,
+    record_bytes,
+    take_back,
+)
 from mtv_jax.curation.budget import packing_bytes
 from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
 from mtv_jax.curation.ledger import OK
@@ -106,7 +113,9 @@ def _prepare(
     stay = {clip["clip"] for clip in verdicts.kept} - needed
     packed = only_in_shards(layout)
     back = {clip: folder for clip, folder in packed.items() if clip not in rejected | stay}
-    room = packing_bytes(layout, clips, len(packed), len(back), media=not session.settings.frames_only)
+    room = packing_bytes(
+        layout, clips, record_bytes(layout), len(back), media=not session.settings.frames_only
+    )
     check_room(layout.out, room, force=force, remedy="make room; the shards are as they were")
     forget(folder for clip, folder in packed.items() if clip in rejected)
     take_back(layout, back, needed)

@@ -153,14 +153,13 @@ def test_shards_without_the_media_of_the_same_packing_are_packed_again(packed, t
 
 def test_packing_anew_takes_the_arrays_twice_and_the_media(tmp_path):
     layout, clip = Layout(tmp_path), {"film": "ff", "clip": "x"}
-    (tmp_path / "clips.array_record").write_bytes(bytes(1000))
     layout.clip(clip).mkdir(parents=True)
     for name, size in (("clip.mp4", 70), ("arrays.msgpack", 0), *((f"{track}.flac", 10) for track in TRACKS)):
         (layout.clip(clip) / name).write_bytes(bytes(size))
-    assert packing_bytes(layout, [clip], packed=1, taken_back=1, media=True) == 2 * 1000 + 70 + 3 * 10
-    assert packing_bytes(layout, [clip], packed=1, taken_back=1, media=False) == 2 * 1000
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=1, media=True) == 2 * 1000 + 70 + 3 * 10
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=1, media=False) == 2 * 1000
     (layout.clip(clip) / "arrays.msgpack").write_bytes(bytes(400))
-    assert packing_bytes(layout, [clip], packed=0, taken_back=0, media=False) == 400
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=0, media=False) == 400
 
 
 def estimate_of(clip_bytes):
