@@ -111,11 +111,6 @@ def _records(layout: Layout) -> Iterator[ClipRecord]:
         for number in range(len(shards)):
             try:
                 record = shards.read(number)
-            except (
-                UserError,
-                OSError,
-                RuntimeError,
-                ValueError,
-            ):  # of the file, its compression, or the record
+            except (UserError, OSError, RuntimeError, ValueError):  # RuntimeError: of Riegeli
                 continue
             yield record
