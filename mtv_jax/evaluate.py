@@ -8,7 +8,7 @@ from mtv_jax.evaluation.flags import SUITE, evaluate_parser, given
 from mtv_jax.evaluation.report.schema import RESULTS
 from mtv_jax.evaluation.study.options import study_parser
 from mtv_jax.evaluation.theatre.options import SuiteOptions
-from mtv_jax.evaluation.videos.options import NAMES, GenerateOptions, VideoOptions, generate_parser
+from mtv_jax.evaluation.videos.options import NAMES, GenerateOptions, Part, VideoOptions, generate_parser
 from mtv_jax.io.cli import run
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output
@@ -31,6 +31,9 @@ def main(argv: list[str]) -> int:
         print("\n".join(catalogue_lines()))
         return 0
     if args.compare is not None:
+        given(args, (), (*SUITE, *NAMES), "without --compare")
+        if args.files or args.scene or args.suite:
+            raise UserError("--compare: takes two results and measures nothing; leave the rest out")
         from mtv_jax.evaluation.report.compare import comparison_lines
 
         print("\n".join(comparison_lines(*args.compare)))
@@ -47,8 +50,7 @@ def _generate(argv: list[str]) -> int:
     out = values.pop("out")
     from mtv_jax.evaluation.videos.generate import generate_videos
 
-    with FolderLock(out, "--out"):
-        print(generate_videos(GenerateOptions(**values), out))
+    print(generate_videos(GenerateOptions(**values), out))
     return 0
 
 
@@ -89,7 +91,9 @@ def _measure_videos(args: argparse.Namespace) -> int:
         raise UserError(
             "no videos: name some or give a --manifest, or measure a pipeline by --suite theatre --preset NAME"
         )
-    check_output(args.out, folder=True, overwrite=args.overwrite, marks=[RESULTS])
+    # A part leaves the report as it is.
+    marks = [RESULTS] if options.part == Part() else []
+    check_output(args.out, folder=True, overwrite=args.overwrite, marks=marks)
     from mtv_jax.evaluation.videos.command import evaluate_videos
 
     report = evaluate_videos(args.files, options, args.out)

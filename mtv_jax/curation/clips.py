@@ -26,8 +26,6 @@ from mtv_jax.io.sound import Sound, open_sound
 from mtv_jax.io.video import write_video
 from mtv_jax.typing import UInt8
 
-"""Files in the folder of a clip."""
-
 _COMMENT = "Cut from a video by mtv_jax"
 _PRESET = "veryfast"
 """Of x264: files as large as those of `medium` at the same quality factor, in half the time."""

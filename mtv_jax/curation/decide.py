@@ -138,7 +138,7 @@ def people_count(evidence: ClipEvidence) -> int | None:
 def unjudged(evidence: ClipEvidence) -> dict[str, str]:
     """The stages that would have judged the clip, but whose models are not installed, and how to get those."""
     return {
-        stage: found["reason"]
+        stage: found.get("reason", "no reason given")  # another's program may leave it out
         for stage, found in evidence.items()
         if found.get("status") == UNAVAILABLE and stage not in LAST
     }

@@ -15,6 +15,7 @@ from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
 from mtv_jax.curation.jobs import Job, Message, Worker
 from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, read_ledger
 from mtv_jax.curation.pipeline import make_stages
+from mtv_jax.curation.roles import NotInstalledError
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
 from mtv_jax.curation.stages import Keys, Stage, readers
@@ -31,9 +32,9 @@ _DEATHS = 3
 
 
 def take_cards(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Stage -> role -> card of its models: none of an optional stage whose package or weights are missing.
+    """Stage -> role -> card of its models: none of an optional stage whose package is not installed.
 
-    Raises UserError if those of another stage are missing.
+    Raises UserError for whatever else is missing: the package of another stage, a file of weights, a program.
     """
     return {stage.name: _cards(stage) for stage in make_stages(settings)}
 
@@ -41,7 +42,7 @@ def take_cards(settings: Settings) -> dict[str, dict[str, Any]]:
 def _cards(stage: Stage) -> dict[str, Any]:
     try:
         return dict(stage.cards())
-    except UserError:
+    except NotInstalledError:
         if stage.optional:
             return {}
         raise

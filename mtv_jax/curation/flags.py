@@ -139,8 +139,8 @@ def _add_folder_commands(commands: Any) -> None:
     pack.add_argument(
         "--test-clips",
         type=whole_number,
-        help="about how many clips are held out, with their whole films, in FOLDER/test (default: 1000, at most a "
-        "tenth)",
+        help="about how many clips are held out, with their whole films, in FOLDER/test (default: as the last "
+        "time; at first 1000, at most a tenth)",
     )
     pack.add_argument(
         "--release",

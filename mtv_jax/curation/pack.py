@@ -32,13 +32,14 @@ from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_en
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
+from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.manifests import ENCODERS, MEDIA, MP4
 from mtv_jax.data.records import ClipRecord, ClipSource
 from mtv_jax.data.shards import check_hash, open_shards, write_shards
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, sha256, write_text
+from mtv_jax.io.files import existing_file, read_json, sha256, write_json, write_text
 from mtv_jax.io.limits import check_room
 from mtv_jax.io.progress import progress
 from mtv_jax.names import SUBSETS, TRACKS
@@ -57,7 +58,8 @@ class PackConfig:
     """How clips are packed.
 
     Attributes:
-      test_clips: about how many clips are held out; None: those of DEMIX, but at most a tenth of the clips.
+      test_clips: about how many clips are held out; None: as the last time, and at first those of DEMIX, but at most
+        a tenth of the clips.
       release: whether the data set is to be given to others, which needs licences that allow it.
     """
 
@@ -81,7 +83,7 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig, *, force: boo
         problems = release_problems(session.cards, verdicts)
         if problems:
             raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
-    held_out = held_out_sources(clips, config.test_clips)
+    held_out = held_out_sources(clips, _test_clips(session.layout, config))
     out, test = session.layout.out, session.layout.test
     splits = {
         out: [clip for clip in clips if clip["source"] not in held_out],
@@ -121,10 +123,18 @@ def _prepare(
     take_back(layout, back, needed)
 
 
+def _test_clips(layout: Layout, config: PackConfig) -> int | None:
+    """How many clips to hold out: as the last time unless a number is given, so that no clip changes sides unasked."""
+    if config.test_clips is None:
+        return read_json(layout.packing)["test_clips"] if layout.packing.exists() else None
+    write_json(layout.packing, {"test_clips": config.test_clips})
+    return config.test_clips
+
+
 def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
     """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips.
 
-    Of each subset, and of all, some clips stay for training.
+    Of each subset, and of all, some clips stay for training. Raises UserError if more than half are wanted.
     """
     members: dict[tuple[str, str], Counter[str]] = {}
     for clip in clips:
@@ -132,6 +142,8 @@ def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> 
         members.setdefault(place, Counter()).update(["", *clip["subsets"]])
     left: Counter[str] = sum(members.values(), Counter())
     wanted = min(_TEST_CLIPS, left[""] // _MOST_TESTED) if wanted is None else wanted
+    if wanted * 2 > left[""]:
+        raise UserError(f"--test-clips {wanted}: {left['']} clips are kept; hold out at most half of them")
     chosen: set[str] = set()
     held = 0
     for (_, source), counts in sorted(members.items()):

@@ -25,6 +25,10 @@ ACTIVE = 0.5
 NOT_APPLICABLE, UNAVAILABLE = "not_applicable", "unavailable"
 
 
+class NotInstalledError(UserError):
+    """A model whose package is not installed: a curation goes on without it where its stage is optional."""
+
+
 class UnusableModelError(UserError):
     """A model that would fail on every clip, such as a server that does not accept the key: the run stops."""
 

@@ -114,6 +114,11 @@ class Layout:
         return self.work / "alike.json"
 
     @property
+    def packing(self) -> Path:
+        """How many clips the last `pack` held out, if it was told."""
+        return self.work / "packing.json"
+
+    @property
     def test(self) -> Path:
         """The shards of what is held out."""
         return self.out / TEST

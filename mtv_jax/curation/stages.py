@@ -62,8 +62,8 @@ class Stage:
       files: the files that it makes in the folder of each clip for which it finds something.
       keep: whether its files are kept with a clip that is kept.
       removes: what nobody needs in the folder of a clip once it has run on it.
-      optional: whether a curation goes on without it: if its models are missing, its evidence is `unavailable` and
-        says how to get them, and it runs again once they are there; if it fails, its evidence is `unavailable`, too,
+      optional: whether a curation goes on without it: if its model is not installed, its evidence is `unavailable`
+        and says how to get it, and it runs again once it is there; if it fails, its evidence is `unavailable`, too,
         and neither its film nor the clip is rejected.
     """
 

@@ -34,14 +34,14 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path
 from mtv_jax.io.progress import progress
 
-_VERSION = 1
+_VERSION = 2
 _HEAD = 1 << 14
 """Bytes of what comes before the records, a line of JSON, which is written last."""
 _BLOCK = 1 << 14
 _LONGEST = 4
 """Numbers in a list that is kept; longer ones are series, which no verdict reads."""
 _TEXT = 200
-"""Characters of a text that is kept, but for fingerprints."""
+"""Characters of a longer text that are kept, but for fingerprints."""
 _ROW = re.compile(rb'\{"item": "[^"\\]*", "film": "([0-9a-f]+)", "stage": "')
 _NONE = Film("", "", {})
 
@@ -139,11 +139,14 @@ def _head(path: Path) -> dict[str, Any]:
 def _write(path: Path, identity: str, ledger: Path, known: Evidences) -> None:
     """Makes a store from the ledger; the state of `known` is not used."""
     prints, costs = 0, Costs()
-    places = _places_of_films(ledger, costs)
+    places, retries = _places_of_films(ledger, costs)
     with atomic_path(path) as temporary, open(temporary, "wb") as file, _opened(ledger) as rows:
         file.write(b" " * _HEAD)
         for film in progress(known.films, f"reading {ledger.name}"):
-            state = State(_rows_of(rows, places.get(film.sha256, ()), costs))
+            counted = (
+                Costs() if film.problem else costs
+            )  # the rows of a copy are those of the film it repeats
+            state = State(_rows_of(rows, places.get(film.sha256, ()), retries, counted))
             records, digest = _of_film(replace(known, state=state), film)
             prints += int(digest, 16)
             file.writelines(_packed(record) for record in records)
@@ -178,23 +181,27 @@ def _packed(value: Any) -> bytes:
 
 
 def _short(value: Any) -> Any:
-    """Evidence without long lists, lists of other values than numbers and texts, and long texts."""
+    """Evidence without long lists and lists of other values than numbers and texts. Long texts are cut off."""
     if isinstance(value, Mapping):
         kept = {key: _short(part) for key, part in value.items()}
         return {key: part for key, part in kept.items() if part is not _short}
     if isinstance(value, list):
         simple = all(isinstance(part, (int, float, str)) for part in value)
         return value if simple and len(value) <= _LONGEST else _short
-    return _short if isinstance(value, str) and len(value) > _TEXT else value
+    return f"{value[:_TEXT]}..." if isinstance(value, str) and len(value) > _TEXT else value
 
 
-def _places_of_films(ledger: Path, costs: Costs) -> dict[str, array]:
+_Retries = Mapping[int, Mapping[str, Sequence[str]]]
+"""Place of a row that lets stages be tried again -> item -> the stages whose outcome it forgets."""
+
+
+def _places_of_films(ledger: Path, costs: Costs) -> tuple[dict[str, array], _Retries]:
     """Where the rows of each film are in a ledger. Adds to `costs` what is of no film: their hashes.
 
-    A row that lets stages be tried again is one of each film.
+    A row that lets stages be tried again is one of each film, and read once, since it is long.
     """
     places: dict[str, array] = {}
-    retried = array("q")
+    retries: dict[int, dict[str, list[str]]] = {}
     place = 0
     with _opened(ledger) as file:
         for number, line in enumerate(file, 1):
@@ -203,24 +210,32 @@ def _places_of_films(ledger: Path, costs: Costs) -> dict[str, array]:
             found = _ROW.match(line)
             film = found[1].decode() if found else ""
             if film:
-                places.setdefault(film, array("q", retried)).append(place)
+                places.setdefault(film, array("q", retries)).append(place)
             else:
                 row = _parsed(line, f"{ledger}: line {number}")
                 costs.add(row)
                 if row["stage"] == RETRY:
-                    retried.append(place)
+                    retries[place] = {}
+                    for item, stage in row.get("forget", ()):
+                        retries[place].setdefault(item, []).append(stage)
                     for rows in places.values():
                         rows.append(place)
             place += len(line)
-    return places
+    return places, retries
 
 
-def _rows_of(file: IO[bytes], places: Iterable[int], costs: Costs) -> Iterator[Row]:
+def _rows_of(file: IO[bytes], places: Iterable[int], retries: _Retries, costs: Costs) -> Iterator[Row]:
+    """The rows of a film, of which those in `retries` forget nothing but outcomes of this film."""
+    items: set[str] = set()
     for place in places:
-        row = _read_row(file, place)
-        if row["stage"] != RETRY:
+        if place in retries:
+            forget = [(item, stage) for item in items for stage in retries[place].get(item, ())]
+            yield {"stage": RETRY, "forget": forget}
+        else:
+            row = _read_row(file, place)
             costs.add(row)
-        yield row
+            items.add(row["item"])
+            yield row
 
 
 def _opened(ledger: Path) -> IO[bytes]:

@@ -49,6 +49,8 @@ def status(session: Session) -> str:
     done: Counter[str] = Counter()
     of_clips = [stage.name for stage in session.stages if stage.scope == "clip"]
     for found in session.evidences:
+        if found.film.problem:  # a copy has the evidence of the film that it repeats
+            continue
         done.update(found.done)
         for evidence in found.clips.values():
             done.update(s for s in of_clips if evidence.get(s, {}).get("status") in (OK, NOT_APPLICABLE))

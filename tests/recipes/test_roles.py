@@ -12,6 +12,7 @@ import pytest
 
 from mtv_jax.curation.adapters.jsonl import JsonlDiarizer
 from mtv_jax.curation.adapters.jsonl_people import JsonlPersons
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import write_video
 
 ROLES = Path(__file__).resolve().parents[2] / "recipes" / "roles"
@@ -184,6 +185,6 @@ def test_scribe_gives_up(service, monkeypatch, capfd, answers, told):
 
 def test_scribe_needs_a_key(service, monkeypatch, capfd):
     monkeypatch.delenv("ELEVENLABS_API_KEY", raising=False)
-    with pytest.raises(RuntimeError, match="ended with status 1"):
+    with pytest.raises(UserError, match="ended with status 1"):
         scribe(service).card()
     assert "ELEVENLABS_API_KEY is not set" in capfd.readouterr().err

@@ -27,8 +27,11 @@ _MOST_WAIT = 120.0
 """Seconds between two requests."""
 _PASSING = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
-_LASTING = (401, 402, 403, 404, 405)
+_LASTING = (401, 402, 404, 405)
 """Statuses that every request would meet: of the key, the account, the address or the model."""
+_FORBIDDEN = 403
+"""A status of the key as well as, of some gateways, of what a clip shows or says."""
+_HARMLESS = {"role": "user", "content": "Describe an empty stage."}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -36,6 +39,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         """None: the redirection becomes an error."""
+
+
+class _ForbiddenError(UserError):
+    """The server forbids a request."""
 
 
 class _Failed(Exception):
@@ -86,7 +93,8 @@ class Endpoint:
         """The caption of a clip; `unavailable` if the model refuses, or does not answer as asked.
 
         Raises:
-          UnusableModelError: the server rejects all requests, for the key, for example.
+          UnusableModelError: the server rejects all requests, for the key, for example; after 403, which may be of
+            this clip alone, that is so if it forbids a harmless request without frames, too.
           UserError: it rejects this one.
           ConnectionError: it fails again and again.
         """
@@ -97,7 +105,7 @@ class Endpoint:
         problem = ""
         for attempt in range(self._server.tries):
             try:
-                reply = _read(_post(self._server, self._body(messages)))
+                reply = _read(self._ask(messages))
             except _Failed as failure:
                 self._wait(attempt, failure)
                 continue
@@ -110,6 +118,23 @@ class Endpoint:
                 problem = f"{error} (it is cut off)" if reply.finish == "length" else str(error)
                 messages = [messages[0], *_again(reply.text, problem)]
         return unavailable(f"the answer is not as asked: {problem}") | {"tokens": spent}
+
+    def _ask(self, messages: list[dict[str, Any]]) -> bytes:
+        """The body of the answer. Raises what `_post` does, and UnusableModelError for 403 to a harmless request."""
+        try:
+            return _post(self._server, self._body(messages))
+        except _ForbiddenError as error:
+            if self._forbids_all():
+                raise UnusableModelError(str(error)) from error
+            raise
+
+    def _forbids_all(self) -> bool:
+        """Whether a harmless request is forbidden, too; if it is rejected as such, the server does accept the key."""
+        try:
+            _post(self._server, self._body([_HARMLESS]))
+        except UserError as error:
+            return isinstance(error, (_ForbiddenError, UnusableModelError))
+        return False
 
     def _wait(self, attempt: int, failure: _Failed) -> None:
         """Before the next attempt. Raises ConnectionError if there is none."""
@@ -158,11 +183,17 @@ def _post(server: EndpointConfig, body: bytes) -> bytes:
             message = f"HTTP {error.code}: {_message(error)}"
         if error.code >= 500 or error.code in _PASSING:
             raise _Failed(message, _retry_after(error.headers.get("Retry-After"))) from error
-        kind = UnusableModelError if error.code in _LASTING else UserError
-        raise kind(f"{server.url}: {message}") from error
+        raise _kind(error.code)(f"{server.url}: {message}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise _Failed(f"no answer ({reason or type(error).__name__})") from error
+
+
+def _kind(status: int) -> type[UserError]:
+    """The error for a status of a request that is rejected."""
+    if status == _FORBIDDEN:
+        return _ForbiddenError
+    return UnusableModelError if status in _LASTING else UserError
 
 
 def _message(error: urllib.error.HTTPError) -> str:

@@ -33,7 +33,7 @@ class Program:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Its answer. Raises UserError if it ends, or answers with something else."""
+        """Its answer. Raises RuntimeError if it ends, UserError if it answers with something else."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -55,9 +55,11 @@ class Program:
         return answer
 
     def card(self) -> ModelCard:
-        """The card that the program answers to an empty question. Raises UserError if it is none."""
+        """The card that the program answers to an empty question. Raises UserError if it gives none."""
         try:
             return ModelCard(**self.ask({}))
+        except RuntimeError as error:  # it was only started: another try would end in the same way
+            raise UserError(f"{error}; start it by itself to see why") from error
         except TypeError as error:
             raise UserError(f"{self._command}: its card is incomplete ({error})") from error
 

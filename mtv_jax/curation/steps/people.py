@@ -14,6 +14,7 @@ from mtv_jax.curation.roles import (
     ACTIVE,
     ActiveSpeaker,
     Evidence,
+    NotInstalledError,
     PersonDetector,
     find_model,
     not_applicable,
@@ -30,7 +31,6 @@ from mtv_jax.faces.tracks import (
     track_to_json,
 )
 from mtv_jax.io.audio import read_audio
-from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import iter_frames, probe
 
 
@@ -54,10 +54,10 @@ class Persons(Stage):
         return {"person detector": dataclasses.asdict(self.detector.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`. Without weights, the evidence says how to get them."""
+        """See `Stage`. Without its package, the evidence says how to get it."""
         try:
             self.detector.card()
-        except UserError as error:
+        except NotInstalledError as error:
             return Outcome(unavailable(str(error)))
         found = self.detector.find(item.folder / CLIP)
         return Outcome(person_scores(found["people"]) if found["status"] == "ok" else found)

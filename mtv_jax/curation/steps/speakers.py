@@ -10,12 +10,11 @@ import soundfile
 
 from mtv_jax.audio.turns import Turn, write_rttm
 from mtv_jax.curation.ledger import OK
-from mtv_jax.curation.roles import Diarizer, Evidence, find_model, scores, unavailable
+from mtv_jax.curation.roles import Diarizer, Evidence, NotInstalledError, find_model, scores, unavailable
 from mtv_jax.curation.shots import Span
 from mtv_jax.curation.speakers import turn_scores
 from mtv_jax.curation.stages import SPEECH, Item, Outcome, Stage
 from mtv_jax.io.audio import read_audio
-from mtv_jax.io.errors import UserError
 
 BLOCK = 120.0
 """Seconds of the films' speech that are diarised at once: a clip is often too short to tell two voices apart."""
@@ -46,14 +45,14 @@ class Speakers(Stage):
         return {"diarizer": dataclasses.asdict(self.diarizer.card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`. Without weights, the evidence of each clip says how to get them.
+        """See `Stage`. Without its package, the evidence of each clip says how to get it.
 
         Clips whose turns are known lack files only; if some of them were heard alone, other turns might be found.
         """
         diarizer = self.diarizer
         try:
             diarizer.card()
-        except UserError as error:
+        except NotInstalledError as error:
             missing = unavailable(str(error))
             return Outcome(missing, dict.fromkeys(clips, missing))
         known = {n: dict(clip.evidence[self.name]) for n, clip in clips.items() if self.name in clip.evidence}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, video_mean, video_metric
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.motion import mean_flow
 from mtv_jax.typing import Float, UInt8
@@ -83,7 +83,7 @@ def peak_times(values: np.ndarray, fps: float, *, least: float = _LEAST_MOTION) 
 def _figures(rows: Sequence[Measured]) -> list[Figure]:
     if not rows:
         return []
-    found = mean_figure("av_align.score", [(row.group, row.values["score"]) for row in rows])
+    found = video_mean("av_align.score", [(row.group, row.values["score"]) for row in rows])
     empty = sum(1 for row in rows if row.values["onsets"] == 0 and row.values["peaks"] == 0)
     return [*found, Figure("av_align.without_events", float(empty), len(rows))]
 

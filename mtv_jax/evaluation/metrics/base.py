@@ -1,7 +1,7 @@
 """What a metric is: samples are folded into a state, states are merged, and figures are computed from a state."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -104,6 +104,14 @@ class Measured:
 def video_metric(figures: Callable[[Sequence[Measured]], list[Figure]]) -> RowMetric[Measured, Measured]:
     """The metric whose figures are those of what was measured of videos."""
     return RowMetric(lambda row: row.key, lambda row: row, figures)
+
+
+def video_mean(identifier: str, values: Sequence[tuple[Hashable, float]], *, note: str = "") -> list[Figure]:
+    """As `mean_figure`, of (group, value) of videos: `n` counts them, and groups that are fewer are in the note."""
+    groups = len({group for group, _ in values})
+    if 0 < groups < len(values):
+        note = f"{note}; " * bool(note) + f"interval over {groups} prompts"
+    return [replace(figure, n=len(values)) for figure in mean_figure(identifier, values, note=note)]
 
 
 def measured(metric: Metric[Any, Sample], samples: Sequence[Sample]) -> list[Figure]:

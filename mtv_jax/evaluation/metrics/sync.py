@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, video_mean, video_metric
 from mtv_jax.evaluation.report.schema import Figure
 
 VARIANT = "syncnet_v2"
@@ -160,7 +160,7 @@ def _figures(rows: Sequence[Measured]) -> list[Figure]:
     means = [
         figure
         for name, of in _MEANS.items()
-        for figure in mean_figure(name, [(row.group, of(row.values)) for row in scored], note=VARIANT)
+        for figure in video_mean(name, [(row.group, of(row.values)) for row in scored], note=VARIANT)
     ]
     counts = {"sync.syncnet_short": sum(row.values["short"] for row in scored)}
     counts |= {identifier: reasons.count(reason) for identifier, reason in _FAILURES.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, video_mean, video_metric
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.syncsynth.figures import SIGNIFICANT
 
@@ -10,8 +10,8 @@ from mtv_jax.evaluation.syncsynth.figures import SIGNIFICANT
 def _figures(rows: Sequence[Measured]) -> list[Figure]:
     significant = [(row.group, float(row.values["p"] < SIGNIFICANT)) for row in rows]
     return [
-        *mean_figure("sync.confidence", [(row.group, row.values["score"]) for row in rows]),
-        *mean_figure("sync.significant", significant),
+        *video_mean("sync.confidence", [(row.group, row.values["score"]) for row in rows]),
+        *video_mean("sync.significant", significant),
     ]
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from mtv_jax.evaluation.batches import in_batches
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, video_mean, video_metric
 from mtv_jax.evaluation.metrics.cosine import cosines
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.errors import UserError
@@ -78,7 +78,7 @@ def _figures(rows: Sequence[Measured]) -> list[Figure]:
         return []
     values = [(row.group, row.values["score"]) for row in rows]
     frozen = sum(row.values["frozen"] for row in rows)
-    return [*mean_figure("temp_c.score", values), Figure("temp_c.frozen", float(frozen), len(rows))]
+    return [*video_mean("temp_c.score", values), Figure("temp_c.frozen", float(frozen), len(rows))]
 
 
 TEMP_C = video_metric(_figures)

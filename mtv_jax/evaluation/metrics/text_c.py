@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, video_mean, video_metric
 from mtv_jax.evaluation.metrics.cosine import cosines
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.io.errors import UserError
@@ -81,7 +81,7 @@ def _figures(rows: Sequence[Measured]) -> list[Figure]:
         "text_c.repeated": sum(row.values["repeated"] for row in rows),
         "text_c.cut": sum(row.values["cut"] for row in rows),
     }
-    means = mean_figure("text_c.score", [(row.group, row.values["score"]) for row in rows])
+    means = video_mean("text_c.score", [(row.group, row.values["score"]) for row in rows])
     return means + [Figure(identifier, float(count), len(rows)) for identifier, count in counts.items()]
 
 

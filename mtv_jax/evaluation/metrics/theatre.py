@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.evaluation.metrics.base import Measured, mean_figure, resampled, video_metric
+from mtv_jax.evaluation.metrics.base import Measured, resampled, video_mean, video_metric
 from mtv_jax.evaluation.metrics.statistics import f1_score
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.theatre.suite import LAGS
@@ -15,7 +15,7 @@ def _figures(rows: Sequence[Measured]) -> list[Figure]:
     return [
         *_lips([row for row in rows if "lips" in row.values]),
         *_events([row for row in rows if row.values.get("heard")]),
-        *mean_figure("looks.correct", [(row.group, row.values["looks"]) for row in rows]),
+        *video_mean("looks.correct", [(row.group, row.values["looks"]) for row in rows]),
     ]
 
 
@@ -28,8 +28,8 @@ def _lips(rows: Sequence[Measured]) -> list[Figure]:
     values = [(row.group, float(value)) for row, value in zip(rows, by_lag[:, best], strict=True)]
     exact = [(row.group, float(row.values["lips_lag"] == 0)) for row in rows]
     return [
-        *mean_figure("lips.correlation", values, note=f"lips {LAGS[best]} frames late"),
-        *mean_figure("lips.exact_lag", exact),
+        *video_mean("lips.correlation", values, note=f"lips {LAGS[best]} frames late"),
+        *video_mean("lips.exact_lag", exact),
     ]
 
 

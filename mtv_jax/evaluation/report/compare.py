@@ -22,6 +22,7 @@ def comparison_lines(a: Path, b: Path) -> Iterator[str]:
             f"{b}: is of the suite {second.suite}, and {a} of {first.suite}; they cannot be compared"
         )
     yield from _caveats(first, second, a, b)
+    yield from _unlike_sets(first, second)
     others = {figure.id: figure for figure in second.figures}
     for figure in first.figures:
         other = others.get(figure.id)
@@ -39,6 +40,19 @@ def _caveats(first: Report, second: Report, a: Path, b: Path) -> Iterator[str]:
         one, other = (_facts(report.provenance[name]) for report in (first, second))
         if one != other and name not in ("videos", "references", "packages", "code", "files", "python"):
             yield f"{name}: measured otherwise in {b} than in {a}, so that its figures are not comparable"
+    for name in sorted(first.provenance.keys() ^ second.provenance.keys()):
+        place, report = (a, first) if name in first.provenance else (b, second)
+        if isinstance(report.provenance[name], dict):
+            yield f"{name}: only in {place}; figures of other networks are not comparable"
+
+
+def _unlike_sets(first: Report, second: Report) -> Iterator[str]:
+    """Distances of sets depend on the numbers of their videos and frames."""
+    others = {figure.id: figure for figure in second.figures}
+    for figure in first.figures:
+        other = others.get(figure.id, figure)
+        if figure.id.startswith("fvd.") and (figure.n, figure.note) != (other.n, other.note):
+            yield f"{figure.claim.label}: of other numbers of videos or frames, so that it is not comparable"
 
 
 def _facts(value: object) -> object:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from mtv_jax.evaluation.report.claims import BASELINES, SUITES
 from mtv_jax.evaluation.report.schema import RESULTS, Figure, Report, VideoRow
@@ -113,7 +114,7 @@ def _videos(report: Report) -> str:
     if not shown and report.contact_sheet is None:
         return ""
     clips = "\n".join(
-        f"<figure><video src='{escape(row.video)}' controls loop preload=metadata></video>"
+        f"<figure><video src='{escape(quote(row.video))}' controls loop preload=metadata></video>"
         f"<figcaption>{escape(row.caption or row.video)}</figcaption></figure>"
         for row in shown
     )
@@ -136,7 +137,10 @@ def _measurements(rows: Sequence[VideoRow]) -> str:
         return ""
     lines = []
     for row in rows:
-        cells = "".join(f"<td class=n>{row.values.get(name, float('nan')):.4g}</td>" for name in names)
+        cells = "".join(
+            f"<td class=n>{row.values[name]:.4g}</td>" if name in row.values else "<td></td>"
+            for name in names
+        )
         lines.append(f"<tr><td>{escape(row.video)}</td>{cells}</tr>")
     return "<h2>Each video</h2>\n" + table(["video", *names], lines)
 

@@ -46,7 +46,6 @@ def build_study(systems: Sequence[System], options: StudyOptions, out: Path) -> 
         say(f"{place}: {reason}; left out")
     if options.n is not None and options.n > len(clips):
         raise UserError(f"--n {options.n}: {len(clips)} clips can be shown; ask for at most as many")
-    (out / KEY).unlink(missing_ok=True)
     with atomic_directory(out / PAGE) as folder:
         study = design(
             form,
@@ -56,6 +55,7 @@ def build_study(systems: Sequence[System], options: StudyOptions, out: Path) -> 
         )
         _rename(study, folder / VIDEOS)
         write_text(folder / INDEX, page(study))
+        (out / KEY).unlink(missing_ok=True)  # that of the former page must not stand beside the new one
     write_json(out / KEY, study.to_json())
     return study
 

@@ -1,6 +1,7 @@
 """`evaluate study build` and `read`."""
 
 import argparse
+import secrets
 
 from mtv_jax.evaluation.report.schema import RESULTS
 from mtv_jax.evaluation.study.build import build_study
@@ -16,7 +17,10 @@ def run_study(args: argparse.Namespace) -> int:
         print("\n".join(study_lines(read_study(args.key, args.answers, args.out))))
         return 0
     check_output(args.out, folder=True, overwrite=args.overwrite, marks=[KEY])
-    study = build_study(args.systems, StudyOptions(args.form, args.participants, args.n, args.seed), args.out)
+    # A seed that everybody knows would tell which videos are of one system.
+    seed = getattr(args, "seed", None)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    study = build_study(args.systems, StudyOptions(args.form, args.participants, args.n, seed), args.out)
     print(
         f"{args.out / PAGE}: {len(study.clips)} clips of {len(study.systems)} systems; put it on a web server"
     )

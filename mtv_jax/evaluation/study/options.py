@@ -55,7 +55,12 @@ def study_parser() -> argparse.ArgumentParser:
     add("--form", choices=tuple(FORMS), required=True, help="mtv: best of the systems; maestro: 1 to 5 each")
     add("--participants", type=count, default=25, help="most participants, numbered from 1")
     add("--n", type=count, help="clips to draw at random; without it, all that every system has")
-    add("--seed", type=whole_number, default=0, help="of the draw, the names and the orders")
+    add(
+        "--seed",
+        type=whole_number,
+        default=argparse.SUPPRESS,
+        help=f"of the draw, the names and the orders; without it, one drawn at random, which {KEY} keeps",
+    )
     add("--out", type=Path, required=True, help=f"folder of {PAGE}/ and {KEY}")
     add_overwrite(build)
     read = commands.add_parser(
@@ -74,9 +79,9 @@ def study_parser() -> argparse.ArgumentParser:
 
 
 def _system(text: str) -> System:
-    name, given, folder = text.partition("=")
+    name, given, folder = ("", "", text) if Path(text).is_dir() else text.partition("=")
     path = Path(folder if given else text)
     name = name if given else path.resolve().name
-    if not name.strip() or not str(path):
+    if not name.strip() or (given and not folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FOLDER")
     return System(name, path)

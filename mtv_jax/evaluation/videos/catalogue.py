@@ -82,7 +82,7 @@ _TABLE = (
     ),
     VideoMetric(
         name="sync",
-        measures="whether lips are in time with the speech: Sync-C and Sync-D",
+        measures="whether lips are in time with the speech: Sync-C, and Sync-D, of which lower values are better",
         better="higher",
         network="SyncNet; faces by MTCNN (make mtcnn)",
         weights="WEIGHTS/syncnet: python -m mtv_jax.convert --from syncnet --in syncnet_v2.model --out ...",

@@ -1,6 +1,7 @@
 """`evaluate` on videos: measures what is not known yet, and reports on all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mtv_jax.evaluation.report.output import write_report
@@ -11,8 +12,15 @@ from mtv_jax.evaluation.videos.metric import Weights
 from mtv_jax.evaluation.videos.options import Part, VideoOptions
 from mtv_jax.evaluation.videos.report import cost_lines, videos_report
 from mtv_jax.evaluation.videos.run import Task, gather, measure, open_tools
+from mtv_jax.evaluation.videos.samples import FOLDER
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.progress import say
+
+_LACKING = (
+    "compares two sets, of two videos or more each: name the real ones by --reference, or by 'reference' in the "
+    "manifest"
+)
 
 
 def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> Report | None:
@@ -22,17 +30,23 @@ def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> 
     `strict` for the first problem.
     """
     metrics = find_metrics(options.metrics)
-    manifest = items_of([*files, *([options.manifest] if options.manifest else [])])
-    references = items_of([options.reference]) if options.reference else None
-    problems = {**manifest.problems, **(references.problems if references else {})}
-    tools, missing = open_tools(metrics, Weights(options.weights, options.allow_random_weights))
+    manifest = items_of(files, options.manifest)
+    given = items_of([options.reference]) if options.reference else None
+    references = references_of(manifest, given)
+    problems = {**manifest.problems, **(given.problems if given else {})}
+    sets = min(len(references), len(manifest.items))
+    lacking = {metric.name: _LACKING for metric in metrics if "reference" in metric.needs and sets < 2}
+    usable = [metric for metric in metrics if metric.name not in lacking]
+    tools, missing = open_tools(usable, Weights(options.weights, options.allow_random_weights))
+    missing |= lacking
     if options.strict and (problems or missing):
         name, reason = next(iter({**problems, **missing}.items()))
         raise UserError(f"{name}: {reason}")
     if not tools:
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
-    task = Task(tools, manifest.items, references_of(manifest, references), out)
-    measure(task, part=options.part, strict=options.strict)
+    task = Task(tools, manifest.items, references, out)
+    with FolderLock(out / FOLDER / options.part.name, "--out"):
+        measure(task, part=options.part, strict=options.strict)
     if options.part != Part():
         return None
     found = gather(task)
@@ -45,6 +59,11 @@ def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> 
 
 def references_of(manifest: Manifest, given: Manifest | None) -> list[Item]:
     """The reference set: the videos that were given, and those that the manifest names, each once."""
-    named = {str(item.reference): Item(str(item.reference), item.reference, item.prompt)
-             for item in manifest.items if item.reference}  # fmt: skip
-    return [*(given.items if given else ()), *named.values()]
+    found: dict[Path, Item] = {}
+    for item in given.items if given else ():
+        found.setdefault(item.video.resolve(), replace(item, id=str(item.video)))
+    for item in manifest.items:
+        if item.reference:
+            name = str(item.reference)
+            found.setdefault(item.reference.resolve(), Item(name, item.reference, item.prompt))
+    return list(found.values())

@@ -23,6 +23,7 @@ from mtv_jax.evaluation.videos.options import GenerateOptions
 from mtv_jax.io.audio import fit_length, read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path, read_json, write_json, write_text
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.progress import progress, say
 from mtv_jax.io.rates import Number
 from mtv_jax.io.video import write_video
@@ -70,7 +71,8 @@ def generate_videos(options: GenerateOptions, out: Path) -> Path:
     pipe = _pipeline(options)
     _begin(out, _origin(pipe, media, options))
     drawn = [unpack(Drawn(row, media.read(number), out)) for row, number in enumerate(draw(media, options))]
-    _make(pipe, _batches(drawn, options), options)
+    with FolderLock(out / "parts" / options.part.name, "--out"):
+        _make(pipe, _batches(drawn, options), options)
     left = sum(1 for clip in drawn if not clip.video.exists())
     if left:
         say(f"{left} of {len(drawn)} videos are left for the other parts")

@@ -79,15 +79,17 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(tuple(items.values()), problems)
 
 
-def items_of(paths: Sequence[Path]) -> Manifest:
-    """The videos at `paths`: files, folders of videos, or manifests (`.jsonl`).
+def items_of(paths: Sequence[Path], manifest: Path | None = None) -> Manifest:
+    """The videos at `paths`: files, folders of videos, or manifests (`.jsonl`); and those of a manifest of any name.
 
     Raises UserError for a path that does not exist, and like `read_manifest`.
     """
     items: dict[str, Item] = {}
     problems: dict[str, str] = {}
-    for path in paths:
-        found = _found(path)
+    listed = [(path, _found(path)) for path in paths]
+    if manifest is not None:
+        listed.append((manifest, read_manifest(manifest)))
+    for path, found in listed:
         problems |= {f"{path}: {name}": reason for name, reason in found.problems.items()}
         for item in found.items:
             if item.id in items:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.cli import count, parser
+from mtv_jax.io.cli import count, parser, whole_number
 from mtv_jax.io.errors import UserError
 
 DEFAULT_METRICS = "av_align"
@@ -77,13 +77,19 @@ def generate_parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="folder of the videos and manifest.jsonl")
     add("--split", choices=("test", "train"), default="test", help="clips to draw from")
     add("--n", type=count, default=defaults["n"], help="number of clips")
-    add("--seed", type=int, default=0, help="of the draw and of the noise")
+    add("--seed", type=whole_number, default=0, help="of the draw and of the noise")
     add("--steps", type=count, help="sampling steps; without it, those of the pipeline")
     add("--guidance-scale", type=float, help="of text and sound; without it, that of the pipeline")
     add("--batch-size", type=count, default=1, help="number of videos made at once")
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="that the networks compute in")
     add("--fsdp", type=count, default=1, help="number of devices that the weights are split over")
-    add("--part", type=_part, default=Part(), metavar="K/N", help="make a share, in a process of its own")
+    add(
+        "--part",
+        type=_part,
+        default=argparse.SUPPRESS,
+        metavar="K/N",
+        help="make a share, in a process of its own",
+    )
     return top
 
 

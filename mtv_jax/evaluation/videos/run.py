@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mtv_jax.evaluation.report.schema import Failure, Figure
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.manifest import Item
-from mtv_jax.evaluation.videos.metric import NEEDS, Instrument, Measured, VideoMetric, Weights
+from mtv_jax.evaluation.videos.metric import Instrument, Measured, VideoMetric, Weights
 from mtv_jax.evaluation.videos.options import Part
 from mtv_jax.evaluation.videos.samples import FOLDER, Samples, key_of
 from mtv_jax.io.errors import UserError
@@ -80,12 +80,6 @@ def measure(task: Task, *, part: Part, strict: bool = False) -> None:
     with samples.writer() as writer:
         for job in progress(jobs, "measuring videos"):
             clip = Clip(job.item)
-            try:
-                clip.content(NEEDS)  # fails here if a file cannot be read
-            except UserError:
-                if strict:
-                    raise
-                continue
             for tool in job.tools:
                 _measure(tool, clip, samples, writer, strict=strict)
 
@@ -105,7 +99,7 @@ def gather(task: Task) -> Measurements:
             name = tool.metric.name
             try:
                 row = samples.get(key_of(tool.metric, tool.instrument, clip)) or {
-                    "error": f"not measured by {name}; run the other parts"
+                    "error": "not measured yet; run the other parts"
                 }
                 if "error" in row:
                     raise UserError(f"{name}: {row['error']}")
@@ -148,10 +142,18 @@ def _jobs(task: Task) -> Iterator[_Job]:
 
 
 def _measure(tool: Tool, clip: Clip, samples: Samples, writer: RowWriter, *, strict: bool) -> None:
-    """Adds a row of what a metric measures of a clip, unless there is one."""
+    """Adds a row of what a metric measures of a clip, unless there is one; what failed is tried again.
+
+    A video must not end the measurement of others, so no error does, of a library or for lack of memory either.
+    """
     name = tool.metric.name
-    key = key_of(tool.metric, tool.instrument, clip)
-    if samples.get(key) is not None:
+    try:
+        key = key_of(tool.metric, tool.instrument, clip)
+    except UserError:
+        if strict:
+            raise
+        return  # `gather` meets the same error, and reports it
+    if "values" in (samples.get(key) or {}):
         return
     began = time.perf_counter()
     row: dict[str, Any] = {"metric": name, "key": key, "id": clip.item.id}
@@ -159,11 +161,18 @@ def _measure(tool: Tool, clip: Clip, samples: Samples, writer: RowWriter, *, str
         values = tool.instrument.measure(clip)
         _check_finite(values)
         row |= {"values": values, "seconds": time.perf_counter() - began}
-    except UserError as error:
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else _described(error)
         if strict:
-            raise
-        row |= {"error": str(error)}
+            raise UserError(f"{clip.item.id}: {name}: {reason}") from error
+        row |= {"error": reason}
     samples.add(writer, row)
+
+
+def _described(error: Exception) -> str:
+    """An error of a library in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _check_finite(value: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.metric import Instrument, VideoMetric
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.jsonl import RowWriter, read_rows
 
 FOLDER = "samples"
@@ -27,7 +28,14 @@ class Samples:
 
     def __init__(self, folder: Path, part: str):
         self._file = folder / f"{part}.jsonl"
-        self._rows = {row["key"]: row for file in sorted(folder.glob("*.jsonl")) for row in read_rows(file)}
+        self._rows: dict[str, Row] = {}
+        for file in sorted(folder.glob("*.jsonl")):
+            for row in read_rows(file):
+                if not isinstance(row, dict) or not {"key"} < row.keys():
+                    raise UserError(f"{file}: a row of it is damaged ({str(row)[:60]}); remove the file")
+                # What one process could not measure, another one may have measured since.
+                if "values" in row or row["key"] not in self._rows:
+                    self._rows[row["key"]] = row
 
     def get(self, key: str) -> Row | None:
         """The row with this key."""

@@ -208,9 +208,7 @@ def test_nobody_listens(clip, waits, monkeypatch):
         Endpoint(CaptionsConfig(endpoint=config)).caption(clip, {}, {})
 
 
-@pytest.mark.parametrize(
-    ("status", "lasts"), [(400, False), (401, True), (403, True), (404, True), (413, False)]
-)
+@pytest.mark.parametrize(("status", "lasts"), [(400, False), (401, True), (404, True), (413, False)])
 def test_a_request_that_is_rejected_is_not_repeated_and_a_key_that_is_stops_the_run(
     server, clip, waits, status, lasts
 ):
@@ -219,6 +217,32 @@ def test_a_request_that_is_rejected_is_not_repeated_and_a_key_that_is_stops_the_
         ask(server, clip, lambda h: send(h, wrong, status), good)
     assert isinstance(caught.value, UnusableModelError) == lasts
     assert len(server.requests) == 1
+
+
+def send_forbidden(handler):
+    send(handler, {"error": {"message": "not allowed"}}, 403)
+
+
+@pytest.mark.parametrize("harmless", [send_forbidden, lambda h: send(h, {}, 401)])
+def test_a_server_that_forbids_a_harmless_request_too_stops_the_run(server, clip, harmless):
+    with pytest.raises(UnusableModelError, match="HTTP 403: not allowed"):
+        ask(server, clip, send_forbidden, harmless)
+    assert len(server.requests) == 2
+    assert "image" not in str(server.requests[1]["messages"])
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        [good],
+        [lambda h: send(h, {}, 400)],
+        [lambda h: send(h, {}, 503), send_forbidden, good],  # not known yet: both are asked again
+    ],
+)
+def test_a_server_that_forbids_one_clip_does_not_stop_the_run(server, clip, waits, harmless):
+    with pytest.raises(UserError, match="HTTP 403: not allowed") as caught:
+        ask(server, clip, send_forbidden, *harmless)
+    assert not isinstance(caught.value, UnusableModelError)
 
 
 def test_a_redirection_is_not_followed(server, clip):

@@ -50,6 +50,18 @@ def test_answers_without_turns():
             model.diarize(np.zeros(9, np.float32), 16_000)
 
 
+def test_a_program_that_does_not_start_has_no_card():
+    """It is an error of whoever gave it; one that ends at a question may answer another time."""
+    code = "import sys; sys.exit(3)"
+    model = JsonlDiarizer(f"{sys.executable} -S -c {shlex.quote(code)}")
+    with pytest.raises(
+        UserError, match="^[^\n]*ended with status 3 instead of an answer; start it by itself"
+    ):
+        model.card()
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        model.diarize(np.zeros(9, np.float32), 16_000)
+
+
 def test_programs_do_not_outlive_their_model():
     model = program()
     model.card()

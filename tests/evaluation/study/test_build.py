@@ -30,7 +30,21 @@ def systems(tmp_path_factory):
 def study(systems, tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
     assert (
-        evaluate.main(["study", "build", *systems, "--form", "mtv", "--participants", "4", "--out", str(out)])
+        evaluate.main(
+            [
+                "study",
+                "build",
+                *systems,
+                "--form",
+                "mtv",
+                "--participants",
+                "4",
+                "--seed",
+                "0",
+                "--out",
+                str(out),
+            ]
+        )
         == 0
     )
     return out
@@ -198,3 +212,28 @@ def test_odd_sizes_repeat_their_last_row_and_column():
     assert even.shape == (4, 6, 3)
     np.testing.assert_array_equal(even[:3, :5], frame)
     np.testing.assert_array_equal(even[3, 5], frame[2, 4])
+
+
+def test_a_study_that_cannot_be_made_anew_leaves_the_former_one(systems, tmp_path):
+    out = tmp_path / "study"
+    flags = ["--form", "mtv", "--participants", "2", "--out", str(out)]
+    assert evaluate.main(["study", "build", *map(str, systems), *flags]) == 0
+    before = (out / "key.json").read_text()
+    broken = [tmp_path / name for name in ("x", "y")]
+    for folder in broken:
+        folder.mkdir()
+        (folder / "1.mp4").write_bytes(b"no video")
+    with pytest.raises(UserError, match="0 of 1 clips can be read"):
+        evaluate.main(["study", "build", *map(str, broken), *flags, "--overwrite"])
+    assert (out / "key.json").read_text() == before
+    assert (out / "page" / "index.html").exists()
+
+
+def test_without_a_seed_one_is_drawn_and_kept(systems, tmp_path):
+    seeds = set()
+    for number in range(2):
+        out = tmp_path / str(number)
+        flags = ["--form", "mtv", "--participants", "2", "--n", "1", "--out", str(out)]
+        assert evaluate.main(["study", "build", *map(str, systems), *flags]) == 0
+        seeds.add(json.loads((out / "key.json").read_text())["seed"])
+    assert len(seeds) == 2

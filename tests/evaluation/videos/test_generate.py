@@ -12,6 +12,7 @@ from mtv_jax.evaluation.videos import generate as generating
 from mtv_jax.evaluation.videos.manifest import read_manifest
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.lock import FolderLock
 from mtv_jax.io.video import probe, write_video
 from mtv_jax.names import TRACKS
 
@@ -143,7 +144,11 @@ def test_parts_leave_the_manifest_to_the_last(made, generate, tmp_path, capsys):
     assert generate(tmp_path / "out", "--n", 3, "--part", "1/2") == 0
     assert "1 of 3 videos are left" in capsys.readouterr().err
     assert not (tmp_path / "out" / "manifest.jsonl").exists()
-    assert generate(tmp_path / "out", "--n", 3, "--part", "2/2") == 0
+    # Another part may be made at the same time, the same part may not.
+    with FolderLock(tmp_path / "out" / "parts" / "1_of_2", "--out"):
+        with pytest.raises(UserError, match="in use by process"):
+            generate(tmp_path / "out", "--n", 3, "--part", "1/2")
+        assert generate(tmp_path / "out", "--n", 3, "--part", "2/2") == 0
     lines = [(folder / "manifest.jsonl").read_text() for folder in (made, tmp_path / "out")]
     assert lines[0] == lines[1]
     assert all(json.loads(line) for line in lines[0].splitlines())

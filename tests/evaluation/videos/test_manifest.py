@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mtv_jax.evaluation.videos.manifest import items_of, read_manifest
+from mtv_jax.evaluation.videos.command import references_of
+from mtv_jax.evaluation.videos.manifest import Item, Manifest, items_of, read_manifest
 from mtv_jax.io.errors import UserError
 
 
@@ -73,3 +74,15 @@ def test_files_folders_and_manifests_together(tmp_path):
     assert list(found.problems) == [str(tmp_path / "folder" / "x.mp4")]
     with pytest.raises(UserError, match="no such file"):
         items_of([tmp_path / "nowhere.mp4"])
+
+
+def test_a_manifest_may_have_any_name(tmp_path):
+    manifest = written(tmp_path / "m.json", line(id="one"))
+    assert [item.id for item in items_of([], manifest).items] == ["one"]
+
+
+def test_a_reference_that_is_named_twice_counts_once(tmp_path):
+    named = Manifest((Item("a", tmp_path / "a.mp4", reference=tmp_path / "sub" / ".." / "real.mp4"),))
+    given = Manifest((Item("real.mp4", tmp_path / "real.mp4"), Item("other", tmp_path / "other.mp4")))
+    found = references_of(named, given)
+    assert [item.id for item in found] == [str(tmp_path / "real.mp4"), str(tmp_path / "other.mp4")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.metrics.base import mean_figure, video_metric
+from mtv_jax.evaluation.metrics.base import video_mean, video_metric
 from mtv_jax.evaluation.report.schema import Figure, Report, read_report
 from mtv_jax.evaluation.videos import command
 from mtv_jax.evaluation.videos.clip import Clip
@@ -39,7 +39,7 @@ def figures(rows):
     own = [(row.group, row.values["brightness"]) for row in rows if not row.reference]
     others = [row for row in rows if row.reference]
     return [
-        *mean_figure("av_align.score", own),
+        *video_mean("av_align.score", own),
         Figure("av_align.without_events", float(len(others)), len(rows)),
     ]
 
@@ -122,7 +122,9 @@ def test_a_part_that_is_missing_is_noticed(task):
     found = gather(task)
     assert [row.id for row in found.rows["brightness"]] == ["0", "2", "real"]
     assert [failure.video for failure in found.failures] == ["1", "3"]
-    assert all("not measured by brightness" in failure.error for failure in found.failures)
+    assert all(
+        failure.error == "brightness: not measured yet; run the other parts" for failure in found.failures
+    )
 
 
 def test_a_crash_in_the_middle_of_a_row_costs_that_row(task):
@@ -133,6 +135,57 @@ def test_a_crash_in_the_middle_of_a_row_costs_that_row(task):
     measure(again, part=Part())
     assert again.tools[0].instrument.seen == ["real"]
     assert len(gather(again).rows["brightness"]) == 5
+
+
+def test_an_error_of_a_library_costs_its_own_video_and_is_tried_again(task, monkeypatch):
+    measured = Brightness.measure
+
+    def failing(self, clip):
+        if clip.item.id == "1":
+            raise MemoryError("no room for it\nor for its traceback")
+        return measured(self, clip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Brightness, "measure", failing)
+        measure(task, part=Part())
+        found = gather(task)
+        assert [row.id for row in found.rows["brightness"]] == ["0", "2", "3", "real"]
+        assert [failure.error for failure in found.failures] == ["brightness: MemoryError: no room for it"]
+        with pytest.raises(UserError, match="1: brightness: MemoryError: no room for it"):
+            measure(task, part=Part(), strict=True)
+    again = fresh(task)
+    measure(again, part=Part())
+    assert again.tools[0].instrument.seen == ["1"]
+    assert not gather(again).failures
+
+
+def test_a_sound_that_is_missing_costs_no_metric_of_the_picture(task, folder):
+    picture = replace(METRIC, name="picture", needs=())
+    tools = [Tool(METRIC, Brightness()), Tool(replace(METRIC, needs=("sound",)), Brightness())]
+    tools = [Tool(picture, Brightness()), tools[1]]
+    items = (replace(task.items[0], audio=folder / "gone.wav"), task.items[1])
+    task = replace(task, tools=tools, items=items, references=())
+    measure(task, part=Part())
+    found = gather(task)
+    assert [row.id for row in found.rows["picture"]] == ["0", "1"]
+    assert [row.id for row in found.rows["brightness"]] == ["1"]
+    (failure,) = found.failures
+    assert failure.video == "0"
+    assert "gone.wav" in failure.error
+
+
+def test_a_damaged_row_is_named(task):
+    (task.out / "samples").mkdir()
+    (task.out / "samples" / "1_of_1.jsonl").write_text("[1]\n")
+    with pytest.raises(UserError, match=r"1_of_1.jsonl: a row of it is damaged \(\[1\]\)"):
+        measure(task, part=Part())
+
+
+def test_n_counts_videos_and_the_note_prompts(task):
+    measure(task, part=Part())
+    (figure, _) = figures_of(task.tools, gather(task))
+    assert figure.n == 4
+    assert figure.note == "interval over 2 prompts"
 
 
 def test_videos_that_fail_are_counted_and_the_others_measured(task, folder, tmp_path):
@@ -176,13 +229,13 @@ def unavailable(_: Weights):
 def evaluated(folder, tmp_path, monkeypatch):
     """Evaluates the folder by two metrics, of which one has no weights."""
 
-    def evaluate(**options) -> Report | None:
+    def evaluate(references=2, **options) -> Report | None:
         lacking = replace(METRIC, name="lacking", open=unavailable)
         monkeypatch.setattr(command, "find_metrics", lambda names: [lacking, METRIC])
         (tmp_path / "m.jsonl").write_text(
             "".join(
-                f'{{"video": "{folder / f"{n}.mp4"}", "id": "{n}", "prompt": "p", "reference": "{folder}/4.mp4"}}\n'
-                for n in (1, 0, 2)
+                f'{{"video": "{folder}/{n}.mp4", "id": "{n}", "prompt": "p", "reference": "{folder}/{real}.mp4"}}\n'
+                for n, real in ((1, 4), (0, 5 - references), (2, 4))
             )
             + "{}\n"
         )
@@ -198,7 +251,7 @@ def test_the_report_has_figures_failures_and_what_is_missing(evaluated, tmp_path
     assert report == read_report(tmp_path / "out" / "results.json")
     assert report.missing == {"lacking": "its weights are missing: pip install them"}
     assert [failure.video.rsplit(": ", 1)[-1] for failure in report.failures] == ["line 4"]
-    assert report.figures[1].value == 1.0  # the reference is measured once
+    assert report.figures[1].value == 2.0  # a reference that two videos name is measured once
     assert [row.id for row in report.rows] == ["0", "1", "2"]  # the worst first
     assert not report.untrained
     assert report.provenance["brightness_v1"]["seconds_per_video"] >= 0
@@ -215,6 +268,11 @@ def test_random_weights_make_the_result_invalid(evaluated):
 def test_a_part_makes_no_report(evaluated, tmp_path):
     assert evaluated(part=Part(0, 2)) is None
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_set_that_is_too_small_is_a_missing_metric(evaluated):
+    with pytest.raises(UserError, match="brightness: compares two sets, of two videos or more each"):
+        evaluated(references=1)
 
 
 def test_strict_stops_at_the_first_problem(evaluated):

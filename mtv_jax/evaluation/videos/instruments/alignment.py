@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 
 import numpy as np
 
@@ -22,9 +23,14 @@ def open_av_align_v1(_: Weights) -> Measure:
 
 
 def _aligned(variant: str, score: Callable[[np.ndarray, float, np.ndarray], Alignment]) -> Measure:
-    optical_flow()
+    opencv = optical_flow().__version__
     return Measure(
         variant,
         lambda clip: asdict(score(clip.frames, float(clip.fps), clip.sound(SAMPLE_RATE))),
-        {"fps": "the video's own", "sample_rate": SAMPLE_RATE},
+        {
+            "fps": "the video's own",
+            "sample_rate": SAMPLE_RATE,
+            "opencv": opencv,
+            "librosa": version("librosa"),
+        },
     )

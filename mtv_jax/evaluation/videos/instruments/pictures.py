@@ -18,15 +18,13 @@ def open_flicker(_: Weights) -> Measure:
 
 def open_motion(_: Weights) -> Measure:
     """Mean optical flow. Raises UserError if OpenCV is not installed."""
-    optical_flow()
-    return _of_frames("motion_farneback", mean_motion)
+    return _of_frames("motion_farneback", mean_motion, opencv=optical_flow().__version__)
 
 
 def open_warping(_: Weights) -> Measure:
     """Warping error. Raises UserError if OpenCV is not installed."""
-    optical_flow()
-    return _of_frames("warping_farneback", warping_error)
+    return _of_frames("warping_farneback", warping_error, opencv=optical_flow().__version__)
 
 
-def _of_frames(variant: str, score: Callable[[np.ndarray], float]) -> Measure:
-    return Measure(variant, lambda clip: {"score": score(clip.frames)}, {"fps": "the video's own"})
+def _of_frames(variant: str, score: Callable[[np.ndarray], float], **facts: str) -> Measure:
+    return Measure(variant, lambda clip: {"score": score(clip.frames)}, {"fps": "the video's own", **facts})
