@@ -1,15 +1,19 @@
 """How much a curation will take: clips and bytes, by the headers of its films."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mtv_jax.curation.arrays import ARRAYS
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Source
+from mtv_jax.curation.stages import CLIP
 from mtv_jax.data.manifests import MEDIA, SHARD_SUFFIX
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
+from mtv_jax.names import TRACKS
 
 _LATENT_BYTES = 2 * 2 * 16 / (4 * 8 * 8)
 """Bytes of latents for each pixel of a clip: mean and variance, float16, 16 channels for 4 x 8 x 8 pixels."""
@@ -41,7 +45,7 @@ class Estimate:
         return _COPIES * self.clips * self.clip_bytes
 
     def left(self, layout: Layout) -> float:
-        """Bytes that a curation still needs, beyond those that its folder has."""
+        """Bytes that new clips still need, beyond those that a curation's folder has. See also `packing_bytes`."""
         return max(self.total - _bytes_there(layout), 0.0)
 
 
@@ -64,11 +68,34 @@ def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
     return Estimate(films, unread, seconds, clips, _clip_bytes(settings))
 
 
+def packing_bytes(
+    layout: Layout, clips: Iterable[Mapping[str, Any]], record: float, taken_back: int, *, media: bool
+) -> float:
+    """Bytes that it takes to pack anew, while the former shards are still there.
+
+    Args:
+      layout: of the curation's folder.
+      clips: rows of the verdicts, of the clips to be written into new shards.
+      record: bytes of a record in the former shards (`record_bytes`).
+      taken_back: of how many records the arrays are written into the folders of their clips first.
+      media: whether there are shards of media as well.
+    """
+    total = taken_back * record
+    for folder in map(layout.clip, clips):
+        total += (folder / ARRAYS).stat().st_size or record
+        names = (CLIP, *(f"{track}.flac" for track in TRACKS)) if media else ()
+        total += sum((folder / name).stat().st_size for name in names)
+    return total
+
+
 def _bytes_there(layout: Layout) -> int:
     """Bytes of a curation's clips and shards. Those with arrays count twice, as if they were in `work/` as well."""
     folders = (layout.work / "films", layout.out / MEDIA, layout.test / MEDIA)
-    shards = [path for out in (layout.out, layout.test) for path in out.glob(f"*{SHARD_SUFFIX}")]
-    return sum(map(_size, folders)) + _COPIES * sum(path.stat().st_size for path in shards)
+    return sum(map(_size, folders)) + _COPIES * sum(map(_shard_bytes, (layout.out, layout.test)))
+
+
+def _shard_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob(f"*{SHARD_SUFFIX}"))
 
 
 def _size(folder: Path) -> int:

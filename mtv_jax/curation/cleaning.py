@@ -28,16 +28,17 @@ def delete_stems(layout: Layout, verdicts: Verdicts) -> None:
                     _remove(path)
 
 
-def delete_old_clips(layout: Layout, films: Sequence[Film], verdicts: Verdicts) -> None:
+def delete_old_clips(layout: Layout, films: Sequence[Film], verdicts: Verdicts, *, unread: bool) -> None:
     """Removes the folders of clips that no film has any more, and what killed workers left; says so on stderr.
 
-    Clips get other ids if cuts, windows or the film's file change; without its source, a film has none. While a file
-    cannot be read, perhaps because a disk is not there, nothing of films that are missing is removed.
+    Clips get other ids if cuts, windows or the film's file change; without its source, a film has none. While something
+    cannot be read, perhaps because a disk is not there, nothing of films that are missing is removed: `unread` sources
+    (`Sources.unread`), films without a hash, or no film at all.
     """
     planned: dict[str, set[str]] = {film.sha256: set() for film in films if film.sha256}
     for clip in verdicts.clips:
         planned[clip["film"]].add(clip["clip"])
-    unread = any(not film.sha256 for film in films)
+    unread = unread or not films or any(not film.sha256 for film in films)
     old = [
         path
         for film in layout.all_films()

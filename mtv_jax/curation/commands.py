@@ -80,7 +80,7 @@ def run_and_pack(
             )
         if strict and unusable:
             raise BadFilmsError(f"{settings.videos}: {len(unusable)} films cannot be used", unusable)
-        return pack(Session.open(layout), verdicts, packing or PackConfig())
+        return pack(Session.open(layout), verdicts, packing or PackConfig(), force=force)
 
 
 def check_shards(layout: Layout, settings: Settings, *, overwrite: bool) -> None:

@@ -81,7 +81,7 @@ def run(
         engine.judge_films(films)
         verdicts = engine.verdicts(films)
         delete_stems(layout, verdicts)
-        delete_old_clips(layout, films, verdicts)
+        delete_old_clips(layout, films, verdicts, unread=sources.unread)
         engine.finish_clips(films, verdicts)
         verdicts = engine.verdicts(films)
         delete_stems(layout, verdicts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.flags import NATIVE
+from mtv_jax.curation.settings import Layout
 from mtv_jax.data.manifests import MANIFEST
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
@@ -46,11 +47,16 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     check_output(out, folder=True, overwrite=overwrite, marks=[MANIFEST])
 
 
+_DEAD = 3600.0
+"""Seconds after which a temporary file in `work/`, to which commands like `status` write without the lock, is left."""
+
+
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """The folder of the shards, for this process alone. Raises UserError if another is writing to it."""
     with FolderLock(out, "--out"), disk_errors(out, out):
         remove_leftovers(out)
+        remove_leftovers(Layout(out).work, unchanged=_DEAD)
         yield
 
 

@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from mtv_jax.curation.arrays import leave_to_shards, read_clip_arrays, take_back
+from mtv_jax.curation.arrays import (
+    forget,
+    leave_to_shards,
+    only_in_shards,
+    read_clip_arrays,
+    record_bytes,
+    take_back,
+)
+from mtv_jax.curation.budget import packing_bytes
 from mtv_jax.curation.encoders import encoder_folders, encoder_identity, save_encoders
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
@@ -27,11 +35,12 @@ from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.verdicts import Verdicts
-from mtv_jax.data.manifests import ENCODERS, MANIFEST, MEDIA, MP4
+from mtv_jax.data.manifests import ENCODERS, MEDIA, MP4
 from mtv_jax.data.records import ClipRecord, ClipSource
-from mtv_jax.data.shards import open_shards, write_shards
+from mtv_jax.data.shards import check_hash, open_shards, write_shards
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import read_json, sha256, write_json, write_text
+from mtv_jax.io.files import existing_file, read_json, sha256, write_json, write_text
+from mtv_jax.io.limits import check_room
 from mtv_jax.io.progress import progress
 from mtv_jax.names import SUBSETS, TRACKS
 from mtv_jax.pipelines.presets import pipeline_folder
@@ -58,12 +67,14 @@ class PackConfig:
     release: bool = False
 
 
-def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, Any]:
+def pack(session: Session, verdicts: Verdicts, config: PackConfig, *, force: bool = False) -> dict[str, Any]:
     """Writes the shards of the kept clips unless they are there; the manifest of those for training.
 
+    `force` ignores that the disk has too little room.
+
     Raises:
-      UserError: no clip is kept, files of kept clips are missing (`curate run` makes them), or `release` and something
-        must not be given away.
+      UserError: no clip is kept, files of kept clips are missing (`curate run` makes them), the disk has too little
+        room, or `release` and something must not be given away.
     """
     clips = sorted(verdicts.kept, key=lambda clip: clip["clip"])
     if not clips:
@@ -79,14 +90,37 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig) -> dict[str, 
         test: [clip for clip in clips if clip["source"] in held_out],
     }
     stamps = {folder: _stamp(session, verdicts, split) for folder, split in splits.items() if split}
-    stale = [folder for folder, stamp in stamps.items() if not _is_packed(folder, stamp)]
-    take_back(session.layout, [clip for folder in stale for clip in splits[folder]])
+    media = not session.settings.frames_only
+    stale = [folder for folder, stamp in stamps.items() if not _is_packed(folder, stamp, media=media)]
+    _prepare(session, verdicts, [clip for folder in stale for clip in splits[folder]], force=force)
     for folder in stale:
         _write_split(session, verdicts, folder, splits[folder], stamps[folder])
     if not splits[test]:
         shutil.rmtree(test, ignore_errors=True)
     leave_to_shards(session.layout, clips)
     return open_shards(out).manifest
+
+
+def _prepare(
+    session: Session, verdicts: Verdicts, clips: Sequence[Mapping[str, Any]], *, force: bool
+) -> None:
+    """Takes back all arrays that would be lost with the shards in which `clips` are to be replaced.
+
+    Those of clips that no film of the verdicts has are among them: their films could not be read this time. Those of
+    rejected clips are not.
+    """
+    layout = session.layout
+    needed = {clip["clip"] for clip in clips}
+    rejected = {clip["clip"] for clip in verdicts.clips if not clip["keep"]}
+    stay = {clip["clip"] for clip in verdicts.kept} - needed
+    packed = only_in_shards(layout)
+    back = {clip: folder for clip, folder in packed.items() if clip not in rejected | stay}
+    room = packing_bytes(
+        layout, clips, record_bytes(layout), len(back), media=not session.settings.frames_only
+    )
+    check_room(layout.out, room, force=force, remedy="make room; the shards are as they were")
+    forget(folder for clip, folder in packed.items() if clip in rejected)
+    take_back(layout, back, needed)
 
 
 def _test_clips(layout: Layout, config: PackConfig) -> int | None:
@@ -124,15 +158,16 @@ def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> 
 def _write_split(
     session: Session, verdicts: Verdicts, out: Path, clips: Sequence[Mapping[str, Any]], stamp: str
 ) -> None:
-    """The shards of some clips, and those of their media."""
+    """The shards of some clips, and those of their media.
+
+    Former shards can be opened until the new ones replace them, so `_is_packed` looks at what is written before.
+    """
     settings = session.settings
-    media = out / MEDIA
-    (out / MANIFEST).unlink(missing_ok=True)
     if not settings.frames_only:
+        records = (_media_record(session, clip) for clip in progress(clips, "packing media"))
+        write_shards(out / MEDIA, records, kind="media", info={"stamp": stamp})
         text = read_defaults(pipeline_folder(settings.encoders)).text
         save_encoders(encoder_folders(settings.encoders, settings.vae), text, out / ENCODERS, settings.size)
-        records = (_media_record(session, clip) for clip in progress(clips, "packing media"))
-        write_shards(media, records, kind="media", info={})
     subsets = {name: [clip["clip"] for clip in clips if name in clip["subsets"]] for name in SUBSETS}
     info = _info(session, verdicts, out, clips) | {"stamp": stamp}
     write_shards(
@@ -161,12 +196,15 @@ def _stamp(session: Session, verdicts: Verdicts, clips: Sequence[Mapping[str, An
     return digest.hexdigest()
 
 
-def _is_packed(out: Path, stamp: str) -> bool:
-    if not (out / MANIFEST).exists():
-        return False
+def _is_packed(out: Path, stamp: str, *, media: bool) -> bool:
+    """Whether shards, list of sources and media are those of a stamp; media of older versions have none."""
     try:
-        return open_shards(out).manifest["info"].get("stamp") == stamp
-    except UserError:  # damaged: packed again
+        info = open_shards(out).manifest["info"]
+        if info.get("stamp") != stamp:
+            return False
+        check_hash(existing_file(out / SOURCES), info["sources"]["sha256"])
+        return not media or open_shards(out / MEDIA).manifest["info"].get("stamp", stamp) == stamp
+    except (UserError, KeyError):  # missing, damaged, or of another program: packed again
         return False
 
 

@@ -134,7 +134,7 @@ class Layout:
 
     def all_films(self) -> list[Path]:
         """The folders of films that are there, of the present sources or not."""
-        return sorted((self.work / "films").glob("*/*"))
+        return sorted(path for path in (self.work / "films").glob("*/*") if path.is_dir())
 
     def clip(self, row: Mapping[str, Any]) -> Path:
         """The folder of a clip's files, of its row of the verdicts."""

@@ -66,6 +66,14 @@ class Sources:
     found: tuple[Source, ...]
     skipped: Mapping[str, str]
 
+    @property
+    def unread(self) -> bool:
+        """Whether something that is not a source may be one, or hold some: a disk may be away, or a file damaged."""
+        return any(
+            reason not in _NO_FILMS and not reason.startswith(_OTHER_SUFFIX)
+            for reason in self.skipped.values()
+        )
+
 
 def sources_of(place: str | os.PathLike, *, kind: Kind = "film", outside: bool = False) -> Sources:
     """Lists the sources of a folder, or of a manifest with one JSON object per line.
@@ -112,6 +120,8 @@ def _entries(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, str |
     except OSError as error:
         yield folder, f"a folder that cannot be read ({error.strerror})"
         return
+    if not paths:
+        yield folder, "an empty folder"
     descriptions = {path.with_suffix(".json") for path in paths if path.suffix.lower() in VIDEO_SUFFIXES}
     for path in paths:
         reason = _not_a_video(path)
@@ -120,7 +130,7 @@ def _entries(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, str |
         if reason != _FOLDER:
             yield path, reason
         elif os.path.realpath(path) in above:
-            yield path, "a link to a folder that contains it"
+            yield path, _LOOP
         else:
             yield from _entries(path, above)
 
@@ -132,16 +142,20 @@ _KINDS = {
     stat.S_ISCHR: "a device",
     stat.S_ISBLK: "a device",
 }
+_HIDDEN, _LOOP, _NO_FILE = "hidden", "a link to a folder that contains it", "not a file"
+_OTHER_SUFFIX = "not a video by its suffix"
+_NO_FILMS = (_HIDDEN, _LOOP, _NO_FILE, *_KINDS.values())
+"""Reasons of what cannot have been a film before, as `_OTHER_SUFFIX`."""
 
 
 def _not_a_video(path: Path, *, any_suffix: bool = False) -> str | None:
     """Why a path cannot be a source; `_FOLDER` for a folder, None for a file to probe. Nothing is opened."""
     if is_hidden(path):
-        return "hidden"
+        return _HIDDEN
     if (unusable := _unusable(path)) is not None:
         return unusable
     if not any_suffix and path.suffix.lower() not in VIDEO_SUFFIXES:
-        return f"not a video by its suffix ({path.suffix or 'none'})"
+        return f"{_OTHER_SUFFIX} ({path.suffix or 'none'})"
     return None if os.access(path, os.R_OK) else "not readable (permission denied)"
 
 
@@ -159,7 +173,7 @@ def _unusable(path: Path) -> str | None:
     if stat.S_ISDIR(mode):
         return _FOLDER
     kinds = [name for test, name in _KINDS.items() if test(mode)]
-    return None if stat.S_ISREG(mode) else kinds[0] if kinds else "not a file"
+    return None if stat.S_ISREG(mode) else kinds[0] if kinds else _NO_FILE
 
 
 def _description(video: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -119,9 +120,14 @@ def _check_writable(folder: Path) -> None:
         _write_probe(file)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes temporary files that a killed process left in a folder. The caller must hold the folder's lock."""
+def remove_leftovers(folder: Path, *, unchanged: float = 0.0) -> None:
+    """Removes temporary files that a killed process left in a folder, and that are `unchanged` for so many seconds.
+
+    The caller must hold the folder's lock, or leave time to processes that write there without it.
+    """
     for path in folder.glob(f"{_TEMPORARY}*"):
+        if unchanged and time.time() - path.stat().st_mtime < unchanged:
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

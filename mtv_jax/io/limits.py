@@ -71,14 +71,19 @@ def check_guidance(scale: float | Mapping[str, float]) -> None:
             raise UserError(f"guidance_scale{of} {value:g}: must be from 0 to {MAX_GUIDANCE:g}")
 
 
-def check_room(path: str | os.PathLike, needed: float, *, force: bool = False) -> None:
-    """Raises UserError if the disk of `path` has fewer than `needed` bytes free."""
+def check_room(
+    path: str | os.PathLike,
+    needed: float,
+    *,
+    force: bool = False,
+    remedy: str = "make room, give another --out, or --force",
+) -> None:
+    """Raises UserError, which ends with `remedy`, if the disk of `path` has fewer than `needed` bytes free."""
     place = Path(path).absolute()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     if needed > free and not force:
         raise UserError(
-            f"{path}: needs about {needed / 2**30:.1f} GiB, its disk has {free / 2**30:.1f} left; make room, give "
-            "another --out, or --force"
+            f"{path}: needs about {needed / 2**30:.1f} GiB, its disk has {free / 2**30:.1f} left; {remedy}"
         )

@@ -107,16 +107,20 @@ def test_while_a_file_cannot_be_read_films_that_are_missing_keep_their_clips(tmp
         path = layout.clip({"film": film, "clip": "old"}) / "clip.mp4"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
+    (layout.work / "films" / "bb" / ".DS_Store").write_bytes(b"no film")
     known = Film("a.mp4", "a.mp4", {}, "aa")
     unread = Film("c.mp4", "c.mp4", {}, "", "Input/output error")
-    delete_old_clips(layout, [known, unread], Verdicts([], []))
+    delete_old_clips(layout, [known, unread], Verdicts([], []), unread=False)
     assert [path.name for path in layout.all_films() if list(path.iterdir())] == ["bb"]
-    delete_old_clips(layout, [known], Verdicts([], []))
+    delete_old_clips(layout, [known], Verdicts([], []), unread=True)
+    delete_old_clips(layout, [], Verdicts([], []), unread=False)
+    assert len(made_files(layout)) == 1
+    delete_old_clips(layout, [known], Verdicts([], []), unread=False)
     assert not made_files(layout)
 
 
 def made_files(layout):
-    return [path for path in layout.work.rglob("*") if path.is_file()]
+    return list(layout.work.rglob("clip.mp4"))
 
 
 def test_a_damaged_list_of_files_means_that_they_are_made_again(films, tmp_path):

@@ -1,10 +1,12 @@
 """What `curate run` and `curate theatre` share."""
 
+import os
+import time
 from fractions import Fraction
 
 import pytest
 
-from mtv_jax.curation.making import NATIVE, clip_size, summary, warn_of_left_out
+from mtv_jax.curation.making import NATIVE, clip_size, locked, summary, warn_of_left_out
 from mtv_jax.io.errors import UserError
 
 
@@ -39,3 +41,14 @@ def test_each_video_that_is_left_out_is_named_with_the_reason(capsys):
     assert capsys.readouterr().err.splitlines() == lines
     warn_of_left_out({"a.mp4": "damaged"})
     assert capsys.readouterr().err.startswith("warning: 1 video left out:")
+
+
+def test_what_killed_commands_left_in_work_is_removed_and_what_others_write_now_is_not(tmp_path):
+    """`status` and `report` write there without the lock."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for name, age in ((".tmp-old", 7200), (".tmp-now", 0)):
+        (work / name).write_bytes(b"half")
+        os.utime(work / name, (time.time() - age,) * 2)
+    with locked(tmp_path):
+        assert [path.name for path in work.iterdir()] == [".tmp-now"]

@@ -9,13 +9,14 @@ import pytest
 from curation.films import PLAIN, run, separate_into_halves, write_film
 
 from mtv_jax import curate
-from mtv_jax.curation.budget import Estimate
-from mtv_jax.curation.pack import held_out_sources
+from mtv_jax.curation.budget import Estimate, packing_bytes
+from mtv_jax.curation.pack import _is_packed, held_out_sources
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import TRACKS
 
 
 def clips_of(**counts):
@@ -130,7 +131,7 @@ def test_arrays_of_packed_clips_are_on_disk_once_until_their_shards_are_gone(pac
     before = estimate_of(9 * 10**6).left(Layout(tmp_path / "out"))
     (tmp_path / "out" / "manifest.json").unlink()
     with pytest.raises(
-        UserError, match=r"arrays of 3 clips are gone; .*curate run` encodes those clips again"
+        UserError, match=r"arrays of 3 clips are gone or damaged; .*curate run` encodes those clips again"
     ):
         curate.main(["pack", str(tmp_path / "out")])
     assert not any(path.exists() for path in arrays)
@@ -139,6 +140,30 @@ def test_arrays_of_packed_clips_are_on_disk_once_until_their_shards_are_gone(pac
     shards = sum(path.stat().st_size for path in packed.glob("*.array_record"))
     assert estimate_of(9 * 10**6).left(Layout(tmp_path / "out")) == before + 2 * shards
     assert estimate_of(1).left(Layout(tmp_path / "out")) == 0
+
+
+def test_shards_without_the_media_of_the_same_packing_are_packed_again(packed, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(packed, out)
+    stamp = open_shards(out).manifest["info"]["stamp"]
+    path = out / "media" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for info, whole in (({"stamp": stamp}, True), ({}, True), ({"stamp": "another"}, False)):
+        path.write_text(json.dumps(manifest | {"info": info}))
+        assert _is_packed(out, stamp, media=True) == whole
+    path.unlink()
+    assert not _is_packed(out, stamp, media=True)
+
+
+def test_packing_anew_takes_the_arrays_twice_and_the_media(tmp_path):
+    layout, clip = Layout(tmp_path), {"film": "ff", "clip": "x"}
+    layout.clip(clip).mkdir(parents=True)
+    for name, size in (("clip.mp4", 70), ("arrays.msgpack", 0), *((f"{track}.flac", 10) for track in TRACKS)):
+        (layout.clip(clip) / name).write_bytes(bytes(size))
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=1, media=True) == 2 * 1000 + 70 + 3 * 10
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=1, media=False) == 2 * 1000
+    (layout.clip(clip) / "arrays.msgpack").write_bytes(bytes(400))
+    assert packing_bytes(layout, [clip], record=1000.0, taken_back=0, media=False) == 400
 
 
 def estimate_of(clip_bytes):

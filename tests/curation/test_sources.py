@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from mtv_jax.curation.sources import Source, sources_of
+from mtv_jax.curation.sources import Source, Sources, sources_of
 from mtv_jax.io.errors import UserError
 
 
@@ -74,6 +74,32 @@ def test_everything_else_is_listed_with_its_reason(tmp_path):
     assert "broken link" in found.skipped["gone.mp4"]
     assert "cannot be read" in found.skipped["loop.mp4"]
     assert found.skipped["device.mp4"] == "a device"
+
+
+@pytest.mark.parametrize(
+    ("reason", "unread"),
+    [
+        ("hidden", False),
+        ("not a video by its suffix (.txt)", False),
+        ("a link to a folder that contains it", False),
+        ("a pipe", False),
+        ("not a file", False),
+        ("an empty folder", True),
+        ("a broken link (to disk/a.mp4)", True),
+        ("not readable (permission denied)", True),
+        ("a folder that cannot be read (Input/output error)", True),
+        ("hidden/a.json: not valid JSON", True),
+    ],
+)
+def test_what_may_hold_films_is_told_from_what_never_does(reason, unread):
+    assert Sources((), {"x": reason, "y": "hidden"}).unread == unread
+
+
+def test_an_empty_folder_may_be_a_disk_that_is_away(tmp_path):
+    touch(tmp_path / "a.mp4")
+    (tmp_path / "disk").mkdir()
+    found = sources_of(tmp_path)
+    assert (found.skipped, found.unread) == ({"disk": "an empty folder"}, True)
 
 
 def test_a_socket_is_not_opened(tmp_path, monkeypatch):
