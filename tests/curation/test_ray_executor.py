@@ -104,6 +104,7 @@ def test_a_small_store_is_asked_for_on_this_machine_and_none_of_a_cluster(monkey
     monkeypatch.setattr(executor, "_ray", lambda: stub)
     RayExecutor(Fragile(), 2)
     assert stub.options["object_store_memory"] <= 2**27
+    assert stub.options["address"] == "local"  # not a cluster that somebody else runs here
     RayExecutor(Fragile(), 2, "10.0.0.1:6379")
     assert not {"object_store_memory", "num_cpus"} & set(stub.options)
 

@@ -40,7 +40,9 @@ class RayExecutor:
 
     def __init__(self, work: Worker, workers: int, address: str | None = None, num_gpus: float = 0):
         self._ray = _ray()
-        own = {"num_cpus": workers, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+        # Without "local" Ray joins a cluster that somebody else runs on this machine.
+        own: dict[str, Any] = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+        own["object_store_memory"] = _STORE_BYTES
         options: dict[str, Any] = {"address": address} if address else own
         environment = {"env_vars": dict(ENVIRONMENT)}
         with _signals_kept():
