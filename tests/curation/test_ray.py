@@ -131,7 +131,7 @@ def test_a_driver_that_is_killed_takes_its_actors_along_and_goes_on(folder, whol
     started = below(run.pid)
     run.kill()
     run.wait()
-    wait_for(lambda: not any(map(is_alive, started)), 60)
+    wait_for(lambda: not any(map(is_alive, started)))
     assert finish(folder, out.name, *RAY) == whole
     assert nothing_is_done_twice(out)
 
@@ -143,7 +143,7 @@ def test_a_signal_ends_a_run_and_its_actors(folder):
     started = below(run.pid)
     run.terminate()
     assert run.wait() == 143
-    wait_for(lambda: not any(map(is_alive, started)), 60)
+    wait_for(lambda: not any(map(is_alive, started)))
 
 
 def test_a_cluster_that_is_there_is_used(folder, whole):
