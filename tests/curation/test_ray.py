@@ -146,7 +146,8 @@ def test_a_signal_ends_a_run_and_its_actors(folder):
     wait_for(lambda: not any(map(is_alive, started)))
 
 
-def test_a_cluster_that_is_there_is_used(folder, whole):
+def test_a_cluster_that_is_there_is_used(folder, whole, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # from 2.60 on `ray start` asks for a token by default
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
