@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.curation.costs import Costs
-from mtv_jax.curation.ledger import read_ledger
 from mtv_jax.data.transforms import resize_crop
 from mtv_jax.io.audio import read_audio
+from mtv_jax.io.jsonl import read_rows
 from mtv_jax.io.video import read_video, write_video
 
 BUNDLED = Path(__file__).parents[1] / "mtv_jax" / "assets" / "clips" / "big_buck_bunny.mp4"
@@ -48,7 +48,7 @@ def curate(films: Path, out: Path, options: list[str]) -> dict:
     if run.returncode:
         sys.exit(f"curate run ended with {run.returncode}")
     costs = Costs()
-    for row in read_ledger(out / "work" / "ledger.jsonl"):
+    for row in read_rows(out / "work" / "ledger.jsonl"):
         costs.add(row)
     return {"command_peak_bytes": peak, "stages": {row["stage"]: row for row in costs.to_json()}}
 

@@ -13,7 +13,7 @@ from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
 from mtv_jax.curation.jobs import Job, Message, Worker
-from mtv_jax.curation.ledger import ERROR, OK, RETRY, LedgerWriter, Row, State, read_ledger
+from mtv_jax.curation.ledger import ERROR, OK, RETRY, Row, State
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import NotInstalledError
 from mtv_jax.curation.settings import Layout, Settings
@@ -23,6 +23,7 @@ from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
+from mtv_jax.io.jsonl import RowWriter, read_rows
 from mtv_jax.io.progress import progress
 
 MakeExecutor = Callable[[Worker], Executor]
@@ -71,8 +72,8 @@ def run(
     cards = take_cards(settings)
     write_json(layout.cards, cards)
     work = Work(settings, layout, cards)
-    with LedgerWriter(layout.ledger) as ledger, _Pool(work, make_executor) as pool:
-        state = State(read_ledger(layout.ledger))
+    with RowWriter(layout.ledger) as ledger, _Pool(work, make_executor) as pool:
+        state = State(read_rows(layout.ledger))
         engine = _Engine(work, state, ledger, pool)
         if retry_failed:
             engine.forgive()
@@ -115,7 +116,7 @@ class _Engine:
 
     work: Work
     state: State
-    ledger: LedgerWriter
+    ledger: RowWriter
     pool: _Pool
 
     def record(self, rows: Iterable[Row]) -> None:

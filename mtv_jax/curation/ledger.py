@@ -3,20 +3,12 @@
     {"item": ID, "film": ID, "stage": NAME, "key": SHA256, "status": "ok", "evidence": {...}, "seconds": 0.1, ...}
 
 `key` identifies what the outcome depends on (`mtv_jax.curation.stages.Keys`). A row with the status `error` has
-a `reason` instead of evidence; if it is `final`, another try is pointless. One process writes, and each batch of rows
-is flushed to disk before the work that follows it. A row that a crash cut off at the end is ignored by readers and
-removed by the next writer.
+a `reason` instead of evidence; if it is `final`, another try is pointless. One process writes (`mtv_jax.io.jsonl`), and
+each batch of rows is flushed to disk before the work that follows it.
 """
 
-import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
-
-from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import DiskError
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 Row = Mapping[str, Any]
 
@@ -25,49 +17,6 @@ OK, ERROR = "ok", "error"
 
 RETRY = "retry"
 """The stage of a row after which earlier errors do not count (`--retry-failed`), nor the outcomes in its `forget`."""
-_BLOCK = 65536
-
-
-def read_ledger(path: Path) -> Iterator[Row]:
-    """The rows of a ledger. Raises UserError for a line that is not JSON, unless a crash cut it off at the end."""
-    if not path.exists():
-        return
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}: line {number} is damaged ({error}); restore the file") from error
-
-
-class LedgerWriter:
-    """Appends rows. There may be one writer at a time."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "ab+")  # noqa: SIM115 - closed by __exit__
-        self._file.truncate(_whole_lines(self._file))
-
-    def append(self, rows: Iterable[Row]) -> None:
-        """Writes rows and flushes them to disk. Raises DiskError if that fails."""
-        lines = b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-        try:
-            self._file.write(lines)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise DiskError(self._path, error.errno or 0) from error
-
-    def __enter__(self) -> "LedgerWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 class State:
@@ -136,16 +85,3 @@ class State:
 def given_up(errors: list[Row], retries: int) -> bool:
     """Whether a stage that failed so often is not tried again."""
     return len(errors) > retries or any(row.get("final", False) for row in errors)
-
-
-def _whole_lines(file: IO[bytes]) -> int:
-    """The length of a file up to the end of its last complete line."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(end - _BLOCK, 0)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0

@@ -6,13 +6,13 @@ import pytest
 from curation.films import FRAMES, run, write_film
 
 from mtv_jax import curate
-from mtv_jax.curation import ledger
 from mtv_jax.curation.cleaning import delete_old_clips
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.settings import Layout
 from mtv_jax.curation.steps import media
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.jsonl import RowWriter
 
 SMALLER, LARGER = "--config.short_side=18", "--height=32"
 """Settings with which clips of the same ids have other bytes, and other arrays."""
@@ -43,14 +43,14 @@ def stop_after_the_first_clip(patch):
 
 def stop_before_the_row(stage):
     def patch_with(patch):
-        append = ledger.LedgerWriter.append
+        append = RowWriter.append
 
         def stopped(writer, rows):
             if any(row["stage"] == stage for row in rows):
                 raise KeyboardInterrupt
             append(writer, rows)
 
-        patch.setattr(ledger.LedgerWriter, "append", stopped)
+        patch.setattr(RowWriter, "append", stopped)
 
     return patch_with
 

@@ -9,7 +9,7 @@ from mtv_jax.curation import store
 from mtv_jax.curation.decide import unjudged
 from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.inputs import Film, write_films
-from mtv_jax.curation.ledger import RETRY, LedgerWriter, State, read_ledger
+from mtv_jax.curation.ledger import RETRY, State
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.stages import Keys, Stage
@@ -18,6 +18,7 @@ from mtv_jax.curation.summaries import status
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.jsonl import RowWriter, read_rows
 
 SETTINGS = Settings("films", ClipSize(5, Fraction(12), 16, 16), 5, "halves")
 FILMS = [Film(f"{name}.mp4", "", {"kind": "film"}, name * 64) for name in "ab"]
@@ -56,14 +57,14 @@ def clips_of(film):
 def layout(tmp_path):
     """Of two films with two clips each, of which the first has a score and the second has failed twice."""
     layout = Layout(tmp_path)
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         for film in FILMS:
             found = {"status": "ok", "count": 2, "unused": {"left over of a shot": "1/3"}}
             rows = [
                 row(clip, film, "clips", evidence={"status": "ok", "start": "0"}) for clip in clips_of(film)
             ]
             ledger.append([*rows, row(film.sha256, film, "clips", evidence=found, **COST)])
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         for film in FILMS:
             good, bad = clips_of(film)
             score = {"status": "ok", "level": 0.25, "series": SERIES, "text": "x" * 1000, "heard": ["a", "b"]}
@@ -79,7 +80,7 @@ def opened(layout):
 
 def test_it_says_what_the_ledger_says_but_for_series_and_long_texts(layout):
     found = list(opened(layout))
-    whole = list(Evidences(FILMS, STAGES, KEYS, State(read_ledger(layout.ledger)), 1))
+    whole = list(Evidences(FILMS, STAGES, KEYS, State(read_rows(layout.ledger)), 1))
     assert [film.film for film in found] == FILMS
     for short, full in zip(found, whole, strict=True):
         assert (list(short.done), short.seconds, short.problem, short.cut) == (
@@ -102,7 +103,7 @@ def test_it_says_what_the_ledger_says_but_for_series_and_long_texts(layout):
 
 def test_a_clip_whose_stage_gave_up_with_a_long_error_is_unjudged(layout, monkeypatch):
     monkeypatch.setattr(Score, "optional", True)
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         bad = clips_of(FILMS[0])[1]
         ledger.append([row(bad, FILMS[0], "score", "error", reason="y" * 300)])
     evidence = next(iter(opened(layout))).clips[bad]
@@ -138,7 +139,7 @@ def test_a_copy_of_a_film_costs_nothing(layout, monkeypatch):
 def test_a_row_that_lets_stages_be_tried_again_is_read_once(layout, monkeypatch):
     """It has the clips of all films, whose later outcomes count again."""
     (first, _), (second, _) = map(clips_of, FILMS)
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         forget = [[clip, "score"] for clip in (first, second, "of no film")]
         ledger.append([{"item": "", "film": "", "stage": RETRY, "key": "", "status": "ok", "forget": forget}])
         ledger.append([row(second, FILMS[1], "score", evidence={"status": "ok", "level": 1.0}, **COST)])
@@ -157,10 +158,10 @@ def test_it_is_made_again_only_if_the_ledger_has_grown(layout, monkeypatch):
         first = opened(layout)
     assert len(made) == 1
     bad = clips_of(FILMS[0])[1]
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         ledger.append([{"item": "", "film": "", "stage": RETRY, "key": "", "status": "ok"}])
     assert "score" not in next(iter(opened(layout))).clips[bad]
-    with LedgerWriter(layout.ledger) as ledger:
+    with RowWriter(layout.ledger) as ledger:
         ledger.append([row(bad, FILMS[0], "score", evidence={"status": "ok", "level": 1.0}, **COST)])
     again = opened(layout)
     assert next(iter(again)).clips[bad]["score"]["level"] == 1.0

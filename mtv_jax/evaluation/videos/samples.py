@@ -10,7 +10,7 @@ on, so that a changed video or network is measured again, and a renamed video is
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,6 @@ class Samples:
         """Keeps a row on disk."""
         writer.append([row])
         self._rows[row["key"]] = row
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows.values())
 
 
 def key_of(metric: VideoMetric, instrument: Instrument, clip: Clip) -> str:
