@@ -12,11 +12,10 @@ from jaxtyping import Float, Int, UInt8
 
 from mtv_jax.evaluation.metrics.sync import LEAST_WINDOWS, SyncFailure, SyncScore, agreements
 from mtv_jax.faces.crops import BoxTrack, FaceDetector, crops, find_boxes, follow
-from mtv_jax.io.audio import fit_length, read_audio
+from mtv_jax.io.audio import fit_length
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
 from mtv_jax.io.film import open_film
-from mtv_jax.io.video import probe
 from mtv_jax.models.syncnet import SyncNet
 from mtv_jax.models.syncnet.model import CONTEXT
 from mtv_jax.models.syncnet.preprocessing import (
@@ -53,13 +52,6 @@ def towers(model: SyncNet, params: Params) -> Towers:
     video = jax.jit(functools.partial(model.apply, method="video"))
     audio = jax.jit(functools.partial(model.apply, method="audio"))
     return Towers(functools.partial(video, params), functools.partial(audio, params))
-
-
-def score_file(path: Path, network: Towers, detector: FaceDetector) -> SyncScore | SyncFailure:
-    """The score of a video file. Raises UserError if it cannot be read."""
-    if not probe(path).has_audio:
-        return SyncFailure("no sound")
-    return score(read_frames(path), read_audio(path, SAMPLE_RATE), network, detector)
 
 
 def read_frames(path: Path) -> UInt8[np.ndarray, "F H W 3"]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.evaluation.metrics.sync import SyncFailure, SyncScore
-from mtv_jax.evaluation.syncnet import BATCH, Towers, embed_video, read_frames, score, score_file
+from mtv_jax.evaluation.syncnet import BATCH, Towers, embed_video, read_frames, score
 from mtv_jax.faces.tracks import Face
 from mtv_jax.io.video import write_video
 
@@ -116,6 +116,5 @@ def test_a_file_is_read_at_25_frames_a_second(tmp_path):
     found = read_frames(tmp_path / "a.mp4")[:, 0, 0, 0].astype(float)
     assert len(found) == 51
     np.testing.assert_allclose(found, 5 * np.minimum(np.round(np.arange(51) * 24 / 25 - 1e-6), 48), atol=2)
-    write_video(tmp_path / "b.mp4", frames, 24)
-    assert score_file(tmp_path / "b.mp4", KNOWN, Faces(SPEAKER)) == SyncFailure("no sound")
-    assert score_file(tmp_path / "a.mp4", KNOWN, Faces(SPEAKER)) == SyncFailure("no sound")
+    silence = np.zeros(RATE, np.float32)
+    assert score(read_frames(tmp_path / "a.mp4"), silence, KNOWN, Faces(SPEAKER)) == SyncFailure("no sound")
