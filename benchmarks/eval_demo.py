@@ -86,7 +86,7 @@ _FVD, _FLICKER, _MOTION, _WARPING, _ALIGNED, _CONFIDENCE, _SIGNIFICANT, _LIPS, _
 _SOUND_ONLY = ("shifted_1", "shifted_5", "swapped_sound")
 _PICTURE_ONLY = ("noisy", "recoloured")
 EXPECTED = (
-    # A frozen video is faultless to the metrics of steadiness, so motion stands beside them.
+    # A frozen video gets perfect flicker and warping scores, so motion is measured too.
     Change("frozen", _FVD, 100, INF),
     Change("frozen", _FLICKER, 0.01, INF),
     Change("frozen", _MOTION, -INF, -0.1),
