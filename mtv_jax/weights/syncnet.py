@@ -2,16 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import jax.numpy as jnp
 
 from mtv_jax.models.syncnet import SyncNet, SyncNetConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.placement import place
 from mtv_jax.weights.pretrained import Place, fill
 from mtv_jax.weights.rules import CONV2D, CONV3D, Layout, Rule, batch_norm, linear
 from mtv_jax.weights.torch_files import read_torch
@@ -55,12 +51,10 @@ def config_to_json(config: SyncNetConfig) -> dict[str, Any]:
     return {"_class_name": CLASS_NAME, **fields, **lists}
 
 
-def load_syncnet(path: Path) -> tuple[SyncNet, Params]:
-    """The network from the original's `syncnet_v2.model`. Raises UserError as `load_model` does."""
-    return open_syncnet(path, partial(place, dtype=jnp.float32))
-
-
 def open_syncnet(path: Path, settle: Place) -> tuple[SyncNet, Params]:
-    """As `load_syncnet`, with `settle(path, leaf)` in place of each parameter."""
+    """The network from the original's `syncnet_v2.model`, with `settle(path, leaf)` for each parameter.
+
+    Raises UserError as `load_model` does.
+    """
     model = SyncNet(SyncNetConfig.syncnet_v2())
     return model, fill(read_torch([path]), model, settle, path)

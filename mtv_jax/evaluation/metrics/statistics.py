@@ -9,11 +9,6 @@ Series = Sequence[float] | np.ndarray
 _RESAMPLES = 2000
 
 
-def bootstrap(values: Series) -> list[float] | None:
-    """95 % interval of the mean (percentile bootstrap over values, fixed seed); None for fewer than two."""
-    return bootstrap_of(lambda picks: float(np.mean(np.asarray(values)[picks])), range(len(values)))
-
-
 def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashable]) -> list[float] | None:
     """95 % interval of `figure(indices)` over values whose groups are drawn with replacement.
 

@@ -11,8 +11,7 @@ from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.io.audio import Recording, fit_length, read_audio, read_recording
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file, sha256
-from mtv_jax.io.rates import Number, exact_fps
-from mtv_jax.io.video import iter_frames, probe
+from mtv_jax.io.video import probe, read_video
 from mtv_jax.names import TRACK_RATE, TRACKS
 from mtv_jax.typing import Float, UInt8
 
@@ -38,18 +37,7 @@ class Clip:
     @cached_property
     def frames(self) -> UInt8[np.ndarray, "F H W 3"]:
         """All frames at `fps`."""
-        return self._read(self.fps)
-
-    def frames_at(self, fps: Number) -> UInt8[np.ndarray, "F H W 3"]:
-        """All frames at another rate: of each moment the one that is displayed then, by time stamps."""
-        rate = exact_fps(fps)
-        return self.frames if rate == self.fps else self._read(rate)
-
-    def _read(self, rate: Fraction) -> UInt8[np.ndarray, "F H W 3"]:
-        frames = list(iter_frames(self.item.video, fps=rate))
-        if not frames:
-            raise UserError(f"{self.item.video}: no frames")
-        return np.stack(frames)
+        return read_video(self.item.video, fps=self.fps)[0]
 
     @cached_property
     def recording(self) -> Recording:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mtv_jax.evaluation.metrics.statistics import (
-    bootstrap,
     bootstrap_of,
     correlation,
     f1_score,
@@ -36,23 +35,23 @@ def test_f1_of_nothing_is_right_only_if_nothing_was_there():
     assert f1_score(2, 3, 2) == pytest.approx(0.8)
 
 
+def mean(numbers):
+    return lambda picks: float(numbers[picks].mean())
+
+
 def test_intervals_hold_the_mean_as_often_as_they_say():
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(100):
-        low, high = bootstrap(rng.normal(2.0, 1.0, 60)) or (0.0, 0.0)
+        low, high = bootstrap_of(mean(rng.normal(2.0, 1.0, 60)), range(60)) or (0.0, 0.0)
         held += low <= 2.0 <= high
     assert 85 <= held <= 100
-    assert bootstrap([1.0]) is None
+    assert bootstrap_of(lambda picks: 1.0, range(1)) is None
     assert bootstrap_of(lambda picks: 1.0, range(5)) == [1.0, 1.0]
 
 
 def test_values_of_a_group_are_drawn_together():
     values = np.random.default_rng(2).normal(size=20)
     repeated, groups = np.tile(values, 3), list(range(20)) * 3
-
-    def mean(numbers):
-        return lambda picks: float(numbers[picks].mean())
-
-    assert bootstrap_of(mean(repeated), groups) == pytest.approx(bootstrap(values))
+    assert bootstrap_of(mean(repeated), groups) == pytest.approx(bootstrap_of(mean(values), range(20)))
     assert bootstrap_of(mean(repeated), [0] * 60) is None
