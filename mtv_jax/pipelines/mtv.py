@@ -10,13 +10,13 @@ from mtv_jax.audio.features import AudioEncoder, track_features
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.names import TRACK_RATE
-from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.run import Encoded, Request
+from mtv_jax.pipelines.track_pipeline import TrackPipeline
 from mtv_jax.typing import Array
 
 
 @dataclass(frozen=True)
-class MTVPipeline(Pipeline):
+class MTVPipeline(TrackPipeline):
     """The pipeline of `MTV`. `audio_encoder` turns tracks into features per frame."""
 
     audio_encoder: AudioEncoder = field(kw_only=True)
