@@ -24,6 +24,7 @@ from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.kl_vae import spec as kl_vae
 from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.resunet import spec as resunet
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
@@ -58,6 +59,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         cim,
         kl_vae,
         clip_text,
+        resunet,
     )
 }
 """Name -> network: the only table of networks."""

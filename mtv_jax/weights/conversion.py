@@ -36,6 +36,7 @@ from mtv_jax.weights.pretrained import (
     pipeline_parts,
     writing_model,
 )
+from mtv_jax.weights.resunet import open_audiosep
 from mtv_jax.weights.rules import Leaf, to_params, to_tensors
 from mtv_jax.weights.scheduler import save_schedule
 from mtv_jax.weights.syncnet import open_syncnet
@@ -55,6 +56,7 @@ ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
     "imagebind": open_imagebind,
     "cim": open_cim,
     "videoclip-xl": open_videoclip_xl,
+    "audiosep": open_audiosep,
 }
 """Whose files hold one network each -> what opens them."""
 

@@ -1,0 +1,199 @@
+"""AudioSep's ResUNet against numbers of the original (`goldens/audiosep_resunet`), and as a network."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mtv_jax import convert, load_model
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.resunet import AudioSepResUNet, ResUNetConfig
+from mtv_jax.models.resunet.spectrum import spectrum, waveform
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.weights.resunet import IGNORED, RULES
+from mtv_jax.weights.rules import to_params, to_state
+from tests.resunet_goldens import FOLDER, load_golden, relative_error
+from tests.torch_writer import tensor, write_torch
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no goldens of AudioSep in {FOLDER.parent}")
+
+STAGES = {
+    "pre_conv": "pre_conv",
+    **{f"encoder_block{level}.pool": f"encoder_{level}" for level in range(1, 7)},
+    "conv_block7a.pool": "middle",
+    **{f"decoder_block{level}": f"decoder_{level}" for level in range(1, 7)},
+    "after_conv": "after_conv",
+    "film.encoder_block2.conv_block1.beta1": "encoder_2/film_1",
+    "film.decoder_block3.beta1": "decoder_3/film",
+    "film.decoder_block3.conv_block2.beta2": "decoder_3/residual/film_2",
+}
+"""Stages of the original -> modules here."""
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return load_golden()
+
+
+def test_spectra_agree_with_torchlibrosa(golden):
+    config, sound = golden.config, golden.sound("waveform_int16")[:1]
+
+    @jax.jit
+    def there_and_back(sound):
+        lengths = jnp.array([sound.shape[1]])
+        values = spectrum(sound, lengths, config.n_fft, config.hop)
+        return values, waveform(values, lengths, config.n_fft, config.hop, sound.shape[1])
+
+    values, again = there_and_back(sound)
+    assert values.shape[1] == golden.numbers["stft.frames"][0]
+    found = np.asarray(values)[0, [0, 3, -1]]
+    magnitudes = np.maximum(np.abs(found), 1e-5)
+    for name, ours in (("mag", magnitudes), ("cos", found.real / magnitudes), ("sin", found.imag / magnitudes)):
+        assert relative_error(ours, golden.numbers[f"stft.{name}_row0_frames_0_3_last"]) < 1e-4, name
+    np.testing.assert_allclose(again, sound, atol=5e-7)
+
+
+def test_every_stage_and_the_sound_agree_with_the_original(golden):
+    model, params = golden.network
+    names = {path.split("/")[-1] for path in STAGES.values()}
+
+    @jax.jit
+    def run(sound, condition):
+        return model.apply(
+            params,
+            sound,
+            condition,
+            capture_intermediates=lambda module, _: module.name in names,
+            mutable=["intermediates"],
+        )
+
+    found, seen = run(golden.sound("waveform_int16"), golden.numbers["tiny.condition"])
+    assert relative_error(found, golden.numbers["tiny.waveform_out"][:, 0]) < 1e-4
+    checked = [name for name in golden.numbers if name.startswith("tiny.") and stage_of(name) in STAGES]
+    assert len(checked) > 10
+    for name in checked:
+        output = intermediate(seen["intermediates"], name)
+        assert relative_error(output, golden.numbers[name]) < 1e-4, name
+
+
+def stage_of(name: str) -> str:
+    """The stage of a number, `tiny.STAGE` or, subsampled, `tiny.STAGE_tA_fB`."""
+    return name.removeprefix("tiny.").split("_t")[0]
+
+
+def intermediate(seen, name: str) -> np.ndarray:
+    """What a module gave, as the original stores it: a bias for each channel, or the first row [1 c t f]."""
+    stage = stage_of(name)
+    for module in STAGES[stage].split("/"):
+        seen = seen[module]
+    output = np.asarray(seen["__call__"][0])
+    if stage.startswith("film"):
+        return output
+    if stage.startswith("encoder"):
+        output = pooled(output, (1, 2) if stage.startswith("encoder_block6") else (2, 2))
+    output = np.moveaxis(output, -1, 1)[:1]
+    if "_t" in name.removeprefix("tiny."):
+        every_frame, every_bin = map(int, name.split("_t")[1].split("_f"))
+        output = output[..., ::every_frame, ::every_bin]
+    return output
+
+
+def pooled(x: np.ndarray, step: tuple[int, int]) -> np.ndarray:
+    batch, t, f, channels = x.shape
+    return x.reshape(batch, t // step[0], step[0], f // step[1], step[1], channels).mean((2, 4))
+
+
+def test_bfloat16_is_close(golden):
+    model, params = golden.network
+    half = AudioSepResUNet(model.config, jnp.bfloat16)
+    sound, condition = golden.sound("waveform_int16")[:1], golden.numbers["tiny.condition"][:1]
+    found = jax.jit(half.apply)(params, sound, condition)
+    expected = golden.numbers["tiny.waveform_out"][0]
+    assert found.dtype == jnp.float32
+    assert 1e-4 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 2e-2
+
+
+@pytest.mark.slow
+def test_the_released_size_agrees_with_the_original(golden):
+    model = AudioSepResUNet(ResUNetConfig.audiosep_base())
+    params = to_params(released(), RULES, parameter_shapes(model), ignored=IGNORED)
+    sound, condition = golden.sound("waveform_int16")[:1], golden.numbers["full.condition"][:1]
+    found = jax.jit(model.apply)(params, sound, condition)
+    assert relative_error(found, golden.numbers["full.waveform_out"][:, 0]) < 1e-3
+
+
+def released() -> dict[str, np.ndarray]:
+    """The weights of the full size, by the recipe in the goldens' README; the sums are checked."""
+    recipe = json.loads((FOLDER / "recipe_full_checksums.json").read_text())
+    found = {}
+    for key, row in recipe.items():
+        found[key] = array = drawn(key, row["shape"], np.random.default_rng([12103, row["index"]]))
+        sums = array.astype(np.float64).sum(), np.square(array.astype(np.float64)).sum()
+        np.testing.assert_allclose(sums, (row["sum"], row["sumsq"]), rtol=1e-5, atol=1e-4, err_msg=key)
+    return found
+
+
+def drawn(key: str, shape: list[int], random: np.random.Generator) -> np.ndarray:
+    if key.endswith("running_var"):
+        return random.uniform(0.5, 1.5, shape).astype(np.float32)
+    numbers = random.standard_normal(shape)
+    if len(shape) == 1:
+        is_gain = ".bn" in key and key.endswith("weight")
+        return (0.1 * numbers + is_gain).astype(np.float32)
+    factor = 0.7 / np.sqrt(np.prod(shape[1:]))
+    if key.startswith("film."):
+        factor = 0.5 / np.sqrt(shape[1])
+    elif "decoder_block" in key and key.endswith(".conv1.weight") and "conv_block2" not in key:
+        factor = 1 / np.sqrt(shape[0])
+    elif key == "base.after_conv.weight":
+        factor = 0.3 / np.sqrt(shape[1])
+    return (factor * numbers).astype(np.float32)
+
+
+def test_the_original_checkpoint_is_converted(tmp_path, golden, monkeypatch):
+    """Lightning's file holds CLAP and the state of the training as well."""
+    monkeypatch.setattr(ResUNetConfig, "audiosep_base", lambda: golden.config)
+    extra = {
+        "base.stft.conv_real.weight": np.ones((2, 1, 2), np.float32),
+        "base.bn0.num_batches_tracked": np.array(7, np.int64),
+    }
+    path = tmp_path / "audiosep_base_4M_steps.ckpt"
+    write_lightning(path, golden.state | extra)
+    convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "separator")])
+    model, params = load_model(tmp_path / "separator")
+    assert model == golden.network[0]
+    jax.tree.map(np.testing.assert_array_equal, params, golden.network[1])
+    back = to_state(params, RULES)
+    assert set(back) == set(golden.state)
+    for key, array in back.items():
+        np.testing.assert_array_equal(array, golden.state[key])
+    write_lightning(path, {key: array for key, array in golden.state.items() if ".bn2." not in key})
+    with pytest.raises(UserError, match=r"audiosep_base_4M_steps\.ckpt: .*base\.conv_block7a.*bn2"):
+        convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
+    write_lightning(path, golden.state, prefix="generator.")
+    with pytest.raises(UserError, match=r"no checkpoint of AudioSep, generator\.base\..* is neither ss_model\.\*"):
+        convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
+
+
+def write_lightning(path, state, prefix: str = "ss_model."):
+    kinds = {np.dtype("float32"): "Float", np.dtype("int64"): "Long"}
+    content, storages = {}, {}
+    named = {prefix + key: array for key, array in state.items()}
+    for key, array in (named | {"query_encoder.model.logit_scale_a": np.ones(1, np.float32)}).items():
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        content[key] = tensor(key, kinds[array.dtype], array.size, array.shape, strides)
+        storages[key] = array.tobytes()
+    training = {"epoch": 3, "optimizer_states": [{"state": {}}], "loops": {"fit_loop": {}}}
+    write_torch(path, {**training, "state_dict": content}, storages)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    tiny = ResUNetConfig.tiny()
+    assert sum(leaf.size for leaf in jax.tree.leaves(parameter_shapes(AudioSepResUNet(tiny)))) < 15_000
+    with pytest.raises(UserError, match="n_fft 100: must be a multiple of 16 for 3 widths"):
+        replace(tiny, n_fft=100)
+    with pytest.raises(UserError, match="hop 129: must be at most 128, half of n_fft"):
+        replace(tiny, hop=129)
