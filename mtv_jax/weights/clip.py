@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from mtv_jax.models.clip import CLIPConfig, TextConfig, VisionConfig
 from mtv_jax.models.clip.transformer import TransformerConfig
-from mtv_jax.weights.json_config import TRANSFORMERS_HARMLESS, read_fields
+from mtv_jax.weights.json_config import TRANSFORMERS_4_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV2D, LINEAR, Rule, linear, norm
 
 _Config = TypeVar("_Config", bound=TransformerConfig)
@@ -117,6 +117,9 @@ _GENERATION = frozenset(
 )
 """Keys that transformers 4 wrote into every config."""
 _HARMLESS = TRANSFORMERS_HARMLESS | _GENERATION | {"initializer_factor", "projection_dim"}
+_DEFAULTS = {"text": {"eos_token_id": 49407}, "vision": {}}
+"""What transformers assumes for keys that are missing, where that differs from ViT-B/32."""
+_HARMLESS = TRANSFORMERS_4_HARMLESS | {"projection_dim"}
 _OUTER_HARMLESS = _HARMLESS | {
     "logit_scale_init_value",
     *(f"{tower}_config{form}" for tower in ("text", "vision") for form in ("", "_dict")),
