@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
@@ -52,6 +53,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         videoclip_xl,
         imagebind,
         resunet,
+        clap_text,
     )
 }
 """Name -> network: the only table of networks."""
