@@ -106,8 +106,3 @@ def _not_decreasing(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
             blocks[-2:] = [blocks[-2] + blocks[-1]]
     return np.array([np.mean(block) for block in blocks for _ in block])
 
-
-def check_stereo(name: str, samples: Float[np.ndarray, "s c"]) -> None:
-    """Raises UserError for a sound whose sides are one and the same, in which nothing has a position."""
-    if samples.shape[1] < 2 or np.array_equal(samples[:, 0], samples[:, 1]):
-        raise UserError(f"{name}: is mono, so that layout stereo finds no positions; give boxes or another layout")
