@@ -8,13 +8,14 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.diffusion.mosaic.boxes import Box
+from mtv_jax.diffusion.mosaic.boxes import Box, check_box
+from mtv_jax.diffusion.mosaic.mosaic import MosaicOptions
 from mtv_jax.io.errors import UserError
 
 BACKGROUND = "background"
@@ -67,25 +68,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a request says of the sources of its tracks.
+    """What a request says of the sources of its tracks (`mtv_jax.diffusion.mosaic`); None: as the model says.
 
     Attributes:
-      places: where each is seen, by the name of its track.
-      locate_until: the lowest timestep of Object Locating (`mtv_jax.diffusion.mosaic`); None: as the model says.
+      places: where each is seen, by the name of its track; None: side by side.
+      locate_until: the lowest timestep of Object Locating.
+      options: how boxes act, the same for all requests of a batch.
     """
 
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Place] | None = None
     locate_until: float | None = None
-
-
-def check_box(box: Box) -> None:
-    """Raises UserError for a box that is empty or not within the frame."""
-    left, top, right, bottom = box
-    shown = ",".join(f"{side:g}" for side in box)
-    if not all(0 <= side <= 1 for side in box):  # false for NaN too
-        raise UserError(f"box {shown}: left, top, right, bottom must be within 0 and 1")
-    if not (left < right and top < bottom):
-        raise UserError(f"box {shown}: is empty; left must be less than right, and top less than bottom")
+    options: MosaicOptions | None = None
 
 
 def parse_place(text: str) -> Place:

@@ -14,10 +14,12 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.diffusion.mosaic.boxes import LAYOUTS, Box
+from mtv_jax.diffusion.mosaic.boxes import LAYOUTS, Box, Layout
+from mtv_jax.io.audio import Recording
 from mtv_jax.io.errors import UserError
 from mtv_jax.pipelines.maestro.sources import Source
 from mtv_jax.pipelines.places import Place
+from mtv_jax.weights.maestro_defaults import MaestroDefaults
 
 LayoutName = Literal["auto", "lr", "td", "grid", "stereo"]
 LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
@@ -29,19 +31,36 @@ _WIDEST, _FILLED = 0.5, 0.8
 """Width of a box of `stereo` at most, and share of the frame's width that all of them fill at most."""
 
 
+def check_layout(layout: LayoutName, sources: Sequence[Source], maestro: MaestroDefaults) -> None:
+    """Raises UserError for an unknown layout, and where the released code has boxes of its own for others."""
+    if layout not in LAYOUT_NAMES:
+        raise UserError(f"layout {layout!r}: not known; use one of {', '.join(LAYOUT_NAMES)}")
+    if maestro.preset != "released":
+        return
+    if layout not in ("auto", "lr", "td") or len(sources) != 2 or any(source.place for source in sources):
+        raise UserError(
+            "mosaic released: has boxes of its own for two sources in the layout lr or td; give two without a place, or "
+            "mosaic paper"
+        )
+
+
+def fixed_layout(layout: LayoutName) -> Layout:
+    """That of the released code's own boxes."""
+    return "TD" if layout == "td" else "LR"
+
+
 def place_sources(
-    sources: Sequence[Source], layout: LayoutName, heard: Mapping[str, Float[np.ndarray, "s 2"]] | None = None
+    sources: Sequence[Source], layout: LayoutName, heard: Mapping[str, Recording] | None = None
 ) -> dict[str, Place]:
     """The place of each source by its name: its own, or that of the layout of all that are not background.
 
-    `heard` are the sources' stereo sounds, which the layout `stereo` needs. Raises UserError for an unknown layout.
+    `heard` are the sounds of the sources, which the layout `stereo` needs.
     """
-    if layout not in LAYOUT_NAMES:
-        raise UserError(f"layout {layout!r}: not known; use one of {', '.join(LAYOUT_NAMES)}")
     seen = [source for source in sources if source.place is None or not source.place.background]
     if layout == STEREO:
         assert heard is not None, "the layout stereo needs the sounds"
-        boxes = stereo_boxes([position(heard[source.name]) for source in seen])
+        sounds = [heard[source.name] for source in seen]
+        boxes = stereo_boxes([position(sound.stereo(sound.sample_rate)) for sound in sounds])
     else:
         boxes = layout_boxes(layout, len(seen))
     given = {source.name: Place.at(*box) for source, box in zip(seen, boxes, strict=True)}
