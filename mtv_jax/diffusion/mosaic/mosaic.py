@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, Box, Layout
+from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, Box, Kernel, Layout
 from mtv_jax.io.errors import UserError
 
 Gaussian = Literal["pre", "post"]
-Kernel = Literal["centred", "released"]
 Outside = Literal["nearest", "null"]
 
 
@@ -27,13 +26,11 @@ class MosaicOptions:
       weaken: factor of the sources' logits outside all boxes (Object Locating).
       gaussian: whether Gaussians are added to the logits (`pre`) or to the weights after the softmax (`post`, where
         `strength` is a share of the largest weight).
-      kernel: coordinates of the Gaussian in a box of h cells. `centred`: cell centres about the centre of the box;
-        `released`: linspace(0, h, h) about h // 2.
+      kernel: coordinates of the Gaussians.
       outside: what a pixel in no box attends to (Mosaic Denoising): the `nearest` box's source, or the text alone
         (`null`).
       first_slot: text token that the sources' tokens replace first; 1 keeps the start token.
-      margin, denoise_margin: by how much boxes are shrunk on each side before they are rounded to cells, as a
-        fraction of the frame, in Object Locating and in Mosaic Denoising.
+      margin: by how much boxes are shrunk on each side before they are rounded to cells, as a fraction of the frame.
       locate_boxes, denoise_boxes: fixed boxes, one of each source, in place of the given ones.
       extra_boxes: the released code has one box more than frames (1), and thereby leaves its last rows of frames and
         heads without Gaussians (Object Locating).
@@ -46,7 +43,6 @@ class MosaicOptions:
     outside: Outside = "nearest"
     first_slot: int = 0
     margin: float = 0.01
-    denoise_margin: float = 0.01
     locate_boxes: tuple[Box, ...] | None = None
     denoise_boxes: tuple[Box, ...] | None = None
     extra_boxes: int = 0
@@ -69,7 +65,6 @@ class MosaicOptions:
             weaken=0.05,
             kernel="released",
             first_slot=1,
-            denoise_margin=0.0,
             locate_boxes=LAYOUTS[layout],
             denoise_boxes=HALVES[layout],
             extra_boxes=1,
