@@ -12,6 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.cim import spec as cim
+from mtv_jax.models.clap import spec as clap
 from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.clip_text import spec as clip_text
@@ -63,6 +64,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         kl_vae,
         clip_text,
         resunet,
+        clap,
         clap_text,
         unet2d,
         videocrafter,
