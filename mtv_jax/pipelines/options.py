@@ -71,7 +71,7 @@ class VideoOptions:
         Raises UserError for scales of other conditions than `text` and `conditions`, and for values out of range.
         """
         name = cast(SamplerName, default.sampler if self.sampler is None else self.sampler)
-        chosen = SamplerConfig(name, self.steps(default))
+        chosen = SamplerConfig(name, self.steps(default), default.eta if name == "ddim" else 0.0)
         scale = default.guidance_scale if self.guidance_scale is None else self.guidance_scale
         if not isinstance(scale, Mapping):
             return GenerateConfig(chosen, self.guidance, float(scale))

@@ -36,6 +36,11 @@ class CLIPTokenizer:
     start_id: int
     end_id: int
 
+    def ids(self, prompt: str) -> list[int]:
+        """All ids of a prompt, between those of the start and the end."""
+        words = self.tokenizer.encode(cleaned(prompt), add_special_tokens=False).ids
+        return [self.start_id, *words, self.end_id]
+
     def encode(
         self, prompts: Sequence[str], length: int
     ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b"]]:
@@ -46,10 +51,10 @@ class CLIPTokenizer:
         tokens = np.zeros((len(prompts), length), np.int32)
         cut = np.zeros(len(prompts), bool)
         for row, prompt in enumerate(prompts):
-            words = self.tokenizer.encode(cleaned(prompt), add_special_tokens=False).ids
-            cut[row] = len(words) > length - 2
-            ids = [self.start_id, *words[: length - 2], self.end_id]
-            tokens[row, : len(ids)] = ids
+            ids = self.ids(prompt)
+            cut[row] = len(ids) > length
+            kept = [*ids[: length - 1], self.end_id] if cut[row] else ids
+            tokens[row, : len(kept)] = kept
         return tokens, cut
 
 
@@ -72,13 +77,15 @@ def installed_vocabulary() -> Path:
 
 
 def load_clip_tokenizer(path: str | os.PathLike) -> CLIPTokenizer:
-    """The tokenizer of a folder with `tokenizer.json`, of such a file, or of a file of merges (`.txt`, `.txt.gz`).
+    """The tokenizer of a folder, of a `tokenizer.json`, or of a file of merges (`.txt`, `.txt.gz`).
 
-    Raises UserError for other files, a vocabulary that is not CLIP's, and if ftfy is not installed.
+    A folder has `tokenizer.json`, or `merges.txt` as diffusers writes it. Raises UserError for other files, a vocabulary that is not CLIP's, and if ftfy is not installed.
     """
     _ftfy()
     path = Path(path)
-    file = existing_file(path / "tokenizer.json" if path.is_dir() else path)
+    if path.is_dir():
+        path /= "merges.txt" if (path / "merges.txt").is_file() else "tokenizer.json"
+    file = existing_file(path)
     try:
         tokenizer = _of_json(file) if file.suffix == ".json" else _of_merges(_merges(file))
     except UserError:

@@ -52,6 +52,7 @@ class SamplingDefaults:
       max_num_frames: the longest video of one call that was measured to stay in sync with its sound
         (`benchmarks/lengths.py`); None: only the training length is known to work.
       sampler, num_inference_steps, guidance_scale: as of `mtv_jax.Pipeline`.
+      eta: noise of the sampler `ddim`, between 0 (none) and 1; other samplers have no such choice.
     """
 
     no_text: Literal["zeros", "empty_prompt"] = "zeros"
@@ -59,6 +60,7 @@ class SamplingDefaults:
     sampler: SamplerName = "dpm++"
     num_inference_steps: int = 50
     guidance_scale: float = 3.5
+    eta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
 def maestro_defaults() -> PipelineDefaults:
     """Maestro's defaults: VideoCrafter2's clips and text, and the paper's sampling."""
     clip = ClipSize(16, Fraction(8), 320, 512)
-    sampling = SamplingDefaults("empty_prompt", sampler="ddim", num_inference_steps=50, guidance_scale=12.0)
+    sampling = SamplingDefaults("empty_prompt", sampler="ddim", guidance_scale=12.0, eta=1.0)
     return PipelineDefaults(clip, TextOptions(77, "encoded"), sampling, MaestroDefaults())
 
 
