@@ -1,10 +1,13 @@
 """CLAP: transformers' tensor names and config.json (`ClapModel`)."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.errors import UserError
-from mtv_jax.models.clap import ClapAudioConfig, ClapConfig, ClapTextConfig
+from mtv_jax.io.errors import UserError, errors_in_file
+from mtv_jax.io.files import read_json_object
+from mtv_jax.models.clap import ClapAudioConfig, ClapConfig, ClapFeatureConfig, ClapTextConfig
 from mtv_jax.weights import clap_text
 from mtv_jax.weights.json_config import read_fields
 from mtv_jax.weights.rules import CONV2D, LINEAR, Rule, batch_norm, linear, norm
@@ -59,7 +62,12 @@ _AUDIO = (
     *clap_text.projection("audio_projection"),
 )
 
-RULES = (*clap_text.RULES, *_AUDIO, Rule("logit_scale_a", "logit_scale_a"), Rule("logit_scale_t", "logit_scale_t"))
+RULES = (
+    *clap_text.RULES,
+    *_AUDIO,
+    Rule("logit_scale_a", "logit_scale_a"),
+    Rule("logit_scale_t", "logit_scale_t"),
+)
 
 IGNORED = (*clap_text.IGNORED, r".*\.relative_position_index", r".*\.num_batches_tracked")
 """Numbers that follow from the sizes, and counters of the training."""
@@ -98,12 +106,16 @@ _AUDIO_HARMLESS = clap_text.HARMLESS | {
     "projection_dim",
 }
 _SECTIONS = frozenset(f"{half}_config{form}" for half in ("text", "audio") for form in ("", "_dict"))
-_OUTER_HARMLESS = clap_text.HARMLESS | _SECTIONS | {
-    "hidden_size",
-    "logit_scale_init_value",
-    "num_hidden_layers",
-    "projection_dim",
-}
+_OUTER_HARMLESS = (
+    clap_text.HARMLESS
+    | _SECTIONS
+    | {
+        "hidden_size",
+        "logit_scale_init_value",
+        "num_hidden_layers",
+        "projection_dim",
+    }
+)
 
 
 def config_from_json(json: Mapping[str, Any]) -> ClapConfig:
@@ -131,7 +143,9 @@ def _audio(section: Mapping[str, Any]) -> ClapAudioConfig:
     }
     sides = {side for size in sizes.values() for side in (size if isinstance(size, list) else [size])}
     if len(sides) != 1:
-        raise UserError(f"{origin}: patch_size and patch_stride must be one number, so that patches do not overlap")
+        raise UserError(
+            f"{origin}: patch_size and patch_stride must be one number, so that patches do not overlap"
+        )
     values = {key: value for key, value in section.items() if key not in ("hidden_size", "patch_stride")}
     values["patch_size"] = sides.pop()
     config = ClapAudioConfig(
@@ -154,5 +168,66 @@ def config_to_json(config: ClapConfig) -> dict[str, Any]:
         "model_type": "clap",
         **shared,
         "text_config": {key: value for key, value in text.items() if key != "architectures"},
-        "audio_config": {"model_type": "clap_audio_model", **_AUDIO_FIXED, **audio, **lists, **sizes, **shared},
+        "audio_config": {
+            "model_type": "clap_audio_model",
+            **_AUDIO_FIXED,
+            **audio,
+            **lists,
+            **sizes,
+            **shared,
+        },
     }
+
+
+PREPROCESSOR = "preprocessor_config.json"
+"""Options of the spectrograms, as transformers' `ClapFeatureExtractor` writes them."""
+_FEATURES = {field.name: field.name for field in fields(ClapFeatureConfig)}
+_FEATURES_FIXED = {
+    "feature_extractor_type": "ClapFeatureExtractor",
+    "padding": "repeatpad",
+    "padding_value": 0.0,
+    "return_attention_mask": False,
+    "top_db": None,
+}
+_FEATURES_HARMLESS = (
+    "chunk_length_s",
+    "n_fft",
+    "nb_frequency_bins",
+    "nb_max_frames",
+    "nb_max_samples",
+    "padding_side",
+    "processor_class",
+)
+
+
+def load_feature_config(folder: Path, audio: ClapAudioConfig) -> ClapFeatureConfig:
+    """The options of the spectrograms in a network's folder; without a file, the released ones.
+
+    Raises UserError for unsupported options, and for those that do not fit the network.
+    """
+    truncation = "fusion" if audio.enable_fusion else "rand_trunc"
+    path = folder / PREPROCESSOR
+    if not path.exists():
+        return ClapFeatureConfig(truncation=truncation)
+    values = read_json_object(path)
+    with errors_in_file(path):
+        config = feature_config_from_json(values)
+        needed = (truncation, audio.num_mel_bins)
+        if (config.truncation, config.feature_size) != needed or config.frames > audio.max_frames:
+            raise UserError(
+                f"truncation {config.truncation}, {config.feature_size} bands and {config.frames} frames do not fit "
+                f"the network, which takes {truncation}, {audio.num_mel_bins} and at most {audio.max_frames}"
+            )
+        return config
+
+
+def feature_config_from_json(json: Mapping[str, Any]) -> ClapFeatureConfig:
+    """The options of a `preprocessor_config.json`. Raises UserError for unsupported ones."""
+    defaults = {
+        "frequency_min": 0.0,
+        "truncation": "fusion",
+    }  # transformers', where ours are the released ones
+    found = read_fields(
+        json, _FEATURES, fixed=_FEATURES_FIXED, harmless=_FEATURES_HARMLESS, origin="ClapFeatureExtractor"
+    )
+    return ClapFeatureConfig(**{**defaults, **found})

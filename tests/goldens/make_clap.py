@@ -136,7 +136,10 @@ def sounds() -> dict[str, np.ndarray]:
 def extracted(sound: np.ndarray, truncation: str) -> tuple[np.ndarray, bool]:
     """The spectrograms of a sound, with the middle of all that may be drawn, and whether it is longer."""
     extractor: Any = transformers.ClapFeatureExtractor(**EXTRACTOR)
-    middle = {"randint": lambda low, high: (low + high - 1) // 2, "choice": lambda those: those[len(those) // 2]}
+    middle = {
+        "randint": lambda low, high: (low + high - 1) // 2,
+        "choice": lambda those: those[len(those) // 2],
+    }
     with mock.patch.multiple(np.random, **middle):
         return extractor._get_input_mel(sound, extractor.nb_max_samples, truncation, "repeatpad")
 

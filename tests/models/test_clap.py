@@ -37,9 +37,7 @@ def run(model: Clap):
     def is_part(module, method) -> bool:
         return isinstance(module, (Stage, PatchEmbedding)) or (module.name or "").endswith("_projection")
 
-    return jax.jit(
-        functools.partial(model.apply, mutable=["intermediates"], capture_intermediates=is_part)
-    )
+    return jax.jit(functools.partial(model.apply, mutable=["intermediates"], capture_intermediates=is_part))
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -91,15 +91,13 @@ class PatchEmbedding(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Attentional feature fusion (Dai et al., 2021): a gate between two pictures, from each place and from the whole."""
+    """Attentional feature fusion (Dai et al., 2021): a gate between two pictures, of each place and of the whole."""
 
     reduction: int
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "b h w d"], other: Float[Array, "b h w d"]
-    ) -> Float[Array, "b h w d"]:
+    def __call__(self, x: Float[Array, "b h w d"], other: Float[Array, "b h w d"]) -> Float[Array, "b h w d"]:
         """`2 (x g + other (1 - g))`, where g is the gate."""
         both = x + other
         gate = jax.nn.sigmoid(
@@ -117,9 +115,7 @@ class Fusion(nn.Module):
 
 def _conv(features: int, patch: tuple[int, int], dtype: Any, name: str) -> nn.Conv:
     """A convolution with a bias over patches that do not overlap; float32 result."""
-    return nn.Conv(
-        features, patch, patch, "VALID", dtype=dtype, conv_general_dilated=convolution, name=name
-    )
+    return nn.Conv(features, patch, patch, "VALID", dtype=dtype, conv_general_dilated=convolution, name=name)
 
 
 def to_pictures(mel: Float[Array, "b v t m"], config: ClapAudioConfig) -> Float[Array, "b v s s"]:

@@ -101,14 +101,18 @@ class ClapAudioConfig:
             if width % heads:
                 raise UserError(f"stage of width {width}: must be divisible by {heads} heads")
         if self.spec_size % self.num_mel_bins:
-            raise UserError(f"spec_size {self.spec_size}: must be divisible by num_mel_bins {self.num_mel_bins}")
+            raise UserError(
+                f"spec_size {self.spec_size}: must be divisible by num_mel_bins {self.num_mel_bins}"
+            )
         smallest = self.patch_size * self.window_size * 2 ** (len(self.depths) - 1)
         if self.spec_size % smallest:
             raise UserError(
                 f"spec_size {self.spec_size}: must be divisible by {smallest}, so that every stage has whole windows"
             )
         if self.enable_fusion and self.patch_embeds_hidden_size < self.aff_block_r:
-            raise UserError(f"aff_block_r {self.aff_block_r}: exceeds {self.patch_embeds_hidden_size} channels")
+            raise UserError(
+                f"aff_block_r {self.aff_block_r}: exceeds {self.patch_embeds_hidden_size} channels"
+            )
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -169,6 +173,6 @@ class ClapConfig:
 
     @classmethod
     def htsat_base(cls) -> "ClapConfig":
-        """LAION's HTSAT-base, such as `music_speech_audioset_epoch_15_esc_89.98.pt`, which AudioSep was trained with."""
+        """LAION's HTSAT-base, such as `music_speech_audioset_epoch_15_esc_89.98.pt`, with which AudioSep works."""
         audio = ClapAudioConfig(patch_embeds_hidden_size=128, depths=(2, 2, 12, 2))
         return cls(text=ClapTextConfig.roberta_base(), audio=audio)
