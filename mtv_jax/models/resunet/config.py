@@ -51,4 +51,4 @@ class ResUNetConfig:
     @classmethod
     def tiny(cls) -> "ResUNetConfig":
         """A small network for tests, at 4 kHz."""
-        return cls(widths=(4, 6, 8), condition_size=16, sample_rate=4000, n_fft=256, hop=64)
+        return cls(widths=(4, 6), condition_size=16, sample_rate=4000, n_fft=256, hop=64)

@@ -4,7 +4,7 @@ A mix of any length is separated in windows of 5 s, of which the inner 3 s are k
 `chunk_inference`, which itself returns silence for a mix of 5 s or less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,6 +29,8 @@ SEPARATOR, CLAP = "separator", "clap"
 """Folders of the two networks."""
 _BEFORE, _KEPT, _AFTER = 1.0, 3.0, 1.0
 """Seconds of a window: context, what is kept of it, and context."""
+_LEAST = 0.1
+"""Seconds to which a shorter mix is filled up with zeros, since the network mirrors half a spectrum at the ends."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class AudioSep:
         mix = resample(samples, sample_rate, rate)
         tracks = {}
         for word, condition in zip(words, networks.clap.text_embeddings(words), strict=True):
-            track = separate_windows(networks.separator, networks.params, mix, condition, word)
+            separate = partial(_apply, networks.separator, networks.params, condition[None])
+            track = separate_windows(separate, mix, rate, word)
             tracks[word] = fit_length(resample(track, rate, sample_rate), len(samples))
         return tracks
 
@@ -90,22 +93,28 @@ def windows(length: int, sample_rate: int) -> list[Window]:
 
 
 def separate_windows(
-    model: AudioSepResUNet,
-    params: Params,
+    separate: Callable[[Float[np.ndarray, "1 w"], Int[np.ndarray, "1"]], Float[Array, "1 w"]],
     mix: Float[np.ndarray, "s c"],
-    condition: Float[np.ndarray, "d"],
+    sample_rate: int,
     description: str,
 ) -> Float[np.ndarray, "s c"]:
-    """The sound that an embedding describes, each channel on its own. All windows have one shape, so one program."""
-    rate = model.config.sample_rate
-    size, least = round((_BEFORE + _KEPT + _AFTER) * rate), model.config.n_fft // 2 + 1
-    todo, track = windows(len(mix), rate), np.empty_like(mix)
+    """A sound in a mix, each channel on its own.
+
+    Args:
+      separate: (window filled up with zeros to 5 s, its samples) -> the sound in it. As all windows have one shape, it
+        is compiled once.
+      mix: at the network's rate.
+      sample_rate: Hz.
+      description: of the sound, for the progress bar of a mix of several windows.
+    """
+    size, least = round((_BEFORE + _KEPT + _AFTER) * sample_rate), round(_LEAST * sample_rate)
+    todo, track = windows(len(mix), sample_rate), np.empty_like(mix)
     shown = progress(todo, f"separating {description}") if len(todo) > 1 else todo
     for start, stop, first, last in shown:
         length = np.array([max(stop - start, least)])
         for channel in range(mix.shape[1]):
             sound = fit_length(mix[start:stop, channel], size)
-            found = np.asarray(_apply(model, params, sound[None], condition[None], length))[0]
+            found = np.asarray(separate(sound[None], length))[0]
             track[first:last, channel] = found[first - start : last - start]
     return track
 
@@ -141,8 +150,8 @@ def _hashes(folder: Path) -> str:
 def _apply(
     model: nn.Module,
     params: Params,
-    mixture: Float[Array, "1 s"],
     condition: Float[Array, "1 d"],
+    mixture: Float[Array, "1 s"],
     lengths: Int[Array, "1"],
 ) -> jax.Array:
     return model.apply(params, mixture, condition, lengths)  # pyright: ignore[reportReturnType]

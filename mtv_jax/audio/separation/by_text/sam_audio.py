@@ -63,9 +63,9 @@ class SAMAudio:
         self, sound: Float[np.ndarray, "s"], sample_rate: int, word: str
     ) -> Float[np.ndarray, "s"]:
         """One sound in a mix of one channel."""
+        model, processor, device = _load(self._folder)
         import torch  # pyright: ignore[reportMissingImports] - of the package
 
-        model, processor, device = _load(self._folder)
         rate = processor.audio_sampling_rate
         mix = torch.from_numpy(resample(sound, sample_rate, rate))
         batch = processor(audios=[mix[None]], descriptions=[word]).to(device)
