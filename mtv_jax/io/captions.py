@@ -17,7 +17,9 @@ def draw_boxes(
     frames: UInt8[np.ndarray, "F H W 3"], boxes: Mapping[str, Float[np.ndarray, "F 4"]]
 ) -> UInt8[np.ndarray, "F H W 3"]:
     """A copy of frames with a box for each name (left, top, right, bottom, shares of the frame)."""
-    return np.stack([_drawn(frame, {name: box[i] for name, box in boxes.items()}) for i, frame in enumerate(frames)])
+    return np.stack(
+        [_drawn(frame, {name: box[i] for name, box in boxes.items()}) for i, frame in enumerate(frames)]
+    )
 
 
 def _drawn(frame: np.ndarray, boxes: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The base of all video pipelines: networks, and the path from a request to a video."""
 
 import abc
+import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from mtv_jax.pipelines.video import Video
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
+
 
 @dataclass(frozen=True)
 class Pipeline(abc.ABC):
@@ -61,9 +63,13 @@ class Pipeline(abc.ABC):
 
     needs_picture: ClassVar[bool] = False
     """Whether it needs a first frame (image to video)."""
+    needs_prompt: ClassVar[bool] = True
+    """Whether a video needs a prompt that is not blank."""
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
+    def from_pretrained(
+        cls, path: str | os.PathLike, *, dtype: Any = "float32", mesh: Mesh | None = None
+    ) -> "Pipeline":
         """Loads a pipeline folder, the `pipeline` folder of a training directory, or a bundled preset (`tiny`).
 
         The folder says which system it is; it may be a CogVideoX of diffusers (text to video, image to video). `dtype`
@@ -104,6 +110,17 @@ class Pipeline(abc.ABC):
 
         Raises UserError for what the system or its model does not support.
         """
+
+    @classmethod
+    def own_arguments(cls) -> tuple[str, ...]:
+        """Names of the arguments of a call, but for the prompt, that only its system has."""
+        names = inspect.signature(cls.__call__).parameters
+        return tuple(name for name in names if name not in ("self", "prompt", "options"))
+
+    @classmethod
+    def arguments(cls) -> tuple[str, ...]:
+        """Names of all arguments of a call but for the prompt."""
+        return *cls.own_arguments(), *(option.name for option in fields(VideoOptions))
 
     @classmethod
     @abc.abstractmethod

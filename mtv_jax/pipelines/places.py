@@ -1,8 +1,8 @@
 """Where the source of a sound is seen: a box, a moving box, or the background; and the text form of it.
 
-    left,top,right,bottom                 shares of the frame, from its left and its top:  0,.3,.5,.7
-    SECONDSs:box;SECONDSs:box;...         moves from box to box:                           0s:0,.3,.5,.7;2s:.5,.3,1,.7
-    background                            the whole frame, behind the others
+left,top,right,bottom                 shares of the frame, from its left and its top:  0,.3,.5,.7
+SECONDSs:box;SECONDSs:box;...         moves from box to box:                           0s:0,.3,.5,.7;2s:.5,.3,1,.7
+background                            the whole frame, behind the others
 """
 
 import math
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -40,7 +41,7 @@ class Place:
         times = [seconds for seconds, _ in self.keys]
         if any(not math.isfinite(seconds) or seconds < 0 for seconds in times):
             raise UserError(f"box at {times} s: times must be at least 0")
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             raise UserError(f"boxes at {', '.join(f'{t:g}' for t in times)} s: the times must increase")
         for _, box in self.keys:
             check_box(box)

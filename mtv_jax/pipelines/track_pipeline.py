@@ -1,4 +1,4 @@
-"""Pipelines whose sounds are tracks with the names that the denoiser knows: MTV's, and CogVideoX's, which knows none."""
+"""Pipelines whose sounds are tracks that the denoiser knows by name: MTV, and CogVideoX, which takes none."""
 
 from abc import ABC
 from collections.abc import Mapping
@@ -32,6 +32,9 @@ from mtv_jax.pipelines.request import (
 from mtv_jax.pipelines.run import Request
 from mtv_jax.pipelines.video import Video
 from mtv_jax.weights.json_config import CONFIG_FILE
+
+_NAMED = ("speech", "speech2", "effects", "music")
+"""Tracks that are arguments of a call."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ class TrackPipeline(Pipeline, ABC):
     @classmethod
     def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
         """As of the base class."""
-        own = ("negative_prompt", "separator", "normalize_loudness", "keyframes")
-        given = {name: value for name, value in arguments.items() if name not in own}
-        files = _files(given.pop("tracks", None), given.pop("audio", None))
+        sizes = {name: arguments[name] for name in arguments if name not in cls.own_arguments()}
+        named = {name: arguments.get(name) for name in _NAMED}
+        files = _files(arguments.get("tracks"), arguments.get("audio"), **named)
         for picture in arguments.get("keyframes", {}).values():
             existing_file(picture)
-        sounds, clip = read_request(folder_limits(folder), files, VideoOptions(**given))
-        rest = {name: value for name, value in arguments.items() if name != "audio"}
+        sounds, clip = read_request(folder_limits(folder), files, VideoOptions(**sizes))
+        rest = {name: value for name, value in arguments.items() if name not in (*_NAMED, "audio")}
         return rest | {"tracks": sounds}, clip
 
     @classmethod
@@ -141,7 +144,9 @@ class TrackPipeline(Pipeline, ABC):
         return tracks
 
 
-def _files(tracks: Mapping[str, Sound] | None, audio: Sound | None, **named: Sound | None) -> dict[str, Sound]:
+def _files(
+    tracks: Mapping[str, Sound] | None, audio: Sound | None, **named: Sound | None
+) -> dict[str, Sound]:
     return sound_files(tracks, {**named, MIX: audio})
 
 

@@ -54,8 +54,6 @@ def open_imagebind_audio(path: Path, settle: Place) -> tuple[ImageBindAudio, Par
         whole = read_json_object(file)
         with errors_in_file(file):
             named = imagebind.config_from_json(whole)
-        config = ImageBindAudioConfig(
-            **{key: getattr(named, key) for key in ("audio", *_FIELDS.values())}
-        )
+        config = ImageBindAudioConfig(**{key: getattr(named, key) for key in ("audio", *_FIELDS.values())})
     model = ImageBindAudio(config)
     return model, fill(read_torch([path]), model, settle, path)

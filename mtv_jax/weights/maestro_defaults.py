@@ -7,8 +7,8 @@ from mtv_jax.diffusion.mosaic.boxes import Layout
 from mtv_jax.diffusion.mosaic.mosaic import MosaicOptions
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import MAESTRO_PRESETS, MaestroPreset
 
-MaestroPreset = Literal["paper", "released"]
 ClipSampler = Literal["tiled", "even", "early"]
 _MOST = 2**20
 
@@ -35,7 +35,7 @@ class MaestroDefaults:
     mosaic: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self):
-        for name, known in (("preset", get_args(MaestroPreset)), ("clip_sampler", get_args(ClipSampler))):
+        for name, known in (("preset", MAESTRO_PRESETS), ("clip_sampler", get_args(ClipSampler))):
             if (value := getattr(self, name)) not in known:
                 raise UserError(f"maestro {name} {value!r}: must be one of {', '.join(known)}")
         check_whole("locating_steps", self.locating_steps, least=0, most=_MOST)
@@ -69,6 +69,8 @@ class MaestroDefaults:
         if not isinstance(values, dict) or not isinstance(values.get("mosaic", {}), dict):
             raise UserError("maestro: must be an object, and mosaic in it too")
         if unknown := sorted(set(values) - names):
-            raise UserError(f"maestro: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(names))}")
+            raise UserError(
+                f"maestro: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(names))}"
+            )
         base = cls.of_preset(values.get("preset", "paper"))
         return replace(base, **values | {"mosaic": tuple(values.get("mosaic", {}).items())})

@@ -46,7 +46,12 @@ def hear_files(sounds: Mapping[str, Recording], seconds: float) -> dict[str, Rec
 
 
 def separate_mix(
-    mix: Recording, sources: Sequence[Source], separator: SeparatorByText, seconds: float, *, force: bool = False
+    mix: Recording,
+    sources: Sequence[Source],
+    separator: SeparatorByText,
+    seconds: float,
+    *,
+    force: bool = False,
 ) -> dict[str, Recording]:
     """The first `seconds` of each source in a mix, in as many channels as it has.
 
@@ -58,7 +63,9 @@ def separate_mix(
     words = [source.name for source in sources]
     tracks = separator.separate(np.ascontiguousarray(part.samples), mix.sample_rate, words)
     heard = {name: replace(mix, samples=tracks[name]).first(seconds) for name in words}
-    levels = relative_levels(mix.first(seconds).samples, {name: sound.samples for name, sound in heard.items()})
+    levels = relative_levels(
+        mix.first(seconds).samples, {name: sound.samples for name, sound in heard.items()}
+    )
     quietest = min(levels, key=lambda name: levels[name])
     if levels[quietest] < ABSENT_DB and not force:
         raise UserError(
@@ -76,4 +83,3 @@ def check_stereo(sounds: Mapping[str, Recording]) -> None:
     if all(np.ptp(sound.samples, axis=1).max(initial=0) == 0 for sound in sounds.values()):
         first = next(iter(sounds.values()))
         raise UserError(f"{first.path}: has the same sound on all sides; layout stereo places nothing by it")
-

@@ -9,7 +9,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -17,12 +16,11 @@ from jaxtyping import Float
 from mtv_jax.diffusion.mosaic.boxes import LAYOUTS, Box, Layout
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import LAYOUT_NAMES, LayoutName
 from mtv_jax.pipelines.maestro.sources import Source
 from mtv_jax.pipelines.places import Place
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
 
-LayoutName = Literal["auto", "lr", "td", "grid", "stereo"]
-LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 STEREO: LayoutName = "stereo"
 
 _TOP, _BOTTOM = 0.3, 0.7
@@ -124,4 +122,3 @@ def _not_decreasing(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
             blocks[-2:] = [blocks[-2] + blocks[-1]]
     return np.array([np.mean(block) for block in blocks for _ in block])
-

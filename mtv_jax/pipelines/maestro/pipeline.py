@@ -18,11 +18,11 @@ from mtv_jax.diffusion.mosaic.mosaic import Mosaic
 from mtv_jax.io.audio import Recording, fit_length
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import TRACK_RATE
+from mtv_jax.names import TRACK_RATE, LayoutName, MaestroPreset
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.maestro.features import clip_of_frames, cut_clips, source_tokens
 from mtv_jax.pipelines.maestro.hearing import check_stereo, hear_files, separate_mix, text_separator
-from mtv_jax.pipelines.maestro.layout import STEREO, LayoutName, check_layout, fixed_layout, place_sources
+from mtv_jax.pipelines.maestro.layout import STEREO, check_layout, fixed_layout, place_sources
 from mtv_jax.pipelines.maestro.sources import Source, read_sources
 from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.places import Scene
@@ -38,7 +38,7 @@ from mtv_jax.pipelines.request import (
 from mtv_jax.pipelines.run import Encoded, Request
 from mtv_jax.pipelines.video import Video
 from mtv_jax.typing import Params
-from mtv_jax.weights.maestro_defaults import MaestroDefaults, MaestroPreset
+from mtv_jax.weights.maestro_defaults import MaestroDefaults
 from mtv_jax.weights.model_index import PipelineDefaults
 from mtv_jax.weights.pretrained import load_config, load_model
 
@@ -127,19 +127,18 @@ class MaestroPipeline(Pipeline):
     @classmethod
     def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
         """As of the base class."""
-        own = ("layout", "source_separator", "mosaic", "locating_steps", "negative_prompt")
-        given = {name: value for name, value in arguments.items() if name not in own}
-        audio, layout = given.pop("audio", None), arguments.get("layout", "auto")
+        sizes = {name: arguments[name] for name in arguments if name not in cls.own_arguments()}
+        audio, layout = arguments.get("audio"), arguments.get("layout", "auto")
         limits = folder_limits(folder)
         maestro = _published(limits.defaults, arguments.get("mosaic"))
         tokens: Any = load_config(folder / INJECTOR)
         sources, sounds, clip = read_call(
             limits,
-            given.pop("sources", ()),
+            arguments.get("sources", ()),
             audio,
             layout,
             maestro,
-            VideoOptions(**given),
+            VideoOptions(**sizes),
             tokens=tokens.num_queries,
         )
         if audio is not None:
@@ -203,7 +202,9 @@ class MaestroPipeline(Pipeline):
     def _mosaic(self, requests: Sequence[Request], clip: ClipSize, names: tuple[str, ...]) -> Mosaic:
         options = [request.scene.options or self._maestro().options("LR") for request in requests]
         if any(other != options[0] for other in options):
-            raise UserError("requests of one batch: boxes act differently in them (Scene.options); make them apart")
+            raise UserError(
+                "requests of one batch: boxes act differently in them (Scene.options); make them apart"
+            )
         default = self._locate_until(None, self.defaults.sampling.num_inference_steps)
         until = [request.scene.locate_until for request in requests]
         places = [_places(request) for request in requests]
@@ -289,7 +290,9 @@ def _places(request: Request) -> Mapping[str, Any]:
     if request.scene.places is None:
         return place_sources([Source(name) for name in request.tracks], "auto")
     if set(request.scene.places) != set(request.tracks):
-        raise UserError(f"places of {', '.join(request.scene.places)}: the tracks are {', '.join(request.tracks)}")
+        raise UserError(
+            f"places of {', '.join(request.scene.places)}: the tracks are {', '.join(request.tracks)}"
+        )
     return {name: request.scene.places[name] for name in request.tracks}
 
 

@@ -63,6 +63,7 @@ def read_sources(sources: Sequence[Source | str], *, mixed: bool) -> tuple[Sourc
         if mixed and source.sound is not None:
             raise UserError(f"source {source.name!r}: has a file of its own; give one mix or a file for each")
         if not mixed and source.sound is None:
-            raise UserError(f"source {source.name!r}: is in no file; give a mix (audio), or {source.name}=FILE")
+            raise UserError(
+                f"source {source.name!r}: is in no file; give a mix (audio), or {source.name}=FILE"
+            )
     return found
-
