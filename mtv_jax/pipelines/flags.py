@@ -117,16 +117,16 @@ def add_sources(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="NAME[=FILE][@PLACE]",
-        help="what makes a sound, in the mix of --audio or in a file of its own, and where it is seen; repeat it. PLACE "
-        "is left,top,right,bottom in 0 to 1 ('dog barking@0,.3,.5,.7'), boxes by time that it moves between "
+        help="what makes a sound, in the mix of --audio or in a file of its own, and where it is seen; may be "
+        "repeated. PLACE is left,top,right,bottom in 0 to 1 ('dog barking@0,.3,.5,.7'), boxes by time that it moves between "
         "(0s:0,.3,.5,.7;2s:.5,.3,1,.7), or background",
     )
     group.add_argument(
         "--layout",
         choices=LAYOUT_NAMES,
         default="auto",
-        help="where sources without a place are seen: lr side by side, td one above the other, grid in two rows, stereo "
-        "where they are heard between left and right; auto: lr for up to three, otherwise grid",
+        help="where sources without a place are seen: lr side by side, td one above the other, grid in two rows, "
+        "stereo where they are heard between left and right; auto: lr for up to three, otherwise grid",
     )
     group.add_argument(
         "--source-separator",
@@ -151,8 +151,8 @@ def add_sources(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const="",
         metavar="WORDS",
-        help="print which of these words (dog barking,rain,... or a text file with one a line; default: a list of common "
-        "sounds) are heard in --audio, and make no video",
+        help="print which of these words (dog barking,rain,... or a text file with one a line; default: a list of "
+        "common sounds) are heard in --audio, and make no video",
     )
 
 

@@ -79,7 +79,8 @@ def installed_vocabulary() -> Path:
 def load_clip_tokenizer(path: str | os.PathLike) -> CLIPTokenizer:
     """The tokenizer of a folder, of a `tokenizer.json`, or of a file of merges (`.txt`, `.txt.gz`).
 
-    A folder has `tokenizer.json`, or `merges.txt` as diffusers writes it. Raises UserError for other files, a vocabulary that is not CLIP's, and if ftfy is not installed.
+    A folder has `merges.txt`, as diffusers writes it, or `tokenizer.json`. Raises UserError for other files, a
+    vocabulary that is not CLIP's, and if ftfy is not installed.
     """
     _ftfy()
     path = Path(path)

@@ -32,8 +32,8 @@ def text_separator(folder: str | os.PathLike) -> SeparatorByText:
     if (folder / WEIGHTS).is_file():
         return SAMAudio(os.fspath(folder))
     raise UserError(
-        f"{folder}: has no separator by words ({SEPARATOR}/ of AudioSep, or {WEIGHTS} of SAM Audio); give each source a "
-        "file of its own, NAME=FILE, or another separator"
+        f"{folder}: has no separator by words ({SEPARATOR}/ of AudioSep, or {WEIGHTS} of SAM Audio); give each source "
+        "a file of its own, NAME=FILE, or another separator"
     )
 
 
@@ -69,8 +69,8 @@ def separate_mix(
     quietest = min(levels, key=lambda name: levels[name])
     if levels[quietest] < ABSENT_DB and not force:
         raise UserError(
-            f"source {quietest!r}: is not in {mix.path}: what is separated of it is {-levels[quietest]:.0f} dB below the "
-            f"mix (the limit is {-ABSENT_DB:.0f}); leave it out, or ignore this (force)"
+            f"source {quietest!r}: is not in {mix.path}: what is separated of it is {-levels[quietest]:.0f} dB below "
+            f"the mix (the limit is {-ABSENT_DB:.0f}); leave it out, or ignore this (force)"
         )
     return heard
 

@@ -37,8 +37,8 @@ def check_layout(layout: LayoutName, sources: Sequence[Source], maestro: Maestro
         return
     if layout not in ("auto", "lr", "td") or len(sources) != 2 or any(source.place for source in sources):
         raise UserError(
-            "mosaic released: has boxes of its own for two sources in the layout lr or td; give two without a place, or "
-            "mosaic paper"
+            "mosaic released: has boxes of its own for two sources in the layout lr or td; give two without a "
+            "place, or mosaic paper"
         )
 
 
