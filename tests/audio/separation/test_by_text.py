@@ -152,7 +152,9 @@ def test_sam_audio_says_what_it_lacks(tmp_path, monkeypatch):
     assert isinstance(SAMAudio(""), SeparatorByText)
     mix = noise(0.1, 4000, 1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"package sam_audio \(SAM License\), which is missing; pip install git"):
+    with pytest.raises(
+        UserError, match=r"package sam_audio \(SAM License\), which is missing; pip install git"
+    ):
         SAMAudio(str(tmp_path)).card()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     with pytest.raises(UserError, match=r"config\.json"):

@@ -50,9 +50,7 @@ class AudioSep:
         """See `SeparatorByText`. Version and hashes are those of the separator and of CLAP."""
         return ModelCard("AudioSep", self._folder.name, "MIT AND CC0-1.0", _hashes(self._folder), "real")
 
-    def separate(
-        self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]
-    ) -> Tracks:
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]) -> Tracks:
         """See `SeparatorByText`."""
         check_words(words)
         check_finite(samples)
@@ -135,7 +133,8 @@ def _load(folder: Path) -> _Networks:
     needed, given = separator.config.condition_size, clap.model.config.projection_dim
     if needed != given:
         raise UserError(
-            f"{folder}: {SEPARATOR}/ takes embeddings of {needed} numbers, {CLAP}/ gives {given}; they do not belong together"
+            f"{folder}: {SEPARATOR}/ takes embeddings of {needed} numbers, {CLAP}/ gives {given}; "
+            "they do not belong together"
         )
     return _Networks(separator, params, clap)
 
