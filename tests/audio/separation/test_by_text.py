@@ -93,7 +93,7 @@ def test_the_network_is_given_one_shape_whatever_the_length(folder, monkeypatch)
         shapes.add((mixture.shape, condition.shape, lengths.shape))
         return mixture
 
-    monkeypatch.setattr(audiosep, "_apply", apply)
+    monkeypatch.setattr(audiosep, "apply_window", apply)
     for seconds in (0.01, 2, 5, 9.7):
         mix = noise(seconds, 4000, 1)
         tracks = AudioSep(str(folder)).separate(mix, 4000, WORDS)
