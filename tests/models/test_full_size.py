@@ -124,7 +124,9 @@ def test_every_tensor_of_audiosep_has_its_parameter(original_goldens):
     if not recipe.exists():
         pytest.skip(f"no goldens of AudioSep in {original_goldens}")
     theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
-    assert not check_one_to_one(theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base")))
+    assert not check_one_to_one(
+        theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base"))
+    )
 
 
 def test_every_tensor_of_lr_asd_has_its_parameter():

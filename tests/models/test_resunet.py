@@ -52,7 +52,11 @@ def test_spectra_agree_with_torchlibrosa(golden):
     assert values.shape[1] == golden.numbers["stft.frames"][0]
     found = np.asarray(values)[0, [0, 3, -1]]
     magnitudes = np.maximum(np.abs(found), 1e-5)
-    for name, ours in (("mag", magnitudes), ("cos", found.real / magnitudes), ("sin", found.imag / magnitudes)):
+    for name, ours in (
+        ("mag", magnitudes),
+        ("cos", found.real / magnitudes),
+        ("sin", found.imag / magnitudes),
+    ):
         assert relative_error(ours, golden.numbers[f"stft.{name}_row0_frames_0_3_last"]) < 1e-4, name
     np.testing.assert_allclose(again, sound, atol=5e-7)
 
@@ -90,7 +94,9 @@ def test_every_stage_and_the_sound_agree_with_the_original(golden, program):
     assert len(checked) > 10
     for name in checked:
         expected = golden.numbers[name][:1]
-        assert relative_error(intermediate(seen["intermediates"], name, expected.shape), expected) < 1e-4, name
+        assert relative_error(intermediate(seen["intermediates"], name, expected.shape), expected) < 1e-4, (
+            name
+        )
 
 
 def test_a_long_sound_is_separated_in_the_windows_of_the_original(golden, program):
@@ -200,7 +206,9 @@ def test_the_original_checkpoint_is_converted(tmp_path, golden, monkeypatch):
     with pytest.raises(UserError, match=r"audiosep_base_4M_steps\.ckpt: .*base\.conv_block7a.*bn2"):
         convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
     write_lightning(path, golden.state, prefix="generator.")
-    with pytest.raises(UserError, match=r"no checkpoint of AudioSep, generator\.base\..* is neither ss_model\.\*"):
+    with pytest.raises(
+        UserError, match=r"no checkpoint of AudioSep, generator\.base\..* is neither ss_model\.\*"
+    ):
         convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
 
 

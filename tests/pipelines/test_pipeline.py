@@ -19,6 +19,7 @@ from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.keyframes import keyframe_latents
+from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.run import decode_latents
 from mtv_jax.weights.model_index import PipelineDefaults
 
@@ -122,7 +123,7 @@ def test_tracks_may_pull_with_scales_of_their_own(pipe, sounds):
     names = ("text", *TRACKS)
 
     def groups(scale):
-        return pipe._config(None, None, scale, "constant").groups(TRACKS)
+        return VideoOptions(guidance_scale=scale).config(pipe.defaults.sampling, TRACKS).groups(TRACKS)
 
     assert groups(2.0) == groups(dict.fromkeys(names, 2.0)) == ([list(names)], [2.0])
     assert groups({"speech": 9.0}) == ([["text"], ["speech"], ["effects", "music"]], [1.0, 9.0, 1.0])

@@ -93,7 +93,7 @@ def test_the_network_is_given_one_shape_whatever_the_length(folder, monkeypatch)
         shapes.add((mixture.shape, condition.shape, lengths.shape))
         return mixture
 
-    monkeypatch.setattr(audiosep, "_apply", apply)
+    monkeypatch.setattr(audiosep, "apply_window", apply)
     for seconds in (0.01, 2, 5, 9.7):
         mix = noise(seconds, 4000, 1)
         tracks = AudioSep(str(folder)).separate(mix, 4000, WORDS)
@@ -152,7 +152,9 @@ def test_sam_audio_says_what_it_lacks(tmp_path, monkeypatch):
     assert isinstance(SAMAudio(""), SeparatorByText)
     mix = noise(0.1, 4000, 1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"package sam_audio \(SAM License\), which is missing; pip install git"):
+    with pytest.raises(
+        UserError, match=r"package sam_audio \(SAM License\), which is missing; pip install git"
+    ):
         SAMAudio(str(tmp_path)).card()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     with pytest.raises(UserError, match=r"config\.json"):
