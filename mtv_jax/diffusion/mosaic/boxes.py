@@ -48,7 +48,7 @@ def check_box(box: Sequence[float]) -> Box:
     return left, top, right, bottom
 
 
-def boxes_of_frames(keyframes: Sequence[tuple[float, Box]], frames: int) -> np.ndarray:
+def boxes_of_frames(keyframes: Sequence[tuple[float, Sequence[float]]], frames: int) -> np.ndarray:
     """The box of each frame, float32 `[frames 4]`, on straight lines between keyframes `(time, box)`.
 
     Times run from 0, the first frame, to 1, the last one; a box stands still before the first keyframe and after the
