@@ -104,8 +104,8 @@ class ConditionInjectionModule(nn.Module):
                 "audio trunk"
             )
         sound = self.proj_in(sound)
-        self.sow("intermediates", "proj_in", sound)
+        self.sow("intermediates", "sound", sound)
         latents = jnp.broadcast_to(self.latents, (len(sound), *self.latents.shape)).astype(jnp.float32)
         out = self.proj_out(run_stack(self.blocks, latents, sound))
-        self.sow("intermediates", "proj_out", out)
+        self.sow("intermediates", "projected", out)
         return self.norm_out(out)
