@@ -1,7 +1,8 @@
 """CLIP's tokenizer, of any length: byte pairs, with a token at the start and one at the end.
 
-The vocabulary is read from the user's files: a CLIP folder of transformers or diffusers, or `bpe_simple_vocab_16e6.txt.gz` of
-OpenAI's code and its relatives, which lists the merges. The package open_clip has it too.
+The vocabulary is read from the user's files: a CLIP folder of transformers or diffusers, or the
+`bpe_simple_vocab_16e6.txt.gz` of OpenAI's code and its relatives, which lists the merges. The package open_clip has it
+too.
 """
 
 import gzip

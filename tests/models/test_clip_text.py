@@ -36,7 +36,9 @@ def network(golden, state, tmp_path_factory):
     path = tmp_path_factory.mktemp("clip_text")
     values = json.loads(str(golden["config"]))["text_config"] | {"architectures": ["CLIPTextModel"]}
     (path / "config.json").write_text(json.dumps(values))
-    save_file({key.removeprefix("text_model."): array for key, array in state.items()}, path / "model.safetensors")
+    save_file(
+        {key.removeprefix("text_model."): array for key, array in state.items()}, path / "model.safetensors"
+    )
     return load_model(path)
 
 
@@ -122,13 +124,18 @@ def test_the_text_encoder_of_a_larger_file_is_opened_without_its_last_layer(netw
     assert len(theirs) == 4 + 12 * (layers + 1) + 2
     larger = {f"cond_stage_model.model.{key}": tensor for key, tensor in theirs.items()}
     open_it = functools.partial(
-        table.open_openclip_text, settle=lambda _, leaf: np.asarray(leaf), config=model.config, origin="a.ckpt"
+        table.open_openclip_text,
+        settle=lambda _, leaf: np.asarray(leaf),
+        config=model.config,
+        origin="a.ckpt",
     )
     again, same = open_it({**larger, "scale_arr": np.zeros(3)})
     assert again == model
     jax.tree.map(np.testing.assert_array_equal, params, same)
     further = {f"cond_stage_model.model.transformer.resblocks.{layers + 1}.ln_1.weight": np.ones(2)}
-    with pytest.raises(UserError, match=rf"a\.ckpt: cond_stage_model.* unexpected tensors: .*\.{layers + 1}\.ln_1"):
+    with pytest.raises(
+        UserError, match=rf"a\.ckpt: cond_stage_model.* unexpected tensors: .*\.{layers + 1}\.ln_1"
+    ):
         open_it(larger | further)
 
 

@@ -38,7 +38,9 @@ def network(goldens, state, tmp_path_factory):
     path = tmp_path_factory.mktemp("kl_vae")
     with np.load(goldens / "kl_vae.npz") as file:
         (path / "config.json").write_text(str(file["config"]))
-    save_file({old_name(key): array for key, array in state.items()}, path / "diffusion_pytorch_model.safetensors")
+    save_file(
+        {old_name(key): array for key, array in state.items()}, path / "diffusion_pytorch_model.safetensors"
+    )
     return load_model(path)
 
 

@@ -70,7 +70,9 @@ def imagebind():
 
 
 def pictures(method: str):
-    model = make_model("kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16)
+    model = make_model(
+        "kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16
+    )
     shape = (1, 2, 4, 4, 3) if method == "encode" else (1, 2, 2, 2, model.config.latent_channels)
     return partial(model.apply, method=method), partial(model.init, method=method), (float32(*shape),)
 

@@ -54,7 +54,9 @@ def randomise(model) -> None:
             if weight.ndim > 1:
                 weight.copy_(noise / weight[0].numel() ** 0.5)
             elif weight.ndim == 1:
-                weight.copy_(0.1 * noise + float(("norm" in name or "ln_" in name) and name.endswith("weight")))
+                weight.copy_(
+                    0.1 * noise + float(("norm" in name or "ln_" in name) and name.endswith("weight"))
+                )
 
 
 def random_tokens(length: int, words: int) -> np.ndarray:
@@ -69,7 +71,9 @@ def random_tokens(length: int, words: int) -> np.ndarray:
 def original(request):
     import transformers
 
-    model: Any = transformers.CLIPTextModel(transformers.CLIPTextConfig(**sizes(), hidden_act=request.param)).eval()
+    model: Any = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(**sizes(), hidden_act=request.param)
+    ).eval()
     randomise(model)
     return model
 
@@ -146,7 +150,9 @@ def checkpoint(original) -> dict[str, np.ndarray]:
 
 
 def test_penultimate_layer_of_openclip_agrees(open_clip):
-    config = CLIPTextConfig(**(sizes() | {"intermediate_size": 4 * sizes()["hidden_size"]}), hidden_act="gelu")
+    config = CLIPTextConfig(
+        **(sizes() | {"intermediate_size": 4 * sizes()["hidden_size"]}), hidden_act="gelu"
+    )
     original = text_transformer(open_clip, config).eval()
     randomise(original)
     tokens = random_tokens(config.max_position_embeddings, config.vocab_size)
@@ -169,11 +175,15 @@ def test_openclips_names_are_those_that_diffusers_converts(open_clip):
     """And those of ViT-H/14 at full size are all there."""
     from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 
-    config = CLIPTextConfig(**(sizes() | {"intermediate_size": 4 * sizes()["hidden_size"]}), hidden_act="gelu")
+    config = CLIPTextConfig(
+        **(sizes() | {"intermediate_size": 4 * sizes()["hidden_size"]}), hidden_act="gelu"
+    )
     original = text_transformer(open_clip, config)
     randomise(original)
     theirs = checkpoint(original)
-    _, params = table.open_openclip_text(theirs, lambda _, leaf: np.asarray(leaf), config=config, origin="a.ckpt")
+    _, params = table.open_openclip_text(
+        theirs, lambda _, leaf: np.asarray(leaf), config=config, origin="a.ckpt"
+    )
     del theirs[f"{PREFIX}text_projection"]  # its width is taken for that of a token
     stub = types.SimpleNamespace(config=types.SimpleNamespace(hidden_size=config.hidden_size))
     tensors = {key: torch.from_numpy(np.array(array)) for key, array in theirs.items()}
@@ -186,5 +196,7 @@ def test_openclips_names_are_those_that_diffusers_converts(open_clip):
 def test_every_tensor_of_openclip_vit_h_has_its_parameter(open_clip):
     with torch.device("meta"):
         original = text_transformer(open_clip, CLIPTextConfig.vit_h())
-    shapes = {f"{PREFIX}{key}": np.broadcast_to(np.float32(0), t.shape) for key, t in original.state_dict().items()}
+    shapes = {
+        f"{PREFIX}{key}": np.broadcast_to(np.float32(0), t.shape) for key, t in original.state_dict().items()
+    }
     table.open_openclip_text(shapes, lambda _, leaf: leaf, origin="a.ckpt")

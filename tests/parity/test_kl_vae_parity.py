@@ -125,7 +125,9 @@ def test_ldms_names_are_those_that_diffusers_converts(original, network):
     assert set(converted) == set(want)
     for key, tensor in want.items():
         assert torch.equal(converted[key], tensor), key
-    again, same = table.open_ldm_vae(checkpoint_arrays(checkpoint), lambda _, leaf: leaf, config=model.config, origin="")
+    again, same = table.open_ldm_vae(
+        checkpoint_arrays(checkpoint), lambda _, leaf: leaf, config=model.config, origin=""
+    )
     assert again == model
     for key, array in to_state(same, table.RULES).items():
         np.testing.assert_array_equal(array, want[key].numpy(), err_msg=key)

@@ -100,8 +100,8 @@ class ConditionInjectionModule(nn.Module):
         cfg = self.config
         if sound.shape[-1] != cfg.embedding_dim:
             raise UserError(
-                f"sound tokens of width {sound.shape[-1]}: this network takes {cfg.embedding_dim}, those of ImageBind's "
-                "audio trunk"
+                f"sound tokens of width {sound.shape[-1]}: this network takes {cfg.embedding_dim}, those of "
+                "ImageBind's audio trunk"
             )
         sound = self.proj_in(sound)
         self.sow("intermediates", "sound", sound)

@@ -112,10 +112,10 @@ class Decoder(nn.Module):
 class VideoAutoencoder(nn.Module):
     """An autoencoder of video, coded in chunks of time.
 
-    A subclass creates `encoder` and `decoder` in `setup`: modules that are called as `(frames or latents, cache or None,
-    lone_first) -> (moments or frames, cache)`, for one chunk, and gives `latent_scale`. Call the methods by
-    `model.apply(params, video, method="encode")`. Latents are those of the autoencoder: `normalise` them for a denoiser,
-    and `denormalise` its output before decoding.
+    A subclass gives `latent_scale` and creates `encoder` and `decoder` in `setup`: modules that are called with a
+    chunk as `(frames or latents, cache or None, lone_first) -> (moments or frames, cache)`. Call the methods by
+    `model.apply(params, video, method="encode")`. Latents are those of the autoencoder: `normalise` them for a
+    denoiser, and `denormalise` its output before decoding.
     """
 
     config: Any
