@@ -4,6 +4,7 @@ import functools
 import json
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,16 +65,19 @@ def relative(ours, theirs) -> float:
 
 
 def test_frames_are_encoded_as_pictures_by_diffusers(network, numbers):
-    ((mean, logvar),) = encode_stream(*network, numbers["pictures"])
+    model, params = network
+    ((mean, logvar),) = encode_stream(model, params, numbers["pictures"])
     assert relative(mean, numbers["mean"]) < 1e-4
     assert relative(logvar, numbers["logvar"]) < 1e-4
 
 
 def test_latents_are_decoded_two_at_a_time_by_one_program(network, numbers):
-    compiled = streaming.decode_chunk._cache_size()
-    pieces = list(decode_stream(*network, numbers["latents"]))
+    model, params = network
+    program: Any = streaming.decode_chunk
+    compiled = program._cache_size()
+    pieces = list(decode_stream(model, params, numbers["latents"]))
     assert [piece.shape[1] for piece in pieces] == [2, 2]
-    assert streaming.decode_chunk._cache_size() == compiled + 1
+    assert program._cache_size() == compiled + 1
     assert relative(jnp.concatenate(pieces, 1), numbers["decoded"]) < 1e-4
 
 

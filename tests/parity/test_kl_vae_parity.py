@@ -125,16 +125,11 @@ def test_ldms_names_are_those_that_diffusers_converts(original, network):
     assert set(converted) == set(want)
     for key, tensor in want.items():
         assert torch.equal(converted[key], tensor), key
-    again, same = table.open_ldm_vae(
-        checkpoint_arrays(checkpoint), lambda _, leaf: leaf, config=model.config, origin=""
-    )
+    arrays = {key: tensor.numpy() for key, tensor in checkpoint.items()}
+    again, same = table.open_ldm_vae(arrays, lambda _, leaf: leaf, config=model.config, origin="a.ckpt")
     assert again == model
     for key, array in to_state(same, table.RULES).items():
         np.testing.assert_array_equal(array, want[key].numpy(), err_msg=key)
-
-
-def checkpoint_arrays(checkpoint):
-    return {key: tensor.numpy() for key, tensor in checkpoint.items()}
 
 
 def test_ldms_names_at_full_size_are_all_converted():
