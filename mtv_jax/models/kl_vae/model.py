@@ -34,7 +34,10 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of every cell to all cells of its picture, with one head, and a residual. Source: diffusers Attention."""
+    """Attention of every cell to all cells of its picture, with one head, and a residual.
+
+    Source: diffusers Attention.
+    """
 
     groups: int
     dtype: Any = jnp.float32
@@ -75,7 +78,9 @@ class _Half(nn.Module):
 
     def out(self, x: Array, channels: int) -> Array:
         """The last norm and convolution."""
-        return self.conv(nn.silu(GroupNorm(self.config.norm_num_groups, name="norm_out")(x)), channels, "conv_out")
+        return self.conv(
+            nn.silu(GroupNorm(self.config.norm_num_groups, name="norm_out")(x)), channels, "conv_out"
+        )
 
 
 class Encoder(_Half):
@@ -144,6 +149,8 @@ def as_pictures(video: Float[Array, "b f h w c"]) -> Float[Array, "n 1 h w c"]:
     return video.reshape(-1, 1, *video.shape[2:])
 
 
-def as_video(pictures: Float[Array, "n 1 h w c"], like: Float[Array, "b f _h _w _c"]) -> Float[Array, "b f h w c"]:
+def as_video(
+    pictures: Float[Array, "n 1 h w c"], like: Float[Array, "b f _h _w _c"]
+) -> Float[Array, "b f h w c"]:
     """The inverse of `as_pictures`, for the frames of `like`."""
     return pictures.reshape(*like.shape[:2], *pictures.shape[2:])
