@@ -25,7 +25,7 @@ SIZE = PipelineDefaults(
     MaestroDefaults(locating_steps=2),
 )
 PARTS = {
-    "unet": ("videocrafter", {"block_out_channels": [8, 8], "attention_head_dim": 4, "norm_num_groups": 4}),
+    "unet": ("videocrafter", {"block_out_channels": [8], "attention_levels": [True], "attention_head_dim": 4, "norm_num_groups": 4}),
     "vae": ("kl_vae", {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2}),
     "text_encoder": ("clip_text", {"vocab_size": 520}),
     "imagebind": ("imagebind_audio", {}),
