@@ -8,10 +8,11 @@ import pytest
 from golden_folders import ORIGINALS
 
 from mtv_jax.diffusion.mosaic import boxes as module
-from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, boxes_of_frames, check_box, distances
+from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, boxes_of_frames, check_box
 from mtv_jax.io.errors import UserError
 
 inside = jax.jit(module.inside, static_argnums=(1, 2))
+distances = jax.jit(module.distances, static_argnums=1)
 gaussians = jax.jit(module.gaussians, static_argnums=(1, 2, 3))
 GRIDS = [(40, 64), (20, 32), (10, 16), (5, 8)]
 """Of VideoCrafter2's cross-attentions at 320x512."""
