@@ -29,8 +29,10 @@ from mtv_jax.weights import (
     spleeter,
     syncnet,
     t5,
+    unet2d,
     vae3d,
     videoclip_xl,
+    videocrafter,
     wav2vec2,
 )
 from mtv_jax.weights.aliases import Canonical
@@ -50,6 +52,7 @@ CHECKPOINTS = {
     "clip_vit_l14": ("clip", "vit_l14", clip),
     "kl_f8": ("kl_vae", "kl_f8", kl_vae),
     "clip_text_h": ("clip_text", "vit_h", clip_text),
+    "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
 }
 
 
@@ -64,16 +67,21 @@ class Spec:
     dtype: np.dtype = FLOAT32
 
 
+def _rules(tables, model):
+    """Those of a table: a published checkpoint may have another one than the network's own."""
+    return tables.RULES if hasattr(tables, "RULES") else tables.rules(model.config)
+
+
 def check_one_to_one(theirs, tables, model):
     """Every tensor is used, every parameter filled, all shapes agree; and the same names lead back."""
     aliases, ignored = (getattr(tables, name, ()) for name in ("ALIASES", "IGNORED"))
     state = Canonical({key: Spec(shape) for key, shape in theirs.items()}, aliases)
-    shapes = parameter_shapes(model)
-    filled = to_params(state, tables.RULES, shapes, ignored=ignored, place=lambda path, leaf: leaf)
+    shapes, rules = parameter_shapes(model), _rules(tables, model)
+    filled = to_params(state, rules, shapes, ignored=ignored, place=lambda path, leaf: leaf)
     assert {p: leaf.shape for p, leaf in flat_paths(filled).items()} == {
         p: tuple(leaf.shape) for p, leaf in flat_paths(shapes).items()
     }
-    back = {key: tensor.shape for key, tensor in to_tensors(shapes, tables.RULES).items()}
+    back = {key: tensor.shape for key, tensor in to_tensors(shapes, rules).items()}
     assert back == {key: state[key].shape for key in state if key in back}
     return set(state) - set(back)
 
@@ -161,9 +169,20 @@ def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
     assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
 
 
+def test_every_tensor_of_videocrafter2_has_its_parameter():
+    theirs = make_keys.videocrafter_tensors(make_keys.VIDEOCRAFTER2)
+    model = make_model("videocrafter", make_config("videocrafter", "videocrafter2"))
+    whole = {f"{videocrafter.PREFIX}{key}": shape for key, shape in theirs.items()}
+    assert not check_one_to_one(whole, videocrafter, model)
+    paths = flat_paths(parameter_shapes(model))
+    assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
+
+
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
+        ("unet2d", "sd_2_1_base", 865_910_724),
+        ("videocrafter", "videocrafter2", 1_413_284_420),
         ("clip", "vit_b32", 151_277_313),
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
@@ -248,6 +267,14 @@ def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_origina
         pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
     sizes = json.loads((folder / "config.json").read_text())["kwargs"]
     assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_videocrafter_s_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "videocrafter2"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no videocrafter2/")
+    sizes = json.loads((folder / "config.json").read_text())["unet_params"]
+    assert make_keys.videocrafter_tensors(sizes) == shapes_in(folder / "weights_f16.safetensors")
 
 
 def shapes_in(path):

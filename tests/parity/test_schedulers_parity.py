@@ -70,6 +70,7 @@ def test_training_table_agrees(maker):
         np.testing.assert_allclose(ours.alphas_cumprod, theirs.alphas_cumprod.numpy(), rtol=0, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_schedulers_of_stable_diffusion_visit_the_timesteps_of_their_files(maker):
     import diffusers
 

@@ -40,10 +40,8 @@ class Attention(nn.Module):
             return split_heads(y, self.heads)
 
         q, k, v = project("to_q", x), project("to_k", tokens), project("to_v", tokens)
-        if contexts is None or grid is None:
-            out = attention(q, k, v)
-        else:
-            out = mosaic_attention(q, k, v, contexts, grid)
+        alone = contexts is None or grid is None
+        out = attention(q, k, v) if alone else mosaic_attention(q, k, v, contexts, grid)
         return dense(x.shape[-1], self.dtype, "to_out")(merge_heads(out))
 
 
