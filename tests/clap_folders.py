@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from mtv_jax.models.clap import ClapConfig
+from mtv_jax.models.clap import Clap, ClapConfig
 from mtv_jax.models.registry import replace_fields
-from mtv_jax.weights.clap import config_to_json
+from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.weights.clap import RULES, config_to_json
+from mtv_jax.weights.rules import to_state
 
 VOCABULARY = 270
 FEATURES = {
@@ -39,10 +44,17 @@ def write_tokenizer(folder: Path, marks: tuple[str, str, str] = ("<s>", "<pad>",
 
 
 def write_clap(folder: Path) -> Path:
-    """A folder as transformers writes it, but with weights of a seed."""
+    """A folder as transformers writes it."""
     folder.mkdir()
     config = replace_fields(ClapConfig.tiny(), {"text": {"vocab_size": VOCABULARY}})
-    (folder / "config.json").write_text(json.dumps({**config_to_json(config), "_untrained_seed": 0}))
+    (folder / "config.json").write_text(json.dumps(config_to_json(config)))
     (folder / "preprocessor_config.json").write_text(json.dumps(FEATURES))
+    rng = np.random.default_rng(0)
+    shapes = parameter_shapes(Clap(config))
+    params = jax.tree.map(lambda leaf: 0.3 * rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    for name in ("logit_scale_a", "logit_scale_t"):
+        params["params"][name] = np.log(np.float32(1 / 0.07))
+    params["params"]["audio"]["batch_norm"]["var"] = np.full(config.audio.num_mel_bins, 100, np.float32)
+    save_file(to_state(params, RULES), folder / "model.safetensors")
     write_tokenizer(folder)
     return folder

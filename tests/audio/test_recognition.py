@@ -66,7 +66,7 @@ def test_words_above_an_equal_share_are_proposed(clap, sound, monkeypatch):
     assert [proposal.word for proposal in found] == ["dog", "cat", "rain", "sea"]
     assert [proposal.chosen for proposal in found] == [True, True, False, False]
     assert [proposal.cosine for proposal in found] == [0.5, 0.45, 0.1, -0.2]
-    weights = np.exp(np.array([0.5, 0.45, 0.1, -0.2]) / 0.07)  # the scale that CLAP is initialised with
+    weights = np.exp(np.array([0.5, 0.45, 0.1, -0.2]) / 0.07)  # the folder's scale
     np.testing.assert_allclose([proposal.share for proposal in found], weights / weights.sum(), rtol=1e-5)
 
 
