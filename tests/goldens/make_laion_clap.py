@@ -1,8 +1,8 @@
 """Writes keys/laion_clap_*.txt: names and shapes of every tensor in LAION's CLAP files, from LAION's own code.
 
 `python tests/goldens/make_laion_clap.py` needs the extra `parity` and
-`pip install --no-deps laion-clap==1.1.7 torchlibrosa==0.1.0`; what else that package imports (for training and downloads)
-is replaced by mocks. RoBERTa-base is built from its sizes, so nothing is downloaded.
+`pip install --no-deps laion-clap==1.1.7 torchlibrosa==0.1.0`; what else that package imports, for training and
+downloads, is replaced by mocks. RoBERTa-base is built from its sizes, so nothing is downloaded.
 """
 
 import sys
@@ -13,10 +13,23 @@ from unittest import mock
 import make_keys
 import transformers
 
-TRAINING = (
-    "braceexpand h5py pandas progressbar torchaudio torchaudio.functional torchaudio.transforms torchvision "
-    "torchvision.datasets torchvision.ops torchvision.ops.misc torchvision.transforms wandb webdataset wget"
-).split()
+TRAINING = [
+    "braceexpand",
+    "h5py",
+    "pandas",
+    "progressbar",
+    "torchaudio",
+    "torchaudio.functional",
+    "torchaudio.transforms",
+    "torchvision",
+    "torchvision.datasets",
+    "torchvision.ops",
+    "torchvision.ops.misc",
+    "torchvision.transforms",
+    "wandb",
+    "webdataset",
+    "wget",
+]
 AUDIO = {"model_type": "HTSAT", "sample_rate": 48000, "hop_size": 480, "window_size": 1024}
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8, "layers": 12}
 NETWORKS = {"laion_clap_base": ("base", 1024, False), "laion_clap_fused": ("tiny", 768, True)}
