@@ -22,6 +22,7 @@ from mtv_jax.models.i3d import spec as i3d
 from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.resunet import spec as resunet
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
@@ -52,6 +53,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         clip,
         videoclip_xl,
         imagebind,
+        resunet,
         clap,
         clap_text,
     )

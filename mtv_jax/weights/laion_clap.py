@@ -55,14 +55,21 @@ _FUSION = "audio_model.audio_encoder.patch_embed.mel_conv2d.weight"
 def open_laion_clap(path: Path, settle: Place) -> tuple[Clap, Params]:
     """The network of LAION's file, with `settle(path, leaf)` in place of each parameter.
 
-    Sizes are those of the tensors, with HTSAT's picture of 256 x 256. Raises UserError for a file without HTSAT and
+    Raises UserError as `laion_clap` does.
+    """
+    return laion_clap(read_torch([path], entry="state_dict"), settle, str(path))
+
+
+def laion_clap(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[Clap, Params]:
+    """The network of LAION's tensors, with `settle(path, leaf)` in place of each parameter.
+
+    Sizes are those of the tensors, with HTSAT's picture of 256 x 256. Raises UserError for tensors without HTSAT and
     RoBERTa, or with a fusion other than `aff_2d`, and as `load_model` does.
     """
-    tensors = Canonical(read_torch([path], entry="state_dict"), ALIASES)
-    config = ClapConfig(text=_text_config(tensors, str(path)), audio=_audio_config(tensors, str(path)))
-    model = Clap(config)
+    tensors = Canonical(tensors, ALIASES)
+    model = Clap(ClapConfig(text=_text_config(tensors, origin), audio=_audio_config(tensors, origin)))
     shapes = parameter_shapes(model)
-    return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=str(path), place=settle)
+    return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=origin, place=settle)
 
 
 def laion_text(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[ClapText, Params]:

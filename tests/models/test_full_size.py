@@ -25,6 +25,7 @@ from mtv_jax.weights import (
     laion_clap,
     lr_asd,
     mtv_sat,
+    resunet,
     spleeter,
     syncnet,
     t5,
@@ -121,6 +122,16 @@ def test_every_tensor_of_syncnet_has_its_parameter(original_goldens):
     assert sum(parameter_counts(model).values()) == sum(math.prod(shape) for shape in theirs.values())
 
 
+def test_every_tensor_of_audiosep_has_its_parameter(original_goldens):
+    recipe = original_goldens / "audiosep_resunet" / "recipe_full_checksums.json"
+    if not recipe.exists():
+        pytest.skip(f"no goldens of AudioSep in {original_goldens}")
+    theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
+    assert not check_one_to_one(
+        theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base"))
+    )
+
+
 def test_every_tensor_of_lr_asd_has_its_parameter():
     theirs = make_keys.read_list(make_keys.FOLDER / "lr_asd.txt")
     model = make_model("lr_asd", make_config("lr_asd", "lr_asd"))
@@ -171,6 +182,7 @@ def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
+        ("resunet", "audiosep_base", 26_469_703),
     ],
 )
 def test_numbers_of_parameters(network, variant, count):
