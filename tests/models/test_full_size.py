@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
     cim,
+    clap,
     clip,
     clip_text,
     dit,
@@ -23,6 +25,7 @@ from mtv_jax.weights import (
     i3d,
     imagebind,
     kl_vae,
+    laion_clap,
     lr_asd,
     mtv_sat,
     resunet,
@@ -176,6 +179,23 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
     assert not check_one_to_one(whole, videocrafter, model)
     paths = flat_paths(parameter_shapes(model))
     assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
+@pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
+def test_every_tensor_of_clap_has_its_parameter(variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")
+    unused = check_one_to_one(theirs, clap, make_model("clap", make_config("clap", variant)))
+    assert {key.rpartition(".")[2] for key in unused} == {
+        "position_ids",
+        "token_type_ids",
+        "relative_position_index",
+        "num_batches_tracked",
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), [("base", "htsat_base"), ("fused", "htsat_fused")])
+def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"laion_clap_{name}.txt")
+    unused = check_one_to_one(theirs, laion_clap, make_model("clap", make_config("clap", variant)))
+    assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +203,8 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
     [
         ("unet2d", "sd_2_1_base", 865_910_724),
         ("videocrafter", "videocrafter2", 1_413_284_420),
+        ("clap", "htsat_unfused", 153_493_018),
+        ("clap_text", "roberta_base", 125_302_016),
         ("clip", "vit_b32", 151_277_313),
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),

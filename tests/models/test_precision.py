@@ -85,6 +85,11 @@ def unet_layer():
     layer = Layer(config, 16, attention=True, dtype=jnp.bfloat16)
     context = Contexts(float32(1, 2, 3, config.text_embed_dim))
     return layer.apply, layer.init, (float32(2, 4, 4, 16), float32(1, 8), context)
+def clap():
+    """With fusion, which has all parts."""
+    config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
+    model = make_model("clap", config, dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(1, 4, 9, 8), jax.ShapeDtypeStruct((1, 2), jnp.int32))
 
 
 def autoencoder(method: str, frames: int):
@@ -106,6 +111,7 @@ NETWORKS = {
     "kl_vae encode": partial(pictures, "encode"),
     "kl_vae decode": partial(pictures, "decode"),
     "layer of a UNet": unet_layer,
+    "clap": clap,
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),

@@ -8,16 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtv_jax import convert, load_model
 from mtv_jax.audio.separation.by_text.audiosep import separate_windows
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.resunet import AudioSepResUNet, ResUNetConfig
 from mtv_jax.models.resunet.spectrum import spectrum, waveform
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights.resunet import IGNORED, RULES
-from mtv_jax.weights.rules import to_params, to_state
+from mtv_jax.weights.rules import to_params
 from tests.resunet_goldens import FOLDER, load_golden, relative_error
-from tests.torch_writer import tensor, write_torch
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no goldens of AudioSep in {FOLDER.parent}")
 
@@ -183,45 +181,6 @@ def drawn(key: str, shape: list[int], random: np.random.Generator) -> np.ndarray
     elif key == "base.after_conv.weight":
         factor = 0.3 / np.sqrt(shape[1])
     return (factor * numbers).astype(np.float32)
-
-
-def test_the_original_checkpoint_is_converted(tmp_path, golden, monkeypatch):
-    """Lightning's file holds CLAP and the state of the training as well."""
-    monkeypatch.setattr(ResUNetConfig, "audiosep_base", lambda: golden.config)
-    extra = {
-        "base.stft.conv_real.weight": np.ones((2, 1, 2), np.float32),
-        "base.bn0.num_batches_tracked": np.array(7, np.int64),
-    }
-    path = tmp_path / "audiosep_base_4M_steps.ckpt"
-    write_lightning(path, golden.state | extra)
-    convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "separator")])
-    model, params = load_model(tmp_path / "separator")
-    assert model == golden.network[0]
-    jax.tree.map(np.testing.assert_array_equal, params, golden.network[1])
-    back = to_state(params, RULES)
-    assert set(back) == set(golden.state)
-    for key, array in back.items():
-        np.testing.assert_array_equal(array, golden.state[key])
-    write_lightning(path, {key: array for key, array in golden.state.items() if ".bn2." not in key})
-    with pytest.raises(UserError, match=r"audiosep_base_4M_steps\.ckpt: .*base\.conv_block7a.*bn2"):
-        convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
-    write_lightning(path, golden.state, prefix="generator.")
-    with pytest.raises(
-        UserError, match=r"no checkpoint of AudioSep, generator\.base\..* is neither ss_model\.\*"
-    ):
-        convert.main(["--from", "audiosep", "--in", str(path), "--out", str(tmp_path / "other")])
-
-
-def write_lightning(path, state, prefix: str = "ss_model."):
-    kinds = {np.dtype("float32"): "Float", np.dtype("int64"): "Long"}
-    content, storages = {}, {}
-    named = {prefix + key: array for key, array in state.items()}
-    for key, array in (named | {"query_encoder.model.logit_scale_a": np.ones(1, np.float32)}).items():
-        strides = tuple(stride // array.itemsize for stride in array.strides)
-        content[key] = tensor(key, kinds[array.dtype], array.size, array.shape, strides)
-        storages[key] = array.tobytes()
-    training = {"epoch": 3, "optimizer_states": [{"state": {}}], "loops": {"fit_loop": {}}}
-    write_torch(path, {**training, "state_dict": content}, storages)
 
 
 def test_sizes_that_do_not_fit_are_refused():

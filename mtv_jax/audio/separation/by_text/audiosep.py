@@ -40,7 +40,8 @@ class AudioSep:
     with the length: at full size on a CPU, separating takes 0.4 GB (`benchmarks/by_text.py`).
 
     Attributes:
-      path: a folder with `separator/` (`convert --from audiosep`) and `clap/` (CLAP with its `tokenizer.json`).
+      path: a folder with `separator/` and `clap/`, as `convert --from audiosep` writes it, with RoBERTa's
+        `tokenizer.json` added to `clap/`.
     """
 
     path: str
@@ -129,7 +130,7 @@ def _load(folder: Path) -> _Networks:
     if not isinstance(separator, AudioSepResUNet):
         raise UserError(f"{folder / SEPARATOR}: a {type(separator).__name__}, not AudioSep's network")
     clap = load_clap(folder / CLAP)
-    needed, given = separator.config.condition_size, clap.model.config.projection_dim
+    needed, given = separator.config.condition_size, clap.text_config.projection_dim
     if needed != given:
         raise UserError(
             f"{folder}: {SEPARATOR}/ takes embeddings of {needed} numbers, {CLAP}/ gives {given}; "
