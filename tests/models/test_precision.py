@@ -83,6 +83,7 @@ NETWORKS = {
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
     "imagebind": imagebind,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),
