@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,13 @@ from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
+    clap,
     clip,
     dit,
     ge2e,
     i3d,
     imagebind,
+    laion_clap,
     lr_asd,
     mtv_sat,
     resunet,
@@ -151,9 +154,30 @@ def test_every_tensor_of_imagebind_has_its_parameter():
     assert unused == {"modality_preprocessors.text.mask", *others}
 
 
+@pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
+def test_every_tensor_of_clap_has_its_parameter(variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")
+    unused = check_one_to_one(theirs, clap, make_model("clap", make_config("clap", variant)))
+    assert {key.rpartition(".")[2] for key in unused} == {
+        "position_ids",
+        "token_type_ids",
+        "relative_position_index",
+        "num_batches_tracked",
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), [("base", "htsat_base"), ("fused", "htsat_fused")])
+def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"laion_clap_{name}.txt")
+    unused = check_one_to_one(theirs, laion_clap, make_model("clap", make_config("clap", variant)))
+    assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
+
+
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
+        ("clap", "htsat_unfused", 153_493_018),
+        ("clap_text", "roberta_base", 125_302_272),
         ("clip", "vit_b32", 151_277_313),
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
