@@ -112,6 +112,7 @@ NETWORKS = {
     "kl_vae decode": partial(pictures, "decode"),
     "layer of a UNet": unet_layer,
     "clap": clap,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),
