@@ -24,8 +24,14 @@ SIZE = PipelineDefaults(
     SamplingDefaults("empty_prompt", sampler="ddim", num_inference_steps=4, guidance_scale=12.0, eta=1.0),
     MaestroDefaults(locating_steps=2),
 )
+UNET = {
+    "block_out_channels": [8],
+    "attention_levels": [True],
+    "attention_head_dim": 4,
+    "norm_num_groups": 4,
+}
 PARTS = {
-    "unet": ("videocrafter", {"block_out_channels": [8], "attention_levels": [True], "attention_head_dim": 4, "norm_num_groups": 4}),
+    "unet": ("videocrafter", UNET),
     "vae": ("kl_vae", {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2}),
     "text_encoder": ("clip_text", {"vocab_size": 520}),
     "imagebind": ("imagebind_audio", {}),

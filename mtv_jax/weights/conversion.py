@@ -21,8 +21,8 @@ from mtv_jax.models.registry import make_model, replace_fields, spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
-from mtv_jax.weights.cim import open_cim
 from mtv_jax.weights.audiosep import open_audiosep
+from mtv_jax.weights.cim import open_cim
 from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.i3d import open_i3d
 from mtv_jax.weights.imagebind import open_imagebind

@@ -9,13 +9,11 @@ PARTS = {
     "imagebind": "imagebind_huge.pth, of which the network for sounds is kept",
     "cim": "Maestro's perceiver.pth",
     "tokenizer": "a folder of CLIP's tokenizer, or bpe_simple_vocab_16e6.txt.gz of OpenCLIP",
-    "audiosep": "AudioSep's audiosep_base_4M_steps.ckpt, its separator and the text half of its CLAP",
-    "clap": "a whole CLAP with the same text half, LAION's file or a folder of transformers, which also hears sounds",
-    "clap-tokenizer": "RoBERTa's tokenizer.json",
+    "audiosep": "AudioSep's audiosep_base_4M_steps.ckpt, which finds sources in a mix",
+    "clap-tokenizer": "tokenizer.json of RoBERTa, for AudioSep, as in laion/clap-htsat-unfused",
 }
 """What a Maestro folder is made of."""
 _NEEDED = ("videocrafter", "imagebind", "cim", "tokenizer")
-CLAP_TOKENIZER = "tokenizer.json"
 
 
 def parse_parts(inputs: list[Path]) -> dict[str, Path]:
@@ -29,12 +27,6 @@ def parse_parts(inputs: list[Path]) -> dict[str, Path]:
         parts[name] = Path(path)
     if missing := [name for name in _NEEDED if name not in parts]:
         raise UserError(f"--in: {missing[0]}=FILE is missing ({PARTS[missing[0]]})")
-    if "audiosep" in parts and not ("clap-tokenizer" in parts or _has_tokenizer(parts.get("clap"))):
-        raise UserError(
-            f"--in: clap-tokenizer=FILE is missing ({PARTS['clap-tokenizer']}); AudioSep needs it"
-        )
+    if ("audiosep" in parts) != ("clap-tokenizer" in parts):
+        raise UserError("--in: audiosep=FILE and clap-tokenizer=FILE need each other; give both or none")
     return parts
-
-
-def _has_tokenizer(folder: Path | None) -> bool:
-    return folder is not None and (folder / CLAP_TOKENIZER).is_file()

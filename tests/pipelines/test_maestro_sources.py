@@ -100,7 +100,9 @@ def test_layouts_are_those_of_the_paper_for_two_and_fill_the_frame_for_more():
         (0, 0), (1 / 3, 0), (2 / 3, 0), (0, 0.5), (0.5, 0.5),
     ]  # fmt: skip
     for layout in ("td", "grid"):
-        assert sum((r - l) * (b - t) for l, t, r, b in layout_boxes(layout, 7)) == pytest.approx(1)
+        assert sum((box[2] - box[0]) * (box[3] - box[1]) for box in layout_boxes(layout, 7)) == pytest.approx(
+            1
+        )
 
 
 def test_a_place_of_its_own_keeps_its_slot_and_the_background_takes_none():
