@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtv_jax.audio.recognition import Proposal
 from mtv_jax.audio.separation.base import ModelCard
-from mtv_jax.io.audio import Recording
+from mtv_jax.io.audio import Recording, write_audio
 from mtv_jax.io.captions import draw_boxes
 from mtv_jax.io.errors import UserError
 from mtv_jax.pipelines.maestro.features import clip_of_frames, cut_clips
@@ -225,7 +226,7 @@ def test_boxes_are_drawn_into_a_copy_where_the_source_is():
     assert not drawn[1, :, :40].any()
 
 
-def test_words_are_those_of_the_flag_or_of_a_file(tmp_path, monkeypatch):
+def test_words_are_those_of_the_flag_or_of_a_file(tmp_path):
     assert read_words("") == list(COMMON)
     assert read_words("a dog, rain ,a dog") == ["a dog", "rain"]
     (tmp_path / "words.txt").write_text("a dog\n\nrain\n", encoding="utf-8")
@@ -234,6 +235,22 @@ def test_words_are_those_of_the_flag_or_of_a_file(tmp_path, monkeypatch):
         read_words(",")
     with pytest.raises(UserError, match="has no clap/"):
         list_sources(tmp_path, "mix.wav", "")
+
+
+def test_words_are_listed_by_how_likely_they_are_heard(tmp_path, monkeypatch):
+    (tmp_path / "clap").mkdir()
+    write_audio(tmp_path / "mix.wav", panned(0.5).astype(np.float32), RATE)
+    heard = []
+
+    def propose(clap, samples, sample_rate, words):
+        heard.append((clap, samples.shape, sample_rate, words))
+        return [Proposal("rain", 0.31, 0.7, True), Proposal("a dog", 0.02, 0.3, False)]
+
+    monkeypatch.setattr("mtv_jax.pipelines.maestro.listing.load_clap", lambda folder: folder.name)
+    monkeypatch.setattr("mtv_jax.pipelines.maestro.listing.propose_sources", propose)
+    lines = list_sources(tmp_path, tmp_path / "mix.wav", "a dog,rain")
+    assert heard == [("clap", (RATE, 2), RATE, ["a dog", "rain"])]
+    assert lines == ["  sound  cosine  share", "* rain    0.310  0.700", "  a dog   0.020  0.300"]
 
 
 def test_defaults_are_the_presets_where_a_folder_says_nothing():
