@@ -14,7 +14,7 @@ from mtv_jax.weights.pretrained import Place, writing_model
 from mtv_jax.weights.rules import Leaf
 from mtv_jax.weights.videocrafter_files import convert_videocrafter
 
-_NETWORKS: dict[str, Callable[[Path, Place], Any]] = {
+NETWORKS: dict[str, Callable[[Path, Place], Any]] = {
     "imagebind": lambda path, settle: [open_imagebind_audio(path, settle)],
     "cim": lambda path, settle: [open_cim(path, settle)],
     "audiosep": open_audiosep,
@@ -29,7 +29,7 @@ def convert_maestro(parts: Mapping[str, Path], out: Path, dtype: Any = None) -> 
     Yields each tensor's name. Raises UserError for missing or unexpected tensors and mismatched shapes.
     """
     yield from convert_videocrafter(existing_file(parts["videocrafter"]), out, dtype)
-    for part, open_file in _NETWORKS.items():
+    for part, open_file in NETWORKS.items():
         if part in parts:
             for network in open_file(existing_file(parts[part]), _leave):
                 folder = spec_of(network[0]).folder_in(out)
