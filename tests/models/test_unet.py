@@ -58,6 +58,7 @@ def count(name: str, function: Any, *arguments: Any) -> int:
     return sum(equation.primitive.name.startswith(name) for equation in equations(program.jaxpr))
 
 
+@pytest.mark.slow  # the only program that is compiled here
 def test_gradients_reach_the_tokens_of_each_source_in_its_own_frame():
     """Of pictures: the loss is of the first frame alone."""
     model: Any = make_model("unet2d", SMALL["unet2d"])
