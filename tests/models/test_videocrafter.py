@@ -69,7 +69,8 @@ def outputs():
     latents, timesteps, conditions = inputs(goldens.arrays()["unet.fps"])
     context = per_frame(conditions.text)
     out, seen = denoise(*goldens.load(), latents, timesteps, context, conditions.fps)
-    return out, {path: values[0] for path, values in flatten_dict(seen["intermediates"], sep="/").items()}
+    found: Any = flatten_dict(seen["intermediates"], sep="/")
+    return out, {path: values[0] for path, values in found.items()}
 
 
 def modules() -> dict[str, str]:
