@@ -130,14 +130,14 @@ def config_from_json(values: Mapping[str, Any]) -> UNet2DConfig:
     widths = fields["block_out_channels"]
     if not isinstance(widths, tuple) or not all(isinstance(width, int) for width in widths):
         raise UserError(f"{origin}: block_out_channels {widths!r}: must be a list of whole numbers")
-    size = values.get("sample_size") or 64
-    height, width = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
+    size: Any = values.get("sample_size") or 64
+    sides: Any = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
     return UNet2DConfig(
         **fields,
         attention_levels=_attention_levels(values, len(widths), origin),
         attention_head_dim=_head_dim(values, widths, origin),
-        sample_height=height,
-        sample_width=width,
+        sample_height=sides[0],
+        sample_width=sides[1],
     )
 
 

@@ -333,6 +333,8 @@ def _unet_transformer(
         for part, inputs in (("q", inner), ("k", keys), ("v", keys)):
             pieces[f"{block}.{attention}.to_{part}"] = {"weight": (inner, inputs)}
     return pieces
+
+
 def cim_tensors(sizes: Mapping[str, int | None]) -> Shapes:
     """Names and shapes in a file of Maestro's Condition Injection Module; `sizes` as `CIM_PAPER`."""
     names = ("dim", "output_dim", "embedding_dim", "dim_head", "heads", "num_queries", "depth", "ff_mult")

@@ -179,6 +179,8 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
     assert not check_one_to_one(whole, videocrafter, model)
     paths = flat_paths(parameter_shapes(model))
     assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
+
+
 @pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
 def test_every_tensor_of_clap_has_its_parameter(variant):
     theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")

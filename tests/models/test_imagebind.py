@@ -193,7 +193,7 @@ def test_the_originals_file_is_converted(golden, tmp_path):
 
 
 def test_the_network_for_sounds_alone_is_a_part_of_the_whole(golden, outputs, tmp_path):
-    model, params, state, arrays = golden
+    _, params, state, arrays = golden
     alone = ImageBindAudio(audio_table.config_from_json(audio_values()))
     own = to_params(state, audio_table.RULES, parameter_shapes(alone), ignored=audio_table.IGNORED)
     jax.tree.map(np.testing.assert_array_equal, own, {"params": {"audio": params["params"]["audio"]}})

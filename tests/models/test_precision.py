@@ -85,6 +85,8 @@ def unet_layer():
     layer = Layer(config, 16, attention=True, dtype=jnp.bfloat16)
     context = Contexts(float32(1, 2, 3, config.text_embed_dim))
     return layer.apply, layer.init, (float32(2, 4, 4, 16), float32(1, 8), context)
+
+
 def clap():
     """With fusion, which has all parts."""
     config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})

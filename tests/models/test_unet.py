@@ -58,6 +58,7 @@ def count(name: str, function: Any, *arguments: Any) -> int:
     return sum(equation.primitive.name.startswith(name) for equation in equations(program.jaxpr))
 
 
+@pytest.mark.slow  # the only program that is compiled here
 def test_gradients_reach_the_tokens_of_each_source_in_its_own_frame():
     """Of pictures: the loss is of the first frame alone."""
     model: Any = make_model("unet2d", SMALL["unet2d"])
@@ -89,6 +90,20 @@ def test_longer_videos_than_those_of_the_training_run():
     frames = 3 * model.config.sample_frames
     out: Any = jax.eval_shape(model.apply, parameter_shapes(model), *inputs(frames))
     assert out.shape == (1, frames, 4, 4, 4)
+
+
+def test_videos_without_a_frame_rate_have_the_original_s_default():
+    model: Any = VideoCrafterUNet(SMALL["videocrafter"])
+    params = random_weights(model)
+    latents, timesteps, conditions = inputs(boxes=False)
+
+    @jax.jit
+    def embedding(fps: Any) -> Any:  # all else is dropped before it is compiled
+        given = replace(conditions, fps=fps)
+        _, seen = model.apply(params, latents, timesteps, given, mutable=["intermediates"])
+        return seen["intermediates"]["fps_embedding"]["embedding"][0]
+
+    np.testing.assert_array_equal(embedding(None), embedding(np.full(1, 16, np.float32)))
 
 
 def test_layers_are_computed_again_in_the_backward_pass():

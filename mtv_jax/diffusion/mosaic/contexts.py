@@ -43,12 +43,12 @@ functools.partial(
 def contexts(conditions: Conditions, timesteps: Float[Array, "b"]) -> Contexts | None:
     """What a call of a network attends to, at every grid size; None without tracks: the text alone.
 
-    With `boxes` it is a mosaic, for `mosaic_attention`. Without, all tracks, in the order of their sorted names, are
-    in the text's place everywhere ("vanilla"); for guidance of that, give boxes with strength 0, since a track that
-    is dropped is zeros and not the text.
+    With `boxes` it is a mosaic, for `mosaic_attention`. Without, all tracks, in the order of their sorted names, take
+    the place of the text's first tokens everywhere. Guidance of that needs boxes all the same (with strength 0 and
+    `locate_until` 0 they do nothing): without them a dropped track is zeros, and not the text.
 
-    Raises UserError unless the tracks are those of the boxes, all of one length and of the text's width, and leave
-    room for the start token and one more.
+    Raises UserError unless the tracks are those of the boxes, all of one length and of the text's width, and fit into
+    the text's length beside a start token.
     """
     mosaic, text = conditions.boxes, conditions.text
     if not conditions.tracks:

@@ -23,7 +23,8 @@ from mtv_jax.typing import Array, Float
 
 # Each is traced once for each shape: a UNet has many of them, and few shapes.
 _Residual, _Spatial = nn.jit(ResBlock), nn.jit(SpatialTransformer)
-_TemporalConv, _Temporal = (nn.jit(part, static_argnums=2) for part in (TemporalConv, TemporalTransformer))
+_TemporalConv = nn.jit(TemporalConv, static_argnums=2)
+_Temporal = nn.jit(TemporalTransformer, static_argnums=2)
 
 
 class Layer(nn.Module):
@@ -48,11 +49,12 @@ class Layer(nn.Module):
             x = _TemporalConv(groups, eps, self.dtype, name="temporal_conv")(x, clips)
         x = constrain_batch(x)
         if self.attention:
-            heads = self.channels // cfg.attention_head_dim, cfg.attention_head_dim
-            spatial = _Spatial(*heads, cfg.transformer_layers, groups, self.dtype, name="spatial")
+            head = cfg.attention_head_dim
+            heads, layers = self.channels // head, cfg.transformer_layers
+            spatial = _Spatial(heads, head, layers, groups, self.dtype, name="spatial")
             x = constrain_batch(spatial(x, context))
             if cfg.temporal:
-                x = _Temporal(*heads, groups, dtype=self.dtype, name="temporal")(x, clips)
+                x = _Temporal(heads, head, groups, dtype=self.dtype, name="temporal")(x, clips)
         return x
 
 

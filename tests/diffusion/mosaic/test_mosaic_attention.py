@@ -21,12 +21,13 @@ PIXELS = GRID[0] * GRID[1]
 PAPER = MosaicOptions.paper()
 NULL = MosaicOptions(outside="null", first_slot=1)
 
-MOVING = np.float32(
+MOVING = np.array(
     [
         [[0.0, 0.2, 0.5, 0.8], [0.25, 0.2, 0.75, 0.8]],
         [[0.5, 0.2, 1.0, 0.8], [0.5, 0.2, 1.0, 0.8]],
         [[0.3, 0.4, 0.6, 0.7], [0.0, 0.0, 0.25, 0.4]],
-    ]
+    ],
+    np.float32,
 )
 """Two large boxes that touch and then overlap, and a small one over them that leaves; [n f 4]."""
 
