@@ -62,8 +62,8 @@ def clap_features(
 
     A short sound is repeated as often as it fits whole, then padded with zeros (`repeatpad`). With `rand_trunc` a sound
     of more than `max_length_s` gives several spectrograms, of windows that are evenly spaced from its start to its end
-    and cover it; the original draws one. With `fusion` it gives one of four views (`fusion_views`). Raises UserError for
-    a sound without samples.
+    and cover it; the original draws one. With `fusion` it gives one of four views (`fusion_views`). Raises UserError
+    for a sound without samples.
     """
     if not len(sound):
         raise UserError("sound without samples: there is nothing to hear")
