@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapText, ClapTextConfig
+from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapTextConfig
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
-from mtv_jax.weights import clap, clap_text
+from mtv_jax.weights import clap
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.pretrained import Place
 from mtv_jax.weights.rules import linear, to_params
@@ -48,7 +48,6 @@ IGNORED = (
 _HEAD_WIDTH = 64
 """Of RoBERTa's heads, whose number no tensor tells."""
 _EPSILON = 1e-5
-_TEXT = ("text_model.", "text_projection.")
 _FUSION = "audio_model.audio_encoder.patch_embed.mel_conv2d.weight"
 
 
@@ -70,20 +69,6 @@ def laion_clap(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[
     model = Clap(ClapConfig(text=_text_config(tensors, origin), audio=_audio_config(tensors, origin)))
     shapes = parameter_shapes(model)
     return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=origin, place=settle)
-
-
-def laion_text(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[ClapText, Params]:
-    """The text half of LAION's tensors, `text_branch.*` and `text_projection.*`; all others are ignored.
-
-    `settle(path, leaf)` gives what stands in place of each parameter. Sizes are those of the tensors. For AudioSep's
-    checkpoint, pass the tensors under `query_encoder.model.` without this prefix. Raises UserError if tensors are
-    missing or do not fit.
-    """
-    renamed = Canonical(tensors, ALIASES)
-    own = {key: renamed[key] for key in renamed if key.startswith(_TEXT)}
-    model = ClapText(_text_config(own, origin))
-    shapes, ignored = parameter_shapes(model), clap_text.IGNORED
-    return model, to_params(own, clap_text.RULES, shapes, ignored=ignored, origin=origin, place=settle)
 
 
 def _text_config(tensors: Mapping[str, Any], origin: str) -> ClapTextConfig:

@@ -69,6 +69,13 @@ def imagebind():
     return model.apply, model.init, (float32(1, 2, 8, 8, 3), tokens, float32(1, 128, 204))
 
 
+def clap():
+    """With fusion, which has all parts."""
+    config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
+    model = make_model("clap", config, dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(1, 4, 9, 8), jax.ShapeDtypeStruct((1, 2), jnp.int32))
+
+
 def autoencoder(method: str, frames: int):
     model = make_model("vae3d", make_config("vae3d", "tiny", FULL_SIZE["vae3d"]), dtype=jnp.bfloat16)
     shape = (1, frames, 16, 16, 3) if method == "encode" else (1, frames, 2, 2, model.config.latent_channels)
@@ -84,6 +91,7 @@ NETWORKS = {
     "beats": beats,
     "imagebind": imagebind,
     "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
+    "clap": clap,
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),

@@ -11,7 +11,6 @@ from mtv_jax.convert import main
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
 from mtv_jax.weights import clap
-from mtv_jax.weights.laion_clap import laion_text
 from tests.torch_writer import Build, Call, Global, tensor, write_torch
 
 NAMES = {
@@ -97,14 +96,6 @@ def test_convert_gives_the_network_of_a_file(goldens, tmp_path, case):
     assert config.audio.spec_size == 256
     assert config.text.layer_norm_eps == 1e-5
     assert config.text.projection_dim == want.text.projection_dim
-
-
-def test_the_text_half_is_taken_from_all_tensors(goldens):
-    state = original(goldens, "unfused")
-    model, params = laion_text(laion_names(state), lambda path, leaf: np.asarray(leaf), "file")
-    assert model.config.num_hidden_layers == 2
-    words = params["params"]["text"]["token_embedding"]
-    np.testing.assert_array_equal(words, state["text_model.embeddings.word_embeddings.weight"])
 
 
 @pytest.mark.parametrize(
