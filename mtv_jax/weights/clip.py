@@ -23,6 +23,22 @@ def _blocks(tower: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def resblocks(tower: str, ours: str) -> tuple[Rule, ...]:
+    """The rules of a transformer's layers by the names of OpenAI's code and of OpenCLIP."""
+    layer = f"{tower}transformer.resblocks.{{layer}}."
+    path = f"{ours}/blocks/"
+    kernels, biases = (tuple(f"{path}attention/{n}/{leaf}" for n in "qkv") for leaf in ("kernel", "bias"))
+    return (
+        Rule(f"{layer}attn.in_proj_weight", kernels, LINEAR),
+        Rule(f"{layer}attn.in_proj_bias", biases),
+        *linear(f"{layer}attn.out_proj", f"{path}attention/out"),
+        *norm(f"{layer}ln_1", f"{path}attention_norm"),
+        *linear(f"{layer}mlp.c_fc", f"{path}mlp/up"),
+        *linear(f"{layer}mlp.c_proj", f"{path}mlp/down"),
+        *norm(f"{layer}ln_2", f"{path}mlp_norm"),
+    )
+
+
 RULES = (
     Rule("vision_model.embeddings.class_embedding", "vision/class_embedding"),
     Rule("vision_model.embeddings.patch_embedding.weight", "vision/patch_embedding/kernel", CONV2D),
@@ -54,11 +70,13 @@ _TRANSFORMER = {
     ]
 }
 _VISION = _TRANSFORMER | {name: name for name in ("image_size", "patch_size")}
-_TEXT = _TRANSFORMER | {name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")}
+TEXT_FIELDS = _TRANSFORMER | {
+    name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")
+}
 _WITHOUT_END = 2
 """The `eos_token_id` of configs that were written before transformers used it."""
-_DEFAULTS = {"text": {"eos_token_id": 49407}, "vision": {}}
-"""What transformers assumes for keys that are missing, where that differs from ViT-B/32."""
+_DEFAULT_END = 49407
+"""The `eos_token_id` that transformers assumes if there is none."""
 _HARMLESS = TRANSFORMERS_4_HARMLESS | {"projection_dim"}
 _OUTER_HARMLESS = _HARMLESS | {
     "logit_scale_init_value",
@@ -73,7 +91,7 @@ def config_from_json(json: Mapping[str, Any]) -> CLIPConfig:
     )
     base = CLIPConfig.vit_b32()
     vision = _tower(json, "vision", base.vision, _VISION, {"num_channels": 3})
-    text = _tower(json, "text", base.text, _TEXT, {})
+    text = _tower(json, "text", base.text, TEXT_FIELDS, {})
     return CLIPConfig(vision=vision, text=text, **{"projection_dim": base.projection_dim, **outer})
 
 
@@ -88,8 +106,21 @@ def _tower(
     name = f"{tower}_config"
     section = json.get(f"{name}_dict")
     section = (json.get(name) or {}) if section is None else section
-    values = {field: getattr(base, field) for field in fields.values()} | _DEFAULTS[tower]
-    origin = f"clip config.json: {name}"
+    return read_tower(section, base, fields, fixed=fixed, origin=f"clip config.json: {name}")
+
+
+def read_tower(
+    section: Mapping[str, Any],
+    base: _Config,
+    fields: Mapping[str, str],
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    origin: str,
+) -> _Config:
+    """The config of one tower's own JSON; what it lacks is as in `base`, or as transformers assumes."""
+    values = {field: getattr(base, field) for field in fields.values()}
+    if "eos_token_id" in values:
+        values["eos_token_id"] = _DEFAULT_END
     values |= read_fields(section, fields, fixed=fixed, harmless=_HARMLESS, origin=origin)
     if values.get("eos_token_id") == _WITHOUT_END:
         values["eos_token_id"] = None
@@ -102,14 +133,15 @@ def config_to_json(config: CLIPConfig) -> dict[str, Any]:
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "projection_dim": config.projection_dim,
-        "vision_config": _section(config.vision, _VISION, "clip_vision_model", config.projection_dim),
-        "text_config": _section(config.text, _TEXT, "clip_text_model", config.projection_dim),
+        "vision_config": tower_json(config.vision, _VISION, "clip_vision_model", config.projection_dim),
+        "text_config": tower_json(config.text, TEXT_FIELDS, "clip_text_model", config.projection_dim),
     }
 
 
-def _section(
+def tower_json(
     config: VisionConfig | TextConfig, fields: Mapping[str, str], model_type: str, projection: int
 ) -> dict[str, Any]:
+    """The JSON of one tower."""
     values = {key: getattr(config, field) for key, field in fields.items()}
     if values.get("eos_token_id", "") is None:
         values["eos_token_id"] = _WITHOUT_END

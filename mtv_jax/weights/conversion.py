@@ -22,6 +22,7 @@ from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
 from mtv_jax.weights.audiosep import open_audiosep
+from mtv_jax.weights.cim import open_cim
 from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.i3d import open_i3d
 from mtv_jax.weights.imagebind import open_imagebind
@@ -55,6 +56,7 @@ ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
     "i3d": open_i3d,
     "syncnet": open_syncnet,
     "imagebind": open_imagebind,
+    "cim": open_cim,
     "videoclip-xl": open_videoclip_xl,
 }
 """Whose files hold one network each -> what opens them."""

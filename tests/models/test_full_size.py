@@ -16,12 +16,15 @@ from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
+    cim,
     clap,
     clip,
+    clip_text,
     dit,
     ge2e,
     i3d,
     imagebind,
+    kl_vae,
     laion_clap,
     lr_asd,
     mtv_sat,
@@ -48,6 +51,8 @@ CHECKPOINTS = {
     "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
+    "kl_f8": ("kl_vae", "kl_f8", kl_vae),
+    "clip_text_h": ("clip_text", "vit_h", clip_text),
 }
 
 
@@ -173,6 +178,11 @@ def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
     assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
 
 
+def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
+    theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
+    assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
+
+
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
@@ -183,6 +193,9 @@ def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
         ("resunet", "audiosep_base", 26_469_703),
+        ("cim", "paper", 71_092_224),
+        ("kl_vae", "kl_f8", 83_653_863),
+        ("clip_text", "vit_h", 340_387_840),
     ],
 )
 def test_numbers_of_parameters(network, variant, count):
@@ -251,6 +264,14 @@ def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
     values = json.loads((folder / "config.json").read_text())
     sizes = values["model_kwargs"] | {"text_vocab_size": values["text_vocab_size"]}
     assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "maestro_cim"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
+    sizes = json.loads((folder / "config.json").read_text())["kwargs"]
+    assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
 def shapes_in(path):
