@@ -98,6 +98,7 @@ NETWORKS = {
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
     "imagebind": imagebind,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "clap": clap,
     "cim": partial(encoder, "cim", float32(1, 4, 12)),
     "clip_text": partial(encoder, "clip_text", jax.ShapeDtypeStruct((1, 4), jnp.int32)),

@@ -141,8 +141,14 @@ def _load(folder: Path) -> _Networks:
 
 @lru_cache(maxsize=1)
 def _hashes(folder: Path) -> str:
-    files = [file for name in (SEPARATOR, CLAP) for file in sorted((folder / name).glob("*.safetensors"))]
-    return "+".join(map(sha256, files))
+    """SHA-256 of the weight files. Raises UserError if a network has none."""
+    hashes = []
+    for part in (folder / SEPARATOR, folder / CLAP):
+        files = sorted(part.glob("*.safetensors"))
+        if not files:
+            raise UserError(f"{part}: no .safetensors file in it; AudioSep needs its weights there")
+        hashes += map(sha256, files)
+    return "+".join(hashes)
 
 
 @partial(jax.jit, static_argnums=0)
