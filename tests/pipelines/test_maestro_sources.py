@@ -62,8 +62,8 @@ def test_a_source_is_a_name_with_a_file_and_a_place(text, source):
         ("dog@nan,0,1,1", "outside the frame"),
         ("dog@.5,.3,.5,.7", "box 0.5,0.3,0.5,0.7: empty"),
         ("dog@0:0,0,1,1", "must be left,top,right,bottom"),
-        ("dog@2s:0,0,1,1;1s:0,0,1,1", "boxes at 2, 1 s: the times must increase"),
-        ("dog@-1s:0,0,1,1", "times must be at least 0"),
+        ("dog@2s:0,0,1,1;1s:0,0,1,1", "boxes at the times .2.0, 1.0.: give at least one, at rising times"),
+        ("dog@-1s:0,0,1,1", "rising times that are not below 0"),
     ],
 )
 def test_other_texts_are_refused_by_what_is_wrong(text, message):
