@@ -14,8 +14,9 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe, read_video
 from mtv_jax.pipelines.maestro.pipeline import MaestroPipeline
 from mtv_jax.pipelines.places import Place, Scene
-from mtv_jax.pipelines.run import GenerateConfig, Request
+from mtv_jax.pipelines.run import GenerateConfig, Request, check_follows_sound, row_request
 from mtv_jax.pipelines.run import sample as make_frames
+from mtv_jax.planning import health
 
 QUIET = {"progress": False}
 BOXES = ("@0,.2,.5,.8", "@.5,.2,1,.8")
@@ -101,12 +102,13 @@ def test_object_locating_takes_as_many_steps_as_asked_for(pipe, sources, video, 
 def test_a_row_of_a_batch_is_encoded_as_the_same_request_alone(pipe, files):
     sounds = {
         name: np.random.default_rng(i).normal(0, 0.1, 32000).astype(np.float32)
-        for i, name in enumerate("abc")
+        for i, name in enumerate(pipe.tracks)
     }
     key = jax.random.key(0)
     place = Place(((0, (0, 0, 0.5, 1)), (2, (0.5, 0, 1, 1))))
-    one = Request("", {"a": sounds["a"]}, key, key, scene=Scene({"a": place}, 500.0))
-    three = Request("x", sounds, key, key)
+    one = Request("", {"music": sounds["music"]}, key, key, scene=Scene({"music": place}, 500.0))
+    check_follows_sound(pipe)
+    three = row_request("x", sounds, seed=0, row=1)
     both = pipe.encode([one, three], pipe.defaults.clip).conditions
     alone = pipe.encode([one], pipe.defaults.clip).conditions
     first = both.boxes.names[0]
@@ -239,6 +241,20 @@ def test_another_system_refuses_sources(tmp_path, arguments, message, monkeypatc
     argv = ("--preset", "tiny", "--prompt", "a bell", *arguments, "--out", tmp_path / "x.mp4")
     assert exit_code(sample.main, *argv) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_call_of_another_system_and_a_request_without_sources_are_refused(pipe):
+    with pytest.raises(UserError, match="speech: MaestroPipeline does not take it; it takes sources, audio"):
+        pipe(sources=["dog"], speech="speech.wav", **QUIET)
+    key = jax.random.key(0)
+    with pytest.raises(UserError, match="a request without tracks"):
+        pipe.encode([Request("a dog", {}, key, key)], pipe.defaults.clip)
+
+
+def test_the_doctor_knows_its_parts(folder):
+    found = {finding.name: finding.state for finding in health._parts(str(folder))}
+    assert set(found.values()) == {"ok"}
+    assert {"denoiser", "condition injection", "separator, by words"} <= set(found)
 
 
 def test_a_source_that_is_not_in_the_mix_is_an_error(pipe, mix):
