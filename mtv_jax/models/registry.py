@@ -12,6 +12,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.cim import spec as cim
+from mtv_jax.models.clap import spec as clap
+from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
 from mtv_jax.models.clip_text import spec as clip_text
 from mtv_jax.models.dit import spec as dit
@@ -23,6 +25,7 @@ from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.kl_vae import spec as kl_vae
 from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.resunet import spec as resunet
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
@@ -57,6 +60,9 @@ NETWORKS: dict[str, NetworkSpec] = {
         imagebind,
         unet2d,
         videocrafter,
+        resunet,
+        clap,
+        clap_text,
         cim,
         kl_vae,
         clip_text,

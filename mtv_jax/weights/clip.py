@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from mtv_jax.models.clip import CLIPConfig, TextConfig, VisionConfig
 from mtv_jax.models.clip.transformer import TransformerConfig
-from mtv_jax.weights.json_config import TRANSFORMERS_HARMLESS, read_fields
+from mtv_jax.weights.json_config import TRANSFORMERS_4_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV2D, LINEAR, Rule, linear, norm
 
 _Config = TypeVar("_Config", bound=TransformerConfig)
@@ -77,48 +77,7 @@ _WITHOUT_END = 2
 """The `eos_token_id` of configs that were written before transformers used it."""
 _DEFAULT_END = 49407
 """The `eos_token_id` that transformers assumes if there is none."""
-_GENERATION = frozenset(
-    [
-        "add_cross_attention",
-        "bad_words_ids",
-        "begin_suppress_tokens",
-        "cross_attention_hidden_size",
-        "diversity_penalty",
-        "do_sample",
-        "dropout",
-        "early_stopping",
-        "encoder_no_repeat_ngram_size",
-        "exponential_decay_length_penalty",
-        "finetuning_task",
-        "forced_bos_token_id",
-        "forced_eos_token_id",
-        "gradient_checkpointing",
-        "length_penalty",
-        "max_length",
-        "min_length",
-        "no_repeat_ngram_size",
-        "num_beam_groups",
-        "num_beams",
-        "num_return_sequences",
-        "output_scores",
-        "prefix",
-        "pruned_heads",
-        "remove_invalid_values",
-        "repetition_penalty",
-        "return_dict_in_generate",
-        "suppress_tokens",
-        "temperature",
-        "tf_legacy_loss",
-        "tie_encoder_decoder",
-        "top_k",
-        "top_p",
-        "torchscript",
-        "typical_p",
-        "use_bfloat16",
-    ]
-)
-"""Keys that transformers 4 wrote into every config."""
-_HARMLESS = TRANSFORMERS_HARMLESS | _GENERATION | {"initializer_factor", "projection_dim"}
+_HARMLESS = TRANSFORMERS_4_HARMLESS | {"projection_dim"}
 _OUTER_HARMLESS = _HARMLESS | {
     "logit_scale_init_value",
     *(f"{tower}_config{form}" for tower in ("text", "vision") for form in ("", "_dict")),

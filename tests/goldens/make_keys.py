@@ -157,6 +157,9 @@ def original_lists() -> dict[str, Shapes]:
         networks["clip_text_h"] = transformers.CLIPTextModel(transformers.CLIPTextConfig(**CLIP_TEXT_H))
         networks["clip_vit_b32"] = transformers.CLIPModel(transformers.CLIPConfig())
         networks["clip_vit_l14"] = transformers.CLIPModel(transformers.CLIPConfig(**CLIP_L14))
+        for name, fusion in (("clap_htsat_unfused", False), ("clap_htsat_fused", True)):
+            config = transformers.ClapConfig(audio_config={"enable_fusion": fusion})
+            networks[name] = transformers.ClapModel(config)
     return {
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
         for name, network in networks.items()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
     cim,
+    clap,
     clip,
     clip_text,
     dit,
@@ -23,8 +25,10 @@ from mtv_jax.weights import (
     i3d,
     imagebind,
     kl_vae,
+    laion_clap,
     lr_asd,
     mtv_sat,
+    resunet,
     spleeter,
     syncnet,
     t5,
@@ -131,6 +135,16 @@ def test_every_tensor_of_syncnet_has_its_parameter(original_goldens):
     assert sum(parameter_counts(model).values()) == sum(math.prod(shape) for shape in theirs.values())
 
 
+def test_every_tensor_of_audiosep_has_its_parameter(original_goldens):
+    recipe = original_goldens / "audiosep_resunet" / "recipe_full_checksums.json"
+    if not recipe.exists():
+        pytest.skip(f"no goldens of AudioSep in {original_goldens}")
+    theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
+    assert not check_one_to_one(
+        theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base"))
+    )
+
+
 def test_every_tensor_of_lr_asd_has_its_parameter():
     theirs = make_keys.read_list(make_keys.FOLDER / "lr_asd.txt")
     model = make_model("lr_asd", make_config("lr_asd", "lr_asd"))
@@ -162,6 +176,25 @@ def test_every_tensor_of_videocrafter2_has_its_parameter():
     assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
 
 
+@pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
+def test_every_tensor_of_clap_has_its_parameter(variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")
+    unused = check_one_to_one(theirs, clap, make_model("clap", make_config("clap", variant)))
+    assert {key.rpartition(".")[2] for key in unused} == {
+        "position_ids",
+        "token_type_ids",
+        "relative_position_index",
+        "num_batches_tracked",
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), [("base", "htsat_base"), ("fused", "htsat_fused")])
+def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"laion_clap_{name}.txt")
+    unused = check_one_to_one(theirs, laion_clap, make_model("clap", make_config("clap", variant)))
+    assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
+
+
 def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
     theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
     assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
@@ -172,10 +205,13 @@ def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
     [
         ("unet2d", "sd_2_1_base", 865_910_724),
         ("videocrafter", "videocrafter2", 1_413_284_420),
+        ("clap", "htsat_unfused", 153_493_018),
+        ("clap_text", "roberta_base", 125_302_016),
         ("clip", "vit_b32", 151_277_313),
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
+        ("resunet", "audiosep_base", 26_469_703),
         ("cim", "paper", 71_092_224),
         ("kl_vae", "kl_f8", 83_653_863),
         ("clip_text", "vit_h", 340_387_840),

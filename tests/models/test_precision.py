@@ -79,6 +79,13 @@ def unet_layer():
     return layer.apply, layer.init, (float32(2, 4, 4, 16), float32(1, 8), context)
 
 
+def clap():
+    """With fusion, which has all parts."""
+    config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
+    model = make_model("clap", config, dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(1, 4, 9, 8), jax.ShapeDtypeStruct((1, 2), jnp.int32))
+
+
 def pictures(method: str):
     model = make_model(
         "kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16
@@ -102,6 +109,8 @@ NETWORKS = {
     "beats": beats,
     "imagebind": imagebind,
     "layer of a UNet": unet_layer,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
+    "clap": clap,
     "cim": partial(encoder, "cim", float32(1, 4, 12)),
     "clip_text": partial(encoder, "clip_text", jax.ShapeDtypeStruct((1, 4), jnp.int32)),
     "kl_vae encode": partial(pictures, "encode"),
