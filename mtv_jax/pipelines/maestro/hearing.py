@@ -72,7 +72,7 @@ def separate_mix(
     if levels[quietest] < ABSENT_DB and not force:
         raise UserError(
             f"source {quietest!r}: is not in {mix.path}: what is separated of it is {-levels[quietest]:.0f} dB below "
-            f"the mix (the limit is {-ABSENT_DB:.0f}); leave it out, or ignore this (force)"
+            f"the mix (the limit is {-ABSENT_DB:.0f}); leave it out, or give --force (force=True)"
         )
     return heard
 
