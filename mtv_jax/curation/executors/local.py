@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -33,7 +33,7 @@ class LocalExecutor:
         self._work, self._count = work, workers
         self._workers: list[_Process] = []
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """See `Executor`."""
         waiting = iter(jobs)
         busy: dict[Any, _Process] = {}
