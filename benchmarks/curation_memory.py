@@ -3,9 +3,10 @@
     python -m benchmarks.curation_memory [--minutes 5,10,20,40] [--out benchmarks/results/curation/memory.json]
 
 Loops the bundled clip, scaled down, to films of such lengths, and curates each by one worker: `frames`, its pixels at
-256x384, and `sound`, with all models but the second separator, small encoders and small clips. A film gives a
-row of the JSON file: the peak memory of each stage in the worker, and of the command, which has the ledger (Linux). Rows that are
-there are not measured again. The picture beside it shows the peaks of the last stage from the first clip to the last.
+256x384, and `sound`, with all models but the second separator, small encoders and small clips. A film gives a row of
+the JSON file: the peak memory of each stage in the worker, and of the command, which has the ledger (Linux). Rows that
+are there are not measured again. The picture beside it shows the peaks of the last stage from the first clip to the
+last.
 """
 
 import argparse
