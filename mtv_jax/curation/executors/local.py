@@ -17,8 +17,13 @@ ENVIRONMENT: Mapping[str, str] = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
 }
-"""Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared."""
+"""Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared.
+
+The last is of glibc, as in Dask's workers: memory that is free is given back. Without it pieces between others stay, up
+to 130 MB after some minutes of separation, and more with each minute; separation takes a tenth longer with it.
+"""
 
 
 def num_cores() -> int:
