@@ -11,15 +11,21 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.cim import spec as cim
+from mtv_jax.models.clap import spec as clap
+from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
+from mtv_jax.models.clip_text import spec as clip_text
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.i3d import spec as i3d
 from mtv_jax.models.imagebind import spec as imagebind
+from mtv_jax.models.kl_vae import spec as kl_vae
 from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.resunet import spec as resunet
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
@@ -50,6 +56,12 @@ NETWORKS: dict[str, NetworkSpec] = {
         clip,
         videoclip_xl,
         imagebind,
+        resunet,
+        clap,
+        clap_text,
+        cim,
+        kl_vae,
+        clip_text,
     )
 }
 """Name -> network: the only table of networks."""
