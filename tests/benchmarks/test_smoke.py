@@ -95,7 +95,8 @@ def test_curation_memory(tmp_path, capsys):
     options = ["--", "--num-frames=5", "--stride=50", "--height=16", "--width=16"]
     memory.main(["--minutes=0.1", *argv, *options])
     (found,) = printed(capsys)
-    assert (found["setting"], found["minutes"], found["clips"]) == ("frames", 0.1, 3)
+    assert (found["setting"], found["minutes"]) == ("frames", 0.1)
+    assert found["clips"] == len(found["encode_peak_mb"]) > 2
     assert min(found["command_peak_mb"], found["stages"]["clips"]["peak_mb"], *found["encode_peak_mb"]) > 20
     memory.main(["--minutes=0.1,0.05", *argv, *options])
     again = printed(capsys)
