@@ -112,13 +112,12 @@ def _short(cost: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def picture(rows: Sequence[Mapping[str, Any]]) -> str:
-    """SVG: the peaks of the last stage over the clips, a line for each film."""
+    """SVG: the peaks of the last stage from the first clip to the last, a line for each film."""
     lines = [row[CURVE] for row in rows]
-    most, longest = max(map(max, lines)) * 1.1, max(row["clips"] for row in rows)
+    most, width = max(map(max, lines)) * 1.1, _WIDTH - _LEFT - 4
     names = list(dict.fromkeys(row["setting"] for row in rows))
     drawn = []
     for line, row in zip(lines, rows, strict=True):
-        width = (_WIDTH - _LEFT - 4) * row["clips"] / longest
         places = [
             (round(_LEFT + width * i / len(line), 1), round(_HEIGHT * (1 - peak / most), 1))
             for i, peak in enumerate(line, 1)
@@ -129,7 +128,7 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> str:
         drawn.append(f"<circle fill='{colour}' r='3' cx='{places[-1][0]}' cy='{places[-1][1]}'/>")
     texts = [
         *((4, 14, f"{most:.0f} MB"), (4, _HEIGHT, "0 MB"), (_LEFT, _HEIGHT + _BELOW - 6, "first clip")),
-        (_WIDTH - 90, _HEIGHT + _BELOW - 6, f"clip {longest}"),
+        (_WIDTH - 90, _HEIGHT + _BELOW - 6, "last clip"),
         *((_LEFT + 10, 20 + 16 * i, name, _COLOURS[i]) for i, name in enumerate(names)),
     ]
     labels = [
