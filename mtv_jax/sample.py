@@ -64,15 +64,15 @@ def _list_sources(args: argparse.Namespace) -> None:
 
 def _check_files(args: argparse.Namespace, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> None:
     """Raises UserError for outputs that are there already, or that are an input."""
+    from mtv_jax.pipelines.maestro.sources import parse_source
+
     outs = [video.out for video in wanted]
     if args.draw_boxes:
         outs += [boxes_file(out) for out in outs]
     inputs = [options[name] for name in ("speech", "speech2", "effects", "music", "audio") if name in options]
     inputs += [*options.get("tracks", {}).values()]
-    inputs += [
-        source.partition("=")[2].rpartition("@")[0] or source.partition("=")[2] for source in args.sources
-    ]
-    check_outputs(outs, overwrite=args.overwrite, inputs=[file for file in inputs if file])
+    inputs += [source.sound for source in map(parse_source, args.sources) if source.sound is not None]
+    check_outputs(outs, overwrite=args.overwrite, inputs=inputs)
 
 
 def _check(args: argparse.Namespace, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> dict[str, Any]:

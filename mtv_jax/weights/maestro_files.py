@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.files import copy_tree, existing_file, read_text, write_text
+from mtv_jax.io.files import copy_tree, existing_file, read_text, write_json, write_text
 from mtv_jax.models.registry import spec_of
 from mtv_jax.weights.audiosep import open_audiosep
 from mtv_jax.weights.cim import open_cim
@@ -20,6 +20,11 @@ NETWORKS: dict[str, Callable[[Path, Place], Any]] = {
     "audiosep": open_audiosep,
 }
 """Parts beside VideoCrafter's that hold networks -> what opens their files."""
+_ABOUT = {
+    "weights": "converted from those of VideoCrafter2, ImageBind, Maestro's CIM and, if it has a separator, AudioSep",
+    "licence": "each part has its own: VideoCrafter2's, CC BY-NC-SA 4.0 (ImageBind), none given (CIM), MIT (AudioSep)",
+}
+"""What `python -m mtv_jax.sample --describe` says of the weights."""
 _TOKENIZER, _MERGES = "tokenizer.json", "merges.txt"
 
 
@@ -36,6 +41,7 @@ def convert_maestro(parts: Mapping[str, Path], out: Path, dtype: Any = None) -> 
                 for tensor in writing_model(folder, *network, dtype=dtype):
                     yield f"{folder.name}/{tensor}"
     _copy_clip_tokenizer(parts["tokenizer"], out / "tokenizer")
+    write_json(out / "about.json", _ABOUT)
     if "audiosep" in parts:
         source = parts["clap-tokenizer"]
         file = existing_file(source / _TOKENIZER if source.is_dir() else source)

@@ -15,7 +15,7 @@ from mtv_jax.convert import main
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.models.registry import make_config, make_model
-from mtv_jax.pipelines.maestro.pipeline import MaestroPipeline
+from mtv_jax.pipelines.describe import describe_pipeline
 from mtv_jax.pipelines.preflight import folder_limits
 from mtv_jax.text.tokenizer import load_tokenizer
 from mtv_jax.weights import cim, clip_text, imagebind_audio, kl_vae, maestro_files, videocrafter
@@ -113,7 +113,9 @@ def test_a_whole_folder_is_made_of_its_parts(networks, originals, tmp_path):
     convert("maestro", [f"{name}={file}" for name, file in originals.items()], out)
     check(out, networks, ("imagebind", "cim"))
     assert folder_limits(out).pixels == 2
-    assert dict(MaestroPipeline.about(out))["sources"].startswith("up to 25,")
+    described = describe_pipeline(out)
+    assert "up to 25, each named" in described
+    assert "CC BY-NC-SA 4.0 (ImageBind)" in described
     tokenizer = load_tokenizer(out / "tokenizer", "clip")
     assert len(tokenizer.encode("dog")) == 3, "the start, one merged word, the end"
 
