@@ -30,7 +30,10 @@ def find_cuts(frames: Sequence[np.ndarray] | UInt8[np.ndarray, "F H W 3"], fps: 
     cuts = []
     for number, frame in enumerate(frames):
         picture = np.ascontiguousarray(_reduced(frame)[..., ::-1])  # it takes BGR
-        cuts += [cut.frame_num for cut in detector.process_frame(package.FrameTimecode(number, float(fps)), picture)]
+        cuts += [
+            cut.frame_num
+            for cut in detector.process_frame(package.FrameTimecode(number, float(fps)), picture)
+        ]
     return cuts
 
 
