@@ -1,4 +1,4 @@
-"""A video's score by SyncNet: frames at 25 a second, faces followed within shots, crops and sound embedded, compared."""
+"""A video's score by SyncNet: frames at 25 a second, faces followed within shots, crops and sound embedded."""
 
 import functools
 from collections.abc import Callable, Iterator

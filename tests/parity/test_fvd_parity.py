@@ -1,4 +1,4 @@
-"""The Frechet distance against that of the public package cd-fvd, a port of TensorFlow's, on vectors and on features."""
+"""The Frechet distance against that of the public package cd-fvd, a port of TensorFlow's."""
 
 import os
 

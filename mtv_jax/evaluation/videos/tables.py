@@ -124,7 +124,10 @@ TABLES = {
             "TempoToken without text": (2108.8, 0.12, 0.44),
             "Maestro": (585.9, 0.37, 0.55),
         },
-        ("the paper's FVD is of an I3D tuned on Landscape: it is not comparable with any other", *_MAESTRO_NOTES),
+        (
+            "the paper's FVD is of an I3D tuned on Landscape: it is not comparable with any other",
+            *_MAESTRO_NOTES,
+        ),
     ),
     "maestro3_vggsound": _maestro(
         "table 3 (VGGSound)",
