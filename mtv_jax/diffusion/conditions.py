@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array
 
@@ -24,12 +25,16 @@ class Conditions:
       tracks: track name -> features of each frame, Float[b F L c]. Which tracks a denoiser takes is its `tracks`.
       clean_mask: Bool[b f], true on the latent frames that are clean keyframes; None: there are none.
       image: Float[b f h w c], in channels behind those of the latents (CogVideoX image to video); None: there is none.
+      boxes: where the sources are drawn that the tracks are the tokens of (Maestro); None: there are no boxes.
+      fps: Float[b], frames a second, for denoisers that are conditioned on it (VideoCrafter).
     """
 
     text: Any
     tracks: Mapping[str, Any] = field(default_factory=dict)
     clean_mask: Any = None
     image: Any = None
+    boxes: Mosaic | None = None
+    fps: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,7 +52,8 @@ class Conditions:
 
         Branch 0 has no text and no tracks, and branch i the first i groups of them ("text" and names of tracks).
         In place of a track that a branch does not have are zeros, as training puts them for a dropped one (MTV); in
-        place of the text `no_text` [b l d], or zeros without. The mask and the image are given to all branches.
+        place of the text `no_text` [b l d], or zeros without; the sources of such tracks are not active in `boxes`, so
+        that a UNet puts nothing in place of the text there. All else is given to all branches.
 
         Raises UserError unless each condition is in exactly one group.
         """
@@ -68,12 +74,17 @@ class Conditions:
         def repeated(value: Any) -> Any:
             return None if value is None else jnp.concatenate([value] * len(branches))
 
+        boxes = self.boxes
+        if boxes is not None:
+            boxes = boxes.for_branches([[i >= first[name] for name in boxes.names] for i in branches])
         return replace(
             self,
             text=stacked.pop(TEXT),
             tracks=stacked,
             clean_mask=repeated(self.clean_mask),
             image=repeated(self.image),
+            boxes=boxes,
+            fps=repeated(self.fps),
         )
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.noise.base import Level, NoiseSchedule
+from mtv_jax.diffusion.noise.base import Level, NoiseSchedule, fresh_noise
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import SAMPLERS, SamplerName
 from mtv_jax.typing import Array, Float, Key
@@ -86,7 +86,7 @@ def sampler_steps(schedule: NoiseSchedule, config: SamplerConfig) -> Step:
     if config.name == "dpm++":
         rows = _dpm_coefficients(levels.now, levels.after, levels.last)
     elif config.name == "ddim":
-        rows = _ddim_coefficients(levels.now, levels.after, config.eta)
+        rows = _ddim_coefficients(levels.now, levels.after, levels.fresh, config.eta)
     else:
         rows = _ddpm_coefficients(levels.now, levels.after)
     columns = (levels.timesteps, levels.x0_from_x, levels.x0_from_prediction, *rows)
@@ -94,14 +94,9 @@ def sampler_steps(schedule: NoiseSchedule, config: SamplerConfig) -> Step:
     return Step(index, *(jnp.asarray(column, jnp.float32) for column in columns))
 
 
-def _fresh_noise(now: Level, after: Level) -> np.ndarray:
-    """Share of the noise power `now` that was added since `after`: 1 - exp(-2 h), h the step in half_log_snr."""
-    return 1 - now.signal * after.noise / (now.noise * after.signal)
-
-
 def _ddpm_coefficients(now: Level, after: Level) -> tuple[np.ndarray, ...]:
     """Mean and standard deviation of q(x_after | x_now, x_0) (arXiv 2006.11239, Eq. 7)."""
-    fresh = _fresh_noise(now, after)
+    fresh = fresh_noise(now, after)
     from_x = np.sqrt(now.signal / after.signal) * after.noise / now.noise
     return (
         from_x,
@@ -111,9 +106,9 @@ def _ddpm_coefficients(now: Level, after: Level) -> tuple[np.ndarray, ...]:
     )
 
 
-def _ddim_coefficients(now: Level, after: Level, eta: float) -> tuple[np.ndarray, ...]:
+def _ddim_coefficients(now: Level, after: Level, fresh: np.ndarray, eta: float) -> tuple[np.ndarray, ...]:
     """arXiv 2010.02502, Eq. 12 and 16."""
-    sigma = eta * np.sqrt(after.noise * np.maximum(_fresh_noise(now, after), 0))
+    sigma = eta * np.sqrt(after.noise * np.maximum(fresh, 0))
     # At eta 1 the difference is exactly 0 in places, and rounding can leave it below.
     direction = np.sqrt(np.maximum(after.noise - sigma**2, 0))
     from_x = direction / np.sqrt(now.noise)
@@ -132,7 +127,7 @@ def _dpm_coefficients(now: Level, after: Level, last: np.ndarray) -> tuple[np.nd
     First order (m3 = 1, m4 = 0) at the first step, at one that follows pure noise (r is infinite) and at
     the end.
     """
-    fresh = _fresh_noise(now, after)
+    fresh = fresh_noise(now, after)
     from_x = after.noise / now.noise * np.sqrt(now.signal / after.signal)
     pull = np.sqrt(after.signal) * fresh
     noise = np.sqrt(after.noise * np.maximum(fresh, 0))

@@ -17,9 +17,13 @@ _MOST_OF = {
     "interaction_blocks": 512,
     "audio_layers": 512,
     "layers_per_block": 64,
+    "transformer_layers": 64,
     "num_attention_heads": 1024,
     "encoder_attention_heads": 1024,
     "num_heads": 1024,
+    "heads": 1024,
+    "dim_head": 1024,
+    "ff_mult": 64,
     "interaction_heads": 1024,
     "attention_head_dim": 1024,
     "d_kv": 1024,
@@ -47,6 +51,12 @@ _MOST_OF = {
     "samplerate": 2**20,
     "segment_samples": 2**24,
     "sample_frequency": 2**20,
+    "sampling_rate": 2**20,
+    "fft_window_size": 2**16,
+    "max_length_s": 3600,
+    "spec_size": 4096,
+    "window_size": 64,
+    "depths": 512,
 }
 """Largest value of fields of a network's config that are counts of modules, or of rows of arrays."""
 

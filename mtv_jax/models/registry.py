@@ -11,22 +11,30 @@ import jax.numpy as jnp
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
+from mtv_jax.models.cim import spec as cim
+from mtv_jax.models.clap import spec as clap
+from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
+from mtv_jax.models.clip_text import spec as clip_text
 from mtv_jax.models.dit import spec as dit
 from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.i3d import spec as i3d
 from mtv_jax.models.imagebind import spec as imagebind
+from mtv_jax.models.kl_vae import spec as kl_vae
 from mtv_jax.models.lr_asd import spec as lr_asd
 from mtv_jax.models.mtv import spec as mtv
+from mtv_jax.models.resunet import spec as resunet
 from mtv_jax.models.spec import Composite, NetworkSpec
 from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
 from mtv_jax.models.syncsynth import spec as syncsynth
 from mtv_jax.models.t5 import spec as t5
+from mtv_jax.models.unet2d import spec as unet2d
 from mtv_jax.models.vae3d import spec as vae3d
 from mtv_jax.models.videoclip_xl import spec as videoclip_xl
+from mtv_jax.models.videocrafter import spec as videocrafter
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -50,6 +58,14 @@ NETWORKS: dict[str, NetworkSpec] = {
         clip,
         videoclip_xl,
         imagebind,
+        unet2d,
+        videocrafter,
+        resunet,
+        clap,
+        clap_text,
+        cim,
+        kl_vae,
+        clip_text,
     )
 }
 """Name -> network: the only table of networks."""

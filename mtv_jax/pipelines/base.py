@@ -314,7 +314,8 @@ class Pipeline(abc.ABC):
     ) -> GenerateConfig:
         default = self.defaults.sampling
         name = cast(SamplerName, default.sampler if sampler is None else sampler)
-        chosen = SamplerConfig(name, default.num_inference_steps if steps is None else steps)
+        steps = default.num_inference_steps if steps is None else steps
+        chosen = SamplerConfig(name, steps, default.eta if name == "ddim" else 0.0)
         scale = default.guidance_scale if scale is None else scale
         if not isinstance(scale, Mapping):
             return GenerateConfig(chosen, guidance, float(scale))

@@ -20,7 +20,7 @@ from mtv_jax.data.shards import ShardSet
 from mtv_jax.data.transforms import to_uint8, to_unit
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.samplers import SamplerConfig
-from mtv_jax.models.vae3d import VAE3DConfig, decode_stream, encode_stream
+from mtv_jax.models.vae3d import AutoencoderConfig, decode_stream, encode_stream
 from mtv_jax.pipelines.run import (
     Encoded,
     GenerateConfig,
@@ -55,7 +55,7 @@ def make_sample_fn(config: TrainConfig, model: Any, task: Task, shards: ShardSet
     return _generation(config, model, task, shards) if has_encoders(config) else None
 
 
-def decodes_in_tiles(config: VAE3DConfig, latent_height: int, latent_width: int) -> bool:
+def decodes_in_tiles(config: AutoencoderConfig, latent_height: int, latent_width: int) -> bool:
     """Whether a sample of this size is decoded in tiles."""
     return latent_height * latent_width * config.spatial_compression_ratio**2 > WHOLE_PIXELS
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from mtv_jax.models.clip import CLIPConfig, TextConfig, VisionConfig
 from mtv_jax.models.clip.transformer import TransformerConfig
-from mtv_jax.weights.json_config import TRANSFORMERS_HARMLESS, read_fields
+from mtv_jax.weights.json_config import TRANSFORMERS_4_HARMLESS, read_fields
 from mtv_jax.weights.rules import CONV2D, LINEAR, Rule, linear, norm
 
 _Config = TypeVar("_Config", bound=TransformerConfig)
@@ -20,6 +20,22 @@ def _blocks(tower: str, ours: str) -> tuple[Rule, ...]:
         *linear(f"{layer}mlp.fc1", f"{ours}/blocks/mlp/up"),
         *linear(f"{layer}mlp.fc2", f"{ours}/blocks/mlp/down"),
         *norm(f"{layer}layer_norm2", f"{ours}/blocks/mlp_norm"),
+    )
+
+
+def resblocks(tower: str, ours: str) -> tuple[Rule, ...]:
+    """The rules of a transformer's layers by the names of OpenAI's code and of OpenCLIP."""
+    layer = f"{tower}transformer.resblocks.{{layer}}."
+    path = f"{ours}/blocks/"
+    kernels, biases = (tuple(f"{path}attention/{n}/{leaf}" for n in "qkv") for leaf in ("kernel", "bias"))
+    return (
+        Rule(f"{layer}attn.in_proj_weight", kernels, LINEAR),
+        Rule(f"{layer}attn.in_proj_bias", biases),
+        *linear(f"{layer}attn.out_proj", f"{path}attention/out"),
+        *norm(f"{layer}ln_1", f"{path}attention_norm"),
+        *linear(f"{layer}mlp.c_fc", f"{path}mlp/up"),
+        *linear(f"{layer}mlp.c_proj", f"{path}mlp/down"),
+        *norm(f"{layer}ln_2", f"{path}mlp_norm"),
     )
 
 
@@ -54,53 +70,14 @@ _TRANSFORMER = {
     ]
 }
 _VISION = _TRANSFORMER | {name: name for name in ("image_size", "patch_size")}
-_TEXT = _TRANSFORMER | {name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")}
+TEXT_FIELDS = _TRANSFORMER | {
+    name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")
+}
 _WITHOUT_END = 2
 """The `eos_token_id` of configs that were written before transformers used it."""
-_DEFAULTS = {"text": {"eos_token_id": 49407}, "vision": {}}
-"""What transformers assumes for keys that are missing, where that differs from ViT-B/32."""
-_GENERATION = frozenset(
-    [
-        "add_cross_attention",
-        "bad_words_ids",
-        "begin_suppress_tokens",
-        "cross_attention_hidden_size",
-        "diversity_penalty",
-        "do_sample",
-        "dropout",
-        "early_stopping",
-        "encoder_no_repeat_ngram_size",
-        "exponential_decay_length_penalty",
-        "finetuning_task",
-        "forced_bos_token_id",
-        "forced_eos_token_id",
-        "gradient_checkpointing",
-        "length_penalty",
-        "max_length",
-        "min_length",
-        "no_repeat_ngram_size",
-        "num_beam_groups",
-        "num_beams",
-        "num_return_sequences",
-        "output_scores",
-        "prefix",
-        "pruned_heads",
-        "remove_invalid_values",
-        "repetition_penalty",
-        "return_dict_in_generate",
-        "suppress_tokens",
-        "temperature",
-        "tf_legacy_loss",
-        "tie_encoder_decoder",
-        "top_k",
-        "top_p",
-        "torchscript",
-        "typical_p",
-        "use_bfloat16",
-    ]
-)
-"""Keys that transformers 4 wrote into every config."""
-_HARMLESS = TRANSFORMERS_HARMLESS | _GENERATION | {"initializer_factor", "projection_dim"}
+_DEFAULT_END = 49407
+"""The `eos_token_id` that transformers assumes if there is none."""
+_HARMLESS = TRANSFORMERS_4_HARMLESS | {"projection_dim"}
 _OUTER_HARMLESS = _HARMLESS | {
     "logit_scale_init_value",
     *(f"{tower}_config{form}" for tower in ("text", "vision") for form in ("", "_dict")),
@@ -114,7 +91,7 @@ def config_from_json(json: Mapping[str, Any]) -> CLIPConfig:
     )
     base = CLIPConfig.vit_b32()
     vision = _tower(json, "vision", base.vision, _VISION, {"num_channels": 3})
-    text = _tower(json, "text", base.text, _TEXT, {})
+    text = _tower(json, "text", base.text, TEXT_FIELDS, {})
     return CLIPConfig(vision=vision, text=text, **{"projection_dim": base.projection_dim, **outer})
 
 
@@ -129,8 +106,21 @@ def _tower(
     name = f"{tower}_config"
     section = json.get(f"{name}_dict")
     section = (json.get(name) or {}) if section is None else section
-    values = {field: getattr(base, field) for field in fields.values()} | _DEFAULTS[tower]
-    origin = f"clip config.json: {name}"
+    return read_tower(section, base, fields, fixed=fixed, origin=f"clip config.json: {name}")
+
+
+def read_tower(
+    section: Mapping[str, Any],
+    base: _Config,
+    fields: Mapping[str, str],
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    origin: str,
+) -> _Config:
+    """The config of one tower's own JSON; what it lacks is as in `base`, or as transformers assumes."""
+    values = {field: getattr(base, field) for field in fields.values()}
+    if "eos_token_id" in values:
+        values["eos_token_id"] = _DEFAULT_END
     values |= read_fields(section, fields, fixed=fixed, harmless=_HARMLESS, origin=origin)
     if values.get("eos_token_id") == _WITHOUT_END:
         values["eos_token_id"] = None
@@ -143,14 +133,15 @@ def config_to_json(config: CLIPConfig) -> dict[str, Any]:
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "projection_dim": config.projection_dim,
-        "vision_config": _section(config.vision, _VISION, "clip_vision_model", config.projection_dim),
-        "text_config": _section(config.text, _TEXT, "clip_text_model", config.projection_dim),
+        "vision_config": tower_json(config.vision, _VISION, "clip_vision_model", config.projection_dim),
+        "text_config": tower_json(config.text, TEXT_FIELDS, "clip_text_model", config.projection_dim),
     }
 
 
-def _section(
+def tower_json(
     config: VisionConfig | TextConfig, fields: Mapping[str, str], model_type: str, projection: int
 ) -> dict[str, Any]:
+    """The JSON of one tower."""
     values = {key: getattr(config, field) for key, field in fields.items()}
     if values.get("eos_token_id", "") is None:
         values["eos_token_id"] = _WITHOUT_END

@@ -56,6 +56,48 @@ TRANSFORMERS_HARMLESS = frozenset(
 )
 """Keys of any transformers config that do not affect an encoder's forward pass."""
 
+TRANSFORMERS_4_HARMLESS = TRANSFORMERS_HARMLESS | frozenset(
+    [
+        "add_cross_attention",
+        "bad_words_ids",
+        "begin_suppress_tokens",
+        "cross_attention_hidden_size",
+        "diversity_penalty",
+        "do_sample",
+        "dropout",
+        "early_stopping",
+        "encoder_no_repeat_ngram_size",
+        "exponential_decay_length_penalty",
+        "finetuning_task",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+        "gradient_checkpointing",
+        "length_penalty",
+        "max_length",
+        "min_length",
+        "no_repeat_ngram_size",
+        "num_beam_groups",
+        "num_beams",
+        "num_return_sequences",
+        "output_scores",
+        "prefix",
+        "pruned_heads",
+        "remove_invalid_values",
+        "repetition_penalty",
+        "return_dict_in_generate",
+        "suppress_tokens",
+        "temperature",
+        "tf_legacy_loss",
+        "tie_encoder_decoder",
+        "top_k",
+        "top_p",
+        "torchscript",
+        "typical_p",
+        "use_bfloat16",
+    ]
+)
+"""Those, and the keys about generating text that transformers 4 wrote into every config."""
+
 
 def read_fields(
     json: Mapping[str, Any],

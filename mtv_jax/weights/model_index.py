@@ -50,6 +50,7 @@ class SamplingDefaults:
       max_num_frames: the longest video of one call that was measured to stay in sync with its sound
         (`benchmarks/lengths.py`); None: only the training length is known to work.
       sampler, num_inference_steps, guidance_scale: as of `mtv_jax.Pipeline`.
+      eta: noise of the sampler `ddim`, between 0 (none) and 1; other samplers have no such choice.
     """
 
     no_text: Literal["zeros", "empty_prompt"] = "zeros"
@@ -57,6 +58,7 @@ class SamplingDefaults:
     sampler: SamplerName = "dpm++"
     num_inference_steps: int = 50
     guidance_scale: float = 3.5
+    eta: float = 0.0
 
 
 @dataclass(frozen=True)

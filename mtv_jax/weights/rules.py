@@ -26,34 +26,40 @@ from mtv_jax.typing import Params
 class Layout:
     """Array layout in the checkpoint (torch) and here.
 
-    `unit_axes` leading axes of size 1 exist only in the checkpoint; `permutation` maps the remaining axes to ours.
+    `unit_axes` leading and `trailing` last axes of size 1 exist only in the checkpoint; `permutation` maps the
+    remaining axes to ours.
     """
 
     permutation: tuple[int, ...] | None = None
     unit_axes: int = 0
+    trailing: int = 0
 
     def to_ours(self, array: np.ndarray) -> np.ndarray:
         """The checkpoint's array in our axis order (a view). Raises ValueError if the rank differs."""
-        array = array.squeeze(tuple(range(self.unit_axes)))
+        array = array.squeeze((*range(self.unit_axes), *range(-self.trailing, 0)))
         return array if self.permutation is None else array.transpose(self.permutation)
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
         """Our array in the checkpoint's axis order (a view)."""
         array = array if self.permutation is None else array.transpose(np.argsort(self.permutation))
-        return array.reshape((1,) * self.unit_axes + array.shape)
+        return array.reshape(self._padded(array.shape))
 
     def shape_there(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The checkpoint's shape of an array of `shape` here; None if the rank does not match this layout."""
         if self.permutation is None:
-            return (1,) * self.unit_axes + shape
+            return self._padded(shape)
         if len(self.permutation) != len(shape):
             return None
-        return (1,) * self.unit_axes + tuple(shape[i] for i in np.argsort(self.permutation))
+        return self._padded(tuple(shape[i] for i in np.argsort(self.permutation)))
+
+    def _padded(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (1,) * self.unit_axes + shape + (1,) * self.trailing
 
 
 PLAIN = Layout()
 BATCHED = Layout(unit_axes=1)  # (1, ...) -> (...)
 LINEAR = Layout((1, 0))  # (out, in) -> (in, out)
+POINTWISE2D = Layout((1, 0), trailing=2)  # (out, in, 1, 1) -> (in, out)
 CONV1D = Layout((2, 1, 0))  # (out, in, k) -> (k, in, out)
 CONV2D = Layout((2, 3, 1, 0))  # (out, in, h, w) -> (h, w, in, out)
 CONV3D = Layout((2, 3, 4, 1, 0))  # (out, in, t, h, w) -> (t, h, w, in, out)
@@ -93,6 +99,11 @@ class Rule:
         return "{layer}" in self.key
 
     @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """For each path, what it begins with, stacked or not: comparing it is much faster than an expression."""
+        return tuple(re.split(r"\{|\bblocks\b", path, maxsplit=1)[0] for path in self.paths)
+
+    @cached_property
     def patterns(self) -> tuple[tuple[re.Pattern[str], re.Pattern[str] | None], ...]:
         """For each path, the expressions that match it stacked and unstacked."""
         return tuple((_pattern(p), _pattern(_unstacked(p)) if self.per_layer else None) for p in self.paths)
@@ -120,6 +131,11 @@ def batch_norm(key: str, path: str) -> tuple[Rule, ...]:
     """The rules of a batch norm whose statistics are parameters (`ops.norms.FixedBatchNorm`)."""
     statistics = (Rule(f"{key}.running_{name}", f"{path}/{name}") for name in ("mean", "var"))
     return *norm(key, path), *statistics
+
+
+def under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors of one network in a file of several: those whose names begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -307,11 +323,14 @@ def _is_stacked(group: list[Source], path: str) -> bool:
 
 def _find(rules: tuple[Rule, ...], path: str):
     for rule in rules:
-        for slot, (stacked, unstacked) in zip(rule.slots, rule.patterns, strict=True):
+        for number, prefix in enumerate(rule.prefixes):
+            if not path.startswith(prefix):
+                continue
+            stacked, unstacked = rule.patterns[number]
             if match := stacked.fullmatch(path):
-                return rule, slot, match.groupdict(), rule.per_layer
+                return rule, rule.slots[number], match.groupdict(), rule.per_layer
             if unstacked is not None and (match := unstacked.fullmatch(path)):
-                return rule, slot, match.groupdict(), False
+                return rule, rule.slots[number], match.groupdict(), False
     return None
 
 

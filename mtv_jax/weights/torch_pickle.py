@@ -176,6 +176,11 @@ def _rebuild_parameter(data: StoredTensor, requires_grad: bool, backward_hooks: 
     return data
 
 
+def _scalar(kind: _NumpyType, data: bytes) -> Any:
+    """A number of numpy's, as training programs store a loss."""
+    return np.frombuffer(data, kind.dtype, count=1)[0].item()
+
+
 def _encode(text: str, encoding: str) -> bytes:
     """Bytes as pickles of protocol 2 hold them."""
     if encoding != "latin1":
@@ -199,6 +204,8 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_parameter"): _Function(_rebuild_parameter),
     ("numpy.core.multiarray", "_reconstruct"): PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): PickledArray,
+    ("numpy.core.multiarray", "scalar"): _Function(_scalar),
+    ("numpy._core.multiarray", "scalar"): _Function(_scalar),
     ("numpy", "ndarray"): ClassName("numpy.ndarray"),
     ("numpy", "dtype"): _NumpyType,
     ("_codecs", "encode"): _Function(_encode),

@@ -12,9 +12,10 @@ from mtv_jax.io.files import read_json_object
 from mtv_jax.models.clip import TextConfig, VisionConfig
 from mtv_jax.models.videoclip_xl import VideoCLIPXL, VideoCLIPXLConfig
 from mtv_jax.typing import Params
+from mtv_jax.weights.clip import resblocks
 from mtv_jax.weights.json_config import CONFIG_FILE, DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.pretrained import Place, fill
-from mtv_jax.weights.rules import BATCHED, CONV3D, LINEAR, Rule, linear, norm
+from mtv_jax.weights.rules import BATCHED, CONV3D, Rule, norm
 from mtv_jax.weights.torch_files import read_torch
 
 CLASS_NAME = "VideoCLIP_XL"
@@ -23,34 +24,19 @@ _VISION = "vision_model.vision_encoder."
 _TEXT = "text_model."
 
 
-def _blocks(tower: str, ours: str) -> tuple[Rule, ...]:
-    layer = f"{tower}transformer.resblocks.{{layer}}."
-    path = f"{ours}/blocks/"
-    kernels, biases = (tuple(f"{path}attention/{n}/{leaf}" for n in "qkv") for leaf in ("kernel", "bias"))
-    return (
-        Rule(f"{layer}attn.in_proj_weight", kernels, LINEAR),
-        Rule(f"{layer}attn.in_proj_bias", biases),
-        *linear(f"{layer}attn.out_proj", f"{path}attention/out"),
-        *norm(f"{layer}ln_1", f"{path}attention_norm"),
-        *linear(f"{layer}mlp.c_fc", f"{path}mlp/up"),
-        *linear(f"{layer}mlp.c_proj", f"{path}mlp/down"),
-        *norm(f"{layer}ln_2", f"{path}mlp_norm"),
-    )
-
-
 RULES = (
     Rule(f"{_VISION}class_embedding", "vision/class_embedding"),
     Rule(f"{_VISION}conv1.weight", "vision/patch_embedding/kernel", CONV3D),
     Rule(f"{_VISION}positional_embedding", "vision/position_embedding"),
     Rule(f"{_VISION}temporal_positional_embedding", "vision/frame_embedding", BATCHED),
     *norm(f"{_VISION}ln_pre", "vision/pre_norm"),
-    *_blocks(_VISION, "vision"),
+    *resblocks(_VISION, "vision"),
     *norm(f"{_VISION}ln_post", "vision/post_norm"),
     Rule(f"{_VISION}proj", "vision_projection/kernel"),
     Rule(f"{_TEXT}token_embedding.weight", "text/token_embedding"),
     Rule(f"{_TEXT}positional_embedding", "text/position_embedding"),
     Rule(f"{_TEXT}positional_embedding_res", "text/late_position_embedding"),
-    *_blocks(_TEXT, "text"),
+    *resblocks(_TEXT, "text"),
     *norm(f"{_TEXT}ln_final", "text/final_norm"),
     Rule(f"{_TEXT}text_projection", "text_projection/kernel"),
 )

@@ -328,6 +328,14 @@ def test_mixes_of_the_theatre_have_the_level_of_the_others():
 
 
 @pytest.mark.slow
+def test_separation_by_words(capsys):
+    script("by_text").main(["--variant=tiny", "--seconds=6"])
+    found = printed(capsys)
+    assert found["times_real_time"] > 0
+    assert found["peak_bytes"] >= found["peak_bytes_before"] > 0
+
+
+@pytest.mark.slow
 def test_speed_of_separators(capsys):
     script("separators").main(["--speed", "--separators=dfn3+hpss", "--seconds=2"])
     found = printed(capsys)["dfn3+hpss"]

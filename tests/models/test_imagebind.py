@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from golden_folders import ORIGINALS
 from safetensors.numpy import load_file
-from torch_writer import tensor, write_torch
+from torch_writer import write_tensors
 
 from mtv_jax import load_model
 from mtv_jax.convert import main as convert
@@ -173,12 +173,7 @@ def write_original(path, state) -> None:
     others |= {
         f"modality_postprocessors.{name}.1.log_logit_scale": np.ones((), "f4") for name in table.DROPPED
     }
-    keys = {key: (str(i), array) for i, (key, array) in enumerate((state | others).items())}
-    content = {
-        key: tensor(name, "Float", array.size, array.shape, tuple(s // 4 for s in array.strides))
-        for key, (name, array) in keys.items()
-    }
-    write_torch(path, content, {name: array.tobytes() for name, array in keys.values()})
+    write_tensors(path, state | others)
 
 
 def test_the_originals_file_is_converted(golden, tmp_path):

@@ -11,6 +11,7 @@ from pipeline_folders import MEL, SMALL, conditions_of, make_small, write_pipeli
 from mtv_jax import Pipeline
 from mtv_jax import sample as command
 from mtv_jax.data.transforms import to_uint8
+from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
@@ -63,6 +64,15 @@ def test_a_folder_tells_how_it_is_sampled(pipe, sounds):
     otherwise = tuned("a rabbit", **sounds, guidance_scale=3.5, progress=False).frames
     assert np.abs(by_default.astype(int) - otherwise).max() > 0
     assert PipelineDefaults.from_json(tuned.defaults.to_json()) == tuned.defaults
+
+
+def test_a_folder_s_eta_is_for_ddim_alone(pipe):
+    sampling = dataclasses.replace(pipe.defaults.sampling, sampler="ddim", eta=1.0)
+    defaults = dataclasses.replace(pipe.defaults, sampling=sampling)
+    assert PipelineDefaults.from_json(defaults.to_json()) == defaults
+    noisy = dataclasses.replace(pipe, defaults=defaults)
+    assert noisy._config(None, 7, None, "constant").sampler == SamplerConfig("ddim", 7, eta=1.0)
+    assert noisy._config("dpm++", 7, None, "constant").sampler == SamplerConfig("dpm++", 7)
 
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from mtv_jax.io.errors import UserError
 from mtv_jax.io.levels import FLOOR_DBFS, SILENT_DBFS
 
 STEMS = ("speech", "rest")
@@ -155,6 +156,12 @@ def by_channels(
         return separate(samples)
     alone = [np.repeat(channel[:, None], channels, axis=1) for channel in samples.T]
     return np.stack([separate(sound).mean(axis=-1) for sound in alone], axis=-1)
+
+
+def check_finite(mix: Float[np.ndarray, "_ c"]) -> None:
+    """Raises UserError for samples that are NaN or infinite."""
+    if not np.isfinite(mix).all():
+        raise UserError("the mix has samples that are not finite (NaN or infinity); replace them, as by 0")
 
 
 def silent_levels(separator: Separator, mix_dbfs: float) -> dict[str, float]:

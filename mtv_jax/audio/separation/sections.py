@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.audio.separation.base import ModelCard, Separator
-from mtv_jax.io.errors import UserError
+from mtv_jax.audio.separation.base import ModelCard, Separator, check_finite
 from mtv_jax.io.progress import progress
 
 _FADE_SECONDS = 0.02
@@ -116,8 +115,7 @@ def _separate_padded(
     """Tracks of a mix [s, channels], with a copy of its beginning before it and a mirror image after it as context."""
     if not len(mix):
         return {name: mix.copy() for name in separator.tracks}
-    if not np.isfinite(mix).all():
-        raise UserError("the mix has samples that are not finite (NaN or infinity); replace them, as by 0")
+    check_finite(mix)
     lead = np.resize(mix, (before, mix.shape[1])) if len(mix) < before else mix[:before]
     padded = np.pad(np.concatenate([lead, mix]), ((0, behind), (0, 0)), mode="symmetric")
     tracks = separator.separate(padded, sample_rate)

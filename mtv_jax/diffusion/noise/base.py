@@ -27,6 +27,7 @@ class SamplingLevels(NamedTuple):
         now: level of x before each step.
         after: level of x after it.
         last: whether a step ends below the lowest timestep; solvers are of first order there.
+        fresh: share of the noise that DDIM draws anew at eta 1, `fresh_noise` by whatever levels its authors take.
         x0_from_x: factor of x in the x_0 that a prediction stands for; at a level without signal, 0 if
             the prediction then says nothing about x_0.
         x0_from_prediction: factor of the prediction in that x_0.
@@ -36,6 +37,7 @@ class SamplingLevels(NamedTuple):
     now: Level
     after: Level
     last: np.ndarray
+    fresh: np.ndarray
     x0_from_x: np.ndarray
     x0_from_prediction: np.ndarray
 
@@ -90,6 +92,11 @@ class NoiseConfig(Protocol):
     def schedule(self) -> NoiseSchedule:
         """The schedule itself, with its tables."""
         ...
+
+
+def fresh_noise(now: Level, after: Level) -> np.ndarray:
+    """Share of the noise power `now` that was added since `after`: 1 - exp(-2 h), h the step in half_log_snr."""
+    return 1 - now.signal * after.noise / (now.noise * after.signal)
 
 
 def add_noise(

@@ -1,7 +1,8 @@
 """Variance-preserving noise (DDPM, CogVideoX): how much of the clean latents is left at each training timestep.
 
-x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise. Everything is computed in numpy float64 from the config
-and stored as float32; latents are cast to float32 before they meet a schedule, whatever the model's dtype.
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise; VideoCrafter2 also scales x_0 down. Everything is computed in numpy
+float64 from the config and stored as float32; latents are cast to float32 before they meet a schedule, whatever the
+model's dtype.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.noise.base import Level, SamplingLevels, levels_like
+from mtv_jax.diffusion.noise.base import Level, SamplingLevels, fresh_noise, levels_like
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Float
 
@@ -36,11 +37,15 @@ class ScheduleConfig:
             or `sample` (x_0 itself).
         spacing: timesteps visited. `trailing`, `leading` and `linspace` as diffusers; `floor` is the MTV
             reference's floor(linspace(T-1, 0, n, endpoint=False)), the same as `trailing` where n divides T.
+        steps_offset: is added to the timesteps of `leading`.
         step_to: noise level a step goes to. `next`: that of the next visited timestep, and the last step
             ends at the clean sample. `stride`: that of t - T // n as diffusers, the same where n divides T.
         set_alpha_to_one: the level after timestep 0 is abar = 1, else abar of timestep 0.
         x0_level: level by which a prediction becomes x_0. `own`: that of the step; `nearest`: the nearest
             entry of the full table (the MTV reference).
+        scale_b: x_0 is multiplied by a factor that falls from 1 to this on a line over the first `scale_steps`
+            timesteps, and stays there (VideoCrafter2); 1 leaves it as it is. Only with `epsilon`.
+        scale_steps: as said.
     """
 
     num_train_timesteps: int = 1000
@@ -51,22 +56,28 @@ class ScheduleConfig:
     zero_snr_on: Literal["full", "subsampled"] = "full"
     prediction: Prediction = "v"
     spacing: Spacing = "trailing"
+    steps_offset: Literal[0, 1] = 0
     step_to: Literal["next", "stride"] = "next"
     set_alpha_to_one: bool = True
     x0_level: Literal["own", "nearest"] = "own"
+    scale_b: float = 1.0
+    scale_steps: int = 400
 
     def __post_init__(self):
         choices = {
             "zero_snr_on": ("full", "subsampled"),
             "prediction": get_args(Prediction),
             "spacing": get_args(Spacing),
+            "steps_offset": (0, 1),
             "step_to": ("next", "stride"),
             "x0_level": ("own", "nearest"),
         }
         for field, allowed in choices.items():
             value = getattr(self, field)
             if value not in allowed:
-                raise UserError(f"{field}={value!r}: not known; use one of {', '.join(allowed)}")
+                raise UserError(f"{field}={value!r}: not known; use one of {', '.join(map(str, allowed))}")
+        if self.scale_b != 1 and self.prediction != "epsilon":
+            raise UserError(f"scale_b={self.scale_b} with prediction {self.prediction!r}: needs epsilon")
 
     @property
     def x0_at_every_timestep(self) -> bool:
@@ -88,6 +99,23 @@ class ScheduleConfig:
         return cls(step_to="stride")
 
     @classmethod
+    def stable_diffusion(cls) -> "ScheduleConfig":
+        """Schedule of Stable Diffusion 2.1-base: timesteps 1, 21, ..., 981 in 50 steps, ending at the level of 0."""
+        return cls(
+            zero_terminal_snr=False,
+            prediction="epsilon",
+            spacing="leading",
+            steps_offset=1,
+            step_to="stride",
+            set_alpha_to_one=False,
+        )
+
+    @classmethod
+    def videocrafter2(cls) -> "ScheduleConfig":
+        """Schedule of VideoCrafter2 (`inference_t2v_512_v2.0.yaml`): that of Stable Diffusion with a scale."""
+        return dataclasses.replace(cls.stable_diffusion(), scale_b=0.7)
+
+    @classmethod
     def released(cls) -> "ScheduleConfig":
         """Schedule as the public MTV reference samples with it, its peculiarities included."""
         return cls(zero_snr_on="subsampled", spacing="floor", x0_level="nearest")
@@ -95,7 +123,7 @@ class ScheduleConfig:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=("alphas_cumprod", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
+    data_fields=("alphas_cumprod", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod", "scales"),
     meta_fields=("config",),
 )
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +133,7 @@ class Schedule:
     alphas_cumprod: Float[Array, "T"]
     sqrt_alphas_cumprod: Float[Array, "T"]
     sqrt_one_minus_alphas_cumprod: Float[Array, "T"]
+    scales: Float[Array, "T"]
     config: ScheduleConfig
 
     @classmethod
@@ -112,7 +141,7 @@ class Schedule:
         """The schedule of `config` (default: `ScheduleConfig()`)."""
         config = config or ScheduleConfig()
         abar = full_alphas_cumprod(config)
-        arrays = (abar, np.sqrt(abar), np.sqrt(1 - abar))
+        arrays = (abar, np.sqrt(abar), np.sqrt(1 - abar), scale_factors(config))
         return cls(*(jnp.asarray(a, jnp.float32) for a in arrays), config=config)
 
     @property
@@ -126,9 +155,9 @@ class Schedule:
         return jnp.minimum((positions * total).astype(jnp.int32), total - 1)
 
     def levels(self, t: Array) -> tuple[Array, Array]:
-        """sqrt(abar_t) and sqrt(1 - abar_t), in the shape of `t`."""
+        """scale_t sqrt(abar_t) and sqrt(1 - abar_t), in the shape of `t`."""
         index = jnp.asarray(t).astype(jnp.int32)
-        return self.sqrt_alphas_cumprod[index], self.sqrt_one_minus_alphas_cumprod[index]
+        return self.scales[index] * self.sqrt_alphas_cumprod[index], self.sqrt_one_minus_alphas_cumprod[index]
 
     def target(
         self, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Array
@@ -147,8 +176,8 @@ class Schedule:
     ) -> Float[Array, "b ..."]:
         """The x_0 that a raw prediction at `x` stands for, in float32.
 
-        v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / sqrt(abar), and 0 where abar
-        is 0: there the noise says nothing about x_0. sample: itself.
+        v: sqrt(abar) x - sqrt(1 - abar) v. epsilon: (x - sqrt(1 - abar) epsilon) / (scale sqrt(abar)), and 0 where
+        abar is 0: there the noise says nothing about x_0. sample: itself.
         """
         x, prediction = x.astype(jnp.float32), prediction.astype(jnp.float32)
         if self.config.prediction == "sample":
@@ -160,13 +189,20 @@ class Schedule:
 
     def sampling_levels(self, num_steps: int) -> SamplingLevels:
         """The timesteps and levels that `num_steps` steps visit, 1 <= num_steps <= T."""
-        now, after, last = sampling_alphas_cumprod(self.config, num_steps)
+        config, timesteps = self.config, sampling_timesteps(self.config, num_steps)
+        now, after, last = sampling_alphas_cumprod(config, num_steps)
+        scales = scale_factors(config)
+        # No scale at timestep 0, nor below it.
+        then = scales[np.maximum(_next_timesteps(config, timesteps), 0)]
+        from_x, from_prediction = _x0_coefficients(config, now)
         return SamplingLevels(
-            sampling_timesteps(self.config, num_steps),
-            Level(now, 1 - now),
-            Level(after, 1 - after),
+            timesteps,
+            Level(now * scales[timesteps] ** 2, 1 - now),
+            Level(after * then**2, 1 - after),
             last,
-            *_x0_coefficients(self.config, now),
+            fresh_noise(Level(now, 1 - now), Level(after, 1 - after)),
+            from_x / scales[timesteps],
+            from_prediction / scales[timesteps],
         )
 
 
@@ -192,18 +228,28 @@ def full_alphas_cumprod(config: ScheduleConfig) -> np.ndarray:
     return zero_terminal(abar) if config.zero_terminal_snr else abar
 
 
+def scale_factors(config: ScheduleConfig) -> np.ndarray:
+    """Factors of x_0 beside sqrt(abar), of all T timesteps; float64 `[T]`."""
+    scales = np.full(config.num_train_timesteps, config.scale_b)
+    falling = np.linspace(1, config.scale_b, config.scale_steps)[: len(scales)]
+    scales[: len(falling)] = falling
+    return scales
+
+
 def sampling_timesteps(config: ScheduleConfig, num_steps: int) -> np.ndarray:
     """The timesteps that `num_steps` steps visit, from noisy to clean; int64 `[num_steps]`.
 
-    Raises `UserError` unless 1 <= num_steps <= T.
+    They are always `num_steps`: where that does not divide T, VideoCrafter's own `range(0, T, T // n)` can have more,
+    and go beyond T - 1. Raises `UserError` unless 1 <= num_steps <= T, or T - 1 with an offset.
     """
     total = config.num_train_timesteps
-    if not 1 <= num_steps <= total:
-        raise UserError(f"num_steps={num_steps}: a schedule of {total} timesteps takes 1 to {total} steps")
+    most = total - config.steps_offset if config.spacing == "leading" else total
+    if not 1 <= num_steps <= most:
+        raise UserError(f"num_steps={num_steps}: a schedule of {total} timesteps takes 1 to {most} steps")
     if config.spacing == "linspace":
         return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
     if config.spacing == "leading":
-        return (np.arange(num_steps) * (total // num_steps))[::-1].astype(np.int64)
+        return (np.arange(num_steps) * (total // num_steps) + config.steps_offset)[::-1].astype(np.int64)
     if config.spacing == "floor":
         return np.linspace(total - 1, 0, num_steps, endpoint=False).astype(np.int64)
     # The cut is for the counts (61, 103, ...) where rounding in arange gives one entry too many.
@@ -222,12 +268,16 @@ def sampling_alphas_cumprod(
     else:
         table = full_alphas_cumprod(config)
     final = 1.0 if config.set_alpha_to_one else table[0]
-    if config.step_to == "next":
-        target = np.append(timesteps[1:], -1)
-    else:
-        target = timesteps - config.num_train_timesteps // num_steps
+    target = _next_timesteps(config, timesteps)
     ends = target < 0
     return table[timesteps], np.where(ends, final, table[np.maximum(target, 0)]), ends
+
+
+def _next_timesteps(config: ScheduleConfig, timesteps: np.ndarray) -> np.ndarray:
+    """The timestep that each step goes to; below 0: to the end."""
+    if config.step_to == "next":
+        return np.append(timesteps[1:], -1)
+    return timesteps - config.num_train_timesteps // len(timesteps)
 
 
 def nearest_level(config: ScheduleConfig, alphas_cumprod: np.ndarray) -> np.ndarray:

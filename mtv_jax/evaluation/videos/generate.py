@@ -113,7 +113,7 @@ def _config(pipe: Pipeline, options: GenerateOptions) -> GenerateConfig:
     sampling = pipe.defaults.sampling
     steps = options.steps or sampling.num_inference_steps
     scale = sampling.guidance_scale if options.guidance_scale is None else options.guidance_scale
-    return GenerateConfig(SamplerConfig(sampling.sampler, steps), guidance_scale=scale)
+    return GenerateConfig(SamplerConfig(sampling.sampler, steps, sampling.eta), guidance_scale=scale)
 
 
 def _origin(pipe: Pipeline, media: ShardSet, options: GenerateOptions) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mtv_jax.models.clip.config import TextConfig
 from mtv_jax.models.clip.transformer import make_blocks
 from mtv_jax.ops.precision import layer_norm
 from mtv_jax.ops.stack import run_stack
-from mtv_jax.typing import Array, Float, Int
+from mtv_jax.typing import Array, Bool, Float, Int
 
 
 class TextTransformer(nn.Module):
@@ -44,15 +44,27 @@ class TextTransformer(nn.Module):
 
         Raises UserError for more tokens than there are positions.
         """
+        x = self.encode(tokens)
+        self.sow("intermediates", "normed", x)
+        ends = end_positions(tokens, self.config.eos_token_id)
+        return jnp.take_along_axis(x, ends[:, None, None], axis=1)[:, 0]
+
+    def encode(
+        self, tokens: Int[Array, "b l"], mask: Bool[Array, "b l"] | None = None
+    ) -> Float[Array, "b l d"]:
+        """The output of every token after the final norm, float32.
+
+        A token attends to itself and those before it, of these only to where `mask` is true if it is given. Raises
+        UserError for more tokens than there are positions.
+        """
         length, most = tokens.shape[1], self.config.max_position_embeddings
         if length > most:
             raise UserError(f"text of {length} tokens: this network takes at most {most}")
         x = jnp.take(self.token_embedding, tokens, axis=0).astype(jnp.float32) + self.positions()[:length]
-        x = run_stack(self.blocks, x, jnp.tril(jnp.ones((length, length), bool)))
-        x = self.final_norm(x)
-        self.sow("intermediates", "normed", x)
-        ends = end_positions(tokens, self.config.eos_token_id)
-        return jnp.take_along_axis(x, ends[:, None, None], axis=1)[:, 0]
+        seen = jnp.tril(jnp.ones((length, length), bool))
+        if mask is not None:
+            seen = seen & mask[:, None, None, :]
+        return self.final_norm(run_stack(self.blocks, x, seen))
 
 
 def end_positions(tokens: Int[Array, "b l"], eos_token_id: int | None) -> Int[Array, "b"]:

@@ -162,9 +162,9 @@ def scale_short_side(frames: UInt8[np.ndarray, "F H W 3"], size: int) -> Float[n
     """
     height, width = frames.shape[1:3]
     tall = width < height
-    low, high, share = _positions(height, math.floor(height / width * size) if tall else size)
+    low, high, share = linear_places(height, math.floor(height / width * size) if tall else size)
     rows = _between(frames[:, low] / np.float32(255), frames[:, high] / np.float32(255), share[:, None, None])
-    low, high, share = _positions(width, size if tall else math.floor(width / height * size))
+    low, high, share = linear_places(width, size if tall else math.floor(width / height * size))
     return _between(rows[:, :, low], rows[:, :, high], share[:, None])
 
 
@@ -179,8 +179,11 @@ def crops(pixels: Float[np.ndarray, "F H W 3"], size: int) -> list[Float[np.ndar
     return [pixels[:, y : y + size, x : x + size] for y, x in corners]
 
 
-def _positions(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel of the result, those before and after it, and its distance from the one before."""
+def linear_places(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """torch's linear interpolation from `old` to `new` places: those before and after each, and the latter's share.
+
+    Places are aligned at their centres; fewer are not smoothed.
+    """
     places = np.maximum((np.arange(new, dtype=np.float32) + 0.5) * np.float32(old / new) - 0.5, 0)
     low = np.minimum(places.astype(np.int64), old - 1)
     return low, np.minimum(low + 1, old - 1), (places - low).astype(np.float32)

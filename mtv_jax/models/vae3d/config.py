@@ -1,11 +1,47 @@
 """Sizes of the causal 3D autoencoder, in the vocabulary of diffusers' AutoencoderKLCogVideoX."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.limits import check_network
 
 _MOST_LEVELS = 8
+
+
+@runtime_checkable
+class AutoencoderConfig(Protocol):
+    """Fields of an autoencoder's config that chunking, tiling, planning, pipelines and training read."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of a frame."""
+        ...
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent."""
+        ...
+
+    @property
+    def temporal_compression_ratio(self) -> int:
+        """Frames per latent, after the first."""
+        ...
+
+    @property
+    def spatial_compression_ratio(self) -> int:
+        """Pixels per latent cell, along height and along width."""
+        ...
+
+    @property
+    def scaling_factor(self) -> float:
+        """The denoiser's latents are those of the autoencoder times this."""
+        ...
+
+    @property
+    def tiles(self) -> tuple[float, ...]:
+        """Arguments of `Tiling`: diffusers' default."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +97,11 @@ class VAE3DConfig:
     def spatial_compression_ratio(self) -> int:
         """Pixels per latent cell, along height and along width."""
         return 2 ** (len(self.block_out_channels) - 1)
+
+    @property
+    def tiles(self) -> tuple[float, ...]:
+        """Tiles of half the training height and width (`Tiling`)."""
+        return self.sample_height // 2, self.sample_width // 2
 
     @classmethod
     def tiny(cls) -> "VAE3DConfig":

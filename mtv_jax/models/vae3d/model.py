@@ -11,13 +11,13 @@ from mtv_jax.models.vae3d.blocks import (
     Cache,
     CausalConv,
     Downsample,
-    GroupNorm,
     ResBlock,
     SpatialNorm,
     Upsample,
 )
-from mtv_jax.models.vae3d.config import VAE3DConfig
+from mtv_jax.models.vae3d.config import AutoencoderConfig, VAE3DConfig
 from mtv_jax.models.vae3d.latents import LatentScale
+from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.typing import Array, Float
 
 ENCODE_CHUNK = 8
@@ -62,10 +62,10 @@ class Encoder(nn.Module):
         for i in range(2):
             x = block(x, config.block_out_channels[-1], f"middle_{i}")
         x = nn.silu(GroupNorm(config.norm_num_groups, name="norm_out")(x))
-        return conv(x, 2 * config.latent_channels, "conv_out", bias_init=_quiet), new
+        return conv(x, 2 * config.latent_channels, "conv_out", bias_init=quiet_moments), new
 
 
-def _quiet(_key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+def quiet_moments(_key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
     """Biases for mean 0 and log variance -6: at 0, noise would dominate the output of an untrained encoder."""
     return jnp.repeat(jnp.array([0.0, -6.0], dtype), shape[0] // 2)
 
@@ -109,26 +109,22 @@ class Decoder(nn.Module):
         return conv(nn.silu(x), config.out_channels, "conv_out"), new
 
 
-class VAE3D(nn.Module):
-    """The autoencoder of CogVideoX (diffusers AutoencoderKLCogVideoX).
+class VideoAutoencoder(nn.Module):
+    """An autoencoder of video, coded in chunks of time.
 
-    Call its methods by `model.apply(params, video, method="encode")`. Latents are those of the autoencoder:
-    `normalise` them for a denoiser, and `denormalise` its output before decoding.
-    Convolutions multiply in `dtype`; everything else, and the results, are float32.
+    A subclass gives `latent_scale` and creates `encoder` and `decoder` in `setup`: modules that are called with a
+    chunk as `(frames or latents, cache or None, lone_first) -> (moments or frames, cache)`. Call the methods by
+    `model.apply(params, video, method="encode")`. Latents are those of the autoencoder: `normalise` them for a
+    denoiser, and `denormalise` its output before decoding.
     """
 
-    config: VAE3DConfig
+    config: Any
     dtype: Any = jnp.float32
-
-    def setup(self) -> None:
-        """Creates encoder and decoder, which share no parameters."""
-        self.encoder = Encoder(self.config, self.dtype)
-        self.decoder = Decoder(self.config, self.dtype)
 
     @property
     def latent_scale(self) -> LatentScale:
         """The normalisation of latents."""
-        return LatentScale(self.config.scaling_factor, self.config.invert_scale_latents)
+        raise NotImplementedError
 
     @nn.nowrap
     def normalise(self, latents: Float[Array, "b f h w z"]) -> Float[Array, "b f h w z"]:
@@ -178,16 +174,36 @@ class VAE3D(nn.Module):
 
     def encode_chunk(
         self, video: Float[Array, "b F H W 3"], cache: Cache | None
-    ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache]:
+    ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache | None]:
         """One chunk of `encode`: 1+rk frames without a cache, then rk frames with the one returned before."""
         moments, cache = self.encoder(video, cache, lone_first=cache is None)
         return split_moments(moments), cache
 
     def decode_chunk(
         self, latents: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
-    ) -> tuple[Float[Array, "b F H W 3"], Cache]:
+    ) -> tuple[Float[Array, "b F H W 3"], Cache | None]:
         """One chunk of `decode`; `lone_first` for the first chunk (see `chunk_starts_alone`)."""
         return self.decoder(latents, cache, lone_first)
+
+
+class VAE3D(VideoAutoencoder):
+    """The autoencoder of CogVideoX (diffusers AutoencoderKLCogVideoX).
+
+    Convolutions multiply in `dtype`; everything else, and the results, are float32.
+    """
+
+    config: VAE3DConfig
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        """Creates encoder and decoder, which share no parameters."""
+        self.encoder = Encoder(self.config, self.dtype)
+        self.decoder = Decoder(self.config, self.dtype)
+
+    @property
+    def latent_scale(self) -> LatentScale:
+        """The normalisation of latents."""
+        return LatentScale(self.config.scaling_factor, self.config.invert_scale_latents)
 
 
 def chunk_lengths(total: int, frames_per_chunk: int | None) -> list[int]:
@@ -212,7 +228,7 @@ def split_moments(
     return mean, jnp.clip(logvar, -30.0, 20.0)
 
 
-def check_video_shape(shape: tuple[int, ...], config: VAE3DConfig) -> None:
+def check_video_shape(shape: tuple[int, ...], config: AutoencoderConfig) -> None:
     """Raises UserError unless a video [b F H W c] of this shape can be encoded."""
     frames, height, width, channels = shape[-4:]
     ratio, cell = config.temporal_compression_ratio, config.spatial_compression_ratio
@@ -227,7 +243,7 @@ def check_video_shape(shape: tuple[int, ...], config: VAE3DConfig) -> None:
         raise UserError(f"video with {channels} channels: must have {config.in_channels}")
 
 
-def check_encode_chunk(frames_per_chunk: int | None, config: VAE3DConfig) -> None:
+def check_encode_chunk(frames_per_chunk: int | None, config: AutoencoderConfig) -> None:
     """Raises UserError unless videos can be encoded in chunks of this many frames."""
     ratio = config.temporal_compression_ratio
     if frames_per_chunk is not None and (frames_per_chunk < ratio or frames_per_chunk % ratio):
@@ -247,7 +263,7 @@ def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_fir
     module, variables = half.unbind()
     chunks = x[:, first:].reshape(x.shape[0], len(rest), rest[0], *x.shape[2:])
 
-    def step(cache: Any, chunk: Array) -> tuple[Cache, Array]:
+    def step(cache: Any, chunk: Array) -> tuple[Cache | None, Array]:
         y, cache = module.apply(variables, chunk, cache, chunk_starts_alone(1, rest[0], lone_first))
         return cache, y
 

@@ -10,7 +10,7 @@ from mtv_jax.models.vae3d.blocks import Cache
 from mtv_jax.models.vae3d.model import (
     DECODE_CHUNK,
     ENCODE_CHUNK,
-    VAE3D,
+    VideoAutoencoder,
     check_encode_chunk,
     check_video_shape,
     chunk_lengths,
@@ -19,35 +19,36 @@ from mtv_jax.typing import Array, Float, Params
 
 
 def decode_stream(
-    model: VAE3D,
+    model: VideoAutoencoder,
     params: Params,
     latents: Float[Array, "b f h w z"],
 ) -> Iterator[Float[Array, "b F H W 3"]]:
-    """Yields the video of (unscaled) latents chunk by chunk, with the values of `VAE3D.decode`.
+    """Yields the video of (unscaled) latents chunk by chunk, with the values of `VideoAutoencoder.decode`.
 
-    One function is compiled for the first chunk and one for the others; each call reuses them.
+    One function is compiled for the first chunk and one for the others, if these differ; each call reuses them.
     """
     cache, start = None, 0
+    joins_frames = model.config.temporal_compression_ratio > 1  # else every frame stands alone in time
     for index, length in enumerate(chunk_lengths(latents.shape[1], DECODE_CHUNK)):
         chunk = latents[:, start : start + length]
-        video, cache = decode_chunk(model, params, chunk, cache, index == 0)
+        video, cache = decode_chunk(model, params, chunk, cache, joins_frames and index == 0)
         yield video
         start += length
 
 
 def encode_stream(
-    model: VAE3D,
+    model: VideoAutoencoder,
     params: Params,
     video: Float[Array, "b F H W 3"],
 ) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
-    """Yields mean and log-variance chunk by chunk, with the values and errors of `VAE3D.encode`."""
+    """Yields mean and log-variance chunk by chunk, with the values and errors of `VideoAutoencoder.encode`."""
     check_video_shape(video.shape, model.config)
     check_encode_chunk(ENCODE_CHUNK, model.config)
     yield from encode_pieces(model, params, video, ENCODE_CHUNK)
 
 
 def encode_pieces(
-    model: VAE3D, params: Params, video: Float[Array, "b F H W 3"], frames_per_chunk: int
+    model: VideoAutoencoder, params: Params, video: Float[Array, "b F H W 3"], frames_per_chunk: int
 ) -> Iterator[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]]:
     """`encode_stream` without its checks: a tile at the edge may have any height and width."""
     cache, start = None, 0
@@ -58,11 +59,13 @@ def encode_pieces(
 
 
 @partial(jax.jit, static_argnames=("model", "lone_first"), donate_argnames="cache")
-def decode_chunk(model: VAE3D, params: Params, latents: Array, cache: Cache | None, lone_first: bool) -> Any:
+def decode_chunk(
+    model: VideoAutoencoder, params: Params, latents: Array, cache: Cache | None, lone_first: bool
+) -> Any:
     """Video of one chunk of `decode_stream` and the cache for the next; the previous cache is donated."""
     return model.apply(params, latents, cache, lone_first, method="decode_chunk")
 
 
 @partial(jax.jit, static_argnames="model", donate_argnames="cache")
-def _encode_chunk(model: VAE3D, params: Params, video: Array, cache: Cache | None):
+def _encode_chunk(model: VideoAutoencoder, params: Params, video: Array, cache: Cache | None):
     return model.apply(params, video, cache, method="encode_chunk")

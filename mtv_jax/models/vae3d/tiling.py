@@ -1,7 +1,7 @@
 """Encoding and decoding in overlapping spatial tiles, blended: memory does not grow with the frame size.
 
-Source: diffusers AutoencoderKLCogVideoX.tiled_encode, tiled_decode. Each tile has its own group norm
-statistics, so the result is close to, but not equal to, the result without tiles.
+Source: `tiled_encode` and `tiled_decode` of diffusers' AutoencoderKLCogVideoX and AutoencoderKL. Each tile has its own
+group norm statistics, so the result is close to, but not equal to, the result without tiles.
 """
 
 import math
@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.vae3d.config import VAE3DConfig
+from mtv_jax.models.vae3d.config import AutoencoderConfig
 from mtv_jax.models.vae3d.model import (
     ENCODE_CHUNK,
-    VAE3D,
+    VideoAutoencoder,
     check_video_shape,
 )
 from mtv_jax.models.vae3d.streaming import decode_stream, encode_pieces
@@ -37,12 +37,12 @@ class Tiling:
                 raise UserError(f"{name} {overlap}: must be at least 0 and less than 1")
 
     @classmethod
-    def of(cls, config: VAE3DConfig) -> "Tiling":
-        """diffusers' default: tiles of half the training height and width."""
-        return cls(config.sample_height // 2, config.sample_width // 2)
+    def of(cls, config: AutoencoderConfig) -> "Tiling":
+        """diffusers' default for this autoencoder."""
+        return cls(*config.tiles)  # pyright: ignore[reportArgumentType]
 
     @classmethod
-    def aligned(cls, config: VAE3DConfig) -> "Tiling":
+    def aligned(cls, config: AutoencoderConfig) -> "Tiling":
         """As `of`, but tiles and overlaps are whole latent cells: otherwise the output has another size, in
         diffusers as here. At the sizes of CogVideoX they are whole already."""
         tiling, ratio = cls.of(config), config.spatial_compression_ratio
@@ -54,12 +54,12 @@ class Tiling:
             math.ceil(width * tiling.overlap_width) / width,
         )
 
-    def cells(self, config: VAE3DConfig) -> tuple[int, int]:
+    def cells(self, config: AutoencoderConfig) -> tuple[int, int]:
         """Height and width of a tile in latent cells."""
         ratio = config.spatial_compression_ratio
         return self.height // ratio, self.width // ratio
 
-    def count(self, config: VAE3DConfig, latent_height: int, latent_width: int) -> int:
+    def count(self, config: AutoencoderConfig, latent_height: int, latent_width: int) -> int:
         """How many tiles latents of this size are decoded in."""
         rows, columns = self.stride(self.cells(config))
         return len(range(0, latent_height, rows)) * len(range(0, latent_width, columns))
@@ -70,12 +70,12 @@ class Tiling:
 
 
 def tiled_decode(
-    model: VAE3D,
+    model: VideoAutoencoder,
     params: Params,
     latents: Float[Array, "b f h w z"],
     tiling: Tiling | None = None,
 ) -> Float[Array, "b F H W 3"]:
-    """`VAE3D.decode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
+    """`VideoAutoencoder.decode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
     tiling = tiling or Tiling.of(model.config)
 
     def run(tile: Array) -> Array:
@@ -85,12 +85,12 @@ def tiled_decode(
 
 
 def tiled_encode(
-    model: VAE3D,
+    model: VideoAutoencoder,
     params: Params,
     video: Float[Array, "b F H W 3"],
     tiling: Tiling | None = None,
 ) -> tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]]:
-    """`VAE3D.encode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
+    """`VideoAutoencoder.encode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
     check_video_shape(video.shape, model.config)
     tiling = tiling or Tiling.of(model.config)
 

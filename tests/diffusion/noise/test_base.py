@@ -15,6 +15,7 @@ from mtv_jax.diffusion.noise.base import (
     NoiseSchedule,
     SamplingLevels,
     add_noise,
+    fresh_noise,
     levels_like,
 )
 from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
@@ -45,7 +46,8 @@ class Flow:
         signal, sigma = self.levels(timesteps)
         now, after = (Level(signal[s] ** 2, sigma[s] ** 2) for s in (slice(0, -1), slice(1, None)))
         last = np.arange(num_steps) == num_steps - 1
-        return SamplingLevels(timesteps[:-1], now, after, last, np.ones(num_steps), -sigma[:-1])
+        fresh = fresh_noise(now, after)
+        return SamplingLevels(timesteps[:-1], now, after, last, fresh, np.ones(num_steps), -sigma[:-1])
 
 
 @pytest.fixture(scope="module")

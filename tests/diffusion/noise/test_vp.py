@@ -147,7 +147,7 @@ def test_half_precision_latents_meet_the_schedule_in_float32():
 
 def test_schedule_is_a_pytree_with_a_static_config():
     schedule = Schedule.create()
-    assert len(jax.tree.leaves(schedule)) == 3
+    assert len(jax.tree.leaves(schedule)) == 4
     assert jax.jit(lambda s: s)(schedule).config == schedule.config
 
 

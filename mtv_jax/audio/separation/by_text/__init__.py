@@ -1,0 +1,1 @@
+"""Separation of the sounds that words describe, such as "dog barking"."""

@@ -1,0 +1,133 @@
+"""Boxes: fractions of the frame (left, top, right, bottom), their layouts, and the cells of a grid that they cover."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Array, Bool, Float, Int
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, as fractions of the width and height of the frame."""
+
+Layout = Literal["LR", "TD"]
+"""Two sources: left and right, or top and down."""
+
+Kernel = Literal["centred", "released"]
+"""Coordinates of a Gaussian in a box of h cells. `centred`: cell centres about the centre of the box; `released`:
+linspace(0, h, h) about h // 2, as the authors' code has it."""
+
+LAYOUTS: dict[Layout, tuple[Box, Box]] = {
+    "LR": ((0.0, 0.3, 0.5, 0.7), (0.5, 0.3, 1.0, 0.7)),
+    "TD": ((0.0, 0.0, 1.0, 0.4), (0.0, 0.4, 1.0, 1.0)),
+}
+"""The boxes of the paper's figures (Maestro's released code)."""
+
+HALVES: dict[Layout, tuple[Box, Box]] = {
+    "LR": ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)),
+    "TD": LAYOUTS["TD"],
+}
+"""The parts of the frame in which the released code denoises each source."""
+
+_ROUNDING = 1e-4
+"""Cells that a side may lie below a whole number and still count as it: float32 is not exact."""
+
+
+def check_box(box: Sequence[float]) -> Box:
+    """The box as floats. Raises UserError unless it is four numbers in 0..1, left < right and top < bottom."""
+    words = ",".join(f"{side:g}" for side in box)
+    if len(box) != 4:
+        raise UserError(f"box {words}: {len(box)} numbers; give four: left, top, right, bottom")
+    left, top, right, bottom = map(float, box)
+    if not all(0 <= side <= 1 for side in (left, top, right, bottom)):
+        raise UserError(f"box {words}: outside the frame; all sides lie between 0 and 1")
+    if not (left < right and top < bottom):
+        raise UserError(
+            f"box {words}: empty; give left, top, right, bottom with left < right and top < bottom"
+        )
+    return left, top, right, bottom
+
+
+def boxes_of_frames(keyframes: Sequence[tuple[float, Sequence[float]]], frames: int) -> np.ndarray:
+    """The box of each frame, float32 `[frames 4]`, on straight lines between keyframes `(time, box)`.
+
+    Times run from 0, the first frame, to 1, the last one; a box stands still before the first keyframe and after the
+    last. Raises UserError for boxes as `check_box`, and unless times rise within 0..1.
+    """
+    times = [time for time, _ in keyframes]
+    rising = all(before < after for before, after in itertools.pairwise(times))
+    if not times or not rising or not 0 <= times[0] <= times[-1] <= 1:
+        raise UserError(f"keyframes of a box at {times}: give at least one, at rising times between 0 and 1")
+    sides = np.asarray([check_box(box) for _, box in keyframes], np.float64)
+    at = np.linspace(0, 1, frames)
+    return np.stack([np.interp(at, times, side) for side in sides.T], 1).astype(np.float32)
+
+
+def inside(
+    boxes: Float[Array, "*n 4"], grid: tuple[int, int], margin: float
+) -> Bool[Array, "*n rows columns"]:
+    """Whether cells of a grid (rows, columns) are in the boxes, rounded as `_spans`."""
+    rows, columns = (
+        (place >= 0) & (place < count[..., None]) for place, count in _spans(boxes, grid, margin)
+    )
+    return rows[..., :, None] & columns[..., None, :]
+
+
+def gaussians(
+    boxes: Float[Array, "*n 4"], grid: tuple[int, int], margin: float, kernel: Kernel
+) -> Float[Array, "*n rows columns"]:
+    """Gaussians in the boxes, rounded as `_spans`: peak 1, standard deviations a third of the sides, 0 outside."""
+    rows, columns = (_profile(place, count, kernel) for place, count in _spans(boxes, grid, margin))
+    return rows[..., :, None] * columns[..., None, :]
+
+
+def distances(boxes: Float[Array, "*n 4"], grid: tuple[int, int]) -> Float[Array, "*n rows columns"]:
+    """From the centres of cells to the boxes, unrounded, in cells; 0 inside."""
+    rows, columns = (
+        jnp.maximum(jnp.maximum(low - centres, centres - high), 0)
+        for low, high, centres in (
+            (*_sides(boxes, axis, size), jnp.arange(size) + 0.5) for axis, size in enumerate(grid)
+        )
+    )
+    return jnp.hypot(rows[..., :, None], columns[..., None, :])
+
+
+def _sides(boxes: Array, axis: int, size: int) -> tuple[Array, Array]:
+    """Low and high side `[... 1]` along the rows (axis 0) or columns (1), in cells."""
+    low, high = (0, 2) if axis else (1, 3)
+    return boxes[..., low : low + 1] * size, boxes[..., high : high + 1] * size
+
+
+def _spans(
+    boxes: Array, grid: tuple[int, int], margin: float
+) -> list[tuple[Int[Array, "*n size"], Int[Array, "*n"]]]:
+    """Of rows and of columns: the place of each cell after a box's first one, and how many cells the box has.
+
+    A box is shrunk by `margin` (a fraction of the frame) on each side, and rounded down to whole cells, as the released
+    code does: [int((low + margin) size), int((high - margin) size)); but it keeps at least one.
+    """
+    spans = []
+    for axis, size in enumerate(grid):
+        low, high = _sides(boxes, axis, size)
+        first = jnp.floor(low + margin * size + _ROUNDING).astype(jnp.int32)
+        first = jnp.minimum(first, size - 1)
+        end = jnp.floor(high - margin * size + _ROUNDING).astype(jnp.int32)
+        spans.append((jnp.arange(size) - first, jnp.maximum(end - first, 1)[..., 0]))
+    return spans
+
+
+def _profile(
+    place: Int[Array, "*n size"], count: Int[Array, "*n"], kernel: Kernel
+) -> Float[Array, "*n size"]:
+    """The Gaussian along one axis."""
+    count = count[..., None]
+    if kernel == "centred":
+        from_centre = place + 0.5 - count / 2
+    else:
+        from_centre = place * count / jnp.maximum(count - 1, 1) - count // 2
+    values = jnp.exp(-0.5 * (from_centre / (count / 3)) ** 2)
+    values = jnp.where((place >= 0) & (place < count), values, 0.0)
+    return values / values.max(-1, keepdims=True)
