@@ -167,8 +167,7 @@ def make(
     clips = [render_clip(SEED, index, STAGE) for index in range(count)]
     own = [clip.frames for clip in clips]
     tracks = [clip.tracks for clip in clips]
-    sounds = {TRUTH: tracks, SWAPPED: tracks[1:] + tracks[:1]}
-    sounds |= {name: [late(found, frames) for found in tracks] for name, frames in DELAYS.items()}
+    sounds = {TRUTH: tracks, **other_sounds(tracks)}
     videos = {TRUTH: own, **{name: [change(frames) for frames in own] for name, change in PICTURES.items()}}
     if generate is not None:
         videos[GENERATED] = list(generate(clips))
@@ -189,12 +188,18 @@ def make_strikes(out: Path, count: int) -> None:
     """Writes the clips of strikes alone, and their manifests: the right one, and those with other sounds."""
     clips = [render_clip(SEED, index, STRIKES) for index in range(count)]
     tracks = [clip.tracks for clip in clips]
-    sounds = {STRUCK: tracks, f"{STRUCK}_{SWAPPED}": tracks[1:] + tracks[:1]}
-    sounds |= {f"{STRUCK}_{name}": [late(found, n) for found in tracks] for name, n in DELAYS.items()}
+    sounds = {STRUCK: tracks}
+    sounds |= {f"{STRUCK}_{name}": found for name, found in other_sounds(tracks).items()}
     _write_videos(out / "videos" / STRUCK, [clip.frames for clip in clips])
     for name, found in sounds.items():
         _write_tracks(out, name, found)
         _write_manifest(out, name, clips, video=STRUCK, sound=name)
+
+
+def other_sounds(tracks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Sequence[Mapping[str, np.ndarray]]]:
+    """The wrong sounds of clips by the names of their versions: those of the next clip, and late ones."""
+    sounds = {SWAPPED: [*tracks[1:], *tracks[:1]]}
+    return sounds | {name: [late(found, frames) for found in tracks] for name, frames in DELAYS.items()}
 
 
 def late(tracks: Mapping[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
