@@ -196,7 +196,9 @@ def make_strikes(out: Path, count: int) -> None:
         _write_manifest(out, name, clips, video=STRUCK, sound=name)
 
 
-def other_sounds(tracks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Sequence[Mapping[str, np.ndarray]]]:
+def other_sounds(
+    tracks: Sequence[Mapping[str, np.ndarray]],
+) -> Mapping[str, Sequence[Mapping[str, np.ndarray]]]:
     """The wrong sounds of clips by the names of their versions: those of the next clip, and late ones."""
     sounds = {SWAPPED: [*tracks[1:], *tracks[:1]]}
     return sounds | {name: [late(found, frames) for found in tracks] for name, frames in DELAYS.items()}
