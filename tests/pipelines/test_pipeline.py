@@ -71,9 +71,11 @@ def test_a_folder_s_eta_is_for_ddim_alone(pipe):
     sampling = dataclasses.replace(pipe.defaults.sampling, sampler="ddim", eta=1.0)
     defaults = dataclasses.replace(pipe.defaults, sampling=sampling)
     assert PipelineDefaults.from_json(defaults.to_json()) == defaults
-    noisy = dataclasses.replace(pipe, defaults=defaults)
-    assert noisy._config(None, 7, None, "constant").sampler == SamplerConfig("ddim", 7, eta=1.0)
-    assert noisy._config("dpm++", 7, None, "constant").sampler == SamplerConfig("dpm++", 7)
+    plain = VideoOptions(sampler="dpm++", num_inference_steps=7).config(sampling, ())
+    assert VideoOptions(num_inference_steps=7).config(sampling, ()).sampler == SamplerConfig(
+        "ddim", 7, eta=1.0
+    )
+    assert plain.sampler == SamplerConfig("dpm++", 7)
 
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
