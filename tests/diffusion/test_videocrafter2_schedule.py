@@ -1,14 +1,13 @@
 """VideoCrafter2's noise and its DDIM against the authors' code (tests/goldens/videocrafter2)."""
 
 import dataclasses
-import json
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_folders import ORIGINALS
+import videocrafter_goldens as goldens
 
 from mtv_jax.diffusion.guidance import guidance_scale, guided
 from mtv_jax.diffusion.noise.base import add_noise
@@ -22,34 +21,23 @@ from mtv_jax.diffusion.noise.vp import (
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
 from mtv_jax.io.errors import UserError
 
-FOLDER = ORIGINALS / "videocrafter2"
 TABLE, STEP = 1e-6, 1e-5
 """The golden's bounds: of schedules, and relative ones of a step."""
 
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(FOLDER / "io.npz") as file:
-        return {name: file[name] for name in file if re.match(r"(schedule|ddim\d+_eta\d|step|q)\.", name)}
+    return goldens.arrays()
 
 
 @pytest.fixture(scope="module")
 def values():
-    return json.loads((FOLDER / "config.json").read_text())
+    return goldens.values()
 
 
 @pytest.fixture(scope="module")
-def config(values):
-    """The preset with the numbers of the golden's own config."""
-    given = values["diffusion"]
-    return dataclasses.replace(
-        ScheduleConfig.videocrafter2(),
-        num_train_timesteps=given["timesteps"],
-        beta_start=given["linear_start"],
-        beta_end=given["linear_end"],
-        scale_b=given["scale_b"],
-        scale_steps=given["mid_step"],
-    )
+def config():
+    return goldens.schedule_config()
 
 
 def near(found, expected):

@@ -12,7 +12,7 @@ from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
 heard_in_boxes = jax.jit(regions.heard_in_boxes, static_argnums=1)
 
 
-def mosaic(*boxes, rows=1, options=MosaicOptions()):
+def mosaic(*boxes, rows=1, outside="nearest"):
     """Sources that stand still for one frame."""
     n = len(boxes)
     return Mosaic(
@@ -21,7 +21,7 @@ def mosaic(*boxes, rows=1, options=MosaicOptions()):
         np.zeros((rows, n), bool),
         np.ones((rows, n), bool),
         np.zeros(rows, np.float32),
-        options,
+        MosaicOptions(outside=outside),
     )
 
 
@@ -41,7 +41,7 @@ def test_the_nearer_of_two_boxes_far_away_is_heard():
 @pytest.mark.parametrize("outside", ["nearest", "null"])
 def test_rows_hear_their_own_active_sources_and_none_without_any(outside):
     """The boxes differ between rows. A row without active sources hears nothing, anywhere."""
-    given = mosaic((0, 0, 0.5, 1), (0.5, 0, 1, 1), rows=3, options=MosaicOptions(outside=outside))
+    given = mosaic((0, 0, 0.5, 1), (0.5, 0, 1, 1), rows=3, outside=outside)
     boxes = given.boxes.copy()
     boxes[1] = boxes[1, ::-1]
     active = np.array([[True, True], [True, True], [False, False]])
