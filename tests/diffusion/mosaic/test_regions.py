@@ -17,7 +17,7 @@ def mosaic(*boxes, rows=1, outside="nearest"):
     n = len(boxes)
     return Mosaic(
         tuple(f"source {i}" for i in range(n)),
-        np.broadcast_to(np.float32(boxes)[None, :, None], (rows, n, 1, 4)),
+        np.broadcast_to(np.asarray(boxes, np.float32)[:, None], (rows, n, 1, 4)),
         np.zeros((rows, n), bool),
         np.ones((rows, n), bool),
         np.zeros(rows, np.float32),
