@@ -10,6 +10,8 @@ from mtv_jax.diffusion.mosaic import regions
 from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
 
 heard_in_boxes = jax.jit(regions.heard_in_boxes, static_argnums=1)
+pulls = jax.jit(regions.pulls, static_argnums=1)
+outside_all = jax.jit(regions.outside_all, static_argnums=1)
 
 
 def mosaic(*boxes, rows=1, outside="nearest"):
@@ -51,3 +53,17 @@ def test_rows_hear_their_own_active_sources_and_none_without_any(outside):
     assert found[0, 1, 0, :, 4:].all()
     np.testing.assert_array_equal(found[:2].sum(1), 1)
     assert not found[2].any()
+
+
+@pytest.mark.parametrize("of_sources", [pulls, outside_all], ids=["pulls", "outside_all"])
+@pytest.mark.parametrize("silent", ["active", "background"])
+def test_sources_that_are_not_drawn_change_nothing_for_the_others(of_sources, silent):
+    """Their boxes overlap; the first source is not heard by the row, or is its background."""
+    box = (0.2, 0.2, 1, 1)
+    both = dataclasses.replace(
+        mosaic((0, 0, 0.6, 0.6), box), **{silent: np.array([[silent == "background", silent == "active"]])}
+    )
+    found = np.asarray(of_sources(both, (5, 8)))
+    np.testing.assert_array_equal(found[:, 1], np.asarray(of_sources(mosaic(box), (5, 8)))[:, 0])
+    assert found[:, 1].any()
+    assert not found[:, 0].any()
