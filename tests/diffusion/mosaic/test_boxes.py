@@ -53,10 +53,14 @@ def test_a_side_that_float32_puts_below_a_whole_cell_counts_as_whole():
     boxes = np.float32([(i / 100, 0, 1, 1) for i in range(1, 90)])
     first = np.asarray(inside(boxes, grid, 0.01)).argmax(2)[:, 50]
     np.testing.assert_array_equal(first, np.arange(1, 90) + 1)
+    boxes = np.float32([(0, 0, i / 100, 1) for i in range(10, 101)])
+    covered = np.asarray(inside(boxes, grid, 0.01))[:, 50].sum(1)
+    np.testing.assert_array_equal(covered, np.arange(10, 101) - 2)
 
 
 def test_gaussians_peak_at_one_fill_their_box_and_are_zero_outside():
-    boxes = np.float32([LAYOUTS["LR"][0], (0.1, 0.2, 0.9, 0.6)])
+    one_cell = (0.5, 0.5, 0.51, 0.51)
+    boxes = np.float32([LAYOUTS["LR"][0], (0.1, 0.2, 0.9, 0.6), one_cell])
     for kernel in ("centred", "released"):
         found = np.asarray(gaussians(boxes, (10, 16), 0.01, kernel))
         np.testing.assert_array_equal(found > 0, inside(boxes, (10, 16), 0.01))

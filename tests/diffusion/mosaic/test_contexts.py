@@ -112,6 +112,9 @@ def test_wrong_sources_are_refused_in_one_line():
     tracks = dict(given.tracks)
     with pytest.raises(UserError, match="each track needs a box"):
         contexts(dataclasses.replace(given, tracks={"wind": tracks["wind"]}), jnp.ones(ROWS))
+    fewer = {name: track[:, :1] for name, track in tracks.items()}
+    with pytest.raises(UserError, match=f"boxes of {FRAMES} frames: the sources' tokens are those of 1"):
+        contexts(dataclasses.replace(given, tracks=fewer), jnp.ones(ROWS))
     longer = tracks | {"dog": jnp.zeros((ROWS, FRAMES, TOKENS + 1, WIDTH))}
     with pytest.raises(UserError, match="source dog of 3 x 3: must be 2 tokens of 3"):
         contexts(dataclasses.replace(given, tracks=longer), jnp.ones(ROWS))

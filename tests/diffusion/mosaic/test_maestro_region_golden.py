@@ -56,10 +56,14 @@ def attend(golden, weights, values, text, options, *, locating):
 
 
 def released(values, layout, **changes):
-    options = MosaicOptions.released(layout)
-    assert options.strength == values["spatial_strengthen_scale"]
-    assert options.weaken == values["spatial_weaken_scale"]
-    return dataclasses.replace(options, **changes)
+    """The preset, with the golden's own scales."""
+    scales = {"strength": values["spatial_strengthen_scale"], "weaken": values["spatial_weaken_scale"]}
+    return dataclasses.replace(MosaicOptions.released(layout), **(scales | changes))
+
+
+def test_the_preset_has_the_published_scales():
+    options = MosaicOptions.released("LR")
+    assert (options.strength, options.weaken, options.first_slot) == (0.5, 0.05, 1)
 
 
 @pytest.mark.parametrize("layout", ["LR", "TD"])
