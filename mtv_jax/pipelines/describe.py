@@ -13,11 +13,13 @@ from typing import Any
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_json
-from mtv_jax.names import control_tracks
+from mtv_jax.pipelines.loading import system_of
+from mtv_jax.pipelines.preflight import folder_limits
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
 from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
-from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, TextOptions, read_class, read_defaults
+from mtv_jax.weights.model_index import TextOptions, read_defaults
+from mtv_jax.weights.pretrained import pipeline_parts
 
 ABOUT = "about.json"
 _WIDTH = 110
@@ -31,12 +33,13 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     Raises UserError for any other folder.
     """
     folder = pipeline_folder(path)
-    if not (folder / "transformer" / CONFIG_FILE).is_file():
-        raise UserError(f"{folder}: no pipeline folder (it has no transformer/{CONFIG_FILE})")
+    backbone, _ = pipeline_parts(folder)
+    if backbone == folder or not (backbone / CONFIG_FILE).is_file():
+        raise UserError(
+            f"{folder}: no pipeline folder (it has no transformer/{CONFIG_FILE} or unet/{CONFIG_FILE})"
+        )
     size, about = read_defaults(folder), _config(folder, ABOUT)
-    rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), ("tracks", _tracks(folder))]
-    one = read_class(folder) == IMAGE_TO_VIDEO
-    rows.append(("keyframes", "one, at frame 0" if one else "pictures at any frames"))
+    rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), *system_of(folder).about(folder)]
     how = size.sampling
     guidance = "1 (none)" if how.guidance_scale == 1 else f"{how.guidance_scale:g}"
     rows.append(("sampler", f"{how.sampler}, {how.num_inference_steps} steps, guidance {guidance}"))
@@ -50,9 +53,8 @@ def describe_pipeline(path: str | os.PathLike) -> str:
 
 
 def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
-    vae, dit = (_config(folder, f"{part}/{CONFIG_FILE}") for part in ("vae", "transformer"))
-    cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * dit.get("patch_size", 2)
-    ratio = vae.get("temporal_compression_ratio", 4)
+    limits = folder_limits(folder)
+    cells, ratio = limits.pixels, limits.frames
     lengths = "any number runs" if ratio == 1 else f"1 + {ratio}k run"
     seconds = float(size.duration)
     return [
@@ -63,14 +65,6 @@ def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
         ("length", f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths})"),
         ("rate", f"{float(size.fps):g} frames a second, as it was trained"),
     ]
-
-
-def _tracks(folder: Path) -> str:
-    if not (folder / "controlnet").is_dir():
-        return "none: it takes no sound"
-    speakers = _config(folder, f"controlnet/{CONFIG_FILE}").get("num_speakers", 1)
-    names = ", ".join(control_tracks(speakers))
-    return f"{names}: a sound file each, one that is missing is silence; or one mix, which is separated first"
 
 
 def _text(folder: Path, options: TextOptions) -> str:
