@@ -19,14 +19,20 @@ from mtv_jax.weights.pretrained import save_model
 from mtv_jax.weights.scheduler import save_schedule
 
 SIZE = PipelineDefaults(
-    ClipSize(4, Fraction(2), 32, 64),
+    ClipSize(4, Fraction(2), 16, 32),
     TextOptions(12),
     SamplingDefaults("empty_prompt", sampler="ddim", num_inference_steps=4, guidance_scale=12.0, eta=1.0),
     MaestroDefaults(locating_steps=2),
 )
+UNET = {
+    "block_out_channels": [8],
+    "attention_levels": [False],
+    "attention_head_dim": 4,
+    "norm_num_groups": 4,
+}
 PARTS = {
-    "unet": ("videocrafter", {"block_out_channels": [8, 8], "attention_head_dim": 4, "norm_num_groups": 4}),
-    "vae": ("kl_vae", {"block_out_channels": [4, 4, 4, 4], "norm_num_groups": 2}),
+    "unet": ("videocrafter", UNET),
+    "vae": ("kl_vae", {"block_out_channels": [4, 4], "norm_num_groups": 2}),
     "text_encoder": ("clip_text", {"vocab_size": 520}),
     "imagebind": ("imagebind_audio", {}),
     "cim": ("cim", {"embedding_dim": 8, "output_dim": 24}),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Global:
@@ -80,3 +82,13 @@ def write_torch(
         for key, numbers in storages.items():
             archive.writestr(f"archive/data/{key}", numbers, **zipped)
     return path
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
+    """Writes a torch file of float32 tensors by name."""
+    storages = {key: (str(i), np.asarray(array, order="C")) for i, (key, array) in enumerate(tensors.items())}
+    content = {
+        key: tensor(name, "Float", array.size, array.shape, tuple(s // 4 for s in array.strides))
+        for key, (name, array) in storages.items()
+    }
+    return write_torch(path, content, {name: array.tobytes() for name, array in storages.values()})

@@ -1,4 +1,4 @@
-"""The numbers of VideoCrafter's public code (tests/goldens/README.md), as the tests of its UNet and sampling use them."""
+"""The numbers of VideoCrafter's public code (tests/goldens/README.md)."""
 
 import functools
 import json

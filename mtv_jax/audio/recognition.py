@@ -1,7 +1,7 @@
 """What is heard in a sound, by CLAP: embeddings of words and of sounds, and their cosines.
 
-The scores are not calibrated: they differ between checkpoints, and rank the words of one list for one sound. They do not
-say how probable it is that a word is true.
+The scores are not calibrated: they differ between checkpoints, and rank the words of one list for one sound. They do
+not say how probable it is that a word is true.
 """
 
 from collections.abc import Sequence

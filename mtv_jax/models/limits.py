@@ -51,6 +51,12 @@ _MOST_OF = {
     "samplerate": 2**20,
     "segment_samples": 2**24,
     "sample_frequency": 2**20,
+    "sampling_rate": 2**20,
+    "fft_window_size": 2**16,
+    "max_length_s": 3600,
+    "spec_size": 4096,
+    "window_size": 64,
+    "depths": 512,
 }
 """Largest value of fields of a network's config that are counts of modules, or of rows of arrays."""
 

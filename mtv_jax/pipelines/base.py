@@ -123,6 +123,15 @@ class Pipeline(abc.ABC):
         return *cls.own_arguments(), *(option.name for option in fields(VideoOptions))
 
     @classmethod
+    def read_options(cls, options: Mapping[str, Any]) -> VideoOptions:
+        """The options of a call. Raises UserError for arguments that this system does not take."""
+        if foreign := [name for name in options if name not in cls.arguments()]:
+            raise UserError(
+                f"{foreign[0]}: {cls.__name__} does not take it; it takes {', '.join(cls.arguments())}"
+            )
+        return VideoOptions(**options)
+
+    @classmethod
     @abc.abstractmethod
     def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
         """The arguments of a call with their sounds decoded, and the size of the video, before networks are loaded.

@@ -118,8 +118,8 @@ def add_sources(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="NAME[=FILE][@PLACE]",
         help="what makes a sound, in the mix of --audio or in a file of its own, and where it is seen; may be "
-        "repeated. PLACE is left,top,right,bottom in 0 to 1 ('dog barking@0,.3,.5,.7'), boxes by time that it moves between "
-        "(0s:0,.3,.5,.7;2s:.5,.3,1,.7), or background",
+        "repeated. PLACE is left,top,right,bottom in 0 to 1 ('dog barking@0,.3,.5,.7'), boxes by time that it moves "
+        "between (0s:0,.3,.5,.7;2s:.5,.3,1,.7), or background",
     )
     group.add_argument(
         "--layout",

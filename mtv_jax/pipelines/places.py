@@ -5,17 +5,15 @@ SECONDSs:box;SECONDSs:box;...         moves from box to box:                    
 background                            the whole frame, behind the others
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.diffusion.mosaic.boxes import Box, check_box
+from mtv_jax.diffusion.mosaic.boxes import Box, boxes_of_frames, check_keyframes
 from mtv_jax.diffusion.mosaic.mosaic import MosaicOptions
 from mtv_jax.io.errors import UserError
 
@@ -38,13 +36,8 @@ class Place:
     keys: tuple[tuple[float, Box], ...] = ()
 
     def __post_init__(self):
-        times = [seconds for seconds, _ in self.keys]
-        if any(not math.isfinite(seconds) or seconds < 0 for seconds in times):
-            raise UserError(f"box at {times} s: times must be at least 0")
-        if any(later <= earlier for earlier, later in pairwise(times)):
-            raise UserError(f"boxes at {', '.join(f'{t:g}' for t in times)} s: the times must increase")
-        for _, box in self.keys:
-            check_box(box)
+        if self.keys:
+            check_keyframes(self.keys)
 
     @classmethod
     def at(cls, *box: float) -> "Place":
@@ -61,10 +54,7 @@ class Place:
         """Its box in each frame; that of the background is the frame."""
         if self.background:
             return np.tile(np.array([0, 0, 1, 1], np.float32), (num_frames, 1))
-        times = np.arange(num_frames) / float(fps)
-        seconds = [key for key, _ in self.keys]
-        sides = np.array([box for _, box in self.keys])
-        return np.stack([np.interp(times, seconds, side) for side in sides.T], -1).astype(np.float32)
+        return boxes_of_frames(self.keys, np.arange(num_frames) / float(fps))
 
 
 @dataclass(frozen=True)

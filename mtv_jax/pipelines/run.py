@@ -196,7 +196,7 @@ def check_follows_sound(pipe: Any) -> None:
     if pipe.needs_picture:
         raise UserError("this pipeline needs a first frame (image to video), which is not given here")
     if not pipe.tracks:
-        raise UserError("this pipeline has no controlnet: it takes no sound that it could follow")
+        raise UserError("this pipeline has no controlnet: it takes no tracks that it could follow")
 
 
 def row_request(prompt: str, tracks: Mapping[str, np.ndarray], seed: int, row: int) -> Request:

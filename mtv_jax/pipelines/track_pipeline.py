@@ -82,7 +82,7 @@ class TrackPipeline(Pipeline, ABC):
           UserError: sizes that do not fit the model or are out of bounds, sound that cannot be read, sound for a model
             without, a blank prompt, a guidance scale below 0 or above 100, a negative prompt without guidance.
         """
-        how = VideoOptions(**options)
+        how = self.read_options(options)
         check_prompt(prompt)
         files = _files(tracks, audio, speech=speech, speech2=speech2, effects=effects, music=music)
         self.check_sounds(files)

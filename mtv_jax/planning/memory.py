@@ -19,7 +19,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_config, denoiser_inputs
 from mtv_jax.models.shapes import parameter_shapes
-from mtv_jax.models.vae3d import Tiling, VAE3DConfig, streaming
+from mtv_jax.models.vae3d import AutoencoderConfig, Tiling, streaming
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths, chunk_starts_alone
 from mtv_jax.names import VIDEO_SOUND_RATE
 from mtv_jax.pipelines.presets import pipeline_folder
@@ -94,7 +94,7 @@ class Sample:
         scale = defaults.sampling.guidance_scale if guidance_scale is None else guidance_scale
         return cls(folder, defaults.clip.replace(**sizes), scale != 1, dtype, tiled)
 
-    def latents(self, vae: VAE3DConfig) -> LatentSize:
+    def latents(self, vae: AutoencoderConfig) -> LatentSize:
         """Frames, rows and columns of its latents."""
         frames = (max(self.size.num_frames, 1) - 1) // vae.temporal_compression_ratio + 1
         cell = vae.spatial_compression_ratio

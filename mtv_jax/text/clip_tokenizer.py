@@ -1,7 +1,8 @@
 """CLIP's tokenizer, of any length: byte pairs, with a token at the start and one at the end.
 
-The vocabulary is read from the user's files: a CLIP folder of transformers, or `bpe_simple_vocab_16e6.txt.gz` of
-OpenAI's code and its relatives, which lists the merges. The package open_clip has it too.
+The vocabulary is read from the user's files: a CLIP folder of transformers or diffusers, or the
+`bpe_simple_vocab_16e6.txt.gz` of OpenAI's code and its relatives, which lists the merges. The package open_clip has it
+too.
 """
 
 import gzip
@@ -46,7 +47,9 @@ class CLIPTokenizer:
     ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b"]]:
         """Ids of prompts, int32, and which prompts were too long for `length` tokens.
 
-        A long prompt is cut so that the end token is the last; a short one is followed by zeros.
+        A long prompt is cut so that the end token is the last; a short one is followed by zeros, as OpenCLIP pads.
+        The tokenizer of Stable Diffusion 2 pads with `!`, whose id is 0. Where a prompt has a `!`, transformers reads
+        padding; here, without a `tokenizer.json` that says so, it is a word as in OpenCLIP, which trained the network.
         """
         tokens = np.zeros((len(prompts), length), np.int32)
         cut = np.zeros(len(prompts), bool)
@@ -77,16 +80,13 @@ def installed_vocabulary() -> Path:
 
 
 def load_clip_tokenizer(path: str | os.PathLike) -> CLIPTokenizer:
-    """The tokenizer of a folder, of a `tokenizer.json`, or of a file of merges (`.txt`, `.txt.gz`).
+    """The tokenizer of a folder with `tokenizer.json` or `merges.txt`, or of such a file (merges: `.txt`, `.txt.gz`).
 
-    A folder has `merges.txt`, as diffusers writes it, or `tokenizer.json`. Raises UserError for other files, a
-    vocabulary that is not CLIP's, and if ftfy is not installed.
+    Raises UserError for other files, a vocabulary that is not CLIP's, and if ftfy is not installed.
     """
     _ftfy()
     path = Path(path)
-    if path.is_dir():
-        path /= "merges.txt" if (path / "merges.txt").is_file() else "tokenizer.json"
-    file = existing_file(path)
+    file = existing_file(_in_folder(path) if path.is_dir() else path)
     try:
         tokenizer = _of_json(file) if file.suffix == ".json" else _of_merges(_merges(file))
     except UserError:
@@ -98,6 +98,12 @@ def load_clip_tokenizer(path: str | os.PathLike) -> CLIPTokenizer:
     if None in ids:
         raise UserError(f"{file}: not a vocabulary of CLIP, which has {_START} and {_END}")
     return CLIPTokenizer(tokenizer, *ids)
+
+
+def _in_folder(folder: Path) -> Path:
+    """The file of a tokenizer's folder: those of Stable Diffusion have only the merges, with a list of the tokens."""
+    whole, merges = folder / "tokenizer.json", folder / "merges.txt"
+    return merges if merges.exists() and not whole.exists() else whole
 
 
 def _of_json(file: Path) -> Any:

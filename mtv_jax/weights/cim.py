@@ -1,6 +1,7 @@
-"""The Condition Injection Module: tensor names of kuai-lab/eaai25_complex_A2V, whose file (`perceiver.pth`) has no config.
+"""The Condition Injection Module: tensor names of kuai-lab/eaai25_complex_A2V.
 
-Our config.json has the names of the arguments of `AudioResampler`.
+The original's file, `perceiver.pth`, comes without a config. Our config.json has the names of the arguments of its
+`AudioResampler`.
 """
 
 import dataclasses

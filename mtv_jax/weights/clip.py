@@ -70,7 +70,9 @@ _TRANSFORMER = {
     ]
 }
 _VISION = _TRANSFORMER | {name: name for name in ("image_size", "patch_size")}
-TEXT_FIELDS = _TRANSFORMER | {name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")}
+TEXT_FIELDS = _TRANSFORMER | {
+    name: name for name in ("vocab_size", "max_position_embeddings", "eos_token_id")
+}
 _WITHOUT_END = 2
 """The `eos_token_id` of configs that were written before transformers used it."""
 _DEFAULT_END = 49407

@@ -17,10 +17,11 @@ from mtv_jax.io.files import (
     write_json,
 )
 from mtv_jax.models.mtv import MTVConfig
-from mtv_jax.models.registry import make_model, replace_fields
+from mtv_jax.models.registry import make_model, replace_fields, spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
 from mtv_jax.weights import mtv_sat
+from mtv_jax.weights.audiosep import open_audiosep
 from mtv_jax.weights.cim import open_cim
 from mtv_jax.weights.demucs_files import open_demucs
 from mtv_jax.weights.i3d import open_i3d
@@ -37,7 +38,6 @@ from mtv_jax.weights.pretrained import (
     pipeline_parts,
     writing_model,
 )
-from mtv_jax.weights.resunet import open_audiosep
 from mtv_jax.weights.rules import Leaf, to_params, to_tensors
 from mtv_jax.weights.scheduler import save_schedule
 from mtv_jax.weights.syncnet import open_syncnet
@@ -58,7 +58,6 @@ ORIGINALS: dict[str, Callable[[Path, Place], tuple[Any, Params]]] = {
     "imagebind": open_imagebind,
     "cim": open_cim,
     "videoclip-xl": open_videoclip_xl,
-    "audiosep": open_audiosep,
 }
 """Whose files hold one network each -> what opens them."""
 
@@ -113,6 +112,12 @@ def convert_original(kind: str, source: Path, out: Path, dtype: Any = None) -> I
     """The network of a file of `ORIGINALS` as a folder for `load_model`. Yields each tensor's name."""
     model, params = ORIGINALS[kind](source, _leave)
     yield from writing_model(out, model, params, dtype=dtype)
+
+
+def convert_audiosep(source: Path, out: Path, dtype: Any = None) -> Iterator[str]:
+    """The networks of AudioSep's checkpoint as `separator/` and `clap/` in `out`. Yields each tensor's name."""
+    for model, params in open_audiosep(source, _leave):
+        yield from writing_model(spec_of(model).folder_in(out), model, params, dtype=dtype)
 
 
 def convert_pretrained(folder: Path, out: Path, dtype: Any = None) -> Iterator[str]:

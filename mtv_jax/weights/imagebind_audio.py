@@ -48,12 +48,21 @@ def config_to_json(config: ImageBindAudioConfig) -> dict[str, Any]:
 
 
 def open_imagebind_audio(path: Path, settle: Place) -> tuple[ImageBindAudio, Params]:
-    """The network of the original's file (`imagebind_huge.pth`), as `mtv_jax.weights.imagebind.open_imagebind`."""
+    """The network of the original's file (`imagebind_huge.pth`), with `settle(path, leaf)` in place of each parameter.
+
+    Sizes are those of a config.json beside the file, of the whole network or of this one, or the released ones. Raises
+    UserError as `load_model` does.
+    """
     config, file = ImageBindAudioConfig.huge(), path.parent / CONFIG_FILE
     if file.exists():
-        whole = read_json_object(file)
+        values = read_json_object(file)
         with errors_in_file(file):
-            named = imagebind.config_from_json(whole)
-        config = ImageBindAudioConfig(**{key: getattr(named, key) for key in ("audio", *_FIELDS.values())})
+            config = _part(values) if values.get("_class_name") != CLASS_NAME else config_from_json(values)
     model = ImageBindAudio(config)
     return model, fill(read_torch([path]), model, settle, path)
+
+
+def _part(values: Mapping[str, Any]) -> ImageBindAudioConfig:
+    """The config of this network in that of the whole one."""
+    whole = imagebind.config_from_json(values)
+    return ImageBindAudioConfig(**{name: getattr(whole, name) for name in ("audio", *_FIELDS.values())})

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapText, ClapTextConfig
+from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapTextConfig
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
-from mtv_jax.weights import clap, clap_text
+from mtv_jax.weights import clap
 from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.pretrained import Place
 from mtv_jax.weights.rules import linear, to_params
@@ -48,35 +48,27 @@ IGNORED = (
 _HEAD_WIDTH = 64
 """Of RoBERTa's heads, whose number no tensor tells."""
 _EPSILON = 1e-5
-_TEXT = ("text_model.", "text_projection.")
 _FUSION = "audio_model.audio_encoder.patch_embed.mel_conv2d.weight"
 
 
 def open_laion_clap(path: Path, settle: Place) -> tuple[Clap, Params]:
     """The network of LAION's file, with `settle(path, leaf)` in place of each parameter.
 
-    Sizes are those of the tensors, with HTSAT's picture of 256 x 256. Raises UserError for a file without HTSAT and
+    Raises UserError as `laion_clap` does.
+    """
+    return laion_clap(read_torch([path], entry="state_dict"), settle, str(path))
+
+
+def laion_clap(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[Clap, Params]:
+    """The network of LAION's tensors, with `settle(path, leaf)` in place of each parameter.
+
+    Sizes are those of the tensors, with HTSAT's picture of 256 x 256. Raises UserError for tensors without HTSAT and
     RoBERTa, or with a fusion other than `aff_2d`, and as `load_model` does.
     """
-    tensors = Canonical(read_torch([path], entry="state_dict"), ALIASES)
-    config = ClapConfig(text=_text_config(tensors, str(path)), audio=_audio_config(tensors, str(path)))
-    model = Clap(config)
+    tensors = Canonical(tensors, ALIASES)
+    model = Clap(ClapConfig(text=_text_config(tensors, origin), audio=_audio_config(tensors, origin)))
     shapes = parameter_shapes(model)
-    return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=str(path), place=settle)
-
-
-def laion_text(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[ClapText, Params]:
-    """The text half of LAION's tensors, `text_branch.*` and `text_projection.*`; all others are ignored.
-
-    `settle(path, leaf)` gives what stands in place of each parameter. Sizes are those of the tensors. For AudioSep's
-    checkpoint, pass the tensors under `query_encoder.model.` without this prefix. Raises UserError if tensors are
-    missing or do not fit.
-    """
-    renamed = Canonical(tensors, ALIASES)
-    own = {key: renamed[key] for key in renamed if key.startswith(_TEXT)}
-    model = ClapText(_text_config(own, origin))
-    shapes, ignored = parameter_shapes(model), clap_text.IGNORED
-    return model, to_params(own, clap_text.RULES, shapes, ignored=ignored, origin=origin, place=settle)
+    return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=origin, place=settle)
 
 
 def _text_config(tensors: Mapping[str, Any], origin: str) -> ClapTextConfig:

@@ -1,27 +1,15 @@
-"""AudioSep's ResUNet: the tensor names of Audio-AGI/AudioSep, whose checkpoint holds CLAP as well.
-
-The released `audiosep_base_4M_steps.ckpt` is a checkpoint of Lightning: under `state_dict`, `ss_model.` are the tensors
-of the ResUNet and `query_encoder.` those of LAION-CLAP (`audiosep_tensors`).
-"""
+"""AudioSep's ResUNet: the tensor names of `ResUNet30` of Audio-AGI/AudioSep."""
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.errors import UserError
-from mtv_jax.models.resunet import AudioSepResUNet, ResUNetConfig
-from mtv_jax.typing import Params
+from mtv_jax.models.resunet import ResUNetConfig
 from mtv_jax.weights.json_config import DIFFUSERS_HARMLESS, read_fields
-from mtv_jax.weights.pretrained import Place, fill
 from mtv_jax.weights.rules import CONV2D, Rule, batch_norm, linear
-from mtv_jax.weights.tensor_files import read_tensors
-from mtv_jax.weights.torch_files import read_torch
 
 CLASS_NAME = "AudioSepResUNet"
 """Class name in config.json."""
-SEPARATOR, QUERY_ENCODER = "ss_model.", "query_encoder."
-"""Prefixes of the two networks in AudioSep's checkpoint."""
 _FIELDS = {field.name: field.name for field in dataclasses.fields(ResUNetConfig)}
 
 
@@ -67,31 +55,3 @@ def config_from_json(json: Mapping[str, Any]) -> ResUNetConfig:
 def config_to_json(config: ResUNetConfig) -> dict[str, Any]:
     """The config.json of `config`."""
     return {"_class_name": CLASS_NAME, **dataclasses.asdict(config), "widths": list(config.widths)}
-
-
-def audiosep_tensors(path: Path, prefix: str) -> dict[str, Any]:
-    """The tensors of one of the networks in AudioSep's checkpoint, by their names without `prefix`.
-
-    Args:
-      path: Lightning's checkpoint, or a safetensors file of the same names.
-      prefix: `SEPARATOR` or `QUERY_ENCODER`.
-
-    Raises:
-      UserError: the file cannot be read, or it holds other tensors than those of the two networks.
-    """
-    tensors = read_tensors(path) if path.suffix == ".safetensors" else read_torch([path], entry="state_dict")
-    others = sorted(key for key in tensors if not key.startswith((SEPARATOR, QUERY_ENCODER)))
-    if others:
-        raise UserError(
-            f"{path}: no checkpoint of AudioSep, {others[0]} is neither {SEPARATOR}* nor {QUERY_ENCODER}*"
-        )
-    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-
-
-def open_audiosep(path: Path, settle: Place) -> tuple[AudioSepResUNet, Params]:
-    """The ResUNet in AudioSep's checkpoint, with `settle(path, leaf)` in place of each parameter.
-
-    Raises UserError as `load_model` does.
-    """
-    model = AudioSepResUNet(ResUNetConfig.audiosep_base())
-    return model, fill(audiosep_tensors(path, SEPARATOR), model, settle, path)

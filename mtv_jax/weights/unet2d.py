@@ -92,6 +92,7 @@ _FIXED = {
     "mid_block_only_cross_attention": None,
     "mid_block_scale_factor": 1,
     "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "num_attention_heads": None,
     "num_class_embeds": None,
     "only_cross_attention": False,
     "resnet_out_scale_factor": 1.0,
@@ -108,11 +109,10 @@ _FIXED = {
 """Settings that are fixed in our network; another value is an error."""
 _ATTENTION = {"down_block_types": "CrossAttnDownBlock2D", "up_block_types": "CrossAttnUpBlock2D"}
 _PLAIN = {"down_block_types": "DownBlock2D", "up_block_types": "UpBlock2D"}
-_HEADS = ("attention_head_dim", "num_attention_heads")
 _HARMLESS = (
     *DIFFUSERS_HARMLESS,
     *_ATTENTION,
-    *_HEADS,
+    "attention_head_dim",
     "addition_embed_type_num_heads",
     "addition_time_embed_dim",
     "projection_class_embeddings_input_dim",
@@ -126,20 +126,18 @@ _REQUIRED = ("block_out_channels", "cross_attention_dim", "attention_head_dim", 
 def config_from_json(values: Mapping[str, Any]) -> UNet2DConfig:
     """The config of a diffusers `config.json`. Raises UserError for unsupported settings."""
     origin = f"config.json of {CLASS_NAME}"
-    fields = read_fields(
-        values, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, required=_REQUIRED, origin=origin
-    )
+    fields = read_fields(values, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, required=_REQUIRED, origin=origin)
     widths = fields["block_out_channels"]
     if not isinstance(widths, tuple) or not all(isinstance(width, int) for width in widths):
         raise UserError(f"{origin}: block_out_channels {widths!r}: must be a list of whole numbers")
-    size = values.get("sample_size") or 64
-    height, width = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
+    size: Any = values.get("sample_size") or 64
+    sides: Any = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
     return UNet2DConfig(
         **fields,
         attention_levels=_attention_levels(values, len(widths), origin),
         attention_head_dim=_head_dim(values, widths, origin),
-        sample_height=height,
-        sample_width=width,
+        sample_height=sides[0],
+        sample_width=sides[1],
     )
 
 
@@ -159,7 +157,7 @@ def _attention_levels(values: Mapping[str, Any], count: int, origin: str) -> tup
 
 def _head_dim(values: Mapping[str, Any], widths: tuple[int, ...], origin: str) -> int:
     """The width of a head. diffusers calls the number of heads `attention_head_dim` (its issue 2011)."""
-    heads = values.get("num_attention_heads") or values["attention_head_dim"]
+    heads = values["attention_head_dim"]
     heads = heads if isinstance(heads, (list, tuple)) else [heads] * len(widths)
     if len(heads) != len(widths) or not all(isinstance(n, int) and n > 0 for n in heads):
         raise UserError(f"{origin}: attention_head_dim {heads}: must be {len(widths)} numbers of heads")

@@ -15,7 +15,7 @@ from mtv_jax.typing import Params
 from mtv_jax.weights.clip import resblocks
 from mtv_jax.weights.json_config import CONFIG_FILE, DIFFUSERS_HARMLESS, read_fields
 from mtv_jax.weights.pretrained import Place, fill
-from mtv_jax.weights.rules import BATCHED, CONV3D, LINEAR, Rule, linear, norm
+from mtv_jax.weights.rules import BATCHED, CONV3D, Rule, norm
 from mtv_jax.weights.torch_files import read_torch
 
 CLASS_NAME = "VideoCLIP_XL"

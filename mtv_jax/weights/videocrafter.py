@@ -3,6 +3,7 @@
 The original numbers its layers in the order in which they run, so that a name depends on the layers of a level.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ PREFIX = "model.diffusion_model."
 ALIASES = ((f"^{PREFIX.replace('.', '[.]')}", ""),)
 
 
+@functools.lru_cache(maxsize=8)
 def rules(config: VideoCrafterConfig) -> tuple[Rule, ...]:
     """The rules of a network of this config."""
     return (
@@ -125,9 +127,7 @@ def config_from_json(values: Mapping[str, Any]) -> VideoCrafterConfig:
     Raises UserError for settings that are missing, unknown or not supported.
     """
     required = (*_LEVELS, "num_head_channels", "context_dim", "temporal_length")
-    fields = read_fields(
-        values, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, required=required, origin=_ORIGIN
-    )
+    fields = read_fields(values, _FIELDS, fixed=_FIXED, harmless=_HARMLESS, required=required, origin=_ORIGIN)
     sides = values.get("image_size", (40, 64))
     if not isinstance(sides, (list, tuple)) or len(sides) != 2:
         raise UserError(f"{_ORIGIN}: image_size {sides!r}: must be the height and width of the latents")
@@ -164,7 +164,9 @@ def config_to_json(config: VideoCrafterConfig) -> dict[str, Any]:
         **_FIXED,
         "model_channels": first,
         "channel_mult": [width // first for width in widths],
-        "attention_resolutions": [2**level for level, attends in enumerate(config.attention_levels) if attends],
+        "attention_resolutions": [
+            2**level for level, attends in enumerate(config.attention_levels) if attends
+        ],
         "image_size": [config.sample_height, config.sample_width],
     }
 
@@ -172,9 +174,10 @@ def config_to_json(config: VideoCrafterConfig) -> dict[str, Any]:
 def unet_of_checkpoint(
     tensors: Mapping[str, Any], config: VideoCrafterConfig, settle: Place, origin: Path
 ) -> tuple[VideoCrafterUNet, Params]:
-    """The UNet in the tensors of a checkpoint of the whole system, with `settle(path, leaf)` in place of each parameter.
+    """The UNet in the tensors of a checkpoint of the whole system.
 
-    Those of the autoencoder and the text encoder are passed over. Raises UserError as `load_model` does.
+    `settle(path, leaf)` is in place of each parameter. The tensors of the autoencoder and the text encoder are passed
+    over. Raises UserError, naming `origin`, if there are none of the UNet's, and as `load_model` does.
     """
     model = VideoCrafterUNet(config)
     own = {key: tensor for key, tensor in tensors.items() if key.startswith(PREFIX)}

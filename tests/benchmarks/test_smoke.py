@@ -328,6 +328,22 @@ def test_mixes_of_the_theatre_have_the_level_of_the_others():
 
 
 @pytest.mark.slow
+def test_layouts_from_stereo(capsys):
+    script("stereo_layout").main(["--mixes=20"])
+    for name, found in printed(capsys).items():
+        assert found["in_order"] > 0.9, name
+        assert found["position_error"] < (1e-6 if "none" in name else 0.2)
+
+
+@pytest.mark.slow
+def test_separation_by_words(capsys):
+    script("by_text").main(["--variant=tiny", "--seconds=6"])
+    found = printed(capsys)
+    assert found["times_real_time"] > 0
+    assert found["peak_bytes"] >= found["peak_bytes_before"] > 0
+
+
+@pytest.mark.slow
 def test_speed_of_separators(capsys):
     script("separators").main(["--speed", "--separators=dfn3+hpss", "--seconds=2"])
     found = printed(capsys)["dfn3+hpss"]

@@ -84,7 +84,9 @@ def spread(model: torch.nn.Module, generator: torch.Generator) -> None:
     randomise(model, generator)
     with torch.no_grad():
         for name, weight in (*model.named_parameters(), *model.named_buffers()):
-            noise = torch.randn(weight.shape, generator=generator) if weight.is_floating_point() else None
+            if not weight.is_floating_point():
+                continue
+            noise = torch.randn(weight.shape, generator=generator)
             if name.endswith("running_var"):
                 weight.copy_(1 + noise.abs())
             elif name.endswith("running_mean") or "relative_position_bias_table" in name:

@@ -1,11 +1,11 @@
 """Writes keys/*.txt: names and shapes of every tensor of the published checkpoints, one a line.
 
 `python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
-transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL, ImageBind and
-VideoCrafter cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors` and
-`videocrafter_tensors` are tables of what it calls its tensors. Given the sizes of the small networks in `mtv/denoiser`,
-`videoclip_xl`, `imagebind` and `videocrafter2`, they must list those networks' tensors exactly, which gives them their
-right to speak for the large ones.
+transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL, ImageBind,
+VideoCrafter and Maestro cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors`,
+`videocrafter_tensors` and `cim_tensors` are tables of what it calls its tensors. Given the sizes of the small networks
+in `mtv/denoiser`, `videoclip_xl`, `imagebind`, `videocrafter2` and `maestro_cim`, they must list those networks'
+tensors exactly, which gives them their right to speak for the large ones.
 """
 
 from collections.abc import Mapping
@@ -87,6 +87,30 @@ IMAGEBIND_HUGE: dict[str, int] = {
     "audio_embed_dim": 768,
     "audio_num_blocks": 12,
 }
+CIM_PAPER: dict[str, int] = {
+    "dim": 1024,
+    "depth": 6,
+    "dim_head": 64,
+    "heads": 12,
+    "num_queries": 10,
+    "embedding_dim": 768,
+    "output_dim": 1024,
+    "ff_mult": 4,
+}
+KL_F8 = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
+CLIP_TEXT_H = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 23,
+    "num_attention_heads": 16,
+    "hidden_act": "gelu",
+}
+"""Of OpenCLIP ViT-H/14 without its last layer, as in Stable Diffusion 2."""
 MTV_5B: dict[str, int] = {
     "layers": 42,
     "width": 3072,
@@ -129,8 +153,13 @@ def original_lists() -> dict[str, Shapes]:
         networks["sd_2_1_base_unet"] = diffusers.UNet2DConditionModel(**SD_2_1_UNET)
         networks["t5_v1_1_xxl"] = transformers.T5EncoderModel(transformers.T5Config(**T5_XXL))
         networks["wav2vec2_base"] = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+        networks["kl_f8"] = diffusers.AutoencoderKL(**KL_F8)
+        networks["clip_text_h"] = transformers.CLIPTextModel(transformers.CLIPTextConfig(**CLIP_TEXT_H))
         networks["clip_vit_b32"] = transformers.CLIPModel(transformers.CLIPConfig())
         networks["clip_vit_l14"] = transformers.CLIPModel(transformers.CLIPConfig(**CLIP_L14))
+        for name, fusion in (("clap_htsat_unfused", False), ("clap_htsat_fused", True)):
+            config = transformers.ClapConfig(audio_config={"enable_fusion": fusion})
+            networks[name] = transformers.ClapModel(config)
     return {
         name: {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
         for name, network in networks.items()
@@ -304,6 +333,27 @@ def _unet_transformer(
         for part, inputs in (("q", inner), ("k", keys), ("v", keys)):
             pieces[f"{block}.{attention}.to_{part}"] = {"weight": (inner, inputs)}
     return pieces
+
+
+def cim_tensors(sizes: Mapping[str, int | None]) -> Shapes:
+    """Names and shapes in a file of Maestro's Condition Injection Module; `sizes` as `CIM_PAPER`."""
+    names = ("dim", "output_dim", "embedding_dim", "dim_head", "heads", "num_queries", "depth", "ff_mult")
+    dim, out, inputs, head, heads, queries, depth, multiple = (sizes[name] or 0 for name in names)
+    pieces = {
+        "0.norm1": _norm(dim),
+        "0.norm2": _norm(dim),
+        "0.to_q": {"weight": (head * heads, dim)},
+        "0.to_kv": {"weight": (2 * head * heads, dim)},
+        "0.to_out": {"weight": (dim, head * heads)},
+        "1.0": _norm(dim),
+        "1.1": {"weight": (multiple * dim, dim)},
+        "1.3": {"weight": (dim, multiple * dim)},
+    }
+    outer = {"proj_in": _linear(dim, inputs), "proj_out": _linear(out, dim), "norm_out": _norm(out)}
+    shapes = {"latents": (1, queries * (sizes.get("video_length") or 1), dim), **_joined(outer)}
+    for layer in range(depth):
+        shapes |= _prefixed(f"layers.{layer}.", _joined(pieces))
+    return shapes
 
 
 def write_list(path: Path, shapes: Shapes) -> None:

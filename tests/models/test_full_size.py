@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +16,27 @@ from mtv_jax.models.registry import make_config, make_model, replace_fields
 from mtv_jax.models.shapes import parameter_counts, parameter_shapes
 from mtv_jax.weights import (
     audiobox,
+    cim,
+    clap,
     clip,
+    clip_text,
     dit,
     ge2e,
     i3d,
     imagebind,
+    imagebind_audio,
+    kl_vae,
+    laion_clap,
     lr_asd,
     mtv_sat,
     resunet,
     spleeter,
     syncnet,
     t5,
+    unet2d,
     vae3d,
     videoclip_xl,
+    videocrafter,
     wav2vec2,
 )
 from mtv_jax.weights.aliases import Canonical
@@ -45,6 +54,9 @@ CHECKPOINTS = {
     "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
+    "kl_f8": ("kl_vae", "kl_f8", kl_vae),
+    "clip_text_h": ("clip_text", "vit_h", clip_text),
+    "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
 }
 
 
@@ -59,16 +71,21 @@ class Spec:
     dtype: np.dtype = FLOAT32
 
 
+def _rules(tables, model):
+    """Those of a table: a published checkpoint may have another one than the network's own."""
+    return tables.RULES if hasattr(tables, "RULES") else tables.rules(model.config)
+
+
 def check_one_to_one(theirs, tables, model):
     """Every tensor is used, every parameter filled, all shapes agree; and the same names lead back."""
     aliases, ignored = (getattr(tables, name, ()) for name in ("ALIASES", "IGNORED"))
     state = Canonical({key: Spec(shape) for key, shape in theirs.items()}, aliases)
-    shapes = parameter_shapes(model)
-    filled = to_params(state, tables.RULES, shapes, ignored=ignored, place=lambda path, leaf: leaf)
+    shapes, rules = parameter_shapes(model), _rules(tables, model)
+    filled = to_params(state, rules, shapes, ignored=ignored, place=lambda path, leaf: leaf)
     assert {p: leaf.shape for p, leaf in flat_paths(filled).items()} == {
         p: tuple(leaf.shape) for p, leaf in flat_paths(shapes).items()
     }
-    back = {key: tensor.shape for key, tensor in to_tensors(shapes, tables.RULES).items()}
+    back = {key: tensor.shape for key, tensor in to_tensors(shapes, rules).items()}
     assert back == {key: state[key].shape for key in state if key in back}
     return set(state) - set(back)
 
@@ -124,7 +141,9 @@ def test_every_tensor_of_audiosep_has_its_parameter(original_goldens):
     if not recipe.exists():
         pytest.skip(f"no goldens of AudioSep in {original_goldens}")
     theirs = {key: tuple(row["shape"]) for key, row in json.loads(recipe.read_text()).items()}
-    assert not check_one_to_one(theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base")))
+    assert not check_one_to_one(
+        theirs, resunet, make_model("resunet", make_config("resunet", "audiosep_base"))
+    )
 
 
 def test_every_tensor_of_lr_asd_has_its_parameter():
@@ -147,16 +166,60 @@ def test_every_tensor_of_imagebind_has_its_parameter():
     others = {f"modality_heads.{name}.0.weight": (8,) for name in ("depth", "thermal", "imu")}
     unused = check_one_to_one(theirs | others, imagebind, model)
     assert unused == {"modality_preprocessors.text.mask", *others}
+    sound = make_model("imagebind_audio", make_config("imagebind_audio", "huge"))
+    unused = check_one_to_one(theirs | others, imagebind_audio, sound)
+    assert unused == {key for key in theirs | others if ".audio." not in key}
+
+
+def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
+    theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
+    assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
+
+
+def test_every_tensor_of_videocrafter2_has_its_parameter():
+    theirs = make_keys.videocrafter_tensors(make_keys.VIDEOCRAFTER2)
+    model = make_model("videocrafter", make_config("videocrafter", "videocrafter2"))
+    whole = {f"{videocrafter.PREFIX}{key}": shape for key, shape in theirs.items()}
+    assert not check_one_to_one(whole, videocrafter, model)
+    paths = flat_paths(parameter_shapes(model))
+    assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
+
+
+@pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
+def test_every_tensor_of_clap_has_its_parameter(variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")
+    unused = check_one_to_one(theirs, clap, make_model("clap", make_config("clap", variant)))
+    assert {key.rpartition(".")[2] for key in unused} == {
+        "position_ids",
+        "token_type_ids",
+        "relative_position_index",
+        "num_batches_tracked",
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), [("base", "htsat_base"), ("fused", "htsat_fused")])
+def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
+    theirs = make_keys.read_list(make_keys.FOLDER / f"laion_clap_{name}.txt")
+    unused = check_one_to_one(theirs, laion_clap, make_model("clap", make_config("clap", variant)))
+    assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
 
 
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
+        ("unet2d", "sd_2_1_base", 865_910_724),
+        ("videocrafter", "videocrafter2", 1_413_284_420),
+        ("clap", "htsat_unfused", 153_493_018),
+        ("clap_text", "roberta_base", 125_302_016),
         ("clip", "vit_b32", 151_277_313),
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
+        ("imagebind_audio", "huge", 86_235_649),
         ("resunet", "audiosep_base", 26_469_703),
+        ("cim", "paper", 71_092_224),
+        ("kl_vae", "kl_f8", 83_653_863),
+        ("clip_text", "vit_h", 340_387_840),
     ],
 )
 def test_numbers_of_parameters(network, variant, count):
@@ -225,6 +288,22 @@ def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
     values = json.loads((folder / "config.json").read_text())
     sizes = values["model_kwargs"] | {"text_vocab_size": values["text_vocab_size"]}
     assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "maestro_cim"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
+    sizes = json.loads((folder / "config.json").read_text())["kwargs"]
+    assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_videocrafter_s_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "videocrafter2"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no videocrafter2/")
+    sizes = json.loads((folder / "config.json").read_text())["unet_params"]
+    assert make_keys.videocrafter_tensors(sizes) == shapes_in(folder / "weights_f16.safetensors")
 
 
 def shapes_in(path):

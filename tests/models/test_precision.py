@@ -11,11 +11,13 @@ from sampler_loop import sample
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss
+from mtv_jax.diffusion.mosaic.contexts import Contexts
 from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.unet.model import Layer
 from mtv_jax.ops.rope import apply_rope
 
 LATENTS = (1, 2, 4, 4)
@@ -69,6 +71,29 @@ def imagebind():
     return model.apply, model.init, (float32(1, 2, 8, 8, 3), tokens, float32(1, 128, 204))
 
 
+def pictures(method: str):
+    model = make_model(
+        "kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16
+    )
+    shape = (1, 2, 4, 4, 3) if method == "encode" else (1, 2, 2, 2, model.config.latent_channels)
+    return partial(model.apply, method=method), partial(model.init, method=method), (float32(*shape),)
+
+
+def unet_layer():
+    """A layer of a video UNet: a UNet is many of them."""
+    config = make_config("videocrafter", "tiny")
+    layer = Layer(config, 16, attention=True, dtype=jnp.bfloat16)
+    context = Contexts(float32(1, 2, 3, config.text_embed_dim))
+    return layer.apply, layer.init, (float32(2, 4, 4, 16), float32(1, 8), context)
+
+
+def clap():
+    """With fusion, which has all parts."""
+    config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
+    model = make_model("clap", config, dtype=jnp.bfloat16)
+    return model.apply, model.init, (float32(1, 4, 9, 8), jax.ShapeDtypeStruct((1, 2), jnp.int32))
+
+
 def autoencoder(method: str, frames: int):
     model = make_model("vae3d", make_config("vae3d", "tiny", FULL_SIZE["vae3d"]), dtype=jnp.bfloat16)
     shape = (1, frames, 16, 16, 3) if method == "encode" else (1, frames, 2, 2, model.config.latent_channels)
@@ -83,6 +108,13 @@ NETWORKS = {
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
     "imagebind": imagebind,
+    "cim": partial(encoder, "cim", float32(1, 4, 12)),
+    "clip_text": partial(encoder, "clip_text", jax.ShapeDtypeStruct((1, 4), jnp.int32)),
+    "kl_vae encode": partial(pictures, "encode"),
+    "kl_vae decode": partial(pictures, "decode"),
+    "layer of a UNet": unet_layer,
+    "clap": clap,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),

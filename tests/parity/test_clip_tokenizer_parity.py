@@ -76,3 +76,24 @@ def test_a_folder_of_transformers_gives_the_same_ids(tokenizer, tmp_path):
     theirs.save_pretrained(tmp_path)
     folder = load_clip_tokenizer(tmp_path)
     np.testing.assert_array_equal(folder.encode(PROMPTS, 77)[0], tokenizer.encode(PROMPTS, 77)[0])
+
+
+def test_padding_is_that_of_stable_diffusion_2(tokenizer, tmp_path):
+    """Whose tokenizer pads with `!`; OpenCLIP pads with 0, which is the same.
+
+    transformers also reads a prompt's own `!` as padding. OpenCLIP, by which the network was trained, does not.
+    """
+    import transformers
+
+    merges = [tuple(pair) for pair in json.loads(tokenizer.tokenizer.to_str())["model"]["merges"]]
+    theirs = transformers.CLIPTokenizer(
+        vocab=tokenizer.tokenizer.get_vocab(), merges=merges, pad_token="!", model_max_length=77
+    )
+    assert theirs.pad_token_id == 0
+    prompts = ["a photo of a cat", "", "The man's car -- 100% at 3:45pm?", "dog barking, " * 40]
+    want = theirs(prompts, padding="max_length", truncation=True, max_length=77).input_ids
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    folder = load_clip_tokenizer(tmp_path)
+    np.testing.assert_array_equal(folder.encode(prompts, 77)[0], want)
+    assert theirs(["stop!"]).input_ids[0][2] == 0
+    assert folder.encode(["stop!"], 77)[0][0, 2] == 256

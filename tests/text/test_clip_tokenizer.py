@@ -62,6 +62,15 @@ def test_a_folder_of_transformers_gives_the_same(tokenizer, tmp_path):
     np.testing.assert_array_equal(again.encode(prompts, 12)[0], tokenizer.encode(prompts, 12)[0])
 
 
+def test_a_folder_of_stable_diffusion_has_the_merges_alone(tokenizer, tmp_path):
+    (tmp_path / "merges.txt").write_text(MERGES)
+    (tmp_path / "vocab.json").write_text("{}")
+    prompts = ["low lot's", "a CAT!"]
+    found = load_clip_tokenizer(tmp_path).encode(prompts, 12)[0]
+    np.testing.assert_array_equal(found, tokenizer.encode(prompts, 12)[0])
+    assert found[0, -1] == letter("!")  # what Stable Diffusion 2 pads with
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -137,6 +137,9 @@ def test_long_lists_of_tensors_are_cut(pipeline_folder, tmp_path):
         ScheduleConfig.cogvideox_2b(),
         ScheduleConfig.released(),
         ScheduleConfig(prediction="sample"),
+        ScheduleConfig(prediction="epsilon", snr_shift_scale=2.0, steps_offset=1),
+        ScheduleConfig.stable_diffusion(),
+        ScheduleConfig.videocrafter2(),
     ],
     ids=str,
 )
@@ -149,6 +152,65 @@ def test_schedule_of_diffusers_is_read():
     assert config_from_json(values) == ScheduleConfig.cogvideox_5b()
     with pytest.raises(UserError, match="clip_sample"):
         config_from_json(values | {"clip_sample": True})
+
+
+STABLE_DIFFUSION = {
+    "_class_name": "PNDMScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "trained_betas": None,
+}
+"""As Stable Diffusion 2.1-base has it."""
+
+
+def test_schedules_of_stable_diffusion_are_read_whatever_their_class():
+    expected = ScheduleConfig.stable_diffusion()
+    assert config_from_json(STABLE_DIFFUSION) == expected
+    ddim = STABLE_DIFFUSION | {"_class_name": "DDIMScheduler", "thresholding": False}
+    assert config_from_json(ddim) == expected
+    # Euler ends at the clean sample, whatever key another class left in its file.
+    euler = STABLE_DIFFUSION | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}
+    as_euler = dataclasses.replace(expected, set_alpha_to_one=True, step_to="next")
+    assert config_from_json(euler | {"use_karras_sigmas": False}) == as_euler
+
+
+def test_omitted_keys_have_the_defaults_of_the_file_s_class():
+    def without(key, **changes):
+        return {name: value for name, value in (STABLE_DIFFUSION | changes).items() if name != key}
+
+    assert not config_from_json(without("set_alpha_to_one")).set_alpha_to_one
+    assert config_from_json(without("set_alpha_to_one", _class_name="DDIMScheduler")).set_alpha_to_one
+    assert config_from_json(without("-", _class_name="EulerDiscreteScheduler")).spacing == "linspace"
+    for key in ("beta_schedule", "beta_start"):
+        with pytest.raises(UserError, match=f"keys missing: {key}"):
+            config_from_json(without(key))
+    with pytest.raises(UserError, match="clip_sample = True"):
+        config_from_json(without("clip_sample", _class_name="DDIMScheduler"))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"_class_name": "UniPCMultistepScheduler"},
+        {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True},
+        {"beta_schedule": "linear"},
+        {"steps_offset": 7},
+        {"scale_b": 0.0},
+        {"scale_b": 0.7, "prediction_type": "v_prediction"},
+    ],
+    ids=str,
+)
+def test_other_schedulers_are_refused_in_one_line(bad):
+    with pytest.raises(UserError) as found:
+        config_from_json(STABLE_DIFFUSION | bad)
+    assert "\n" not in str(found.value)
 
 
 def test_the_bundled_networks_are_the_tiny_ones():

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.weights.rules import BATCHED, CONV2D, LINEAR, Rule, to_params, to_state
+from mtv_jax.weights.rules import BATCHED, CONV2D, LINEAR, POINTWISE2D, Rule, to_params, to_state
 
 RULES = (
     Rule("embed.weight", "embed/kernel", CONV2D),
     Rule("table", "embed/table", BATCHED),
+    Rule("point.weight", "embed/point", POINTWISE2D),
     Rule("layers.{layer}.qkv.weight", tuple(f"blocks/to_{x}/kernel" for x in "qkv"), LINEAR),
     Rule("layers.{layer}.norm.weight", "blocks/norm/scale"),
     Rule("down.{i}.resnets.{j}.bias", "down_{i}/resnet_{j}/bias"),
@@ -28,14 +29,17 @@ def tree(stacked: bool):
         return {k: full(v, lead) if isinstance(v, dict) else np.zeros((*lead, *v)) for k, v in shapes.items()}
 
     blocks = {"blocks": full(layer, (2,))} if stacked else {f"blocks_{i}": full(layer) for i in range(2)}
-    embed = {"embed": {"kernel": np.zeros((2, 2, 4, 5)), "table": np.zeros((7, 5))}}
+    embed = {
+        "embed": {"kernel": np.zeros((2, 2, 4, 5)), "table": np.zeros((7, 5)), "point": np.zeros((4, 5))}
+    }
     return {"params": {**blocks, **embed, "down_1": {"resnet_0": {"bias": np.zeros(6)}}}}
 
 
 @pytest.fixture
 def state():
     rng = np.random.default_rng(0)
-    shapes = {"embed.weight": (5, 4, 2, 2), "table": (1, 7, 5), "down.1.resnets.0.bias": (6,)}
+    shapes = {"embed.weight": (5, 4, 2, 2), "table": (1, 7, 5), "point.weight": (5, 4, 1, 1)}
+    shapes |= {"down.1.resnets.0.bias": (6,)}
     for i in range(2):
         shapes |= {f"layers.{i}.qkv.weight": (6, 3), f"layers.{i}.norm.weight": (3,)}
     return {key: rng.normal(size=shape) for key, shape in shapes.items()}
@@ -54,6 +58,7 @@ def test_axes_and_parts_go_where_the_rule_says(state):
     params = to_params(state, RULES, tree(stacked=True))["params"]
     np.testing.assert_array_equal(params["blocks"]["to_k"]["kernel"][1], state["layers.1.qkv.weight"][2:4].T)
     np.testing.assert_array_equal(params["embed"]["kernel"][1, 0, 3, 4], state["embed.weight"][4, 3, 1, 0])
+    np.testing.assert_array_equal(params["embed"]["point"], state["point.weight"][..., 0, 0].T)
 
 
 def test_missing_and_left_over_tensors_are_named(state):

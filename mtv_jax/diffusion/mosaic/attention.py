@@ -41,7 +41,7 @@ def mosaic_attention(
     locating = contexts.locating[:, None, None, None, None]
     everywhere = mosaic.active[:, :, None, None, None]
     heard = jnp.where(locating, everywhere, heard_in_boxes(mosaic, grid))
-    mask = _visible(heard, contexts)
+    mask = _visible(heard, contexts, mosaic.options.first_slot)
 
     def denoise() -> Array:
         return attention(q, k, v, mask=mask)
@@ -50,17 +50,19 @@ def mosaic_attention(
         logits = jnp.einsum("bphd,bmhd->bhpm", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
         logits = jnp.where(mask, logits, _MASKED)
         if mosaic.options.gaussian == "pre":
-            return attention(q, k, v, mask=mask, bias=_change(logits, contexts, grid))
-        change = _change(jax.nn.softmax(logits), contexts, grid)
+            return attention(q, k, v, mask=mask, bias=_change(logits, mosaic, contexts, grid))
+        change = _change(jax.nn.softmax(logits), mosaic, contexts, grid)
         return denoise() + jnp.einsum("bhpm,bmhd->bphd", change, v.astype(jnp.float32)).astype(v.dtype)
 
     return jax.lax.cond(contexts.locating.any(), locate, denoise)
 
 
-def _visible(heard: Bool[Array, "b n f rows columns"], contexts: Contexts) -> Bool[Array, "bf 1 p m"]:
+def _visible(
+    heard: Bool[Array, "b n f rows columns"], contexts: Contexts, first_slot: int
+) -> Bool[Array, "bf 1 p m"]:
     """Which tokens pixels attend to: those of the sources that they hear, in place of as many of the text's."""
     sources = _of_tokens(heard, contexts)
-    slot = jnp.arange(contexts.text_length) - contexts.mosaic.options.first_slot
+    slot = jnp.arange(contexts.text_length) - first_slot
     text = (slot < 0) | (slot >= sources.sum(-1, keepdims=True))
     visible = jnp.concatenate([text, sources], -1)
     return visible.reshape(-1, 1, *visible.shape[2:])
@@ -75,10 +77,9 @@ def _of_tokens(of_sources: Array, contexts: Contexts) -> Array:
 
 
 def _change(
-    values: Float[Array, "bf h p m"], contexts: Contexts, grid: tuple[int, int]
+    values: Float[Array, "bf h p m"], mosaic: Mosaic, contexts: Contexts, grid: tuple[int, int]
 ) -> Float[Array, "bf heads p m"]:
     """What Object Locating adds to logits, or to weights after the softmax; zeros in rows that do not locate."""
-    mosaic: Mosaic = contexts.mosaic
     b, f = contexts.tokens.shape[:2]
     values = values.reshape(b, f, *values.shape[1:])
     text = ((0, 0), (0, 0), (0, 0), (0, 0), (contexts.text_length, 0))

@@ -1,5 +1,7 @@
 """Boxes: fractions of the frame (left, top, right, bottom), their layouts, and the cells of a grid that they cover."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -44,29 +46,44 @@ def check_box(box: Sequence[float]) -> Box:
     if not all(0 <= side <= 1 for side in (left, top, right, bottom)):
         raise UserError(f"box {words}: outside the frame; all sides lie between 0 and 1")
     if not (left < right and top < bottom):
-        raise UserError(f"box {words}: empty; give left, top, right, bottom with left < right and top < bottom")
+        raise UserError(
+            f"box {words}: empty; give left, top, right, bottom with left < right and top < bottom"
+        )
     return left, top, right, bottom
 
 
-def boxes_of_frames(keyframes: Sequence[tuple[float, Box]], frames: int) -> np.ndarray:
-    """The box of each frame, float32 `[frames 4]`, on straight lines between keyframes `(time, box)`.
-
-    Times run from 0, the first frame, to 1, the last one; a box stands still before the first keyframe and after the
-    last. Raises UserError for boxes as `check_box`, and unless times rise within 0..1.
-    """
+def check_keyframes(keyframes: Sequence[tuple[float, Sequence[float]]]) -> None:
+    """Raises UserError for boxes `(time, box)` as `check_box`, and unless there are some, at rising times from 0 on."""
     times = [time for time, _ in keyframes]
-    rising = all(before < after for before, after in zip(times, times[1:], strict=False))
-    if not times or not rising or not 0 <= times[0] <= times[-1] <= 1:
-        raise UserError(f"keyframes of a box at {times}: give at least one, at rising times between 0 and 1")
-    sides = np.asarray([check_box(box) for _, box in keyframes], np.float64)
-    at = np.linspace(0, 1, frames)
-    return np.stack([np.interp(at, times, side) for side in sides.T], 1).astype(np.float32)
+    rising = all(before < after for before, after in itertools.pairwise(times))
+    if not times or not rising or not all(0 <= time < math.inf for time in times):
+        raise UserError(
+            f"boxes at the times {times}: give at least one, at rising times that are not below 0"
+        )
+    for _, box in keyframes:
+        check_box(box)
 
 
-def inside(boxes: Float[Array, "*n 4"], grid: tuple[int, int], margin: float) -> Bool[Array, "*n rows columns"]:
+def boxes_of_frames(
+    keyframes: Sequence[tuple[float, Sequence[float]]], times: Float[np.ndarray, "f"]
+) -> Float[np.ndarray, "f 4"]:
+    """The box of each frame, float32, on straight lines between keyframes `(time, box)`.
+
+    `times` are those of the frames, in the unit of the keyframes'. A box stands still before the first keyframe and
+    after the last. Raises UserError as `check_keyframes`.
+    """
+    check_keyframes(keyframes)
+    sides = np.asarray([box for _, box in keyframes], np.float64)
+    known = [time for time, _ in keyframes]
+    return np.stack([np.interp(times, known, side) for side in sides.T], 1).astype(np.float32)
+
+
+def inside(
+    boxes: Float[Array, "*n 4"], grid: tuple[int, int], margin: float
+) -> Bool[Array, "*n rows columns"]:
     """Whether cells of a grid (rows, columns) are in the boxes, rounded as `_spans`."""
     rows, columns = (
-        (0 <= place) & (place < count[..., None]) for place, count in _spans(boxes, grid, margin)
+        (place >= 0) & (place < count[..., None]) for place, count in _spans(boxes, grid, margin)
     )
     return rows[..., :, None] & columns[..., None, :]
 
@@ -114,7 +131,9 @@ def _spans(
     return spans
 
 
-def _profile(place: Int[Array, "*n size"], count: Int[Array, "*n"], kernel: Kernel) -> Float[Array, "*n size"]:
+def _profile(
+    place: Int[Array, "*n size"], count: Int[Array, "*n"], kernel: Kernel
+) -> Float[Array, "*n size"]:
     """The Gaussian along one axis."""
     count = count[..., None]
     if kernel == "centred":
@@ -122,5 +141,5 @@ def _profile(place: Int[Array, "*n size"], count: Int[Array, "*n"], kernel: Kern
     else:
         from_centre = place * count / jnp.maximum(count - 1, 1) - count // 2
     values = jnp.exp(-0.5 * (from_centre / (count / 3)) ** 2)
-    values = jnp.where((0 <= place) & (place < count), values, 0.0)
+    values = jnp.where((place >= 0) & (place < count), values, 0.0)
     return values / values.max(-1, keepdims=True)

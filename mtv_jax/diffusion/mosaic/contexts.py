@@ -43,12 +43,12 @@ functools.partial(
 def contexts(conditions: Conditions, timesteps: Float[Array, "b"]) -> Contexts | None:
     """What a call of a network attends to, at every grid size; None without tracks: the text alone.
 
-    With `boxes` it is a mosaic, for `mosaic_attention`. Without, all tracks, in the order of their sorted names, are
-    in the text's place everywhere ("vanilla"); for guidance of that, give boxes with strength 0, since a track that
-    is dropped is zeros and not the text.
+    With `boxes` it is a mosaic, for `mosaic_attention`. Without, all tracks, in the order of their sorted names, take
+    the place of the text's first tokens everywhere. Guidance of that needs boxes all the same (with strength 0 and
+    `locate_until` 0 they do nothing): without them a dropped track is zeros, and not the text.
 
-    Raises UserError unless the tracks are those of the boxes, all of one length and of the text's width, and leave
-    room for the start token and one more.
+    Raises UserError unless the tracks are those of the boxes, all of one length and of the text's width, and fit into
+    the text's length beside a start token.
     """
     mosaic, text = conditions.boxes, conditions.text
     if not conditions.tracks:
@@ -70,13 +70,14 @@ def stack_sources(
     """The tokens of the sources, in the order of `names` and in the text's dtype. Raises UserError as `contexts`."""
     if set(names) != set(tracks):
         raise UserError(
-            f"boxes of {', '.join(names)}: the tracks are {', '.join(tracks)}; give each of them one"
+            f"boxes of {', '.join(names)}: the tracks are {', '.join(tracks)}; each track needs a box"
         )
-    lengths = {tracks[name].shape[2] for name in names}
-    widths = {tracks[name].shape[3] for name in names} | {text.shape[2]}
-    if len(lengths) > 1 or len(widths) > 1:
-        raise UserError(f"sources of {lengths} tokens and {widths} channels with the text: all must be equal")
-    check_slots(len(names), *lengths, text.shape[1])
+    tokens, width = tracks[names[0]].shape[2], text.shape[2]
+    for name in names:
+        if tracks[name].shape[2:] != (tokens, width):
+            found = " x ".join(map(str, tracks[name].shape[2:]))
+            raise UserError(f"source {name} of {found}: must be {tokens} tokens of {width}, the text's width")
+    check_slots(len(names), tokens, text.shape[1])
     return jnp.stack([tracks[name].astype(text.dtype) for name in names], 1)
 
 

@@ -1,6 +1,7 @@
 """What Attention Mosaic is given: the boxes of the sources as data, and how they act as options."""
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -100,6 +101,18 @@ class Mosaic:
         repeated = jax.tree.map(lambda leaf: jnp.concatenate([leaf] * len(heard)), self)
         active = jnp.concatenate([self.active & np.asarray(sources) for sources in heard])
         return replace(repeated, active=active)
+
+
+def lowest_located(timesteps: Sequence[float] | np.ndarray, steps: int) -> float:
+    """`locate_until` for Object Locating in the first `steps` (N_D) of the timesteps that sampling visits.
+
+    Infinity for 0 steps, and 0 for as many as there are or more. Raises UserError if `steps` is below 0.
+    """
+    if steps < 0:
+        raise UserError(f"{steps} steps of Object Locating: give 0 or more")
+    if steps == 0:
+        return math.inf
+    return 0.0 if steps >= len(timesteps) else float(timesteps[steps - 1])
 
 
 functools.partial(

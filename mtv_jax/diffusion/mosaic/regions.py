@@ -28,7 +28,7 @@ def heard_in_boxes(mosaic: Mosaic, grid: tuple[int, int]) -> Bool[Array, "b n f 
     size = jnp.where(background, _LARGER_THAN_ALL, size[..., None, None])
     away = jnp.where(background, 0.0, distances(boxes, grid))
     within = active & (background | inside(boxes, grid, options.margin))
-    near = _least(active & (away <= 0 if options.outside == "null" else True), away)
+    near = _least(active & (away <= _TIE if options.outside == "null" else True), away)
     return jnp.where(within.any(1, keepdims=True), _least(within, size), _least(near, size))
 
 

@@ -1,7 +1,8 @@
 """Variance-preserving noise (DDPM, CogVideoX): how much of the clean latents is left at each training timestep.
 
-x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise; VideoCrafter2 scales x_0 down as well. Everything is computed in numpy float64 from the config
-and stored as float32; latents are cast to float32 before they meet a schedule, whatever the model's dtype.
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise; VideoCrafter2 also scales x_0 down. Everything is computed in numpy
+float64 from the config and stored as float32; latents are cast to float32 before they meet a schedule, whatever the
+model's dtype.
 """
 
 import dataclasses

@@ -100,12 +100,12 @@ class ConditionInjectionModule(nn.Module):
         cfg = self.config
         if sound.shape[-1] != cfg.embedding_dim:
             raise UserError(
-                f"sound tokens of width {sound.shape[-1]}: this network takes {cfg.embedding_dim}, those of ImageBind's "
-                "audio trunk"
+                f"sound tokens of width {sound.shape[-1]}: this network takes {cfg.embedding_dim}, those of "
+                "ImageBind's audio trunk"
             )
         sound = self.proj_in(sound)
-        self.sow("intermediates", "proj_in", sound)
+        self.sow("intermediates", "sound", sound)
         latents = jnp.broadcast_to(self.latents, (len(sound), *self.latents.shape)).astype(jnp.float32)
         out = self.proj_out(run_stack(self.blocks, latents, sound))
-        self.sow("intermediates", "proj_out", out)
+        self.sow("intermediates", "projected", out)
         return self.norm_out(out)

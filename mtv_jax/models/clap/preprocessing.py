@@ -62,8 +62,8 @@ def clap_features(
 
     A short sound is repeated as often as it fits whole, then padded with zeros (`repeatpad`). With `rand_trunc` a sound
     of more than `max_length_s` gives several spectrograms, of windows that are evenly spaced from its start to its end
-    and cover it; the original draws one. With `fusion` it gives one of four views: the whole, shortened, and the
-    crops in the middle of what the original draws each from. Raises UserError for a sound without samples.
+    and cover it; the original draws one. With `fusion` it gives one of four views (`fusion_views`). Raises UserError
+    for a sound without samples.
     """
     if not len(sound):
         raise UserError("sound without samples: there is nothing to hear")
@@ -95,8 +95,9 @@ def fusion_views(
 ) -> tuple[Float[np.ndarray, "4 t m"], bool]:
     """Four views of a sound, and whether they differ: the whole, shortened to `config.frames`, and three crops.
 
-    The places where a crop may start are divided into three parts; each crop starts in the middle of a part. A
-    sound that fits is seen four times alike.
+    The places where a crop may start are divided into three parts; each crop starts in the middle of a part, where the
+    original draws a place of it. A sound that fits is seen four times alike; unlike the original, which marks one such
+    sound of a batch at random as a longer one, it is never marked.
     """
     frames = config.frames
     mel = log_mel(sound if len(sound) > config.max_samples else repeat_pad(sound, config.max_samples), config)

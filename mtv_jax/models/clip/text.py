@@ -49,7 +49,9 @@ class TextTransformer(nn.Module):
         ends = end_positions(tokens, self.config.eos_token_id)
         return jnp.take_along_axis(x, ends[:, None, None], axis=1)[:, 0]
 
-    def encode(self, tokens: Int[Array, "b l"], mask: Bool[Array, "b l"] | None = None) -> Float[Array, "b l d"]:
+    def encode(
+        self, tokens: Int[Array, "b l"], mask: Bool[Array, "b l"] | None = None
+    ) -> Float[Array, "b l d"]:
         """The output of every token after the final norm, float32.
 
         A token attends to itself and those before it, of these only to where `mask` is true if it is given. Raises

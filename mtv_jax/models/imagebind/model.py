@@ -261,7 +261,7 @@ class ImageBind(nn.Module):
 
 
 class ImageBindAudio(nn.Module):
-    """ImageBind's network for sounds alone, a fourteenth of its parameters, whose tokens condition Maestro."""
+    """ImageBind's network for sounds alone, a twelfth of its parameters, whose tokens condition Maestro."""
 
     config: ImageBindAudioConfig
     dtype: Any = jnp.float32

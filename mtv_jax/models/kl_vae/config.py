@@ -56,9 +56,7 @@ class KLVAEConfig:
     @classmethod
     def tiny(cls) -> "KLVAEConfig":
         """The real architecture with few channels, on pictures of 32 pixels."""
-        return cls(
-            block_out_channels=(8, 8, 16, 16), layers_per_block=1, norm_num_groups=4, sample_size=32
-        )
+        return cls(block_out_channels=(8, 8, 16, 16), layers_per_block=1, norm_num_groups=4, sample_size=32)
 
     @classmethod
     def kl_f8(cls) -> "KLVAEConfig":

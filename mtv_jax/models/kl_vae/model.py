@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.models.kl_vae.config import KLVAEConfig
-from mtv_jax.models.vae3d.blocks import Downsample, FrameConv, GroupNorm, Upsample
+from mtv_jax.models.vae3d.blocks import Downsample, FrameConv, Upsample
 from mtv_jax.models.vae3d.latents import LatentScale
 from mtv_jax.models.vae3d.model import VideoAutoencoder, quiet_moments
 from mtv_jax.ops.attention import attention
+from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.ops.precision import dense
 from mtv_jax.typing import Array, Float
 
@@ -34,7 +35,10 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of every cell to all cells of its picture, with one head, and a residual. Source: diffusers Attention."""
+    """Attention of every cell to all cells of its picture, with one head, and a residual.
+
+    Source: diffusers Attention.
+    """
 
     groups: int
     dtype: Any = jnp.float32
@@ -75,7 +79,9 @@ class _Half(nn.Module):
 
     def out(self, x: Array, channels: int) -> Array:
         """The last norm and convolution."""
-        return self.conv(nn.silu(GroupNorm(self.config.norm_num_groups, name="norm_out")(x)), channels, "conv_out")
+        return self.conv(
+            nn.silu(GroupNorm(self.config.norm_num_groups, name="norm_out")(x)), channels, "conv_out"
+        )
 
 
 class Encoder(_Half):
@@ -144,6 +150,8 @@ def as_pictures(video: Float[Array, "b f h w c"]) -> Float[Array, "n 1 h w c"]:
     return video.reshape(-1, 1, *video.shape[2:])
 
 
-def as_video(pictures: Float[Array, "n 1 h w c"], like: Float[Array, "b f _h _w _c"]) -> Float[Array, "b f h w c"]:
+def as_video(
+    pictures: Float[Array, "n 1 h w c"], like: Float[Array, "b f _h _w _c"]
+) -> Float[Array, "b f h w c"]:
     """The inverse of `as_pictures`, for the frames of `like`."""
     return pictures.reshape(*like.shape[:2], *pictures.shape[2:])

@@ -21,6 +21,11 @@ from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.ops.stack import layer_input, rematerialised
 from mtv_jax.typing import Array, Float
 
+# Each is traced once for each shape: a UNet has many of them, and few shapes.
+_Residual, _Spatial = nn.jit(ResBlock), nn.jit(SpatialTransformer)
+_TemporalConv = nn.jit(TemporalConv, static_argnums=2)
+_Temporal = nn.jit(TemporalTransformer, static_argnums=2)
+
 
 class Layer(nn.Module):
     """A residual block and, with `attention`, a transformer over the cells; each followed by its part over time."""
@@ -39,16 +44,17 @@ class Layer(nn.Module):
         groups, eps = cfg.norm_num_groups, cfg.norm_eps
         x = layer_input(x)
         rows = jnp.repeat(time, len(x) // clips, axis=0)
-        x = ResBlock(self.channels, groups, eps, self.dtype, name="res")(x, rows)
+        x = _Residual(self.channels, groups, eps, self.dtype, name="res")(x, rows)
         if cfg.temporal:
-            x = TemporalConv(groups, eps, self.dtype, name="temporal_conv")(x, clips)
+            x = _TemporalConv(groups, eps, self.dtype, name="temporal_conv")(x, clips)
         x = constrain_batch(x)
         if self.attention:
-            heads = self.channels // cfg.attention_head_dim, cfg.attention_head_dim
-            spatial = SpatialTransformer(*heads, cfg.transformer_layers, groups, self.dtype, name="spatial")
+            head = cfg.attention_head_dim
+            heads, layers = self.channels // head, cfg.transformer_layers
+            spatial = _Spatial(heads, head, layers, groups, self.dtype, name="spatial")
             x = constrain_batch(spatial(x, context))
             if cfg.temporal:
-                x = TemporalTransformer(*heads, groups, dtype=self.dtype, name="temporal")(x, clips)
+                x = _Temporal(heads, head, groups, dtype=self.dtype, name="temporal")(x, clips)
         return x
 
 

@@ -29,9 +29,9 @@ class Attention(nn.Module):
         self,
         x: Float[Array, "n t d"],
         contexts: Contexts | None = None,
-        grid: tuple[int, int] | None = None,
+        grid: tuple[int, int] = (0, 0),
     ) -> Float[Array, "n t d"]:
-        """Self-attention, or cross-attention to `contexts` of tokens on a `grid` of rows and columns; float32."""
+        """Self-attention, or cross-attention to `contexts` of cells on a `grid` of rows and columns; float32."""
         tokens = x if contexts is None else contexts.tokens.reshape(len(x), *contexts.tokens.shape[2:])
         inner = self.heads * self.head_dim
 
@@ -40,10 +40,7 @@ class Attention(nn.Module):
             return split_heads(y, self.heads)
 
         q, k, v = project("to_q", x), project("to_k", tokens), project("to_v", tokens)
-        if contexts is None or grid is None:
-            out = attention(q, k, v)
-        else:
-            out = mosaic_attention(q, k, v, contexts, grid)
+        out = attention(q, k, v) if contexts is None else mosaic_attention(q, k, v, contexts, grid)
         return dense(x.shape[-1], self.dtype, "to_out")(merge_heads(out))
 
 
@@ -74,7 +71,7 @@ class TransformerBlock(nn.Module):
         self,
         x: Float[Array, "n t d"],
         contexts: Contexts | None = None,
-        grid: tuple[int, int] | None = None,
+        grid: tuple[int, int] = (0, 0),
     ) -> Float[Array, "n t d"]:
         """Arguments as for `Attention`; float32."""
 

@@ -1,7 +1,5 @@
 """Stable Diffusion's UNet."""
 
-import flax.linen as nn
-
 from mtv_jax.models.unet import UNet
 from mtv_jax.models.unet2d.config import UNet2DConfig
 

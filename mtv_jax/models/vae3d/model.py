@@ -112,10 +112,10 @@ class Decoder(nn.Module):
 class VideoAutoencoder(nn.Module):
     """An autoencoder of video, coded in chunks of time.
 
-    A subclass creates `encoder` and `decoder` in `setup`: modules that are called as `(frames or latents, cache or None,
-    lone_first) -> (moments or frames, cache)`, for one chunk, and gives `latent_scale`. Call the methods by
-    `model.apply(params, video, method="encode")`. Latents are those of the autoencoder: `normalise` them for a denoiser,
-    and `denormalise` its output before decoding.
+    A subclass gives `latent_scale` and creates `encoder` and `decoder` in `setup`: modules that are called with a
+    chunk as `(frames or latents, cache or None, lone_first) -> (moments or frames, cache)`. Call the methods by
+    `model.apply(params, video, method="encode")`. Latents are those of the autoencoder: `normalise` them for a
+    denoiser, and `denormalise` its output before decoding.
     """
 
     config: Any
@@ -174,14 +174,14 @@ class VideoAutoencoder(nn.Module):
 
     def encode_chunk(
         self, video: Float[Array, "b F H W 3"], cache: Cache | None
-    ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache]:
+    ) -> tuple[tuple[Float[Array, "b f h w z"], Float[Array, "b f h w z"]], Cache | None]:
         """One chunk of `encode`: 1+rk frames without a cache, then rk frames with the one returned before."""
         moments, cache = self.encoder(video, cache, lone_first=cache is None)
         return split_moments(moments), cache
 
     def decode_chunk(
         self, latents: Float[Array, "b f h w z"], cache: Cache | None, lone_first: bool
-    ) -> tuple[Float[Array, "b F H W 3"], Cache]:
+    ) -> tuple[Float[Array, "b F H W 3"], Cache | None]:
         """One chunk of `decode`; `lone_first` for the first chunk (see `chunk_starts_alone`)."""
         return self.decoder(latents, cache, lone_first)
 
@@ -263,7 +263,7 @@ def _in_chunks(half: nn.Module, x: Array, frames_per_chunk: int | None, lone_fir
     module, variables = half.unbind()
     chunks = x[:, first:].reshape(x.shape[0], len(rest), rest[0], *x.shape[2:])
 
-    def step(cache: Any, chunk: Array) -> tuple[Cache, Array]:
+    def step(cache: Any, chunk: Array) -> tuple[Cache | None, Array]:
         y, cache = module.apply(variables, chunk, cache, chunk_starts_alone(1, rest[0], lone_first))
         return cache, y
 

@@ -59,7 +59,9 @@ def encode_pieces(
 
 
 @partial(jax.jit, static_argnames=("model", "lone_first"), donate_argnames="cache")
-def decode_chunk(model: VideoAutoencoder, params: Params, latents: Array, cache: Cache | None, lone_first: bool) -> Any:
+def decode_chunk(
+    model: VideoAutoencoder, params: Params, latents: Array, cache: Cache | None, lone_first: bool
+) -> Any:
     """Video of one chunk of `decode_stream` and the cache for the next; the previous cache is donated."""
     return model.apply(params, latents, cache, lone_first, method="decode_chunk")
 

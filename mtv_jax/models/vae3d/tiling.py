@@ -1,7 +1,7 @@
 """Encoding and decoding in overlapping spatial tiles, blended: memory does not grow with the frame size.
 
-Source: `tiled_encode` and `tiled_decode` of diffusers' AutoencoderKLCogVideoX and AutoencoderKL. Each tile has its own group norm
-statistics, so the result is close to, but not equal to, the result without tiles.
+Source: `tiled_encode` and `tiled_decode` of diffusers' AutoencoderKLCogVideoX and AutoencoderKL. Each tile has its own
+group norm statistics, so the result is close to, but not equal to, the result without tiles.
 """
 
 import math

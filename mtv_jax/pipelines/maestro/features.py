@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.io.audio import fit_length
@@ -23,7 +22,7 @@ from mtv_jax.weights.maestro_defaults import ClipSampler
 CLIP = CLIP_SECONDS * TRACK_RATE
 """Samples of a clip."""
 _BATCH = 8
-"""Clips that are encoded at once, at most."""
+"""Clips that are encoded at once; fewer are filled up, so that one program serves any number."""
 
 
 def num_clips(seconds: float | Fraction) -> int:
@@ -64,13 +63,11 @@ def source_tokens(
     encoder: Any, encoder_params: Params, injector: Any, injector_params: Params, clips: Sequence[np.ndarray]
 ) -> Float[np.ndarray, "s q d"]:
     """The tokens of clips, a batch at a time: `encoder` is ImageBind's network for sounds, `injector` the CIM."""
-    size, made = min(_BATCH, len(clips)), []
-    for start in range(0, len(clips), size):
-        mel = log_mels(clips[start : start + size])
-        count = len(mel)
-        padded = np.concatenate([mel, np.repeat(mel[-1:], size - count, axis=0)])
-        tokens = _tokens(encoder, injector, encoder_params, injector_params, jnp.asarray(padded))
-        made.append(np.asarray(tokens, np.float32)[:count])
+    made = []
+    for start in range(0, len(clips), _BATCH):
+        mel = log_mels(clips[start : start + _BATCH])
+        tokens = _tokens(encoder, injector, encoder_params, injector_params, fit_length(mel, _BATCH))
+        made.append(np.asarray(tokens, np.float32)[: len(mel)])
     return np.concatenate(made)
 
 

@@ -18,7 +18,7 @@ from mtv_jax.diffusion.mosaic.mosaic import Mosaic
 from mtv_jax.io.audio import Recording, fit_length
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import TRACK_RATE, LayoutName, MaestroPreset
+from mtv_jax.names import TRACK_RATE, TRACKS, LayoutName, MaestroPreset
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.maestro.features import clip_of_frames, cut_clips, source_tokens
 from mtv_jax.pipelines.maestro.hearing import check_stereo, hear_files, separate_mix, text_separator
@@ -99,7 +99,7 @@ class MaestroPipeline(Pipeline):
           UserError: what the other systems say of sizes and sounds; boxes that are empty or not within the frame; more
             sources than the text has tokens for; a source that is not in the mix; a layout that does not apply.
         """
-        how = VideoOptions(**options)
+        how = self.read_options(options)
         if prompt:
             check_prompt(prompt)
         maestro = self._maestro(mosaic)
@@ -174,11 +174,18 @@ class MaestroPipeline(Pipeline):
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """None of its own: its tracks are the sources of each request."""
-        return ()
+        """Those of clips whose sound is in separate tracks, on which systems are measured: each is a source then.
+
+        Any others will do; a call names sources of its own.
+        """
+        return TRACKS
 
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
         """The text, the tokens of the sources, and where they are seen; sources are numbered in their order."""
+        if not all(request.tracks for request in requests):
+            raise UserError(
+                "a request without tracks: Maestro draws the sources of sounds; give it at least one"
+            )
         text, no_text = self.encode_prompts(requests)
         count = max(len(request.tracks) for request in requests)
         names = tuple(f"source{number:02}" for number in range(count))

@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import numpy as np
 
@@ -37,11 +36,12 @@ _LEAST = 0.1
 class AudioSep:
     """Separates the sound of each description on its own, at the network's rate, the channels one by one.
 
-    The result depends on nothing but the sound and the words. At full size a window takes 3.3 GB beside the 106 MB of
-    weights; nothing but the sound and its tracks grows with the length.
+    The result depends on nothing but the sound and the words. Beside the sound and its tracks, memory does not grow
+    with the length: at full size on a CPU, separating takes 0.4 GB (`benchmarks/by_text.py`).
 
     Attributes:
-      path: a folder with `separator/` (`convert --from audiosep`) and `clap/` (CLAP with its `tokenizer.json`).
+      path: a folder with `separator/` and `clap/`, as `convert --from audiosep` writes it, with RoBERTa's
+        `tokenizer.json` added to `clap/`.
     """
 
     path: str
@@ -50,9 +50,7 @@ class AudioSep:
         """See `SeparatorByText`. Version and hashes are those of the separator and of CLAP."""
         return ModelCard("AudioSep", self._folder.name, "MIT AND CC0-1.0", _hashes(self._folder), "real")
 
-    def separate(
-        self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]
-    ) -> Tracks:
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]) -> Tracks:
         """See `SeparatorByText`."""
         check_words(words)
         check_finite(samples)
@@ -61,7 +59,7 @@ class AudioSep:
         mix = resample(samples, sample_rate, rate)
         tracks = {}
         for word, condition in zip(words, networks.clap.text_embeddings(words), strict=True):
-            separate = partial(_apply, networks.separator, networks.params, condition[None])
+            separate = partial(apply_window, networks.separator, networks.params, condition[None])
             track = separate_windows(separate, mix, rate, word)
             tracks[word] = fit_length(resample(track, rate, sample_rate), len(samples))
         return tracks
@@ -132,26 +130,34 @@ def _load(folder: Path) -> _Networks:
     if not isinstance(separator, AudioSepResUNet):
         raise UserError(f"{folder / SEPARATOR}: a {type(separator).__name__}, not AudioSep's network")
     clap = load_clap(folder / CLAP)
-    needed, given = separator.config.condition_size, clap.model.config.projection_dim
+    needed, given = separator.config.condition_size, clap.text_config.projection_dim
     if needed != given:
         raise UserError(
-            f"{folder}: {SEPARATOR}/ takes embeddings of {needed} numbers, {CLAP}/ gives {given}; they do not belong together"
+            f"{folder}: {SEPARATOR}/ takes embeddings of {needed} numbers, {CLAP}/ gives {given}; "
+            "they do not belong together"
         )
     return _Networks(separator, params, clap)
 
 
 @lru_cache(maxsize=1)
 def _hashes(folder: Path) -> str:
-    files = [file for name in (SEPARATOR, CLAP) for file in sorted((folder / name).glob("*.safetensors"))]
-    return "+".join(map(sha256, files))
+    """SHA-256 of the weight files. Raises UserError if a network has none."""
+    hashes = []
+    for part in (folder / SEPARATOR, folder / CLAP):
+        files = sorted(part.glob("*.safetensors"))
+        if not files:
+            raise UserError(f"{part}: no .safetensors file in it; AudioSep needs its weights there")
+        hashes += map(sha256, files)
+    return "+".join(hashes)
 
 
 @partial(jax.jit, static_argnums=0)
-def _apply(
-    model: nn.Module,
+def apply_window(
+    model: AudioSepResUNet,
     params: Params,
     condition: Float[Array, "1 d"],
     mixture: Float[Array, "1 s"],
     lengths: Int[Array, "1"],
 ) -> jax.Array:
+    """The network (`AudioSepResUNet`), compiled."""
     return model.apply(params, mixture, condition, lengths)  # pyright: ignore[reportReturnType]

@@ -19,9 +19,7 @@ class SeparatorByText(Protocol):
         """Its model. Raises UserError if its package or weights are missing."""
         ...
 
-    def separate(
-        self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]
-    ) -> Tracks:
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]) -> Tracks:
         """The sound of each description, float32 [s, channels] at `sample_rate` Hz, shaped like `samples`.
 
         Raises UserError for words that are empty or given twice, and for samples that are not finite.

@@ -52,16 +52,12 @@ class SAMAudio:
         folder = self._folder
         return ModelCard("SAM Audio", folder.name, LICENCE, _hash(folder / WEIGHTS), "real")
 
-    def separate(
-        self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]
-    ) -> Tracks:
+    def separate(self, samples: Float[np.ndarray, "_ c"], sample_rate: int, words: Sequence[str]) -> Tracks:
         """See `SeparatorByText`. A long sound is separated in sections, which are cross-faded."""
         check_words(words)
         return separate(samples, sample_rate, _Words(self, tuple(words))).tracks
 
-    def generate(
-        self, sound: Float[np.ndarray, "s"], sample_rate: int, word: str
-    ) -> Float[np.ndarray, "s"]:
+    def generate(self, sound: Float[np.ndarray, "s"], sample_rate: int, word: str) -> Float[np.ndarray, "s"]:
         """One sound in a mix of one channel."""
         model, processor, device = _load(self._folder)
         import torch  # pyright: ignore[reportMissingImports] - of the package
@@ -111,7 +107,9 @@ class _Words:
 def _check_package() -> None:
     """Raises UserError without the package."""
     if importlib.util.find_spec(PACKAGE) is None:
-        raise UserError(f"SAM Audio runs by Meta's package {PACKAGE} (SAM License), which is missing; {INSTALL}")
+        raise UserError(
+            f"SAM Audio runs by Meta's package {PACKAGE} (SAM License), which is missing; {INSTALL}"
+        )
 
 
 @lru_cache(maxsize=1)
