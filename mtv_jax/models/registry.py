@@ -60,14 +60,14 @@ NETWORKS: dict[str, NetworkSpec] = {
         videoclip_xl,
         imagebind,
         imagebind_audio,
-        cim,
-        kl_vae,
-        clip_text,
+        unet2d,
+        videocrafter,
         resunet,
         clap,
         clap_text,
-        unet2d,
-        videocrafter,
+        cim,
+        kl_vae,
+        clip_text,
     )
 }
 """Name -> network: the only table of networks."""

@@ -2,9 +2,9 @@
 
 `python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
 transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL, ImageBind,
-VideoCrafter and Maestro cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors`,
-`videocrafter_tensors` and `cim_tensors` are tables of what it calls its tensors. Given the sizes of the small networks
-in `mtv/denoiser`, `videoclip_xl`, `imagebind`, `videocrafter2` and `maestro_cim`, they must list those networks'
+Maestro and VideoCrafter cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors`,
+`cim_tensors` and `videocrafter_tensors` are tables of what it calls its tensors. Given the sizes of the small networks
+in `mtv/denoiser`, `videoclip_xl`, `imagebind`, `maestro_cim` and `videocrafter2`, they must list those networks'
 tensors exactly, which gives them their right to speak for the large ones.
 """
 

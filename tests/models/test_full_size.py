@@ -54,9 +54,9 @@ CHECKPOINTS = {
     "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
+    "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
     "kl_f8": ("kl_vae", "kl_f8", kl_vae),
     "clip_text_h": ("clip_text", "vit_h", clip_text),
-    "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
 }
 
 
@@ -171,11 +171,6 @@ def test_every_tensor_of_imagebind_has_its_parameter():
     assert unused == {key for key in theirs | others if ".audio." not in key}
 
 
-def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
-    theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
-    assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
-
-
 def test_every_tensor_of_videocrafter2_has_its_parameter():
     theirs = make_keys.videocrafter_tensors(make_keys.VIDEOCRAFTER2)
     model = make_model("videocrafter", make_config("videocrafter", "videocrafter2"))
@@ -202,6 +197,11 @@ def test_every_tensor_of_laions_clap_has_its_parameter(name, variant):
     theirs = make_keys.read_list(make_keys.FOLDER / f"laion_clap_{name}.txt")
     unused = check_one_to_one(theirs, laion_clap, make_model("clap", make_config("clap", variant)))
     assert all(any(re.fullmatch(pattern, key) for pattern in laion_clap.IGNORED) for key in unused)
+
+
+def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
+    theirs = make_keys.cim_tensors(make_keys.CIM_PAPER)
+    assert not check_one_to_one(theirs, cim, make_model("cim", make_config("cim", "paper")))
 
 
 @pytest.mark.parametrize(
@@ -290,20 +290,20 @@ def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
     assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
-def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):
-    folder = original_goldens / "maestro_cim"
-    if not folder.is_dir():
-        pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
-    sizes = json.loads((folder / "config.json").read_text())["kwargs"]
-    assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
-
-
 def test_table_of_videocrafter_s_tensors_is_that_of_the_original(original_goldens):
     folder = original_goldens / "videocrafter2"
     if not folder.is_dir():
         pytest.skip("MTV_JAX_GOLDENS has no videocrafter2/")
     sizes = json.loads((folder / "config.json").read_text())["unet_params"]
     assert make_keys.videocrafter_tensors(sizes) == shapes_in(folder / "weights_f16.safetensors")
+
+
+def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "maestro_cim"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no maestro_cim/")
+    sizes = json.loads((folder / "config.json").read_text())["kwargs"]
+    assert make_keys.cim_tensors(sizes) == shapes_in(folder / "weights.safetensors")
 
 
 def shapes_in(path):

@@ -71,14 +71,6 @@ def imagebind():
     return model.apply, model.init, (float32(1, 2, 8, 8, 3), tokens, float32(1, 128, 204))
 
 
-def pictures(method: str):
-    model = make_model(
-        "kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16
-    )
-    shape = (1, 2, 4, 4, 3) if method == "encode" else (1, 2, 2, 2, model.config.latent_channels)
-    return partial(model.apply, method=method), partial(model.init, method=method), (float32(*shape),)
-
-
 def unet_layer():
     """A layer of a video UNet: a UNet is many of them."""
     config = make_config("videocrafter", "tiny")
@@ -92,6 +84,14 @@ def clap():
     config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
     model = make_model("clap", config, dtype=jnp.bfloat16)
     return model.apply, model.init, (float32(1, 4, 9, 8), jax.ShapeDtypeStruct((1, 2), jnp.int32))
+
+
+def pictures(method: str):
+    model = make_model(
+        "kl_vae", make_config("kl_vae", "tiny", {"block_out_channels": (4, 8)}), dtype=jnp.bfloat16
+    )
+    shape = (1, 2, 4, 4, 3) if method == "encode" else (1, 2, 2, 2, model.config.latent_channels)
+    return partial(model.apply, method=method), partial(model.init, method=method), (float32(*shape),)
 
 
 def autoencoder(method: str, frames: int):
@@ -108,13 +108,13 @@ NETWORKS = {
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
     "imagebind": imagebind,
+    "layer of a UNet": unet_layer,
+    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
+    "clap": clap,
     "cim": partial(encoder, "cim", float32(1, 4, 12)),
     "clip_text": partial(encoder, "clip_text", jax.ShapeDtypeStruct((1, 4), jnp.int32)),
     "kl_vae encode": partial(pictures, "encode"),
     "kl_vae decode": partial(pictures, "decode"),
-    "layer of a UNet": unet_layer,
-    "clap": clap,
-    "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "vae3d encode": partial(autoencoder, "encode", 5),
     "vae3d encode, one frame": partial(autoencoder, "encode", 1),
     "vae3d decode": partial(autoencoder, "decode", 2),

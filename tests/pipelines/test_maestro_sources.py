@@ -165,7 +165,9 @@ class Halves:
 def test_a_source_that_is_not_in_the_mix_is_an_error_that_says_how_little_was_found():
     mix, sources = recording(panned(0.5)), [Source("dog"), Source("cat")]
     heard = separate_mix(mix, sources, Halves(dog=0.8, cat=0.1), 0.5)
-    assert [len(sound.samples) for sound in heard.values()] == [RATE // 2] * 2
+    assert [sound.samples.shape for sound in heard.values()] == [(RATE // 2, 1)] * 2
+    sides = separate_mix(mix, sources, Halves(dog=0.8, cat=0.1), 0.5, channels=True)
+    np.testing.assert_allclose(sides["dog"].samples, 0.8 * mix.samples[: RATE // 2])
     with pytest.raises(UserError, match=r"'cat': is not in mix\.wav: what is separated of it is 40 dB below"):
         separate_mix(mix, sources, Halves(dog=0.8, cat=0.01), 0.5)
     separate_mix(mix, sources, Halves(dog=0.8, cat=0.01), 0.5, force=True)

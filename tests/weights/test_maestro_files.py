@@ -119,7 +119,7 @@ def test_a_whole_folder_is_made_of_its_parts(networks, originals, tmp_path):
 
 
 def test_audiosep_goes_into_the_folder_with_its_clap(originals, tmp_path, monkeypatch):
-    models = [make_model(name, make_config(name, "tiny")) for name in ("resunet", "clap")]
+    models = [make_model(name, make_config(name, "tiny")) for name in ("resunet", "clap_text")]
     opened = [(model, random_weights(model)) for model in models]
     monkeypatch.setitem(maestro_files.NETWORKS, "audiosep", lambda path, settle: opened)
     (tmp_path / "audiosep.ckpt").touch()

@@ -51,26 +51,28 @@ def separate_mix(
     separator: SeparatorByText,
     seconds: float,
     *,
+    channels: bool = False,
     force: bool = False,
 ) -> dict[str, Recording]:
-    """The first `seconds` of each source in a mix, in as many channels as it has.
+    """The first `seconds` of each source in a mix, mono, or in as many channels as it has if `channels` is set.
 
     Raises UserError for a source that is not in the mix (`ABSENT_DB`), unless `force` is set.
     """
     part = mix.first(seconds + _CONTEXT)
+    if not channels:
+        part = replace(part, samples=part.mono()[:, None], positions=["FC"])
     if is_silent(part.samples):
         raise UserError(f"audio {mix.path}: is silent, so that there is nothing to separate")
     words = [source.name for source in sources]
     tracks = separator.separate(np.ascontiguousarray(part.samples), mix.sample_rate, words)
-    heard = {name: replace(mix, samples=tracks[name]).first(seconds) for name in words}
-    levels = relative_levels(
-        mix.first(seconds).samples, {name: sound.samples for name, sound in heard.items()}
-    )
+    heard = {name: replace(part, samples=tracks[name]).first(seconds) for name in words}
+    samples = {name: sound.samples for name, sound in heard.items()}
+    levels = relative_levels(part.first(seconds).samples, samples)
     quietest = min(levels, key=lambda name: levels[name])
     if levels[quietest] < ABSENT_DB and not force:
         raise UserError(
             f"source {quietest!r}: is not in {mix.path}: what is separated of it is {-levels[quietest]:.0f} dB below "
-            f"the mix (the limit is {-ABSENT_DB:.0f}); leave it out, or ignore this (force)"
+            f"the mix (the limit is {-ABSENT_DB:.0f}); leave it out, or give --force (force=True)"
         )
     return heard
 

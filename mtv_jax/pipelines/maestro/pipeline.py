@@ -109,7 +109,12 @@ class MaestroPipeline(Pipeline):
         config = how.config(self.defaults.sampling, ())
         check_negative_prompt(negative_prompt, config, ())
         log_adjustments(clip, self.defaults, sounds)
-        heard = self._hear(found, sounds, clip, source_separator, mixed=audio is not None, force=how.force)
+        if audio is None:
+            heard = hear_files(sounds, float(clip.duration))
+        else:
+            separator = self._separator(source_separator)
+            options = {"channels": layout == STEREO, "force": how.force}
+            heard = separate_mix(sounds[MIX], found, separator, float(clip.duration), **options)
         places = place_sources(found, layout, heard)
         scene = Scene(
             places,
@@ -240,26 +245,14 @@ class MaestroPipeline(Pipeline):
         timesteps = self.schedule.sampling_levels(num_steps).timesteps
         return float(timesteps[min(steps, num_steps) - 1]) if steps else float("inf")
 
-    def _hear(
-        self,
-        sources: Sequence[Source],
-        sounds: Mapping[str, Recording],
-        clip: ClipSize,
-        separator: SeparatorByText | str | os.PathLike | None,
-        *,
-        mixed: bool,
-        force: bool,
-    ) -> dict[str, Recording]:
-        """The sound of each source, in the order of the sources."""
-        seconds = float(clip.duration)
-        if not mixed:
-            return hear_files(sounds, seconds)
-        if not isinstance(separator, SeparatorByText):
-            folder = self.folder if separator is None else separator
-            if folder is None:
-                raise UserError("source_separator: this pipeline was not loaded from a folder that has one")
-            separator = text_separator(folder)
-        return separate_mix(sounds[MIX], sources, separator, seconds, force=force)
+    def _separator(self, given: SeparatorByText | str | os.PathLike | None) -> SeparatorByText:
+        """The separator that a call names, or that of the folder."""
+        if isinstance(given, SeparatorByText):
+            return given
+        folder = self.folder if given is None else given
+        if folder is None:
+            raise UserError("source_separator: this pipeline was not loaded from a folder that has one")
+        return text_separator(folder)
 
 
 def read_call(
