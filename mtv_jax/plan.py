@@ -64,6 +64,8 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--steps {args.steps}: must be at least 1")
     if not 0 <= args.sources <= _MOST_SOURCES:
         raise UserError(f"--sources {args.sources}: must be from 0 to {_MOST_SOURCES}")
+    if args.sources and not args.sample:
+        raise UserError("--sources: only with --sample")
     # Planning allocates nothing and does not use this machine's accelerators.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from mtv_jax.planning.chips import topology
