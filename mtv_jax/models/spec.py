@@ -101,6 +101,7 @@ class NetworkSpec:
       tracks: `(config, latent_frames) -> name -> shape` of the features of each audio track that a denoiser takes,
         without the batch axis.
       backbone: its interface for controlnets, if it supports them.
+      autoencoder: of a denoiser, the name of the network whose latents it makes.
       composite: its composition, if it is a backbone with an added part.
     """
 
@@ -120,6 +121,7 @@ class NetworkSpec:
     tokenizer: Literal["folder", "clip"] = "folder"
     tracks: Callable[[Any, int], Mapping[str, tuple[int, ...]]] = field(default=_no_tracks)
     backbone: Backbone | None = None
+    autoencoder: str = "vae3d"
     composite: Composite | None = None
 
     def folder_in(self, pipeline: Path) -> Path:
