@@ -80,7 +80,11 @@ def main(argv: list[str]) -> int:
     if args.mesh is not None:
         config = replace(config, mesh=_mesh(args.mesh))
     target = topology(args.topology)
-    plans = sampling_plans(config, target, args.steps, args.sources) if args.sample else training_plans(config, target)
+    plans = (
+        sampling_plans(config, target, args.steps, args.sources)
+        if args.sample
+        else training_plans(config, target)
+    )
     print("\n\n".join(to_text(plan) for plan in plans))
     if args.report is not None:
         if args.report.suffix == ".json":

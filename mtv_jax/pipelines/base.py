@@ -141,11 +141,6 @@ class Pipeline(abc.ABC):
         """
 
     @classmethod
-    @abc.abstractmethod
-    def about(cls, folder: Path) -> list[tuple[str, str]]:
-        """Rows of a description (`mtv_jax.pipelines.describe`): what the system of a folder takes besides a prompt."""
-
-    @classmethod
     def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
         """The fields that only this system has, from a folder whose `denoiser` is loaded."""
         return {}

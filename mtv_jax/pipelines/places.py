@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.diffusion.mosaic.boxes import Box, boxes_of_frames, check_keyframes
-from mtv_jax.diffusion.mosaic.mosaic import MosaicOptions
+from mtv_jax.diffusion.mosaic.boxes import boxes_of_frames, check_keyframes
+from mtv_jax.diffusion.mosaic.options import Box, MosaicOptions
 from mtv_jax.io.errors import UserError
 
 BACKGROUND = "background"

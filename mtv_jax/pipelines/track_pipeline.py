@@ -14,8 +14,8 @@ from mtv_jax.audio.tracks import MIX, check_sounds, make_tracks, mixed
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, read_json
-from mtv_jax.names import TRACK_RATE, control_tracks
+from mtv_jax.io.files import existing_file
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.keyframes import Picture
 from mtv_jax.pipelines.options import VideoOptions
@@ -31,7 +31,6 @@ from mtv_jax.pipelines.request import (
 )
 from mtv_jax.pipelines.run import Request
 from mtv_jax.pipelines.video import Video
-from mtv_jax.weights.json_config import CONFIG_FILE
 
 _NAMED = ("speech", "speech2", "effects", "music")
 """Tracks that are arguments of a call."""
@@ -106,12 +105,6 @@ class TrackPipeline(Pipeline, ABC):
         rest = {name: value for name, value in arguments.items() if name not in (*_NAMED, "audio")}
         return rest | {"tracks": sounds}, clip
 
-    @classmethod
-    def about(cls, folder: Path) -> list[tuple[str, str]]:
-        """As of the base class."""
-        pictures = "one, at frame 0" if cls.needs_picture else "pictures at any frames"
-        return [("tracks", _about_tracks(folder)), ("keyframes", pictures)]
-
     def check_sounds(self, files: Mapping[str, Sound]) -> None:
         """Raises UserError for sounds that this pipeline does not take."""
         if files and not self.tracks:
@@ -148,13 +141,3 @@ def _files(
     tracks: Mapping[str, Sound] | None, audio: Sound | None, **named: Sound | None
 ) -> dict[str, Sound]:
     return sound_files(tracks, {**named, MIX: audio})
-
-
-def _about_tracks(folder: Path) -> str:
-    control = folder / "controlnet"
-    if not control.is_dir():
-        return "none: it takes no sound"
-    config = control / CONFIG_FILE
-    speakers = read_json(config).get("num_speakers", 1) if config.is_file() else 1
-    names = ", ".join(control_tracks(speakers))
-    return f"{names}: a sound file each, one that is missing is silence; or one mix, which is separated first"

@@ -81,7 +81,9 @@ def forward_flops(model: Any, size: LatentSize, *, sources: int = 0) -> ForwardP
     `sources`: as of `denoiser_inputs`.
     """
     params = parameter_shapes(model)
-    program = trace(model.apply, params, *denoiser_inputs(model, astuple(size), sources=sources), platform="cpu")
+    program = trace(
+        model.apply, params, *denoiser_inputs(model, astuple(size), sources=sources), platform="cpu"
+    )
     return ForwardPass(program.jaxpr, params)
 
 

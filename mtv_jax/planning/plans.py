@@ -126,7 +126,9 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int, sources:
     """
     model, _ = make_task(with_scale(config))
     if sources and spec_of(model).autoencoder != "kl_vae":
-        raise UserError(f"--sources: network {config.model.name} takes no sources in boxes; videocrafter does")
+        raise UserError(
+            f"--sources: network {config.model.name} takes no sources in boxes; videocrafter does"
+        )
     mesh = topology.mesh(config.mesh)
     size = latent_size(model)
     dtype = DTYPES["bfloat16"]
@@ -150,7 +152,7 @@ def latent_size(model: Any) -> LatentSize:
 
 
 def _autoencoder(model: Any, dtype: Any) -> Any:
-    """The autoencoder whose latents a denoiser generates: of the released size, unless its latents have other channels."""
+    """The autoencoder of a denoiser's latents: of the released size, unless its latents have other channels."""
     name = spec_of(model).autoencoder
     released = make_config(name, _AUTOENCODERS[name])
     same = released.latent_channels == backbone_config(model).out_channels

@@ -3,8 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from mtv_jax.diffusion.mosaic.boxes import Layout
-from mtv_jax.diffusion.mosaic.mosaic import MosaicOptions
+from mtv_jax.diffusion.mosaic.options import Layout, MosaicOptions
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import MAESTRO_PRESETS, MaestroPreset

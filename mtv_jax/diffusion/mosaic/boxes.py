@@ -3,35 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.diffusion.mosaic.options import Box, Kernel
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Bool, Float, Int
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, as fractions of the width and height of the frame."""
-
-Layout = Literal["LR", "TD"]
-"""Two sources: left and right, or top and down."""
-
-Kernel = Literal["centred", "released"]
-"""Coordinates of a Gaussian in a box of h cells. `centred`: cell centres about the centre of the box; `released`:
-linspace(0, h, h) about h // 2, as the authors' code has it."""
-
-LAYOUTS: dict[Layout, tuple[Box, Box]] = {
-    "LR": ((0.0, 0.3, 0.5, 0.7), (0.5, 0.3, 1.0, 0.7)),
-    "TD": ((0.0, 0.0, 1.0, 0.4), (0.0, 0.4, 1.0, 1.0)),
-}
-"""The boxes of the paper's figures (Maestro's released code)."""
-
-HALVES: dict[Layout, tuple[Box, Box]] = {
-    "LR": ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)),
-    "TD": LAYOUTS["TD"],
-}
-"""The parts of the frame in which the released code denoises each source."""
 
 _ROUNDING = 1e-4
 """Cells that a side may lie below a whole number and still count as it: float32 is not exact."""

@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 
-from mtv_jax.diffusion.mosaic.boxes import Box, distances, gaussians, inside
+from mtv_jax.diffusion.mosaic.boxes import distances, gaussians, inside
 from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import Box
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Bool, Float
 

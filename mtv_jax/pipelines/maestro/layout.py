@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from mtv_jax.diffusion.mosaic.boxes import LAYOUTS, Box, Layout
+from mtv_jax.diffusion.mosaic.options import LAYOUTS, Box, Layout
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import LAYOUT_NAMES, LayoutName

@@ -153,18 +153,6 @@ class MaestroPipeline(Pipeline):
         return {**arguments, "sources": decoded}, clip
 
     @classmethod
-    def about(cls, folder: Path) -> list[tuple[str, str]]:
-        """As of the base class."""
-        config: Any = load_config(folder / INJECTOR)
-        text = folder_limits(folder).defaults.text.text_length
-        most = (text - 1) // config.num_queries
-        return [
-            ("sources", f"up to {most}, each named and with a box, a moving box or the background"),
-            ("sound", "one mix, in which they are found by their names, or a file for each"),
-            ("keyframes", "none"),
-        ]
-
-    @classmethod
     def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
         """As of the base class."""
         encoder, encoder_params = load_model(folder / AUDIO_ENCODER, dtype=dtype, mesh=mesh)

@@ -8,7 +8,8 @@ import pytest
 from golden_folders import ORIGINALS
 
 from mtv_jax.diffusion.mosaic import boxes as module
-from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, boxes_of_frames, check_box
+from mtv_jax.diffusion.mosaic.boxes import boxes_of_frames, check_box
+from mtv_jax.diffusion.mosaic.options import HALVES, LAYOUTS
 from mtv_jax.io.errors import UserError
 
 inside = jax.jit(module.inside, static_argnums=(1, 2))

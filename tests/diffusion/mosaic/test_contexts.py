@@ -10,7 +10,8 @@ import pytest
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.mosaic.contexts import check_slots, compose, contexts
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions, lowest_located
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic, lowest_located
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 from mtv_jax.io.errors import UserError
 
 ROWS, FRAMES, TOKENS, TEXT, WIDTH = 2, 2, 2, 7, 3

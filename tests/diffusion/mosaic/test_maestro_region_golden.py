@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.mosaic.attention import mosaic_attention
 from mtv_jax.diffusion.mosaic.contexts import Contexts
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 from mtv_jax.ops.attention import merge_heads, split_heads
 
 FOLDER = ORIGINALS / "maestro_region"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mtv_jax.diffusion.mosaic import regions
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 
 heard_in_boxes = jax.jit(regions.heard_in_boxes, static_argnums=1)
 pulls = jax.jit(regions.pulls, static_argnums=1)
