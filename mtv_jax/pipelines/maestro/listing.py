@@ -44,12 +44,15 @@ def list_sources(folder: Path, audio: str | os.PathLike, words: str) -> list[str
 
 
 def read_words(words: str) -> list[str]:
-    """The words of a flag (`list_sources`). Raises UserError if there are none."""
+    """The words of a flag (`list_sources`). Raises UserError for fewer than two, of which none can be chosen."""
     if not words:
         return list(COMMON)
     file = Path(words)
     parts = read_text(file).splitlines() if "," not in words and file.is_file() else words.split(",")
-    found = [part.strip() for part in parts if part.strip()]
-    if not found:
-        raise UserError(f"--list-sources {words}: has no words")
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(found) < 2:
+        raise UserError(
+            f"--list-sources {words}: fewer than two different words; give several, separated by commas, or a "
+            "text file with one a line"
+        )
+    return found
