@@ -265,7 +265,7 @@ def test_the_doctor_knows_its_parts(folder):
     assert {"denoiser", "condition injection", "separator, by words"} <= set(found)
 
 
-@pytest.mark.parametrize("part", ["imagebind", "cim"])
+@pytest.mark.parametrize("part", ["unet", "imagebind", "cim"])
 def test_a_network_of_another_kind_is_named(folder, files, tmp_path, part):
     for other in folder.iterdir():
         (tmp_path / other.name).symlink_to(folder / ("vae" if other.name == part else other.name))

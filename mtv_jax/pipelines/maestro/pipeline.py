@@ -20,6 +20,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.cim.config import CIMConfig
 from mtv_jax.models.imagebind.config import ImageBindAudioConfig
+from mtv_jax.models.unet.config import UNetConfig
 from mtv_jax.names import TRACK_RATE, TRACKS, LayoutName, MaestroPreset
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.maestro.features import clip_of_frames, cut_clips, source_tokens
@@ -46,6 +47,8 @@ from mtv_jax.weights.pretrained import load_config, load_model
 
 AUDIO_ENCODER, INJECTOR = "imagebind", "cim"
 """Folders of its own networks; those of the separator are in `mtv_jax.audio.separation.by_text.audiosep`."""
+_NETWORKS = {"unet": UNetConfig, AUDIO_ENCODER: ImageBindAudioConfig, INJECTOR: CIMConfig}
+"""Folders of networks of which there is one kind, and the config of it."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,9 @@ class MaestroPipeline(Pipeline):
         """As of the base class."""
         sizes = {name: arguments[name] for name in arguments if name not in cls.own_arguments()}
         audio, layout = arguments.get("audio"), arguments.get("layout", "auto")
+        tokens = _check_networks(folder).num_queries
         limits = folder_limits(folder)
         maestro = _published(limits.defaults, arguments.get("mosaic"))
-        tokens = _check_networks(folder).num_queries
         how = VideoOptions(**sizes)
         config = how.config(limits.defaults.sampling, ())
         check_negative_prompt(arguments.get("negative_prompt"), config, ())
@@ -291,7 +294,7 @@ def _check_locating(steps: int | None, num_steps: int) -> None:
 
 def _check_networks(folder: Path) -> CIMConfig:
     """The config of the CIM. Raises UserError, naming the folder, for a network that is of another kind."""
-    for part, kind in ((AUDIO_ENCODER, ImageBindAudioConfig), (INJECTOR, CIMConfig)):
+    for part, kind in _NETWORKS.items():
         config = load_config(folder / part)
         if not isinstance(config, kind):
             name = type(config).__name__.removesuffix("Config")
