@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from pipeline_folders import SMALL
+from random_weights import scaled_weights
 
 from mtv_jax import train
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
@@ -17,7 +18,6 @@ from mtv_jax.evaluation.videos.manifest import read_manifest
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe, write_video
-from mtv_jax.models.shapes import random_params
 from mtv_jax.names import TRACKS
 from mtv_jax.training.configs import train_config
 from mtv_jax.training.held_out import open_held_out
@@ -128,7 +128,7 @@ def setup(data):
 
 
 def test_figures_of_the_same_parameters_are_the_same_and_noise_is_of_the_row(setup, tmp_path):
-    params = random_params(setup.model, 0)
+    params = scaled_weights(setup.model)
     evaluate = train._evaluation(setup, tmp_path)
     assert evaluate is not None
     held_out, made = open_held_out(setup.config, setup.model, setup.task), []
