@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.arrays import ARRAYS
-from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.settings import Layout, Settings, load_settings
+from mtv_jax.curation.shots import ShotsConfig
 from mtv_jax.curation.sources import Source
 from mtv_jax.curation.stages import CLIP
+from mtv_jax.curation.steps.media import Clips
 from mtv_jax.data.manifests import MEDIA, SHARD_SUFFIX
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
@@ -44,9 +46,12 @@ class Estimate:
         """Bytes, while the shards are written; afterwards the arrays are in them only (`mtv_jax.curation.arrays`)."""
         return _COPIES * self.clips * self.clip_bytes
 
-    def left(self, layout: Layout) -> float:
-        """Bytes that new clips still need, beyond those that a curation's folder has. See also `packing_bytes`."""
-        return max(self.total - _bytes_there(layout), 0.0)
+    def left(self, layout: Layout, settings: Settings) -> float:
+        """Bytes that new clips still need, beyond those that a curation's folder has. See also `packing_bytes`.
+
+        If other settings cut its clips, all are needed: the old ones are removed only when the new ones are there.
+        """
+        return max(self.total - (_bytes_there(layout) if _are_cut_alike(layout, settings) else 0), 0.0)
 
 
 def estimate(settings: Settings, sources: Iterable[Source]) -> Estimate:
@@ -86,6 +91,20 @@ def packing_bytes(
         names = (CLIP, *(f"{track}.flac" for track in TRACKS)) if media else ()
         total += sum((folder / name).stat().st_size for name in names)
     return total
+
+
+def _are_cut_alike(layout: Layout, settings: Settings) -> bool:
+    """Whether the clips of a curation's folder, if it has any, are those of these settings."""
+    try:
+        before = load_settings(layout)
+    except UserError:
+        return False
+    return _cut(before) == _cut(settings)
+
+
+def _cut(settings: Settings) -> tuple[ShotsConfig, Clips]:
+    """What the spans of clips, and so their ids, depend on."""
+    return settings.config.shots, Clips.of(settings)
 
 
 def _bytes_there(layout: Layout) -> int:

@@ -67,7 +67,7 @@ def run_and_pack(
     make_stages(settings)  # raises UserError for models that cannot be their stage's
     check_shards(layout, settings, overwrite=overwrite)
     sources = find_sources(settings.videos, out)
-    check_room(out, estimate(settings, sources.found).left(layout), force=force)
+    check_room(out, estimate(settings, sources.found).left(layout, settings), force=force)
     with locked(out):
         save_settings(layout, settings)
         forget_lost(layout)

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.curation.cleaning import delete_old_clips, delete_stems
-from mtv_jax.curation.evidence import Evidences
 from mtv_jax.curation.executors import Event, Executor
 from mtv_jax.curation.inputs import Film, file_key, known_films, write_films
 from mtv_jax.curation.jobs import Job, Message, Worker
-from mtv_jax.curation.ledger import ERROR, OK, RETRY, Row, State
+from mtv_jax.curation.ledger import ERROR, OK, RETRY, Ledger, Row
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import NotInstalledError
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.sources import Sources
-from mtv_jax.curation.stages import Keys, Stage, readers
+from mtv_jax.curation.stages import Stage, readers
+from mtv_jax.curation.store import Store
 from mtv_jax.curation.verdicts import Verdicts, judge
 from mtv_jax.curation.worker import Work
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
-from mtv_jax.io.jsonl import RowWriter, read_rows
+from mtv_jax.io.jsonl import RowWriter
 from mtv_jax.io.progress import progress
 
 MakeExecutor = Callable[[Worker], Executor]
@@ -72,9 +72,8 @@ def run(
     cards = take_cards(settings)
     write_json(layout.cards, cards)
     work = Work(settings, layout, cards)
-    with RowWriter(layout.ledger) as ledger, _Pool(work, make_executor) as pool:
-        state = State(read_rows(layout.ledger))
-        engine = _Engine(work, state, ledger, pool)
+    with RowWriter(layout.ledger) as writer, _Pool(work, make_executor) as pool:
+        engine = _Engine(work, Ledger(layout.ledger), writer, pool)
         if retry_failed:
             engine.forgive()
         films = engine.hash_films(sources)
@@ -110,41 +109,54 @@ class _Pool:
             self._executor.close()
 
 
+@dataclass(frozen=True)
+class _Loaded(Sequence[Job]):
+    """Jobs with what is known, which is read as each is taken, since that of all films is large."""
+
+    jobs: Sequence[Job]
+    load: Callable[[Job], Job]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, number: int) -> Job:  # pyright: ignore[reportIncompatibleMethodOverride] - no slices
+        return self.load(self.jobs[number])
+
+
 @dataclass
 class _Engine:
     """The state of a run: only this process writes the ledger."""
 
     work: Work
-    state: State
-    ledger: RowWriter
+    ledger: Ledger
+    writer: RowWriter
     pool: _Pool
 
     def record(self, rows: Iterable[Row]) -> None:
         """Rows for the ledger."""
-        rows = list(rows)
-        self.ledger.append(rows)
-        for row in rows:
-            self.state.add(row)
+        self.writer.append(rows)
+        self.ledger.refresh()
 
     def forgive(self) -> None:
         """Lets what has failed be tried again, with the stages that went on without it."""
         stages = make_stages(self.work.settings)
         went_on = {stage.name: readers(stages, stage.name) for stage in stages if stage.optional}
-        forget = self.state.outcomes_after(went_on)
+        states = map(self.ledger.state, self.ledger.films)
+        forget = [outcome for state in states for outcome in state.outcomes_after(went_on)]
         row = {"item": "", "film": "", "stage": RETRY, "key": "", "status": OK}
         self.record([row | {"forget": forget}])
 
     def hash_films(self, sources: Sources) -> list[Film]:
         """The films of the sources; those whose files were hashed before and have not changed are not read."""
         retries = self.work.settings.config.retries
-        known = {film.source for film in known_films(sources.found, self.state, retries)}
+        known = {film.source for film in known_films(sources.found, self.ledger.files, retries)}
         jobs = [
             Job(source.id, source.path, {}, key=file_key(source.path))
             for source in sources.found
             if source.id not in known
         ]
         self._complete(jobs, "hashing films")
-        return known_films(sources.found, self.state, retries)
+        return known_films(sources.found, self.ledger.files, retries)
 
     def judge_films(self, films: Sequence[Film]) -> None:
         """Runs the stages that judge, on all clips."""
@@ -162,28 +174,28 @@ class _Engine:
 
     def verdicts(self, films: Sequence[Film]) -> Verdicts:
         """By what is known now."""
-        settings = self.work.settings
-        stages = make_stages(settings)
-        keys = Keys(stages, self.work.cards)
-        known = Evidences(films, stages, keys, self.state, settings.config.retries)
-        return judge(known, settings.config, self.work.layout.alike)
+        layout, settings = self.work.layout, self.work.settings
+        known = Store(layout, settings, films, make_stages(settings), self.work.cards)
+        return judge(known, settings.config, layout.alike)
 
     def _job(self, film: Film) -> Job:
         return Job(film.source, Path(film.path), film.about, film.sha256, file_key(Path(film.path)))
 
     def _with_outcomes(self, job: Job) -> Job:
-        rows = self.state.rows_of(job.film) if job.film else ()
-        return replace(job, rows=rows, errors=self.state.all_errors(job.film, job.key))
+        if not job.film:
+            return replace(job, errors=tuple(self.ledger.files.errors(job.key)))
+        state = self.ledger.state(job.film)
+        return replace(job, rows=state.rows_of(job.film), errors=state.all_errors(job.film))
 
     def _complete(self, jobs: Sequence[Job], title: str) -> None:
         """Runs jobs in which there is anything to do, again where a worker dies, until none is left."""
-        waiting = [job for job in map(self._with_outcomes, jobs) if self._has_work(job)]
+        waiting = [job for job in jobs if self._has_work(job)]
         if waiting:
             for _ in progress(self._ends(waiting), title, len(waiting)):
                 pass
 
     def _has_work(self, job: Job) -> bool:
-        return next(iter(self.work(job)), None) is not None
+        return next(iter(self.work(self._with_outcomes(job))), None) is not None
 
     def _ends(self, waiting: list[Job]) -> Iterator[Job]:
         """Jobs as they end."""
@@ -191,7 +203,7 @@ class _Engine:
         while waiting:
             again: list[Job] = []
             begun: dict[str, Message] = {}
-            for event in self.pool.run(waiting):
+            for event in self.pool.run(_Loaded(waiting, self._with_outcomes)):
                 if event.message is not None and event.message.rows:
                     self.record(event.message.rows)
                     begun.pop(event.job.source, None)
@@ -203,7 +215,7 @@ class _Engine:
                     deaths += self._bury(event, begun.pop(event.job.source, None))
                     if deaths > _DEATHS:
                         raise UserError(f"workers die before they begin ({event.died}); see the lines above")
-                    again.append(self._with_outcomes(event.job))
+                    again.append(replace(event.job, rows=(), errors=()))
             waiting = again
 
     def _bury(self, event: Event, begun: Message | None) -> int:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.ledger import ERROR, OK, Row, State, given_up
+from mtv_jax.curation.ledger import ERROR, Row, State, given_up
 from mtv_jax.curation.roles import UNAVAILABLE, Evidence, scores
 from mtv_jax.curation.stages import LAST, Keys, Stage, failure
 
@@ -41,7 +41,7 @@ class FilmEvidence:
 
 @runtime_checkable
 class Known(Protocol):
-    """What is known of all films of a curation: `Evidences`, or what `mtv_jax.curation.store` has kept of it."""
+    """What is known of all films of a curation: `mtv_jax.curation.store`."""
 
     def __iter__(self) -> Iterator[FilmEvidence]:
         """The films, in order."""
@@ -59,30 +59,13 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Evidences:
-    """What a ledger's state knows of films."""
+    """What the state of a ledger knows of films."""
 
     films: Sequence[Film]
     stages: Sequence[Stage]
     keys: Keys
     state: State
     retries: int
-
-    def __iter__(self) -> Iterator[FilmEvidence]:
-        for film in self.films:
-            clips = {clip: evidence_of(rows, film, self.stages) for clip, rows in self.rows_of_clips(film)}
-            yield self.film(film, clips)
-
-    @property
-    def prints(self) -> str:
-        """See `Known`."""
-        return digest_of_prints(self.fingerprints())
-
-    def fingerprints(self) -> Iterator[Fingerprint]:
-        """See `Known`."""
-        for found in self:
-            for clip, evidence in found.clips.items():
-                if _status(evidence, "fingerprint") == OK:
-                    yield clip, found.film.sha256, evidence["fingerprint"]
 
     def film(self, film: Film, clips: Mapping[str, ClipEvidence]) -> FilmEvidence:
         """What is known of a film, with what is known of its `clips`."""

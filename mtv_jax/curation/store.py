@@ -7,14 +7,11 @@ has all of their evidence (`Store.rows`).
 
 import functools
 import hashlib
-import io
 import json
-import re
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgpack
 
@@ -27,10 +24,9 @@ from mtv_jax.curation.evidence import (
     evidence_of,
 )
 from mtv_jax.curation.inputs import Film
-from mtv_jax.curation.ledger import OK, RETRY, Row, State
+from mtv_jax.curation.ledger import OK, RETRY, Ledger, Row, State, read_row
 from mtv_jax.curation.settings import Layout, Settings
 from mtv_jax.curation.stages import Keys, Stage
-from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_path
 from mtv_jax.io.progress import progress
 
@@ -42,7 +38,6 @@ _LONGEST = 4
 """Numbers in a list that is kept; longer ones are series, which no verdict reads."""
 _TEXT = 200
 """Characters of a longer text that are kept, but for fingerprints."""
-_ROW = re.compile(rb'\{"item": "[^"\\]*", "film": "([0-9a-f]+)", "stage": "')
 _NONE = Film("", "", {})
 
 
@@ -96,7 +91,7 @@ class Store:
             _, (_, packed) = next(msgpack.Unpacker(file, read_size=_BLOCK))
         places = msgpack.unpackb(packed)["rows"]
         with open(self._ledger, "rb") as file:
-            return {stage: _read_row(file, place) for stage, place in places.items()}
+            return {stage: read_row(file, place) for stage, place in places.items()}
 
     def _records(self) -> Iterator[tuple[Any, Any]]:
         with open(self._path, "rb") as file:
@@ -138,21 +133,29 @@ def _head(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, identity: str, ledger: Path, known: Evidences) -> None:
     """Makes a store from the ledger; the state of `known` is not used."""
-    prints, costs = 0, Costs()
-    places, retries = _places_of_films(ledger, costs)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file, _opened(ledger) as rows:
+    prints, costs, found = 0, Costs(), Ledger(ledger)
+    for row in found.others:
+        costs.add(row)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(b" " * _HEAD)
         for film in progress(known.films, f"reading {ledger.name}"):
-            counted = (
-                Costs() if film.problem else costs
-            )  # the rows of a copy are those of the film it repeats
-            state = State(_rows_of(rows, places.get(film.sha256, ()), retries, counted))
+            # The rows of a copy are those of the film that it repeats.
+            counted = Costs() if film.problem else costs
+            state = State(_counted(found.rows(film.sha256), counted))
             records, digest = _of_film(replace(known, state=state), film)
             prints += int(digest, 16)
             file.writelines(_packed(record) for record in records)
         head = {"identity": identity, "prints": f"{prints % 2**256:064x}", "costs": costs.to_json()}
         file.seek(0)
         file.write(json.dumps(head).encode().ljust(_HEAD - 1) + b"\n")
+
+
+def _counted(rows: Iterable[Row], costs: Costs) -> Iterator[Row]:
+    """The rows, of which those of stages are added to `costs`."""
+    for row in rows:
+        if row["stage"] != RETRY:
+            costs.add(row)
+        yield row
 
 
 def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
@@ -189,67 +192,3 @@ def _short(value: Any) -> Any:
         simple = all(isinstance(part, (int, float, str)) for part in value)
         return value if simple and len(value) <= _LONGEST else _short
     return f"{value[:_TEXT]}..." if isinstance(value, str) and len(value) > _TEXT else value
-
-
-_Retries = Mapping[int, Mapping[str, Sequence[str]]]
-"""Place of a row that lets stages be tried again -> item -> the stages whose outcome it forgets."""
-
-
-def _places_of_films(ledger: Path, costs: Costs) -> tuple[dict[str, array], _Retries]:
-    """Where the rows of each film are in a ledger. Adds to `costs` what is of no film: their hashes.
-
-    A row that lets stages be tried again is one of each film, and read once, since it is long.
-    """
-    places: dict[str, array] = {}
-    retries: dict[int, dict[str, list[str]]] = {}
-    place = 0
-    with _opened(ledger) as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                break
-            found = _ROW.match(line)
-            film = found[1].decode() if found else ""
-            if film:
-                places.setdefault(film, array("q", retries)).append(place)
-            else:
-                row = _parsed(line, f"{ledger}: line {number}")
-                costs.add(row)
-                if row["stage"] == RETRY:
-                    retries[place] = {}
-                    for item, stage in row.get("forget", ()):
-                        retries[place].setdefault(item, []).append(stage)
-                    for rows in places.values():
-                        rows.append(place)
-            place += len(line)
-    return places, retries
-
-
-def _rows_of(file: IO[bytes], places: Iterable[int], retries: _Retries, costs: Costs) -> Iterator[Row]:
-    """The rows of a film, of which those in `retries` forget nothing but outcomes of this film."""
-    items: set[str] = set()
-    for place in places:
-        if place in retries:
-            forget = [(item, stage) for item in items for stage in retries[place].get(item, ())]
-            yield {"stage": RETRY, "forget": forget}
-        else:
-            row = _read_row(file, place)
-            costs.add(row)
-            items.add(row["item"])
-            yield row
-
-
-def _opened(ledger: Path) -> IO[bytes]:
-    """A ledger, empty if there is none yet."""
-    return open(ledger, "rb") if ledger.exists() else io.BytesIO()
-
-
-def _read_row(file: IO[bytes], place: int) -> dict[str, Any]:
-    file.seek(place)
-    return _parsed(file.readline(), f"{file.name}: byte {place}") | {"place": place}
-
-
-def _parsed(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where} is damaged ({error}); restore the file") from error

@@ -59,7 +59,7 @@ class Film:
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream):
         self.path, self.container, self.stream = path, container, stream
         self._decoder = _decoder(stream)
-        self._decoded = self._decode()
+        self._decoded = _decode(path, container, stream, self._decoder)
         first = next(self._decoded, None)
         if first is None:
             raise Unreadable("no_picture", f"{path}: the video has no frames")
@@ -123,27 +123,6 @@ class Film:
         """Presentation time of a frame or a packet, in time bases, for AVI that of decoding, since it has no other."""
         return of.dts if self._avi else of.pts
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames. Undecodable packets before the first one are skipped, since recordings may start anywhere."""
-        count, unread = 0, None
-        try:
-            for packet in self.container.demux(self.stream):
-                try:
-                    frames = self._decoder.decode(packet)
-                except InvalidDataError as error:
-                    if count:
-                        raise
-                    unread = error
-                    continue
-                for frame in frames:
-                    count += 1
-                    yield frame
-            if unread is not None and count == 0:
-                raise unread
-        except (FFmpegError, OSError) as error:
-            message = f"{self.path}: damaged or truncated video ({error.strerror}), after {count} frames"
-            raise Unreadable("damaged", message) from error
-
     def _sought(self, start: Fraction) -> Iterator[av.VideoFrame] | None:
         """Frames from a key frame at or before `start`; None if the file cannot seek."""
         origin, base = self.start_pts, self.time_base
@@ -154,7 +133,7 @@ class Film:
             except (FFmpegError, OSError):
                 return None
             self._decoder.flush_buffers()
-            decoded = self._decode()
+            decoded = _decode(self.path, self.container, self.stream, self._decoder)
             first = next(decoded, None)
             stamp = None if first is None else self.stamp(first)
             if first is not None and stamp is not None and (stamp - origin) * base <= start:
@@ -170,3 +149,31 @@ def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:
         assert isinstance(decoder, av.VideoCodecContext)
         return decoder
     return context
+
+
+def _decode(
+    path: Path, container: InputContainer, stream: av.VideoStream, decoder: av.VideoCodecContext
+) -> Iterator[av.VideoFrame]:
+    """All frames. Undecodable packets before the first one are skipped, since recordings may start anywhere.
+
+    A method would refer to its film, which has this iterator: a film that is not read to its end would then keep its
+    decoder, with the threads and pictures of that, until Python looks for cycles.
+    """
+    count, unread = 0, None
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = decoder.decode(packet)
+            except InvalidDataError as error:
+                if count:
+                    raise
+                unread = error
+                continue
+            for frame in frames:
+                count += 1
+                yield frame
+        if unread is not None and count == 0:
+            raise unread
+    except (FFmpegError, OSError) as error:
+        message = f"{path}: damaged or truncated video ({error.strerror}), after {count} frames"
+        raise Unreadable("damaged", message) from error

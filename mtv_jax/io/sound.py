@@ -89,7 +89,7 @@ class Sound:
         self._length: int | None = None
         if self.codec == "vorbis" and container.format.name == "ogg":
             self._take_all()
-        self._decoded = self._frames()
+        self._decoded = _decode(path, container, stream)
         first = next(self._decoded, None)
         self._first = [] if first is None else [first]
         if first is not None:  # decoders are more reliable than headers (AAC with spectral band replication)
@@ -110,7 +110,7 @@ class Sound:
         frames = itertools.chain(self._first, self._decoded)
         if start > 0 and self._can_seek():
             self._container.seek(int((begin - _PREROLL_SECONDS) * av.time_base))
-            frames = self._frames()
+            frames = _decode(self.path, self._container, self._stream)
         cursor, line, rest = None, TimeLine(self._container), Fraction(0)
         for frame in frames:
             samples = self._samples(frame)
@@ -129,33 +129,6 @@ class Sound:
     def names(self) -> list[str]:
         """FFmpeg's names of the channel positions."""
         return [channel.name for channel in self.layout.channels]
-
-    def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decoded frames; undecodable packets are skipped, with a note if sound follows them."""
-        count, damaged, noted = 0, 0, False
-        try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    frames = self._stream.codec_context.decode(packet)
-                except InvalidDataError:
-                    damaged += 1
-                    continue
-                for frame in frames:
-                    if damaged and count and not noted:
-                        noted = True
-                        note(
-                            f"{self.path}: its sound is damaged at {frame.time or 0:.2f} s; that part is skipped"
-                        )
-                    count += 1
-                    yield frame
-        except (FFmpegError, OSError) as error:
-            if not count:
-                raise UserError(
-                    f"{self.path}: damaged: its sound cannot be decoded ({error.strerror})"
-                ) from error
-            note(f"{self.path}: damaged: its sound cannot be read to the end ({error.strerror})")
-        if damaged and not count:
-            raise UserError(f"{self.path}: damaged: none of its sound can be decoded")
 
     def _position(self, frame: av.AudioFrame, begin: Fraction, cursor: int | None, line: TimeLine) -> int:
         """Index of a frame's first sample from `begin`: the running count, unless its time stamp shows a gap."""
@@ -259,6 +232,33 @@ class Sound:
                 f"{self.path}: its sound is truncated: its header says {float(self._declared):.2f} s, "
                 f"{float(there):.2f} s are there"
             )
+
+
+def _decode(path: Path, container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """Decoded frames; undecodable packets are skipped, with a note if sound follows them.
+
+    No method of `Sound`, which has this iterator: see `mtv_jax.io.film`.
+    """
+    count, damaged, noted = 0, 0, False
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = stream.codec_context.decode(packet)
+            except InvalidDataError:
+                damaged += 1
+                continue
+            for frame in frames:
+                if damaged and count and not noted:
+                    noted = True
+                    note(f"{path}: its sound is damaged at {frame.time or 0:.2f} s; that part is skipped")
+                count += 1
+                yield frame
+    except (FFmpegError, OSError) as error:
+        if not count:
+            raise UserError(f"{path}: damaged: its sound cannot be decoded ({error.strerror})") from error
+        note(f"{path}: damaged: its sound cannot be read to the end ({error.strerror})")
+    if damaged and not count:
+        raise UserError(f"{path}: damaged: none of its sound can be decoded")
 
 
 def _stamp(frame: av.AudioFrame) -> Fraction:

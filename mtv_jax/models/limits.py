@@ -17,6 +17,7 @@ _MOST_OF = {
     "interaction_blocks": 512,
     "audio_layers": 512,
     "layers_per_block": 64,
+    "transformer_layers": 64,
     "num_attention_heads": 1024,
     "encoder_attention_heads": 1024,
     "num_heads": 1024,

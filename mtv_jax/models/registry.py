@@ -31,8 +31,10 @@ from mtv_jax.models.spleeter import spec as spleeter
 from mtv_jax.models.syncnet import spec as syncnet
 from mtv_jax.models.syncsynth import spec as syncsynth
 from mtv_jax.models.t5 import spec as t5
+from mtv_jax.models.unet2d import spec as unet2d
 from mtv_jax.models.vae3d import spec as vae3d
 from mtv_jax.models.videoclip_xl import spec as videoclip_xl
+from mtv_jax.models.videocrafter import spec as videocrafter
 from mtv_jax.models.wav2vec2 import spec as wav2vec2
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -56,6 +58,8 @@ NETWORKS: dict[str, NetworkSpec] = {
         clip,
         videoclip_xl,
         imagebind,
+        unet2d,
+        videocrafter,
         resunet,
         clap,
         clap_text,

@@ -80,8 +80,9 @@ class NetworkSpec:
       name: in configs and on the command line.
       module: its class, with the attributes `config` and `dtype`.
       config: class of its config, a frozen dataclass whose classmethods are the named variants.
-      weights: module with its weight table: `RULES`, `config_from_json`, `config_to_json`, and where needed
-        `ALIASES` and `IGNORED` (`mtv_jax.weights.rules`). It is imported when a checkpoint is read or written.
+      weights: module with its weight table: `RULES` (or `rules(config)`, where the names depend on the config),
+        `config_from_json`, `config_to_json`, and where needed `ALIASES` and `IGNORED` (`mtv_jax.weights.rules`). It
+        is imported when a checkpoint is read or written.
       class_names: names of its class in `config.json`: diffusers' `_class_name`, transformers'
         `architectures`, or ours.
       folder: of a pipeline folder, the part that holds it.

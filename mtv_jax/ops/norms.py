@@ -38,6 +38,20 @@ def group_norm(
     return (x - mean) * gain + bias.astype(jnp.float32)
 
 
+class GroupNorm(nn.Module):
+    """`group_norm` with its scale and bias as parameters, in float32 inside and out."""
+
+    groups: int
+    eps: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
+        """Statistics over all axes but the first, and the channels of a group."""
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        return group_norm(x, scale, bias, groups=self.groups, eps=self.eps)
+
+
 class FixedBatchNorm(nn.Module):
     """Batch normalisation with the statistics of its training, which are parameters.
 

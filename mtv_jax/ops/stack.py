@@ -37,8 +37,7 @@ def stack_layers(
     (store only the layer's input), `offload` (the same, in host memory; the layer must pass its carry through
     `layer_input`) or `dots` (store the outputs of products with weights).
     """
-    if remat != "none":
-        block = nn.remat(block, prevent_cse=not scan, policy=REMAT_POLICIES[remat])
+    block = rematerialised(block, remat, prevent_cse=not scan)
     if scan:
         return nn.scan(
             block,
@@ -48,6 +47,13 @@ def stack_layers(
             length=length,
         )
     return lambda *args, **kwargs: [block(*args, **kwargs) for _ in range(length)]
+
+
+def rematerialised(block: type[nn.Module], remat: str, *, prevent_cse: bool = True) -> type[nn.Module]:
+    """`block` under a policy of `REMAT_POLICIES`. In a scan `prevent_cse` is not needed, and False compiles faster."""
+    if remat == "none":
+        return block
+    return nn.remat(block, prevent_cse=prevent_cse, policy=REMAT_POLICIES[remat])
 
 
 def layer_input(carry: Any) -> Any:

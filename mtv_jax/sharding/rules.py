@@ -20,9 +20,9 @@ T = TypeVar("T")
 Spec = tuple[str | None, ...]
 
 WEIGHT_RULES: tuple[tuple[str, Spec], ...] = (
-    # The second product of a pair (attention's output, the feed-forward's) takes the input sharding that the first
-    # one produces: split over tensor, by heads in attention.
-    (r".*/(to_out|out_proj|o|down(_\w+)?|output_dense)/kernel", ("tensor", "fsdp")),
+    # The second product of a pair (attention's output, the feed-forward's, a residual block's) takes the input sharding
+    # that the first one produces: split over tensor, by heads in attention.
+    (r".*/(to_out|out_proj|o|down(_\w+)?|output_dense|out_conv)/kernel", ("tensor", "fsdp")),
     (r".*embedding", (None, "fsdp")),
     (r".*kernel", ("fsdp", "tensor")),
     (r".*", ()),

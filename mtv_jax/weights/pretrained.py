@@ -28,7 +28,7 @@ from mtv_jax.weights.aliases import Canonical
 from mtv_jax.weights.composite import join_params, split_params
 from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
 from mtv_jax.weights.placement import place
-from mtv_jax.weights.rules import Leaf, flat_paths, from_flat_paths, to_params, to_tensors
+from mtv_jax.weights.rules import Leaf, Rule, flat_paths, from_flat_paths, to_params, to_tensors
 from mtv_jax.weights.tensor_files import read_tensors, write_tensors
 
 Place = Callable[[str, Leaf], Any]
@@ -148,7 +148,8 @@ def fill(
     state = Canonical(tensors, getattr(tables, "ALIASES", ()))
     ignored = getattr(tables, "IGNORED", ())
     shapes = parameter_shapes(model) if shapes is None else shapes
-    return to_params(state, tables.RULES, shapes, ignored=ignored, origin=str(origin), place=place_leaf)
+    rules = rules_of(model)
+    return to_params(state, rules, shapes, ignored=ignored, origin=str(origin), place=place_leaf)
 
 
 def load_config(directory: str | os.PathLike) -> Any:
@@ -191,10 +192,9 @@ def writing_model(directory: Path, model: nn.Module, params: Params, *, dtype: A
         theirs, params = split_params(params, composite, parameter_shapes(backbone))
         yield from writing_model(directory / composite.backbone.folder, backbone, theirs, dtype=dtype)
         directory, config = directory / spec.folder, getattr(config, composite.own_field)
-    tables = weight_table(spec)
     directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / CONFIG_FILE, tables.config_to_json(config))
-    yield from write_tensors(directory, spec.file_stem, to_tensors(params, tables.RULES), dtype=dtype)
+    write_json(directory / CONFIG_FILE, weight_table(spec).config_to_json(config))
+    yield from write_tensors(directory, spec.file_stem, to_tensors(params, rules_of(model)), dtype=dtype)
 
 
 def read_config(directory: Path) -> tuple[dict[str, Any], int | None]:
@@ -239,6 +239,14 @@ def identify(directory: Path, values: Mapping[str, Any]) -> NetworkSpec:
     return known[name]
 
 
+def rules_of(model: nn.Module) -> tuple[Rule, ...]:
+    """The rules of a network's weight table: `RULES`, or `rules(config)` where the names depend on the config."""
+    tables = weight_table(spec_of(model))
+    if hasattr(tables, "rules"):
+        return tables.rules(model.config)  # pyright: ignore[reportAttributeAccessIssue]
+    return tables.RULES
+
+
 def weight_table(spec: NetworkSpec) -> ModuleType:
-    """A network's module of this package, with `RULES`, `config_from_json` and `config_to_json`."""
+    """A network's module of this package, with `RULES` or `rules`, `config_from_json` and `config_to_json`."""
     return importlib.import_module(spec.weights)

@@ -89,14 +89,20 @@ def test_shots(capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_curation_memory(capsys):
-    options = ["--frames-only", "--num-frames=5", "--height=16", "--width=16", "--config.captioner=detectors"]
-    plain = f"--config={BENCHMARKS.parent / 'configs' / 'curate.py'}:plain"
-    script("curation_memory").main(["--minutes=0.1", "--size=32x16", "--", *options, plain])
+def test_curation_memory(tmp_path, capsys):
+    memory, out = script("curation_memory"), tmp_path / "memory.json"
+    argv = ["--settings=frames", "--size=32x16", f"--out={out}"]
+    options = ["--", "--num-frames=5", "--stride=50", "--height=16", "--width=16"]
+    memory.main(["--minutes=0.1", *argv, *options])
     (found,) = printed(capsys)
-    assert found["minutes"] == 0.1
-    assert min(found["command_peak_bytes"], found["stages"]["clips"]["peak_bytes"]) > 2**20
-    assert found["stages"]["shots"]["clips_per_second"] > 0
+    assert (found["setting"], found["minutes"]) == ("frames", 0.1)
+    assert found["clips"] == len(found["encode_peak_mb"]) > 2
+    assert min(found["command_peak_mb"], found["stages"]["clips"]["peak_mb"], *found["encode_peak_mb"]) > 20
+    memory.main(["--minutes=0.1,0.05", *argv, *options])
+    again = printed(capsys)
+    assert [row["minutes"] for row in again] == [0.1, 0.05]
+    assert again[0] == found  # not measured again
+    assert out.with_suffix(".svg").read_text().count("<polyline") == 2
 
 
 def test_shots_are_compared_with_the_truth():

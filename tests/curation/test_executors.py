@@ -31,7 +31,7 @@ def pool():
 
 def test_a_process_that_dies_costs_its_job_only(pool):
     films = ["ab", "c!d", "ef", "g"]
-    assert spelt(pool.run(map(job, films))) == {
+    assert spelt(pool.run(list(map(job, films)))) == {
         "ab": ["a", "b", "end"],
         "c!d": ["c", "the worker died (SIGKILL)"],
         "ef": ["e", "f", "end"],
@@ -41,7 +41,7 @@ def test_a_process_that_dies_costs_its_job_only(pool):
 
 def test_processes_are_used_again_and_jobs_are_told_as_in_one_process(pool):
     films = ["ab", "cd", "ef"]
-    first, second = (list(pool.run(map(job, films))) for _ in range(2))
+    first, second = (list(pool.run(list(map(job, films)))) for _ in range(2))
     processes = [
         {row["process"] for event in events if event.message for row in event.message.rows}
         for events in (first, second)
@@ -49,7 +49,7 @@ def test_processes_are_used_again_and_jobs_are_told_as_in_one_process(pool):
     assert processes[1] <= processes[0]
     assert os.getpid() not in processes[0]
     assert len(processes[0]) <= 2
-    assert spelt(first) == spelt(InlineExecutor(Fragile()).run(map(job, films)))
+    assert spelt(first) == spelt(InlineExecutor(Fragile()).run(list(map(job, films))))
 
 
 def test_an_error_that_is_no_films_fault_ends_the_run(pool):

@@ -12,7 +12,7 @@ from mtv_jax import curate
 from mtv_jax.curation.budget import Estimate, packing_bytes
 from mtv_jax.curation.pack import _is_packed, held_out_sources
 from mtv_jax.curation.release import release_problems
-from mtv_jax.curation.settings import Layout
+from mtv_jax.curation.settings import Layout, load_settings
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.errors import UserError
@@ -128,7 +128,9 @@ def test_arrays_of_packed_clips_are_on_disk_once_until_their_shards_are_gone(pac
     shutil.copytree(packed, tmp_path / "out")
     arrays = sorted((tmp_path / "out" / "work").glob("films/*/*/*/arrays.msgpack"))
     assert [path.stat().st_size for path in arrays] == [0, 0, 0]
-    before = estimate_of(9 * 10**6).left(Layout(tmp_path / "out"))
+    layout = Layout(tmp_path / "out")
+    settings = load_settings(layout)
+    before = estimate_of(9 * 10**6).left(layout, settings)
     (tmp_path / "out" / "manifest.json").unlink()
     with pytest.raises(
         UserError, match=r"arrays of 3 clips are gone or damaged; .*curate run` encodes those clips again"
@@ -138,8 +140,10 @@ def test_arrays_of_packed_clips_are_on_disk_once_until_their_shards_are_gone(pac
     for path in (tmp_path / "out").glob("*.array_record"):
         path.unlink()
     shards = sum(path.stat().st_size for path in packed.glob("*.array_record"))
-    assert estimate_of(9 * 10**6).left(Layout(tmp_path / "out")) == before + 2 * shards
-    assert estimate_of(1).left(Layout(tmp_path / "out")) == 0
+    assert estimate_of(9 * 10**6).left(layout, settings) == before + 2 * shards
+    assert estimate_of(1).left(layout, settings) == 0
+    assert estimate_of(1).left(layout, dataclasses.replace(settings, separator="another")) == 0
+    assert estimate_of(1).left(layout, dataclasses.replace(settings, stride=settings.stride + 1)) == 2
 
 
 def test_shards_without_the_media_of_the_same_packing_are_packed_again(packed, tmp_path):

@@ -91,7 +91,7 @@ def test_an_actor_that_dies_costs_its_job_only(monkeypatch):
     executor = RayExecutor(Fragile(), 2)
     ends = {}
     try:
-        for event in executor.run(map(job, ["ab", "c!d", "ef", "g"])):
+        for event in executor.run(list(map(job, ["ab", "c!d", "ef", "g"]))):
             if event.message is None:
                 ends[event.job.film] = event.died
         with pytest.raises(UserError, match="^the disk is full$"):

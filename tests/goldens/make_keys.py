@@ -1,15 +1,16 @@
 """Writes keys/*.txt: names and shapes of every tensor of the published checkpoints, one a line.
 
 `python tests/goldens/make_keys.py` needs the extra `parity`: the lists come from networks that diffusers and
-transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL, ImageBind
-and Maestro cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors` and `cim_tensors`
-are tables of what it calls its tensors. Given the sizes of the small networks in `mtv/denoiser`, `videoclip_xl`,
-`imagebind` and `maestro_cim`, they must list those networks' tensors exactly, which gives them their right to speak
-for the large ones.
+transformers build on torch's meta device, which takes no memory. The public code of MTV, VideoCLIP-XL, ImageBind,
+Maestro and VideoCrafter cannot be run at full size: `mtv_tensors`, `videoclip_xl_tensors`, `imagebind_tensors`,
+`cim_tensors` and `videocrafter_tensors` are tables of what it calls its tensors. Given the sizes of the small networks
+in `mtv/denoiser`, `videoclip_xl`, `imagebind`, `maestro_cim` and `videocrafter2`, they must list those networks'
+tensors exactly, which gives them their right to speak for the large ones.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -49,6 +50,21 @@ CLIP_L14 = {
         "patch_size": 14,
     },
     "projection_dim": 768,
+}
+SD_2_1_UNET = {
+    "cross_attention_dim": 1024,
+    "attention_head_dim": [5, 10, 20, 20],
+    "use_linear_projection": True,
+}
+VIDEOCRAFTER2 = {
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 320,
+    "channel_mult": (1, 2, 4, 4),
+    "num_res_blocks": 2,
+    "attention_resolutions": (4, 2, 1),
+    "num_head_channels": 64,
+    "context_dim": 1024,
 }
 VIDEOCLIP_XL = {
     "vision": {
@@ -134,6 +150,7 @@ def original_lists() -> dict[str, Shapes]:
             name: diffusers.CogVideoXTransformer3DModel(**config) for name, config in TRANSFORMERS.items()
         }
         networks["vae3d"] = diffusers.AutoencoderKLCogVideoX()
+        networks["sd_2_1_base_unet"] = diffusers.UNet2DConditionModel(**SD_2_1_UNET)
         networks["t5_v1_1_xxl"] = transformers.T5EncoderModel(transformers.T5Config(**T5_XXL))
         networks["wav2vec2_base"] = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
         networks["kl_f8"] = diffusers.AutoencoderKL(**KL_F8)
@@ -237,6 +254,85 @@ def _imagebind_block(width: int, *, extra_key: bool) -> Shapes:
     }
     projections = {"attn.in_proj_weight": (3 * width, width), "attn.in_proj_bias": (3 * width,)}
     return extra | projections | _joined(pieces)
+
+
+def videocrafter_tensors(sizes: Mapping[str, Any]) -> Shapes:
+    """Names and shapes of the UNet of VideoCrafter; `sizes` as `VIDEOCRAFTER2`."""
+    width, factors, blocks = sizes["model_channels"], sizes["channel_mult"], sizes["num_res_blocks"]
+    resolutions, last = sizes["attention_resolutions"], len(factors) - 1
+    heads, context = sizes["num_head_channels"], sizes["context_dim"]
+    pieces = {
+        **{f"{name}.0": _linear(4 * width, width) for name in ("time_embed", "fps_embedding")},
+        **{f"{name}.2": _linear(4 * width, 4 * width) for name in ("time_embed", "fps_embedding")},
+        "input_blocks.0.0": _conv(width, sizes["in_channels"], 3, 3),
+        **_unet_transformer("init_attn.0", width, 8 * heads, 8 * heads, (1,)),
+        "out.0": _norm(width),
+        "out.2": _conv(sizes["out_channels"], width, 3, 3),
+    }
+
+    def layer(name: str, inputs: int, outputs: int, *, attends: bool) -> None:
+        pieces.update(_unet_residual(f"{name}.0", inputs, outputs, 4 * width))
+        if attends:
+            pieces.update(_unet_transformer(f"{name}.1", outputs, outputs, context))
+            pieces.update(_unet_transformer(f"{name}.2", outputs, outputs, outputs))
+
+    skips, number, now = [width], 1, width
+    for level, factor in enumerate(factors):
+        for _ in range(blocks):
+            layer(f"input_blocks.{number}", now, factor * width, attends=2**level in resolutions)
+            now, number = factor * width, number + 1
+            skips.append(now)
+        if level < last:
+            pieces[f"input_blocks.{number}.0.op"] = _conv(now, now, 3, 3)
+            number += 1
+            skips.append(now)
+    layer("middle_block", now, now, attends=True)
+    pieces |= _unet_residual("middle_block.3", now, now, 4 * width)
+    number = 0
+    for level, factor in reversed(list(enumerate(factors))):
+        for block in range(blocks + 1):
+            attends = 2**level in resolutions
+            layer(f"output_blocks.{number}", now + skips.pop(), factor * width, attends=attends)
+            now = factor * width
+            if level > 0 and block == blocks:
+                pieces[f"output_blocks.{number}.{3 if attends else 1}.conv"] = _conv(now, now, 3, 3)
+            number += 1
+    return _joined(pieces)
+
+
+def _unet_residual(name: str, inputs: int, outputs: int, time: int) -> dict[str, Shapes]:
+    pieces = {
+        "in_layers.0": _norm(inputs),
+        "in_layers.2": _conv(outputs, inputs, 3, 3),
+        "emb_layers.1": _linear(outputs, time),
+        "out_layers.0": _norm(outputs),
+        "out_layers.3": _conv(outputs, outputs, 3, 3),
+        **({"skip_connection": _conv(outputs, inputs, 1, 1)} if inputs != outputs else {}),
+    }
+    for i in range(1, 5):
+        pieces[f"temopral_conv.conv{i}.0"] = _norm(outputs)
+        pieces[f"temopral_conv.conv{i}.{2 if i == 1 else 3}"] = _conv(outputs, outputs, 3, 1, 1)
+    return {f"{name}.{key}": shapes for key, shapes in pieces.items()}
+
+
+def _unet_transformer(
+    name: str, width: int, inner: int, context: int, window: tuple[int, ...] = ()
+) -> dict[str, Shapes]:
+    """`window` is that of the projections, if they are convolutions."""
+    block = f"{name}.transformer_blocks.0"
+    pieces = {
+        f"{name}.norm": _norm(width),
+        f"{name}.proj_in": _conv(inner, width, *window),
+        f"{name}.proj_out": _conv(width, inner, *window),
+        f"{block}.ff.net.0.proj": _linear(8 * inner, inner),
+        f"{block}.ff.net.2": _linear(inner, 4 * inner),
+        **{f"{block}.norm{i}": _norm(inner) for i in (1, 2, 3)},
+    }
+    for attention, keys in (("attn1", inner), ("attn2", context)):
+        pieces[f"{block}.{attention}.to_out.0"] = _linear(inner, inner)
+        for part, inputs in (("q", inner), ("k", keys), ("v", keys)):
+            pieces[f"{block}.{attention}.to_{part}"] = {"weight": (inner, inputs)}
+    return pieces
 
 
 def cim_tensors(sizes: Mapping[str, int | None]) -> Shapes:
@@ -361,6 +457,10 @@ def _resblocks(layers: int, width: int) -> Shapes:
 
 def _linear(outputs: int, inputs: int) -> Shapes:
     return {"weight": (outputs, inputs), "bias": (outputs,)}
+
+
+def _conv(outputs: int, inputs: int, *window: int) -> Shapes:
+    return {"weight": (outputs, inputs, *window), "bias": (outputs,)}
 
 
 def _norm(width: int) -> Shapes:

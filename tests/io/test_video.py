@@ -1,8 +1,10 @@
 import ctypes
+import gc
 import importlib.resources
 import itertools
 import json
 import struct
+import weakref
 from fractions import Fraction
 from typing import Any
 
@@ -13,8 +15,10 @@ from media_files import quarter_names, quarters
 from PIL import Image
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.film import open_film
 from mtv_jax.io.pictures import read_image, write_image
 from mtv_jax.io.rates import exact_fps
+from mtv_jax.io.sound import open_sound
 from mtv_jax.io.video import iter_frames, probe, read_video, write_gif, write_video
 
 _M_PERTURB = -6
@@ -352,3 +356,19 @@ def test_the_bundled_clip_is_a_real_one_with_sound_and_credit():
     assert facts["licence"] == "CC-BY 3.0"
     assert "Blender Foundation" in facts["credit"]
     assert facts["prompt"]
+
+
+def test_a_film_that_is_not_read_to_its_end_is_freed_at_once(tmp_path):
+    # Decoders have threads and pictures of their own, so they must not wait for Python to look for cycles.
+    write_video(tmp_path / "a.mp4", grey_frames(range(20)), 24, audio=np.zeros(9000), sample_rate=9000)
+    gc.disable()
+    try:
+        with open_film(tmp_path / "a.mp4") as film:
+            next(film.shown())
+        with open_sound(tmp_path / "a.mp4") as sound:
+            next(sound.pieces())
+        freed = [weakref.ref(film), weakref.ref(sound)]
+        del film, sound
+        assert [ref() for ref in freed] == [None, None]
+    finally:
+        gc.enable()

@@ -32,8 +32,10 @@ from mtv_jax.weights import (
     spleeter,
     syncnet,
     t5,
+    unet2d,
     vae3d,
     videoclip_xl,
+    videocrafter,
     wav2vec2,
 )
 from mtv_jax.weights.aliases import Canonical
@@ -51,6 +53,7 @@ CHECKPOINTS = {
     "i3d_kinetics_400": ("i3d", "kinetics_400", i3d),
     "clip_vit_b32": ("clip", "vit_b32", clip),
     "clip_vit_l14": ("clip", "vit_l14", clip),
+    "sd_2_1_base_unet": ("unet2d", "sd_2_1_base", unet2d),
     "kl_f8": ("kl_vae", "kl_f8", kl_vae),
     "clip_text_h": ("clip_text", "vit_h", clip_text),
 }
@@ -67,16 +70,21 @@ class Spec:
     dtype: np.dtype = FLOAT32
 
 
+def _rules(tables, model):
+    """Those of a table: a published checkpoint may have another one than the network's own."""
+    return tables.RULES if hasattr(tables, "RULES") else tables.rules(model.config)
+
+
 def check_one_to_one(theirs, tables, model):
     """Every tensor is used, every parameter filled, all shapes agree; and the same names lead back."""
     aliases, ignored = (getattr(tables, name, ()) for name in ("ALIASES", "IGNORED"))
     state = Canonical({key: Spec(shape) for key, shape in theirs.items()}, aliases)
-    shapes = parameter_shapes(model)
-    filled = to_params(state, tables.RULES, shapes, ignored=ignored, place=lambda path, leaf: leaf)
+    shapes, rules = parameter_shapes(model), _rules(tables, model)
+    filled = to_params(state, rules, shapes, ignored=ignored, place=lambda path, leaf: leaf)
     assert {p: leaf.shape for p, leaf in flat_paths(filled).items()} == {
         p: tuple(leaf.shape) for p, leaf in flat_paths(shapes).items()
     }
-    back = {key: tensor.shape for key, tensor in to_tensors(shapes, tables.RULES).items()}
+    back = {key: tensor.shape for key, tensor in to_tensors(shapes, rules).items()}
     assert back == {key: state[key].shape for key in state if key in back}
     return set(state) - set(back)
 
@@ -159,6 +167,15 @@ def test_every_tensor_of_imagebind_has_its_parameter():
     assert unused == {"modality_preprocessors.text.mask", *others}
 
 
+def test_every_tensor_of_videocrafter2_has_its_parameter():
+    theirs = make_keys.videocrafter_tensors(make_keys.VIDEOCRAFTER2)
+    model = make_model("videocrafter", make_config("videocrafter", "videocrafter2"))
+    whole = {f"{videocrafter.PREFIX}{key}": shape for key, shape in theirs.items()}
+    assert not check_one_to_one(whole, videocrafter, model)
+    paths = flat_paths(parameter_shapes(model))
+    assert len([path for path in paths if path.endswith("spatial/blocks_0/attn2/to_k/kernel")]) == 16
+
+
 @pytest.mark.parametrize("variant", ["htsat_unfused", "htsat_fused"])
 def test_every_tensor_of_clap_has_its_parameter(variant):
     theirs = make_keys.read_list(make_keys.FOLDER / f"clap_{variant}.txt")
@@ -186,6 +203,8 @@ def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
 @pytest.mark.parametrize(
     ("network", "variant", "count"),
     [
+        ("unet2d", "sd_2_1_base", 865_910_724),
+        ("videocrafter", "videocrafter2", 1_413_284_420),
         ("clap", "htsat_unfused", 153_493_018),
         ("clap_text", "roberta_base", 125_302_016),
         ("clip", "vit_b32", 151_277_313),
@@ -264,6 +283,14 @@ def test_table_of_imagebind_tensors_is_that_of_the_original(original_goldens):
     values = json.loads((folder / "config.json").read_text())
     sizes = values["model_kwargs"] | {"text_vocab_size": values["text_vocab_size"]}
     assert make_keys.imagebind_tensors(sizes) == shapes_in(folder / "weights.safetensors")
+
+
+def test_table_of_videocrafter_s_tensors_is_that_of_the_original(original_goldens):
+    folder = original_goldens / "videocrafter2"
+    if not folder.is_dir():
+        pytest.skip("MTV_JAX_GOLDENS has no videocrafter2/")
+    sizes = json.loads((folder / "config.json").read_text())["unet_params"]
+    assert make_keys.videocrafter_tensors(sizes) == shapes_in(folder / "weights_f16.safetensors")
 
 
 def test_table_of_the_condition_injection_modules_tensors_is_that_of_the_original(original_goldens):

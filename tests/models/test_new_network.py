@@ -122,7 +122,7 @@ def test_it_is_counted_and_found_by_name_and_task():
     model, _ = make_toy()
     assert spec_of(model) is SPEC
     assert parameter_counts(model) == {"proj_in": 40, "text_proj": 72, "norm_out": 16, "proj_out": 36}
-    assert trained_by("denoiser") == ("mtv", "dit", "toy")
+    assert trained_by("denoiser") == ("mtv", "dit", "unet2d", "videocrafter", "toy")
 
 
 def test_a_pipeline_folder_gives_it_back(folder):

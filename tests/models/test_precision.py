@@ -11,11 +11,13 @@ from sampler_loop import sample
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.losses import denoising_loss
+from mtv_jax.diffusion.mosaic.contexts import Contexts
 from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.models.beats import BEATs, BEATsConfig
 from mtv_jax.models.dit import DiT, DiTConfig
 from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.unet.model import Layer
 from mtv_jax.ops.rope import apply_rope
 
 LATENTS = (1, 2, 4, 4)
@@ -69,6 +71,14 @@ def imagebind():
     return model.apply, model.init, (float32(1, 2, 8, 8, 3), tokens, float32(1, 128, 204))
 
 
+def unet_layer():
+    """A layer of a video UNet: a UNet is many of them."""
+    config = make_config("videocrafter", "tiny")
+    layer = Layer(config, 16, attention=True, dtype=jnp.bfloat16)
+    context = Contexts(float32(1, 2, 3, config.text_embed_dim))
+    return layer.apply, layer.init, (float32(2, 4, 4, 16), float32(1, 8), context)
+
+
 def clap():
     """With fusion, which has all parts."""
     config = make_config("clap", "tiny", {"audio": {"enable_fusion": True}})
@@ -98,6 +108,7 @@ NETWORKS = {
     "wav2vec2": partial(encoder, "wav2vec2", float32(1, 1000)),
     "beats": beats,
     "imagebind": imagebind,
+    "layer of a UNet": unet_layer,
     "resunet": partial(encoder, "resunet", float32(1, 1000), float32(1, 16)),
     "clap": clap,
     "cim": partial(encoder, "cim", float32(1, 4, 12)),

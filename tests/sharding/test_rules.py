@@ -60,6 +60,8 @@ def test_paths_begin_below_params_wherever_the_tree_is():
         ("blocks/attn1/to_q/kernel", (3, 64, 96), P(None, "fsdp", "tensor")),
         ("blocks/attn1/to_out/kernel", (3, 96, 64), P(None, "tensor", "fsdp")),
         ("blocks/ff/down/kernel", (3, 128, 64), P(None, "tensor", "fsdp")),
+        ("up_0_1/res/in_conv/kernel", (3, 3, 64, 32), P(None, None, "fsdp", "tensor")),
+        ("up_0_1/res/out_conv/kernel", (3, 3, 32, 32), P(None, None, "tensor", "fsdp")),
         ("conv/kernel", (3, 3, 3, 8, 16), P(None, None, None, "fsdp", "tensor")),
         # An axis that does not divide goes to another dimension, beside the axis that is there.
         ("conv/kernel", (3, 3, 3, 3, 16), P(None, None, None, None, ("tensor", "fsdp"))),

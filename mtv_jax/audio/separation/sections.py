@@ -103,7 +103,7 @@ def separate_sections(
             piece[name] = track[first - begin : stop].copy()
             if name in tails:
                 piece[name][:fade] = rise * piece[name][:fade] + (1 - rise) * tails[name]
-            tails[name] = track[stop : stop + fade]
+            tails[name] = track[stop : stop + fade].copy()  # without the whole section behind it
         yield piece
         if ended:
             return

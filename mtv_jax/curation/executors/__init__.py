@@ -1,6 +1,6 @@
 """Where jobs of curation run: in this process, in processes of this machine, or on a Ray cluster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,8 +20,11 @@ class Event:
 class Executor(Protocol):
     """Runs jobs, in any order, and tells of them as it happens."""
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
-        """Events of all jobs. Raises UserError if a worker cannot go on because of its surroundings (a full disk)."""
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Events of all jobs, each of which is taken when its turn comes.
+
+        Raises UserError if a worker cannot go on because of its surroundings (a full disk).
+        """
         ...
 
     def close(self) -> None:

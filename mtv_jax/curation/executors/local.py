@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
@@ -17,8 +17,13 @@ ENVIRONMENT: Mapping[str, str] = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
 }
-"""Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared."""
+"""Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared.
+
+The last is of glibc, as in Dask's workers: memory that is free is given back. Without it pieces between others stay, up
+to 130 MB after some minutes of separation, and more with each minute; separation takes a tenth longer with it.
+"""
 
 
 def num_cores() -> int:
@@ -33,7 +38,7 @@ class LocalExecutor:
         self._work, self._count = work, workers
         self._workers: list[_Process] = []
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """See `Executor`."""
         waiting = iter(jobs)
         busy: dict[Any, _Process] = {}

@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mtv_jax.curation.executors import Event
@@ -65,13 +65,13 @@ class RayExecutor:
             errors.ObjectLostError,
         )
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """See `Executor`."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
-        waiting = deque(jobs)
+        waiting = deque(range(len(jobs)))
         running = min(self._count, len(waiting))
         for _ in range(running):
-            threading.Thread(target=self._feed, args=(waiting, events), daemon=True).start()
+            threading.Thread(target=self._feed, args=(jobs, waiting, events), daemon=True).start()
         while running:
             event = events.get()
             if event is None:
@@ -85,8 +85,8 @@ class RayExecutor:
         """See `Executor`."""
         self._ray.shutdown()
 
-    def _feed(self, waiting: deque[Job], events: Any) -> None:
-        """Gives jobs to one actor, a new one after each death, until there are none."""
+    def _feed(self, jobs: Sequence[Job], waiting: deque[int], events: Any) -> None:
+        """Gives jobs, by the numbers that wait, to one actor, a new one after each death, until there are none."""
         actor = None
         try:
             while waiting:
@@ -95,9 +95,10 @@ class RayExecutor:
                     self._kill(actor)
                     return
                 try:
-                    job = waiting.popleft()
+                    number = waiting.popleft()
                 except IndexError:
                     break
+                job = jobs[number]
                 died = self._do(actor, job, events)
                 if died is not None:
                     self._kill(actor)
@@ -117,7 +118,7 @@ class RayExecutor:
         except IndexError:
             return self._actor.remote(self._work)
 
-    def _is_ready(self, actor: Any, waiting: deque[Job]) -> bool:
+    def _is_ready(self, actor: Any, waiting: deque[int]) -> bool:
         """Waits until an actor has a place in the cluster, or others have done all the work.
 
         A job must not wait with it: in a full cluster it would wait for ever.

@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.models.kl_vae.config import KLVAEConfig
-from mtv_jax.models.vae3d.blocks import Downsample, FrameConv, GroupNorm, Upsample
+from mtv_jax.models.vae3d.blocks import Downsample, FrameConv, Upsample
 from mtv_jax.models.vae3d.latents import LatentScale
 from mtv_jax.models.vae3d.model import VideoAutoencoder, quiet_moments
 from mtv_jax.ops.attention import attention
+from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.ops.precision import dense
 from mtv_jax.typing import Array, Float
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mtv_jax.ops.causal_conv import causal_conv3d, conv2d
-from mtv_jax.ops.norms import group_norm
+from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.typing import Array, Float
 
 Cache = dict[str, Any]
@@ -69,20 +69,6 @@ class Pointwise(nn.Module):
         """Applied to every cell alike."""
         kernel, bias = _weights(self, (1, 1, 1), x.shape[-1], self.channels, self.bias_init)
         return jnp.matmul(x.astype(self.dtype), kernel[0, 0, 0], preferred_element_type=jnp.float32) + bias
-
-
-class GroupNorm(nn.Module):
-    """Group norm with scale and bias, in float32 inside and out."""
-
-    groups: int
-    eps: float = 1e-6
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b F H W c"]) -> Float[Array, "b F H W c"]:
-        """Statistics over frames, height, width and the channels of a group."""
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        return group_norm(x, scale, bias, groups=self.groups, eps=self.eps)
 
 
 class SpatialNorm(nn.Module):

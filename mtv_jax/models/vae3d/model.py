@@ -11,13 +11,13 @@ from mtv_jax.models.vae3d.blocks import (
     Cache,
     CausalConv,
     Downsample,
-    GroupNorm,
     ResBlock,
     SpatialNorm,
     Upsample,
 )
 from mtv_jax.models.vae3d.config import AutoencoderConfig, VAE3DConfig
 from mtv_jax.models.vae3d.latents import LatentScale
+from mtv_jax.ops.norms import GroupNorm
 from mtv_jax.typing import Array, Float
 
 ENCODE_CHUNK = 8
