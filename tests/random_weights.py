@@ -26,13 +26,15 @@ def scaled_weights(model: nn.Module, seed: int = 0) -> Params:
     """Weights that keep the size of what goes through: about what a new network has.
 
     Kernels are normal with the deviation of their fan-in, norms scale by one, and biases are zero. An autoencoder's
-    log-variance starts low, so that its samples are close to the mean.
+    log-variance starts low, so that its samples are close to the mean, and music changes nothing without training.
     """
     rng = np.random.default_rng(seed)
 
     def draw(path: tuple[Any, ...], leaf: Any) -> jax.Array:
         names = "/".join(key.key for key in path)
-        if leaf.ndim > 1:
+        if "music_modulation" in names:
+            values = np.zeros(leaf.shape)
+        elif leaf.ndim > 1:
             values = rng.normal(0, 1 / math.sqrt(math.prod(leaf.shape[:-1])), leaf.shape)
         elif names.endswith("encoder/conv_out/bias"):
             values = np.repeat([0.0, -6.0], leaf.shape[0] // 2)
