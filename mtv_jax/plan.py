@@ -10,6 +10,9 @@ from mtv_jax.io.config import split_overrides
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, write_json, write_text
 
+_MOST_SOURCES = 7
+"""Sources of 10 tokens each that a text of 77 tokens has room for."""
+
 
 def _parser() -> argparse.ArgumentParser:
     top = parser(
@@ -34,6 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--sample", action="store_true", help="plan sampling of one video instead of training")
     top.add_argument("--steps", type=int, default=50, help="with --sample: sampling steps")
     top.add_argument(
+        "--sources",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --sample of a UNet (Maestro): sources of sound in boxes, 0 to 7; the dearer way of placing them is "
+        "planned",
+    )
+    top.add_argument(
         "--report", type=Path, default=None, metavar="FILE.json|html", help="also write the plan to this file"
     )
     add_overwrite(top)
@@ -51,6 +62,10 @@ def main(argv: list[str]) -> int:
         check_output(args.report, overwrite=args.overwrite)
     if args.steps < 1:
         raise UserError(f"--steps {args.steps}: must be at least 1")
+    if not 0 <= args.sources <= _MOST_SOURCES:
+        raise UserError(f"--sources {args.sources}: must be from 0 to {_MOST_SOURCES}")
+    if args.sources and not args.sample:
+        raise UserError("--sources: only with --sample")
     # Planning allocates nothing and does not use this machine's accelerators.
     os.environ["JAX_PLATFORMS"] = "cpu"
     from mtv_jax.planning.chips import topology
@@ -65,7 +80,11 @@ def main(argv: list[str]) -> int:
     if args.mesh is not None:
         config = replace(config, mesh=_mesh(args.mesh))
     target = topology(args.topology)
-    plans = sampling_plans(config, target, args.steps) if args.sample else training_plans(config, target)
+    plans = (
+        sampling_plans(config, target, args.steps, args.sources)
+        if args.sample
+        else training_plans(config, target)
+    )
     print("\n\n".join(to_text(plan) for plan in plans))
     if args.report is not None:
         if args.report.suffix == ".json":

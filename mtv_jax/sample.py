@@ -1,16 +1,15 @@
-"""`python -m mtv_jax.sample`: a video, or several, from a prompt and sound."""
+"""`python -m mtv_jax.sample`: a video, or several, from a prompt, sound, or the sources of sound."""
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtv_jax.io.cli import run
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import check_outputs, existing_file
-from mtv_jax.io.notes import note
-from mtv_jax.pipelines.flags import call_options, named_preset, sample_parser
-from mtv_jax.pipelines.several import Several, Wanted, make_videos
+from mtv_jax.io.files import check_outputs
+from mtv_jax.pipelines.flags import call_options, flag_of, named_preset, sample_parser
+from mtv_jax.pipelines.several import Several, Wanted, boxes_file, make_videos
 
 
 def main(argv: list[str]) -> int:
@@ -19,16 +18,16 @@ def main(argv: list[str]) -> int:
         _describe(argv)
         return 0
     args = sample_parser().parse_args(argv)
-    if args.former_preset is not None:
-        note("--checkpoint is called --preset now")
-        args.preset = args.former_preset
+    if args.list_sources is not None:
+        _list_sources(args)
+        return 0
+    if args.out is None:
+        raise UserError("--out: name the file to write, such as --out out.mp4")
     several = Several(args.prompts, args.seeds)
     wanted = several.videos(args.out, args.prompt, args.seed, force=args.force)
     options = call_options(args)
-    check_outputs(
-        [video.out for video in wanted], overwrite=args.overwrite, inputs=options["tracks"].values()
-    )
-    _check(args, wanted, options)
+    _check_files(args, wanted, options)
+    options = _check(args, wanted, options)
 
     from mtv_jax.pipelines.base import Pipeline
 
@@ -36,7 +35,7 @@ def main(argv: list[str]) -> int:
     pipe = Pipeline.from_pretrained(args.preset, dtype=args.dtype)
     if pipe.untrained:
         print(f"note: random weights, not trained: {', '.join(pipe.untrained)}")
-    return make_videos(pipe, wanted, options, started=started)
+    return make_videos(pipe, wanted, options, started=started, draw_boxes=args.draw_boxes)
 
 
 def _describe(argv: list[str]) -> None:
@@ -52,25 +51,55 @@ def _describe(argv: list[str]) -> None:
     print(describe_pipeline(preset or PRESETS[0]))
 
 
-def _check(args: argparse.Namespace, wanted: Sequence[Wanted], options: dict[str, Any]) -> None:
-    """Raises UserError for errors that can be detected before networks are loaded; decodes the sounds."""
+def _list_sources(args: argparse.Namespace) -> None:
+    """Prints which of some words are heard in a mix."""
+    if args.audio is None:
+        raise UserError("--list-sources: of what? give --audio FILE too")
+    from mtv_jax.pipelines.maestro.listing import list_sources
+    from mtv_jax.pipelines.presets import pipeline_folder
+
+    for line in list_sources(pipeline_folder(args.preset), args.audio, args.list_sources):
+        print(line)
+
+
+def _check_files(args: argparse.Namespace, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> None:
+    """Raises UserError for outputs that are there already, or that are an input."""
+    from mtv_jax.pipelines.maestro.sources import parse_source
+
+    outs = [video.out for video in wanted]
+    if args.draw_boxes:
+        outs += [boxes_file(out) for out in outs]
+    inputs = [options[name] for name in ("speech", "speech2", "effects", "music", "audio") if name in options]
+    inputs += [*options.get("tracks", {}).values()]
+    inputs += [source.sound for source in map(parse_source, args.sources) if source.sound is not None]
+    check_outputs(outs, overwrite=args.overwrite, inputs=inputs)
+
+
+def _check(args: argparse.Namespace, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with their sounds decoded. Raises UserError for errors that are known before networks are loaded."""
     from mtv_jax.io.limits import check_guidance
     from mtv_jax.ops.seeds import check_seed
-    from mtv_jax.pipelines.preflight import folder_limits
-    from mtv_jax.pipelines.request import check_prompt, read_request
+    from mtv_jax.pipelines.loading import system_of
+    from mtv_jax.pipelines.presets import pipeline_folder
+    from mtv_jax.pipelines.request import check_prompt
     from mtv_jax.planning.memory import check_memory
 
+    folder = pipeline_folder(args.preset)
+    system = system_of(folder)
+    if foreign := [flag_of(name) for name in options if name not in system.arguments()]:
+        raise UserError(
+            f"{foreign[0]}: {args.preset} is a {system.__name__}, which does not take it; it takes "
+            f"{', '.join(map(flag_of, system.own_arguments()))}"
+        )
+    if args.draw_boxes and "sources" not in system.own_arguments():
+        raise UserError(f"--draw-boxes: {args.preset} is a {system.__name__}, whose sources have no boxes")
     for video in wanted:
-        check_prompt(video.prompt)
+        if video.prompt or system.needs_prompt:
+            check_prompt(video.prompt)
         check_seed(video.seed)
     if args.guidance is not None:
         check_guidance(args.guidance)
-    for file in (*options["tracks"].values(), *options["keyframes"].values()):
-        existing_file(file)
-    size = {name: options[name] for name in ("num_frames", "fps", "height", "width", "force")}
-    limits = folder_limits(args.preset)
-    steps = limits.defaults.sampling.num_inference_steps if args.steps is None else args.steps
-    options["tracks"], clip = read_request(limits, options["tracks"], steps=steps, **size)
+    decoded, clip = system.preflight(folder, options)
     check_memory(
         args.preset,
         clip,
@@ -79,6 +108,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[Wanted], options: dict[str
         tiled=args.vae_tiling,
         force=args.force,
     )
+    return decoded
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import functools
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from golden_folders import ORIGINALS
 from safetensors.numpy import load_file
 
+from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.videocrafter import VideoCrafterUNet
 from mtv_jax.weights import videocrafter as table
@@ -20,6 +22,19 @@ FOLDER = ORIGINALS / "videocrafter2"
 def values() -> dict[str, Any]:
     """Config of the small network, of the schedule and of the sampling."""
     return json.loads((FOLDER / "config.json").read_text())
+
+
+def schedule_config() -> ScheduleConfig:
+    """The preset with the numbers of the goldens' own config."""
+    given = values()["diffusion"]
+    return replace(
+        ScheduleConfig.videocrafter2(),
+        num_train_timesteps=given["timesteps"],
+        beta_start=given["linear_start"],
+        beta_end=given["linear_end"],
+        scale_b=given["scale_b"],
+        scale_steps=given["mid_step"],
+    )
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from mtv_jax.audio.separation.base import check_finite
 from mtv_jax.io.audio import resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.clap import (
@@ -66,10 +67,11 @@ class ClapEncoder:
     def audio_embeddings(self, sound: Float[np.ndarray, "s c"], sample_rate: int) -> Float[np.ndarray, "w d"]:
         """Embeddings of a sound's windows (`clap_features`), float32, of unit length; channels are averaged.
 
-        Raises UserError for the text half alone, and for a sound without samples.
+        Raises UserError for the text half alone, and for a sound without samples or with some that are not finite.
         """
         if self.features is None:
             raise UserError("the text half of CLAP hears no sounds; give the folder of a whole ClapModel")
+        check_finite(sound)
         mono = (
             resample(sound.mean(1), sample_rate, self.features.sampling_rate) if len(sound) else sound[:, 0]
         )
@@ -102,8 +104,10 @@ def score_words(
 ) -> dict[str, float]:
     """The cosine of a sound and of each word, by word; of a long sound's windows the highest one.
 
-    Raises UserError as `text_embeddings` and `audio_embeddings` do.
+    Raises UserError as `text_embeddings` and `audio_embeddings` do, and for blank words.
     """
+    if not all(word.strip() for word in words):
+        raise UserError(f"words {list(words)}: one is blank; describe a sound, or leave it out")
     words = list(dict.fromkeys(words))
     texts = clap.text_embeddings(words)
     cosines = (clap.audio_embeddings(sound, sample_rate) @ texts.T).max(0)

@@ -1,4 +1,4 @@
-"""A video's score by SyncNet: frames at 25 a second, faces found and followed, crops and sound embedded, compared."""
+"""A video's score by SyncNet: frames at 25 a second, faces followed within shots, crops and sound embedded."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 
 from mtv_jax.evaluation.metrics.sync import LEAST_WINDOWS, SyncFailure, SyncScore, agreements
 from mtv_jax.faces.crops import BoxTrack, FaceDetector, crops, find_boxes, follow
+from mtv_jax.faces.cuts import find_cuts
 from mtv_jax.io.audio import fit_length
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_file
@@ -75,8 +76,8 @@ def score(
 ) -> SyncScore | SyncFailure:
     """The score of a clip.
 
-    Every face that is followed for long enough is scored, and the one with the highest published confidence is taken,
-    as the one who speaks.
+    Faces are followed within a shot. Every one that is followed for long enough is scored, and the one with the highest
+    published confidence is taken, as the one who speaks.
 
     Args:
       frames: RGB, at 25 a second.
@@ -85,7 +86,7 @@ def score(
     samples = to_int16(sound)
     if not samples.any():
         return SyncFailure("no sound")
-    tracks = follow([find_boxes(frame, detector) for frame in frames])
+    tracks = follow([find_boxes(frame, detector) for frame in frames], find_cuts(frames, FPS))
     if not tracks:
         return SyncFailure("no face")
     scores = [found for track in tracks if (found := _score_track(frames, samples, track, network))]

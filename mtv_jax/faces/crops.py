@@ -1,10 +1,11 @@
 """Faces for SyncNet: found in every frame, followed by overlap, and cut out with smooth motion.
 
 The numbers are those of `run_pipeline.py` of joonson/syncnet_python. What differs: the detector is passed in (theirs is
-S3FD), faces of any size and tracks of any length are kept, crops are not encoded as a video in between, and shots are
-not looked for: a track ends where the picture is cut unless a face is at the same place on both sides.
+S3FD), faces of any size and tracks of any length are kept, of several boxes that overlap a track the nearest goes on,
+and crops are not encoded as a video in between.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -61,12 +62,21 @@ def find_boxes(picture: UInt8[np.ndarray, "H W 3"], detector: FaceDetector) -> F
     )
 
 
-def follow(found: Sequence[Float[np.ndarray, "_ 4"]]) -> list[BoxTrack]:
+def follow(found: Sequence[Float[np.ndarray, "_ 4"]], cuts: Sequence[int] = ()) -> list[BoxTrack]:
     """The tracks of the boxes in each frame, in the order in which they begin; gaps are filled in linearly.
 
     Beginning with the first box that is left, a track takes from each frame the box that overlaps its last one most, if
-    by more than `LEAST_OVERLAP`, and ends when more than `MOST_MISSED` - 1 frames have none.
+    by more than `LEAST_OVERLAP`, and ends when more than `MOST_MISSED` - 1 frames have none, and at the next of `cuts`,
+    the first frames of further shots (`cuts.find_cuts`).
     """
+    tracks = []
+    for start, end in itertools.pairwise([0, *cuts, len(found)]):
+        tracks += _follow_shot(found[start:end], start)
+    return tracks
+
+
+def _follow_shot(found: Sequence[Float[np.ndarray, "_ 4"]], start: int) -> list[BoxTrack]:
+    """The tracks of a shot whose first frame is `start`."""
     left = [list(boxes) for boxes in found]
     tracks = []
     for first in range(len(left)):
@@ -79,7 +89,7 @@ def follow(found: Sequence[Float[np.ndarray, "_ 4"]]) -> list[BoxTrack]:
                 if best is not None:
                     frames.append(number)
                     boxes.append(left[number].pop(best))
-            tracks.append(BoxTrack(first, _filled(frames, np.array(boxes))))
+            tracks.append(BoxTrack(start + first, _filled(frames, np.array(boxes))))
     return tracks
 
 

@@ -45,7 +45,7 @@ class _DefaultsHelp(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, but not that a switch is off or that nothing is given."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        absent = action.default is None or action.default is False
+        absent = action.default is None or action.default is False or action.default == []
         return action.help if absent else super()._get_help_string(action)
 
 

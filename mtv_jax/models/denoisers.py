@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 
 from mtv_jax.diffusion.conditions import Conditions
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.models.cim.config import CIMConfig
 from mtv_jax.models.registry import make_model, spec_of
 
 
@@ -45,18 +47,35 @@ def track_shapes(model: Any, latent_frames: int) -> dict[str, tuple[int, ...]]:
 
 
 def denoiser_inputs(
-    model: Any, size: tuple[int, int, int], *, rows: int = 1, text_length: int | None = None
+    model: Any,
+    size: tuple[int, int, int],
+    *,
+    rows: int = 1,
+    text_length: int | None = None,
+    sources: int = 0,
 ) -> tuple[Any, ...]:
     """Shapes of the inputs of `model.apply(params, ...)` for `rows` clips of `size` (latent frames, rows, columns).
 
-    `text_length` defaults to the maximum of the network.
+    `text_length` defaults to the maximum of the network. `sources` is the number of sources of sound in boxes, for a
+    UNet (Maestro).
     """
     backbone = backbone_config(model)
     length = backbone.max_text_seq_length if text_length is None else text_length
     latents = _struct(rows, *size, backbone.out_channels)
     text = _struct(rows, length, backbone.text_embed_dim)
     tracks = {name: _struct(rows, *shape) for name, shape in track_shapes(model, size[0]).items()}
-    return latents, _struct(rows), Conditions(text, tracks)
+    conditions = Conditions(text, tracks)
+    return latents, _struct(rows), _with_sources(conditions, size[0], sources) if sources else conditions
+
+
+def _with_sources(conditions: Conditions, frames: int, count: int) -> Conditions:
+    """Conditions of `count` sources of sound in boxes, each of as many tokens a frame as Maestro's CIM gives."""
+    rows, _, width = conditions.text.shape
+    names = tuple(f"source{number:02}" for number in range(count))
+    chosen = jax.ShapeDtypeStruct((rows, count), jnp.bool_)
+    boxes = Mosaic(names, _struct(rows, count, frames, 4), chosen, chosen, _struct(rows))
+    tracks = {name: _struct(rows, frames, CIMConfig().num_queries, width) for name in names}
+    return dataclasses.replace(conditions, tracks=tracks, boxes=boxes, fps=_struct(rows))
 
 
 def _struct(*shape: int) -> jax.ShapeDtypeStruct:

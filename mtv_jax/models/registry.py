@@ -21,6 +21,7 @@ from mtv_jax.models.effects_mask import spec as effects_mask
 from mtv_jax.models.ge2e import spec as ge2e
 from mtv_jax.models.htdemucs import spec as htdemucs
 from mtv_jax.models.i3d import spec as i3d
+from mtv_jax.models.imagebind import audio_spec as imagebind_audio
 from mtv_jax.models.imagebind import spec as imagebind
 from mtv_jax.models.kl_vae import spec as kl_vae
 from mtv_jax.models.lr_asd import spec as lr_asd
@@ -58,6 +59,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         clip,
         videoclip_xl,
         imagebind,
+        imagebind_audio,
         unet2d,
         videocrafter,
         resunet,

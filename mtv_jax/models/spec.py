@@ -97,9 +97,11 @@ class NetworkSpec:
       task: the training task that trains it, if any.
       audio_encoder: for an audio network, the function `(module, params, preprocessor options, where they are from)`
         that wraps it as an `AudioEncoder`, given as `module:function`; imported when it is loaded.
+      tokenizer: of a text encoder: `clip`, or that of transformers in the `folder` beside it.
       tracks: `(config, latent_frames) -> name -> shape` of the features of each audio track that a denoiser takes,
         without the batch axis.
       backbone: its interface for controlnets, if it supports them.
+      autoencoder: of a denoiser, the name of the network whose latents it makes.
       composite: its composition, if it is a backbone with an added part.
     """
 
@@ -116,8 +118,10 @@ class NetworkSpec:
     remat: tuple[str, ...] = ()
     task: TaskName | None = None
     audio_encoder: str | None = None
+    tokenizer: Literal["folder", "clip"] = "folder"
     tracks: Callable[[Any, int], Mapping[str, tuple[int, ...]]] = field(default=_no_tracks)
     backbone: Backbone | None = None
+    autoencoder: str = "vae3d"
     composite: Composite | None = None
 
     def folder_in(self, pipeline: Path) -> Path:

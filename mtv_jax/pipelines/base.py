@@ -1,61 +1,44 @@
 """The base of all video pipelines: networks, and the path from a request to a video."""
 
 import abc
+import inspect
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
-from mtv_jax.audio.silence import note_silence
-from mtv_jax.audio.tracks import MIX, check_sounds, make_tracks, mix_sounds, mixed
-from mtv_jax.diffusion.guidance import GuidanceKind
+from mtv_jax.audio.tracks import mix_sounds
 from mtv_jax.diffusion.noise.base import NoiseSchedule
-from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import Recording
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.compilation import enable_compilation_cache
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.progress import progress as show_progress
 from mtv_jax.models.denoisers import backbone_config
-from mtv_jax.names import TRACK_RATE, VIDEO_SOUND_RATE, SamplerName
-from mtv_jax.ops.seeds import check_seed, seed_key
-from mtv_jax.pipelines.keyframes import Picture, keyframe_latents
+from mtv_jax.names import VIDEO_SOUND_RATE
+from mtv_jax.pipelines.keyframes import keyframe_latents
+from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.pipelines.request import (
-    AUTO,
-    Limits,
-    NumFrames,
-    Sound,
-    check_negative_prompt,
-    check_prompt,
-    log_adjustments,
-    paths_of,
-    read_request,
-    sound_files,
-)
+from mtv_jax.pipelines.request import Limits
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
 from mtv_jax.pipelines.video import Video
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
 
-_Path = str | os.PathLike
-
 
 @dataclass(frozen=True)
 class Pipeline(abc.ABC):
     """All the networks of a video generator; call it.
 
-    A system is a subclass: it says how requests become conditions (`encode`). The loop (`mtv_jax.pipelines.run`),
-    evaluation and the samples of a training use nothing else of it.
+    A system is a subclass: it says what a call takes (`__call__`, `preflight`) and how requests become conditions
+    (`encode`). The loop (`mtv_jax.pipelines.run`), evaluation and the samples of a training use nothing else of it.
 
     Attributes:
       denoiser, denoiser_params: `(latents, timesteps, Conditions)` to a raw prediction; its `tracks` are the sounds
@@ -80,9 +63,13 @@ class Pipeline(abc.ABC):
 
     needs_picture: ClassVar[bool] = False
     """Whether it needs a first frame (image to video)."""
+    needs_prompt: ClassVar[bool] = True
+    """Whether a video needs a prompt that is not blank."""
 
     @classmethod
-    def from_pretrained(cls, path: _Path, *, dtype: Any = "float32", mesh: Mesh | None = None) -> "Pipeline":
+    def from_pretrained(
+        cls, path: str | os.PathLike, *, dtype: Any = "float32", mesh: Mesh | None = None
+    ) -> "Pipeline":
         """Loads a pipeline folder, the `pipeline` folder of a training directory, or a bundled preset (`tiny`).
 
         The folder says which system it is; it may be a CogVideoX of diffusers (text to video, image to video). `dtype`
@@ -117,95 +104,58 @@ class Pipeline(abc.ABC):
             raise UserError("describe: this pipeline was not loaded from a folder, so it has no description")
         return describe_pipeline(self.folder)
 
-    def __call__(
-        self,
-        prompt: str,
-        *,
-        negative_prompt: str | None = None,
-        tracks: Mapping[str, Sound] | None = None,
-        speech: _Path | None = None,
-        effects: _Path | None = None,
-        music: _Path | None = None,
-        speech2: _Path | None = None,
-        audio: _Path | None = None,
-        separator: str = DEFAULT_SEPARATOR,
-        normalize_loudness: bool = True,
-        keyframes: Mapping[int, Picture] | None = None,
-        num_frames: NumFrames = AUTO,
-        fps: float | Fraction | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | Mapping[str, float] | None = None,
-        guidance: GuidanceKind = "constant",
-        sampler: SamplerName | None = None,
-        seed: int = 0,
-        vae_tiling: bool = False,
-        force: bool = False,
-        progress: bool = True,
-    ) -> Video:
-        """Makes a video.
+    @abc.abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Video:
+        """Makes a video of one request: what a system takes, and the fields of `VideoOptions`.
 
-        Args:
-          prompt: describes the video; not blank.
-          negative_prompt: what guidance steers away from; by default as the model was trained (no text at all), or an
-            empty prompt for a CogVideoX of diffusers.
-          tracks: a sound file for each track by its name, `speech`, `effects` and `music` (`speech2`, ... for a model
-            of more speakers); a missing one is silence. A file that is already decoded may be given
-            (`mtv_jax.io.audio.read_recording`).
-          speech, effects, music, speech2: the same, one by one; they take precedence over `tracks`.
-          audio: one mixed file instead, separated by `separator` first.
-          normalize_loudness: scale speech to the loudness of training before it is encoded, since quiet speech hardly
-            moves lips otherwise. Silence stays silent, and the sound of the video is not changed.
-          keyframes: pictures (files or uint8 [H W 3]) by pixel frame. An image-to-video model needs one at frame
-            0, and takes no other.
-          num_frames: 1 + 4k (the preset `tiny`, which codes frames one by one: any), or "auto": as many as the
-            longest sound fills, up to what the model is known to manage in one call (`tiny`: 241). Without sound,
-            and for a model of which that is not known, it is the length of its training.
-          fps: frames a second; default what the model was trained at, as for the next two.
-          height, width: pixels, divisible by 16 (`tiny`: by 32).
-          num_inference_steps: steps of the sampler; default the model's, as for guidance_scale and sampler (50, 3.5
-            and `dpm++`; `tiny`: 8, 1 and `ddim`).
-          guidance_scale: of text and sound jointly; 1 is none. A dict gives `text`, `speech`, `effects` and
-            `music` scales of their own (those left out have 1; `speech2` that of `speech`), at one network branch
-            for each that differs.
-          guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
-          sampler: `dpm++`, `ddim` or `ddpm`.
-          seed: from 0 to 2**64 - 1; the same seed and inputs give the same video.
-          vae_tiling: decode the picture in overlapping parts, in far less memory; the result differs slightly.
-          force: ignore the limits on length, size and steps (`mtv_jax.io.limits`).
-          progress: show it, on stderr.
-
-        Returns:
-          The video with the mixed sound (full rate, cut or padded to the video's length), silent if no sound was given.
-          What is cut or padded, and a size that the model was never trained at, are logged as warnings.
-
-        Raises:
-          UserError: sizes that do not fit the model or are out of bounds, sound that cannot be read, sound for a model
-            without, a blank prompt, a guidance scale below 0 or above 100, a negative prompt without guidance.
+        Raises UserError for what the system or its model does not support.
         """
-        check_seed(seed)
-        check_prompt(prompt)
-        named = {"speech": speech, "speech2": speech2, "effects": effects, "music": music, MIX: audio}
-        files = sound_files(tracks, named)
-        self.check_sounds(files)
-        config = self._config(sampler, num_inference_steps, guidance_scale, guidance)
-        check_negative_prompt(negative_prompt, config, self.tracks)
-        steps = config.sampler.num_steps
-        size = {"num_frames": num_frames, "fps": fps, "height": height, "width": width}
-        sounds, clip = read_request(self.limits, files, **size, steps=steps, force=force)
-        log_adjustments(clip, self.defaults, sounds)
-        noise_key, step_key = jax.random.split(seed_key(seed))
-        request = Request(
-            prompt,
-            self.tracks_of(sounds, clip, separator=separator, normalize_loudness=normalize_loudness),
-            noise_key,
-            step_key,
-            negative_prompt,
-            keyframes or {},
-        )
-        show = show_progress if progress else None
-        (frames,) = sample(self, [request], clip, config, tiled=vae_tiling, progress=show)
+
+    @classmethod
+    def own_arguments(cls) -> tuple[str, ...]:
+        """Names of the arguments of a call, but for the prompt, that only its system has."""
+        names = inspect.signature(cls.__call__).parameters
+        return tuple(name for name in names if name not in ("self", "prompt", "options"))
+
+    @classmethod
+    def arguments(cls) -> tuple[str, ...]:
+        """Names of all arguments of a call but for the prompt."""
+        return *cls.own_arguments(), *(option.name for option in fields(VideoOptions))
+
+    @classmethod
+    def read_options(cls, options: Mapping[str, Any]) -> VideoOptions:
+        """The options of a call. Raises UserError for arguments that this system does not take."""
+        if foreign := [name for name in options if name not in cls.arguments()]:
+            raise UserError(
+                f"{foreign[0]}: {cls.__name__} does not take it; it takes {', '.join(cls.arguments())}"
+            )
+        return VideoOptions(**options)
+
+    @classmethod
+    @abc.abstractmethod
+    def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
+        """The arguments of a call with their sounds decoded, and the size of the video, before networks are loaded.
+
+        `arguments` are by name, without those that differ among the videos of a command (prompt and seed). Raises
+        UserError for what the configs of the folder say it does not support.
+        """
+
+    @classmethod
+    def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
+        """The fields that only this system has, from a folder whose `denoiser` is loaded."""
+        return {}
+
+    def make(
+        self,
+        request: Request,
+        sounds: Mapping[str, Recording],
+        clip: ClipSize,
+        config: GenerateConfig,
+        options: VideoOptions,
+    ) -> Video:
+        """The video of one request with its `sounds`, mixed (full rate, cut or padded to its length)."""
+        show = show_progress if options.progress else None
+        (frames,) = sample(self, [request], clip, config, tiled=options.vae_tiling, progress=show)
         sound = mix_sounds(sounds, VIDEO_SOUND_RATE, clip.duration) if sounds else None
         return Video(frames, clip.fps, sound, VIDEO_SOUND_RATE)
 
@@ -273,56 +223,6 @@ class Pipeline(abc.ABC):
     def needs_full_audio(self) -> bool:
         """Whether the features of a clip depend on the sound after it."""
         return False
-
-    def check_sounds(self, files: Mapping[str, Sound]) -> None:
-        """Raises UserError for sounds that this pipeline does not take."""
-        if files and not self.tracks:
-            raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
-        check_sounds(paths_of(files), self.tracks)
-
-    def tracks_of(
-        self,
-        sounds: Mapping[str, Recording],
-        clip: ClipSize,
-        *,
-        separator: str = DEFAULT_SEPARATOR,
-        normalize_loudness: bool = True,
-    ) -> dict[str, np.ndarray]:
-        """The tracks of a request, float32 [s] at 16 kHz; logs a warning of those that were given and are silent."""
-        if not self.tracks:
-            return {}
-        whole = bool(sounds) and self.needs_full_audio
-        tracks = make_tracks(
-            sounds,
-            self.tracks,
-            separator=separator,
-            duration=None if whole else clip.duration,
-            pad=not whole,
-            normalize_loudness=normalize_loudness,
-        )
-        for name, sound in sounds.items():
-            heard = mixed(tracks.values()) if name == MIX else tracks[name]
-            note_silence(name, sound.path, heard, TRACK_RATE)
-        return tracks
-
-    def _config(
-        self,
-        sampler: SamplerName | None,
-        steps: int | None,
-        scale: float | Mapping[str, float] | None,
-        guidance: GuidanceKind,
-    ) -> GenerateConfig:
-        default = self.defaults.sampling
-        name = cast(SamplerName, default.sampler if sampler is None else sampler)
-        steps = default.num_inference_steps if steps is None else steps
-        chosen = SamplerConfig(name, steps, default.eta if name == "ddim" else 0.0)
-        scale = default.guidance_scale if scale is None else scale
-        if not isinstance(scale, Mapping):
-            return GenerateConfig(chosen, guidance, float(scale))
-        known = ("text", *self.tracks)
-        if unknown := sorted(set(scale) - set(known)):
-            raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(known)}")
-        return GenerateConfig(chosen, guidance, 1.0, tuple(scale.items()))
 
     def _latent_frames(self, clip: ClipSize) -> int:
         return (clip.num_frames - 1) // self.vae.config.temporal_compression_ratio + 1

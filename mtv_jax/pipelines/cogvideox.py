@@ -7,12 +7,12 @@ from typing import ClassVar
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.run import Encoded, Request
+from mtv_jax.pipelines.track_pipeline import TrackPipeline
 
 
 @dataclass(frozen=True)
-class CogVideoXPipeline(Pipeline):
+class CogVideoXPipeline(TrackPipeline):
     """Text to video; keyframes, which diffusers' pipeline does not take, are clean latents."""
 
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
@@ -23,7 +23,7 @@ class CogVideoXPipeline(Pipeline):
 
 
 @dataclass(frozen=True)
-class CogVideoXImageToVideoPipeline(Pipeline):
+class CogVideoXImageToVideoPipeline(TrackPipeline):
     """Image to video: the first frame is given, in channels behind those of the latents."""
 
     needs_picture: ClassVar[bool] = True

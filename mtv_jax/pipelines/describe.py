@@ -17,9 +17,10 @@ from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
 from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
-from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, TextOptions, read_class, read_defaults
+from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MAESTRO, TextOptions, read_class, read_defaults
 
 ABOUT = "about.json"
+_DENOISERS = "transformer", "unet"
 _WIDTH = 110
 _NAMES = 12
 """Width of the column of names."""
@@ -31,12 +32,12 @@ def describe_pipeline(path: str | os.PathLike) -> str:
     Raises UserError for any other folder.
     """
     folder = pipeline_folder(path)
-    if not (folder / "transformer" / CONFIG_FILE).is_file():
-        raise UserError(f"{folder}: no pipeline folder (it has no transformer/{CONFIG_FILE})")
+    if not any((folder / name / CONFIG_FILE).is_file() for name in _DENOISERS):
+        raise UserError(
+            f"{folder}: no pipeline folder (it has no transformer/{CONFIG_FILE} or unet/{CONFIG_FILE})"
+        )
     size, about = read_defaults(folder), _config(folder, ABOUT)
-    rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), ("tracks", _tracks(folder))]
-    one = read_class(folder) == IMAGE_TO_VIDEO
-    rows.append(("keyframes", "one, at frame 0" if one else "pictures at any frames"))
+    rows = [("pipeline", os.fspath(path)), *_clips(folder, size.clip), *_taken(folder)]
     how = size.sampling
     guidance = "1 (none)" if how.guidance_scale == 1 else f"{how.guidance_scale:g}"
     rows.append(("sampler", f"{how.sampler}, {how.num_inference_steps} steps, guidance {guidance}"))
@@ -50,9 +51,9 @@ def describe_pipeline(path: str | os.PathLike) -> str:
 
 
 def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
-    vae, dit = (_config(folder, f"{part}/{CONFIG_FILE}") for part in ("vae", "transformer"))
-    cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * dit.get("patch_size", 2)
-    ratio = vae.get("temporal_compression_ratio", 4)
+    vae = _config(folder, f"vae/{CONFIG_FILE}")
+    cells = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1) * _patch(folder)
+    ratio = vae.get("temporal_compression_ratio", 1 if read_class(folder) == MAESTRO else 4)
     lengths = "any number runs" if ratio == 1 else f"1 + {ratio}k run"
     seconds = float(size.duration)
     return [
@@ -63,6 +64,29 @@ def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
         ("length", f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths})"),
         ("rate", f"{float(size.fps):g} frames a second, as it was trained"),
     ]
+
+
+def _patch(folder: Path) -> int:
+    """Cells of latents that the height and width of a denoiser's input are divisible by."""
+    if not (folder / "unet").is_dir():
+        return _config(folder, f"transformer/{CONFIG_FILE}").get("patch_size", 2)
+    unet = _config(folder, f"unet/{CONFIG_FILE}")
+    return 2 ** (len(unet.get("channel_mult") or unet.get("block_out_channels", [0] * 4)) - 1)
+
+
+def _taken(folder: Path) -> list[tuple[str, str]]:
+    """What the system of a folder takes besides a prompt."""
+    system = read_class(folder)
+    if system == MAESTRO:
+        tokens = _config(folder, f"cim/{CONFIG_FILE}").get("num_queries", 10)
+        most = (read_defaults(folder).text.text_length - 1) // tokens
+        return [
+            ("sources", f"up to {most}, each named and with a box, a moving box or the background"),
+            ("sound", "one mix, in which they are found by their names, or a file for each"),
+            ("keyframes", "none"),
+        ]
+    pictures = "one, at frame 0" if system == IMAGE_TO_VIDEO else "pictures at any frames"
+    return [("tracks", _tracks(folder)), ("keyframes", pictures)]
 
 
 def _tracks(folder: Path) -> str:

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.audio.separation.flags import add_separator
-from mtv_jax.io.cli import add_force, add_normalize_loudness, add_overwrite, frame_rate, parser
+from mtv_jax.io.cli import (
+    add_force,
+    add_normalize_loudness,
+    add_overwrite,
+    frame_rate,
+    parser,
+    whole_number,
+)
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import SAMPLERS
+from mtv_jax.names import LAYOUT_NAMES, MAESTRO_PRESETS, SAMPLERS
 from mtv_jax.pipelines.several import parse_seeds
-
-_SOUNDS = ("speech", "speech2", "effects", "music", "audio")
 
 
 def sample_parser() -> argparse.ArgumentParser:
@@ -21,6 +26,7 @@ def sample_parser() -> argparse.ArgumentParser:
     add_prompt(top)
     add_output(top)
     add_sound(top.add_argument_group("sound"))
+    add_sources(top.add_argument_group("sources of sounds (Maestro)"))
     add_sampling(top.add_argument_group("sampling"))
     add_size(top.add_argument_group("size"))
     add_force(top)
@@ -29,13 +35,13 @@ def sample_parser() -> argparse.ArgumentParser:
 
 def add_model(top: argparse.ArgumentParser) -> None:
     """Adds the pipeline and its precision."""
-    source = top.add_mutually_exclusive_group(required=True)
-    source.add_argument(
+    top.add_argument(
         "--preset",
+        "--checkpoint",
+        required=True,
         metavar="NAME_OR_FOLDER",
-        help="a bundled pipeline (tiny), a pipeline folder, or a training directory",
+        help="a bundled pipeline (tiny), a pipeline folder, or a training directory; both flags are the same",
     )
-    source.add_argument("--checkpoint", dest="former_preset", help=argparse.SUPPRESS)
     top.add_argument(
         "--describe",
         action="store_true",
@@ -49,8 +55,8 @@ def add_model(top: argparse.ArgumentParser) -> None:
 
 def add_prompt(top: argparse.ArgumentParser) -> None:
     """Adds what the video shows."""
-    prompts = top.add_mutually_exclusive_group(required=True)
-    prompts.add_argument("--prompt", help="description of the video")
+    prompts = top.add_mutually_exclusive_group()
+    prompts.add_argument("--prompt", help="description of the video; only Maestro does without")
     prompts.add_argument(
         "--prompts",
         type=Path,
@@ -75,11 +81,15 @@ def add_output(top: argparse.ArgumentParser) -> None:
     top.add_argument(
         "--out",
         type=Path,
-        required=True,
         help="file to write: .mp4, or .gif without sound. With --seeds or --prompts files are numbered: x.mp4 gives "
         "x_seed0.mp4, x_prompt0.mp4 or x_prompt0_seed0.mp4, and a folder gets out_seed0.mp4 and so on",
     )
     add_overwrite(top)
+    top.add_argument(
+        "--draw-boxes",
+        action="store_true",
+        help="write a copy with the boxes and names of the sources too: x.mp4 gives x_boxes.mp4",
+    )
 
 
 def add_sound(group: argparse._ArgumentGroup) -> None:
@@ -97,6 +107,53 @@ def add_sound(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--audio", help="one mixed file (or a video) instead of tracks; it is separated first")
     add_separator(group, "--audio")
     add_normalize_loudness(group)
+
+
+def add_sources(group: argparse._ArgumentGroup) -> None:
+    """Adds the sources, and where they are seen."""
+    group.add_argument(
+        "--source",
+        dest="sources",
+        action="append",
+        default=[],
+        metavar="NAME[=FILE][@PLACE]",
+        help="what makes a sound, in the mix of --audio or in a file of its own, and where it is seen; may be "
+        "repeated. PLACE is left,top,right,bottom in 0 to 1 ('dog barking@0,.3,.5,.7'), boxes by time that it moves "
+        "between (0s:0,.3,.5,.7;2s:.5,.3,1,.7), or background",
+    )
+    group.add_argument(
+        "--layout",
+        choices=LAYOUT_NAMES,
+        default="auto",
+        help="where sources without a place are seen: lr side by side, td one above the other, grid in two rows, "
+        "stereo where they are heard between left and right; auto: lr for up to three, otherwise grid",
+    )
+    group.add_argument(
+        "--source-separator",
+        metavar="FOLDER",
+        help="finds the sources in the mix: AudioSep (separator/, clap/) or a checkpoint of SAM Audio (default: the "
+        "model's own AudioSep)",
+    )
+    group.add_argument(
+        "--mosaic",
+        choices=MAESTRO_PRESETS,
+        help="Attention Mosaic as in the paper, or as in the released code, which has boxes of its own for two sources "
+        "(default: the model's)",
+    )
+    group.add_argument(
+        "--locating-steps",
+        type=whole_number,
+        metavar="N",
+        help="steps of Object Locating, before Mosaic Denoising (default: the model's; 6 of 50)",
+    )
+    group.add_argument(
+        "--list-sources",
+        nargs="?",
+        const="",
+        metavar="WORDS",
+        help="print which of these words (dog barking,rain,... or a text file with one a line; default: a list of "
+        "common sounds) are heard in --audio, and make no video",
+    )
 
 
 def add_sampling(group: argparse._ArgumentGroup) -> None:
@@ -173,17 +230,34 @@ def named_preset(argv: Sequence[str]) -> str | None:
     return finder.parse_known_args(argv)[0].preset
 
 
-def call_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `Pipeline.__call__` that all videos of a command share, with the sounds as files by name."""
-    from mtv_jax.pipelines.request import sound_files, track_folder
+_OTHER_NAMES = {"steps": "num_inference_steps", "guidance": "guidance_scale", "guidance_schedule": "guidance"}
+"""Flags whose arguments of a call have other names."""
+_NO_ARGUMENTS = ("preset", "describe", "dtype", "prompt", "prompts", "out", "overwrite", "draw_boxes")
+_NO_ARGUMENTS += ("seed", "seeds", "list_sources", "keyframe", "tracks")
+"""Flags that are no arguments of a call, or are converted first."""
 
-    tracks = track_folder(args.tracks) if args.tracks is not None else None
-    same = ("negative_prompt", "separator", "normalize_loudness", "num_frames", "fps", "height", "width")
-    return {
-        **{name: getattr(args, name) for name in (*same, "sampler", "vae_tiling", "force")},
-        "tracks": sound_files(tracks, {name: getattr(args, name) for name in _SOUNDS}),
-        "keyframes": parse_keyframes(args.keyframe),
-        "num_inference_steps": args.steps,
-        "guidance_scale": args.guidance,
-        "guidance": args.guidance_schedule,
+
+def call_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a pipeline's call that all videos of a command share: those whose flags are given."""
+    from mtv_jax.pipelines.request import track_folder
+
+    parser = sample_parser()
+    given = {
+        _OTHER_NAMES.get(name, name): value
+        for name, value in vars(args).items()
+        if name not in _NO_ARGUMENTS and value != parser.get_default(name)
     }
+    if args.tracks is not None:
+        given["tracks"] = track_folder(args.tracks)
+    if args.keyframe:
+        given["keyframes"] = parse_keyframes(args.keyframe)
+    return given
+
+
+def flag_of(argument: str) -> str:
+    """The flag that gives an argument of a call."""
+    names = {argument: flag for flag, argument in _OTHER_NAMES.items()} | {
+        "sources": "source",
+        "keyframes": "keyframe",
+    }
+    return "--" + names.get(argument, argument).replace("_", "-")

@@ -1,29 +1,28 @@
 """From a folder to the pipeline of its system."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from mtv_jax.audio.features import AudioEncoder
-from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import visible
-from mtv_jax.models.denoisers import backbone_config, track_shapes
-from mtv_jax.models.vae3d import VAE3DConfig
+from mtv_jax.models.denoisers import backbone_config
+from mtv_jax.models.vae3d import AutoencoderConfig
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.cogvideox import CogVideoXImageToVideoPipeline, CogVideoXPipeline
+from mtv_jax.pipelines.maestro.pipeline import MaestroPipeline
 from mtv_jax.pipelines.mtv import MTVPipeline
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.weights.json_config import CONFIG_FILE
-from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MTV, TEXT_TO_VIDEO, read_class, read_defaults
-from mtv_jax.weights.pretrained import is_untrained, load_model
+from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MAESTRO, MTV, TEXT_TO_VIDEO, read_class, read_defaults
+from mtv_jax.weights.pretrained import is_untrained, load_model, pipeline_parts
 from mtv_jax.weights.scheduler import load_schedule
 
 SYSTEMS: dict[str, type[Pipeline]] = {
     MTV: MTVPipeline,
+    MAESTRO: MaestroPipeline,
     TEXT_TO_VIDEO: CogVideoXPipeline,
     IMAGE_TO_VIDEO: CogVideoXImageToVideoPipeline,
 }
@@ -33,7 +32,7 @@ SYSTEMS: dict[str, type[Pipeline]] = {
 def load_pipeline(folder: Path, *, dtype: Any, mesh: Mesh | None) -> Pipeline:
     """As `Pipeline.from_pretrained`, of a folder."""
     dtype = jnp.dtype(dtype)
-    system, defaults = SYSTEMS[read_class(folder)], read_defaults(folder)
+    system, defaults = system_of(folder), read_defaults(folder)
     denoiser, denoiser_params = load_model(folder, dtype=dtype, mesh=mesh)
     vae, vae_params = load_model(folder / "vae", dtype=dtype, mesh=mesh)
     text_encoder = TextEncoder.from_pretrained(folder, defaults.text, dtype=dtype, mesh=mesh)
@@ -49,10 +48,12 @@ def load_pipeline(folder: Path, *, dtype: Any, mesh: Mesh | None) -> Pipeline:
         "folder": folder,
     }
     _check_parts(folder, backbone_config(denoiser), vae.config, text_encoder)  # pyright: ignore[reportAttributeAccessIssue]
-    if tracks := track_shapes(denoiser, 1):
-        parts["audio_encoder"] = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
-        _check_features(folder, parts["audio_encoder"], tracks)
-    return system(**parts)
+    return system(**parts, **system.load_parts(folder, denoiser, dtype=dtype, mesh=mesh))
+
+
+def system_of(folder: Path) -> type[Pipeline]:
+    """The system of a pipeline folder."""
+    return SYSTEMS[read_class(folder)]
 
 
 def untrained_parts(folder: Path) -> tuple[str, ...]:
@@ -61,30 +62,22 @@ def untrained_parts(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in names if is_untrained(folder / name))
 
 
-def _check_parts(folder: Path, backbone: Any, vae: VAE3DConfig, text: TextEncoder) -> None:
+def _check_parts(folder: Path, backbone: Any, vae: AutoencoderConfig, text: TextEncoder) -> None:
     """Raises UserError, naming the folders, if what one network gives is not what another takes."""
     channels, width = vae.latent_channels, text.model.config.d_model
+    denoiser = pipeline_parts(folder)[0].name
     if backbone.out_channels != channels or backbone.in_channels < channels:
         raise UserError(
-            f"{folder}: vae/ has latents of {channels} channels, transformer/ takes {backbone.in_channels} and gives "
+            f"{folder}: vae/ has latents of {channels} channels, {denoiser}/ takes {backbone.in_channels} and gives "
             f"{backbone.out_channels}"
         )
     if backbone.text_embed_dim != width:
         raise UserError(
-            f"{folder}: text_encoder/ gives embeddings of {width} numbers, transformer/ takes {backbone.text_embed_dim}"
+            f"{folder}: text_encoder/ gives embeddings of {width} numbers, {denoiser}/ takes "
+            f"{backbone.text_embed_dim}"
         )
     if backbone.text_length_is_fixed and text.text_length > backbone.max_text_seq_length:
         raise UserError(
-            f"{folder}: model_index.json has a text_length of {text.text_length}, transformer/ takes at most "
+            f"{folder}: model_index.json has a text_length of {text.text_length}, {denoiser}/ takes at most "
             f"{backbone.max_text_seq_length}"
         )
-
-
-def _check_features(folder: Path, encoder: AudioEncoder, tracks: Mapping[str, tuple[int, ...]]) -> None:
-    made = encoder.num_layers, encoder.num_channels
-    for _, *taken in tracks.values():
-        if made != tuple(taken):
-            raise UserError(
-                f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
-                f"{taken[0]} x {taken[1]}"
-            )

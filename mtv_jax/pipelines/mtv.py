@@ -1,25 +1,38 @@
 """MTV: text and separate tracks of sound to video, with clean keyframes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from mtv_jax.audio.features import AudioEncoder, track_features
+from mtv_jax.audio.pretrained import load_audio_encoder
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.io.errors import UserError
+from mtv_jax.models.denoisers import track_shapes
 from mtv_jax.names import TRACK_RATE
-from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.run import Encoded, Request
+from mtv_jax.pipelines.track_pipeline import TrackPipeline
 from mtv_jax.typing import Array
 
 
 @dataclass(frozen=True)
-class MTVPipeline(Pipeline):
+class MTVPipeline(TrackPipeline):
     """The pipeline of `MTV`. `audio_encoder` turns tracks into features per frame."""
 
     audio_encoder: AudioEncoder = field(kw_only=True)
+
+    @classmethod
+    def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
+        """As of the base class."""
+        encoder = load_audio_encoder(folder / "audio_encoder", dtype=dtype)
+        _check_features(folder, encoder, track_shapes(denoiser, 1))
+        return {"audio_encoder": encoder}
 
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
         """Text, features of the tracks, and keyframes as clean latents."""
@@ -40,3 +53,13 @@ class MTVPipeline(Pipeline):
             heard = {name: request.tracks.get(name, silence) for name in self.tracks}
             rows.append(track_features(self.audio_encoder, heard, clip.num_frames, clip.fps))
         return {name: jnp.asarray(np.stack([row[name] for row in rows])) for name in self.tracks}
+
+
+def _check_features(folder: Path, encoder: AudioEncoder, tracks: Mapping[str, tuple[int, ...]]) -> None:
+    made = encoder.num_layers, encoder.num_channels
+    for _, *taken in tracks.values():
+        if made != tuple(taken):
+            raise UserError(
+                f"{folder}: audio_encoder/ gives {made[0]} x {made[1]} numbers a frame, controlnet/ takes "
+                f"{taken[0]} x {taken[1]}"
+            )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 from mtv_jax.audio.tracks import MIX
 from mtv_jax.io.audio import Recording, read_recording
@@ -20,11 +19,9 @@ from mtv_jax.io.limits import MAX_RATE, MIN_RATE, check_clip
 from mtv_jax.io.notes import note
 from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS
 from mtv_jax.names import control_tracks
+from mtv_jax.pipelines.options import AUTO, NumFrames, VideoOptions
 from mtv_jax.pipelines.run import GenerateConfig
 from mtv_jax.weights.model_index import PipelineDefaults
-
-AUTO = "auto"
-NumFrames = int | Literal["auto"] | None
 
 SOUNDS = (*control_tracks(MAX_SPEAKERS), MIX)
 """Names of sounds: each track, or `audio` for one mixed file."""
@@ -122,36 +119,28 @@ class Limits:
 
 
 def read_request(
-    limits: Limits,
-    files: Mapping[str, Sound],
-    *,
-    num_frames: NumFrames,
-    fps: float | Fraction | None,
-    height: int | None,
-    width: int | None,
-    steps: int,
-    force: bool = False,
+    limits: Limits, files: Mapping[str, Sound], options: VideoOptions
 ) -> tuple[dict[str, Recording], ClipSize]:
-    """The decoded sounds and the size of a video; the arguments are those of `Pipeline.__call__`.
+    """The decoded sounds and the size of a video.
 
     Only the part of a sound that the video can need is kept in memory. Raises UserError for sounds that cannot be
     read, and for sizes that the model does not support.
     """
-    check_rate(fps)
-    size = limits.defaults.clip.replace(fps=fps, height=height, width=width)
+    check_rate(options.fps)
+    size = limits.defaults.clip.replace(fps=options.fps, height=options.height, width=options.width)
     longest = limits.defaults.sampling.max_num_frames
-    keep = None if MIX in files or limits.needs_full_audio else seconds_needed(size, num_frames, longest)
+    whole = MIX in files or limits.needs_full_audio
+    keep = None if whole else seconds_needed(size, options.num_frames, longest)
     sounds = read_sounds(files, keep)
-    seconds = {name: sound.duration for name, sound in sounds.items()}
     clip = video_size(
         size,
-        seconds,
-        num_frames=num_frames,
+        {name: sound.duration for name, sound in sounds.items()},
+        num_frames=options.num_frames,
         longest=longest,
         frames=limits.frames,
         pixels=limits.pixels,
-        steps=steps,
-        force=force,
+        steps=options.steps(limits.defaults.sampling),
+        force=options.force,
     )
     return sounds, clip
 

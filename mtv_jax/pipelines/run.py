@@ -33,6 +33,7 @@ from mtv_jax.models.vae3d import Tiling, decode_stream, encode_stream, tiled_dec
 from mtv_jax.names import track_kind
 from mtv_jax.ops.seeds import seed_key
 from mtv_jax.pipelines.keyframes import Picture
+from mtv_jax.pipelines.places import Scene
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class Request:
       step_key: of the noise that steps add.
       negative_prompt: what guidance steers away from; None: as the model was trained.
       keyframes: pictures by pixel frame.
+      scene: where the sources of the tracks are seen (Maestro).
     """
 
     prompt: str
@@ -93,6 +95,7 @@ class Request:
     step_key: Key[Array, ""]
     negative_prompt: str | None = None
     keyframes: Mapping[int, Picture] = field(default_factory=dict)
+    scene: Scene = field(default_factory=Scene)
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def check_follows_sound(pipe: Any) -> None:
     if pipe.needs_picture:
         raise UserError("this pipeline needs a first frame (image to video), which is not given here")
     if not pipe.tracks:
-        raise UserError("this pipeline has no controlnet: it takes no sound that it could follow")
+        raise UserError("this pipeline has no controlnet: it takes no tracks that it could follow")
 
 
 def row_request(prompt: str, tracks: Mapping[str, np.ndarray], seed: int, row: int) -> Request:
@@ -212,7 +215,8 @@ def batches(items: Iterable[T], size: int) -> Iterator[tuple[list[T], int]]:
 
 def make_denoise(model: Any, params: Params, encoded: Encoded, config: GenerateConfig) -> Denoise:
     """The guided denoise function of a model under given conditions."""
-    groups, scales = config.groups(model.tracks)
+    # A model without tracks of its own takes any: the conditions say which.
+    groups, scales = config.groups(model.tracks or tuple(encoded.conditions.tracks))
     plain, branches = config.is_plain(scales), encoded.conditions
     if not plain:
         branches = branches.for_guidance(groups, no_text=encoded.no_text)

@@ -72,8 +72,18 @@ class Several:
         return prompt if self.seeds is None else f"{prompt}_seed{seed}"
 
 
+def boxes_file(out: Path) -> Path:
+    """The file beside `out` for the same video with boxes."""
+    return out.with_stem(f"{out.stem}_boxes")
+
+
 def make_videos(
-    pipe: "Pipeline", wanted: Sequence[Wanted], options: Mapping[str, Any], *, started: float
+    pipe: "Pipeline",
+    wanted: Sequence[Wanted],
+    options: Mapping[str, Any],
+    *,
+    started: float,
+    draw_boxes: bool = False,
 ) -> int:
     """Makes and writes each video; of several, errors are reported and the others are still made.
 
@@ -82,18 +92,19 @@ def make_videos(
       wanted: what to make.
       options: further arguments of `Pipeline.__call__`, the same for all.
       started: when the command began to load `pipe`, by `time.monotonic`; counted with the first video.
+      draw_boxes: write `boxes_file` too.
 
     Returns:
       The exit status: that of the first video that failed, or 0.
     """
     if len(wanted) == 1:
-        _make(pipe, wanted[0], options, started)
+        _make(pipe, wanted[0], options, started, draw_boxes)
         return 0
     codes = []
     for number, video in enumerate(wanted, 1):
         print(f"video {number} of {len(wanted)}: {video.out}", file=sys.stderr)
         try:
-            _make(pipe, video, options, time.monotonic())
+            _make(pipe, video, options, time.monotonic(), draw_boxes)
         except Exception as error:
             codes.append(report_error(error))
     if codes:
@@ -101,10 +112,14 @@ def make_videos(
     return codes[0] if codes else 0
 
 
-def _make(pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started: float) -> None:
+def _make(
+    pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started: float, draw_boxes: bool
+) -> None:
     """Makes and writes a video, and prints its size and the seconds since `started`."""
     video = pipe(wanted.prompt, seed=wanted.seed, **options)
     video.save(wanted.out)
+    if draw_boxes:
+        video.with_boxes().save(boxes_file(wanted.out))
     count, height, width, _ = video.frames.shape
     sound = "silent" if video.audio is None or wanted.out.suffix.lower() == ".gif" else "with sound"
     print(

@@ -1,23 +1,29 @@
 """What a pipeline returns: frames with their sound."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 
+from mtv_jax.io.captions import draw_boxes
 from mtv_jax.io.video import write_gif, write_video
 from mtv_jax.names import VIDEO_SOUND_RATE
 
 
 @dataclass(frozen=True)
 class Video:
-    """Frames uint8 [F H W 3] at `fps`, and sound float32 [s, channels] at `sample_rate` (None: silent film)."""
+    """Frames uint8 [F H W 3] at `fps`, and sound float32 [s, channels] at `sample_rate` (None: silent film).
+
+    `boxes` [F 4] are where each source is seen in each frame, by name (left, top, right, bottom, shares of the frame).
+    """
 
     frames: np.ndarray
     fps: Fraction
     audio: np.ndarray | None = None
     sample_rate: int = VIDEO_SOUND_RATE
+    boxes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def duration(self) -> float:
@@ -30,3 +36,7 @@ class Video:
             write_gif(path, self.frames, self.fps)
         else:
             write_video(path, self.frames, self.fps, audio=self.audio, sample_rate=self.sample_rate)
+
+    def with_boxes(self) -> "Video":
+        """A copy in which the boxes and names of the sources are drawn."""
+        return replace(self, frames=draw_boxes(self.frames, self.boxes))

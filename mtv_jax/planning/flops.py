@@ -75,10 +75,15 @@ class ForwardPass:
         return count_flops(self.jaxpr, [*trained, *[False] * data])
 
 
-def forward_flops(model: Any, size: LatentSize) -> ForwardPass:
-    """The forward pass of a denoiser on one clip, traced with the reference implementation of attention."""
+def forward_flops(model: Any, size: LatentSize, *, sources: int = 0) -> ForwardPass:
+    """The forward pass of a denoiser on one clip, traced with the reference implementation of attention.
+
+    `sources`: as of `denoiser_inputs`.
+    """
     params = parameter_shapes(model)
-    program = trace(model.apply, params, *denoiser_inputs(model, astuple(size)), platform="cpu")
+    program = trace(
+        model.apply, params, *denoiser_inputs(model, astuple(size), sources=sources), platform="cpu"
+    )
     return ForwardPass(program.jaxpr, params)
 
 

@@ -228,6 +228,17 @@ _ROLES = {
 
 
 _NEEDED = ("transformer", "vae", "text_encoder")
+_MAESTRO_ROLES = {
+    "unet": "denoiser",
+    "vae": "autoencoder",
+    "text_encoder": "text encoder",
+    "imagebind": "audio encoder",
+    "cim": "condition injection",
+    "separator": "separator, by words",
+    "clap": "words and sounds",
+}
+_MAESTRO_NEEDED = ("unet", "vae", "text_encoder", "imagebind", "cim")
+"""The same for a Maestro folder, which without its separator takes sources with files of their own."""
 
 TRAININGS = (
     "configs/tiny/denoiser.py",
@@ -283,14 +294,17 @@ def _parts(preset: str) -> Iterator[Finding]:
     from mtv_jax.audio.pretrained import LOG_MEL
     from mtv_jax.pipelines.presets import PRESETS, pipeline_folder
     from mtv_jax.weights.json_config import CONFIG_FILE
+    from mtv_jax.weights.model_index import MAESTRO, read_class
     from mtv_jax.weights.pretrained import is_untrained
 
     folder = pipeline_folder(preset)
     where = "bundled" if preset in PRESETS else "installed"
-    for part, role in _ROLES.items():
+    own = read_class(folder) == MAESTRO
+    roles, needed = (_MAESTRO_ROLES, _MAESTRO_NEEDED) if own else (_ROLES, _NEEDED)
+    for part, role in roles.items():
         config = folder / part / CONFIG_FILE
         if not config.is_file():
-            yield Finding("weights", role, f"{preset}: has none", "broken" if part in _NEEDED else "note")
+            yield Finding("weights", role, f"{preset}: has none", "broken" if part in needed else "note")
         elif LOG_MEL in config.read_text(encoding="utf-8"):
             yield Finding("weights", role, f"{preset}: log-mel; needs none")
         elif is_untrained(config.parent):

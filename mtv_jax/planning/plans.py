@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.denoisers import backbone_config, track_shapes
-from mtv_jax.models.registry import make_config, make_model
+from mtv_jax.models.registry import make_config, make_model, spec_of
 from mtv_jax.models.vae3d import Tiling
 from mtv_jax.models.vae3d.model import DECODE_CHUNK, chunk_lengths
 from mtv_jax.ops.mesh import batch_axes
@@ -29,6 +29,8 @@ from mtv_jax.training.tasks import DenoiserLossConfig
 
 BRANCHES = 2
 """Branches of guidance: with and without the conditions."""
+_AUTOENCODERS = {"vae3d": "cogvideox_5b", "kl_vae": "kl_f8"}
+"""The released variant of each."""
 
 
 def training_plans(config: TrainConfig, topology: Topology) -> list[Plan]:
@@ -117,16 +119,23 @@ def training_work(config: TrainConfig, model: Any, size: LatentSize) -> Work:
     return Work(needed * config.data.batch_size, run * config.data.batch_size)
 
 
-def sampling_plans(config: TrainConfig, topology: Topology, steps: int) -> list[Plan]:
-    """A sampling step of one clip with guidance, in bfloat16, and the decoder."""
+def sampling_plans(config: TrainConfig, topology: Topology, steps: int, sources: int = 0) -> list[Plan]:
+    """A sampling step of one clip with guidance, in bfloat16, and the decoder.
+
+    `sources` is the number of sources of sound in boxes, for a UNet (Maestro). Raises UserError for other networks.
+    """
     model, _ = make_task(with_scale(config))
+    if sources and spec_of(model).autoencoder != "kl_vae":
+        raise UserError(
+            f"--sources: network {config.model.name} takes no sources in boxes; videocrafter does"
+        )
     mesh = topology.mesh(config.mesh)
     size = latent_size(model)
     dtype = DTYPES["bfloat16"]
     low = make_model(config.model.name, model.config, dtype=dtype)
     params = programs.parameters(low, mesh, dtype)
-    step = programs.denoise_step(low, params, size, mesh, branches=BRANCHES)
-    flops = BRANCHES * forward_flops(model, size).total
+    step = programs.denoise_step(low, params, size, mesh, branches=BRANCHES, sources=sources)
+    flops = BRANCHES * forward_flops(model, size, sources=sources).total
     vae = _autoencoder(model, dtype)
     decoder = programs.decode_chunk(vae, size, mesh, dtype=dtype)
     shape, chunks = dict(mesh.shape), len(chunk_lengths(size.latent_frames, DECODE_CHUNK))
@@ -143,10 +152,11 @@ def latent_size(model: Any) -> LatentSize:
 
 
 def _autoencoder(model: Any, dtype: Any) -> Any:
-    """The autoencoder whose latents a denoiser generates."""
-    tiny = make_config("vae3d", "tiny")
-    same = tiny.latent_channels == backbone_config(model).out_channels
-    return make_model("vae3d", tiny if same else make_config("vae3d", "cogvideox_5b"), dtype=dtype)
+    """The autoencoder of a denoiser's latents: of the released size, unless its latents have other channels."""
+    name = spec_of(model).autoencoder
+    released = make_config(name, _AUTOENCODERS[name])
+    same = released.latent_channels == backbone_config(model).out_channels
+    return make_model(name, released if same else make_config(name, "tiny"), dtype=dtype)
 
 
 def with_scale(config: TrainConfig) -> TrainConfig:

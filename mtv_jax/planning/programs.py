@@ -128,15 +128,17 @@ def denoise_step(
     mesh: AnyMesh,
     *,
     branches: int,
+    sources: int = 0,
     resident: dict[str, Any] | None = None,
 ) -> Program:
     """One evaluation of the denoiser for one clip with guidance, which runs `branches` copies.
 
+    `sources`: as of `denoiser_inputs`.
+
     `resident` is the memory in use on the devices meanwhile, by kind, including `params`; by default only those.
     """
-    given = jax.tree.map(
-        lambda x: _input(x.shape, mesh), denoiser_inputs(model, astuple(size), rows=branches)
-    )
+    inputs = denoiser_inputs(model, astuple(size), rows=branches, sources=sources)
+    given = jax.tree.map(lambda x: _input(x, mesh), inputs)
     kinds = (resident or {"parameters": params}) | {"inputs": given}
     if isinstance(mesh, AbstractMesh):
         return _estimated(kinds, estimates.denoise_step(model, params, given, mesh))
@@ -186,10 +188,10 @@ def _compile(lower: Any, mesh: Mesh, kinds: dict[str, Any], *, donated: bool = F
     return Program(memory, collectives(compiled.as_text()), seconds)
 
 
-def _input(shape: tuple[int, ...], mesh: AnyMesh) -> jax.ShapeDtypeStruct:
+def _input(array: jax.ShapeDtypeStruct, mesh: AnyMesh) -> jax.ShapeDtypeStruct:
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-        spec = PartitionSpec(batch_axes(shape[0]))
-    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))
+        spec = PartitionSpec(batch_axes(array.shape[0]))
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=NamedSharding(mesh, spec))
 
 
 @contextmanager

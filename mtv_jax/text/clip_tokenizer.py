@@ -37,6 +37,11 @@ class CLIPTokenizer:
     start_id: int
     end_id: int
 
+    def ids(self, prompt: str) -> list[int]:
+        """All ids of a prompt, between those of the start and the end."""
+        words = self.tokenizer.encode(cleaned(prompt), add_special_tokens=False).ids
+        return [self.start_id, *words, self.end_id]
+
     def encode(
         self, prompts: Sequence[str], length: int
     ) -> tuple[Int[np.ndarray, "b l"], Bool[np.ndarray, "b"]]:
@@ -49,10 +54,10 @@ class CLIPTokenizer:
         tokens = np.zeros((len(prompts), length), np.int32)
         cut = np.zeros(len(prompts), bool)
         for row, prompt in enumerate(prompts):
-            words = self.tokenizer.encode(cleaned(prompt), add_special_tokens=False).ids
-            cut[row] = len(words) > length - 2
-            ids = [self.start_id, *words[: length - 2], self.end_id]
-            tokens[row, : len(ids)] = ids
+            ids = self.ids(prompt)
+            cut[row] = len(ids) > length
+            kept = [*ids[: length - 1], self.end_id] if cut[row] else ids
+            tokens[row, : len(kept)] = kept
         return tokens, cut
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ import numpy as np
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.notes import note
-from mtv_jax.models.t5 import T5Encoder
 from mtv_jax.text.tokenizer import Tokenizer
 from mtv_jax.typing import Array, Float, Params
 
@@ -21,7 +20,7 @@ _BATCH = 8
 
 def encode_prompts(
     tokenizer: Tokenizer,
-    model: T5Encoder,
+    model: Any,
     params: Params,
     prompts: Sequence[str],
     *,
@@ -66,7 +65,7 @@ def pad_text(embeddings: Sequence[Float[np.ndarray, "_ d"]], max_length: int) ->
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(model: T5Encoder, params: Params, tokens: Array, mask: Array | None) -> Array:
+def _apply(model: Any, params: Params, tokens: Array, mask: Array | None) -> Array:
     return jnp.asarray(model.apply(params, tokens, mask), jnp.float32)
 
 

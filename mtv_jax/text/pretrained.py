@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from mtv_jax.models.t5 import T5Encoder
+from mtv_jax.models.registry import spec_of
 from mtv_jax.text.encoder import Padding, encode_prompts, pad_text
 from mtv_jax.text.tokenizer import Tokenizer, load_tokenizer
 from mtv_jax.typing import Float, Params
@@ -19,10 +19,10 @@ from mtv_jax.weights.pretrained import load_model
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Encodes prompts to embeddings. `text_length` is in tokens; for `padding` see `encode_prompts`."""
+    """Encodes prompts to embeddings, by T5 or CLIP. `text_length` is in tokens; for `padding` see `encode_prompts`."""
 
     tokenizer: Tokenizer
-    model: T5Encoder
+    model: Any
     params: Params
     text_length: int
     padding: Padding
@@ -36,10 +36,12 @@ class TextEncoder:
         dtype: Any = jnp.float32,
         mesh: Mesh | None = None,
     ) -> "TextEncoder":
-        """Loads `text_encoder/` and `tokenizer/` of a pipeline folder; without a tokenizer, bytes are tokens."""
+        """Loads `text_encoder/` and `tokenizer/` of a pipeline folder; for T5 without a tokenizer, bytes are tokens."""
         model, params = load_model(folder / "text_encoder", dtype=dtype, mesh=mesh)
-        directory = folder / "tokenizer"
-        tokenizer = load_tokenizer(directory) if directory.is_dir() else load_tokenizer(None, "bytes")
+        directory, kind = folder / "tokenizer", spec_of(model).tokenizer
+        if kind == "folder" and not directory.is_dir():
+            kind = "bytes"
+        tokenizer = load_tokenizer(directory, kind)
         return cls(tokenizer, model, params, options.text_length, options.text_padding)  # pyright: ignore[reportArgumentType]
 
     def encode(self, prompts: Sequence[str]) -> list[Float[np.ndarray, "l d"]]:

@@ -19,13 +19,14 @@ from mtv_jax.io.files import (
     visible,
     write_text,
 )
+from mtv_jax.text.clip_tokenizer import load_clip_tokenizer
 
 _OBJECTS = ("tokenizer.json", "tokenizer_config.json")
 _PLAIN_KEYS = {"tokenizer_class", "pad_token", "eos_token", "unk_token", "model_max_length"}
 """Of a `tokenizer_config.json` that adds nothing to the `tokenizer.json` beside it."""
 _PUNCTUATION = ".,;:!?()[]{}\"'"
 
-TokenizerKind = Literal["bytes", "folder"]
+TokenizerKind = Literal["bytes", "folder", "clip"]
 
 
 @runtime_checkable
@@ -85,13 +86,16 @@ class FolderTokenizer:
 def load_tokenizer(directory: str | os.PathLike | None, kind: TokenizerKind = "folder") -> Tokenizer:
     """Loads the tokenizer saved in `directory`, or the byte-level one, for which `directory` is not read.
 
-    Raises UserError if a folder is required but missing, or transformers cannot read it.
+    `clip` reads a folder as OpenCLIP's tokenizer works: texts are repaired and in lower case, padding is 0. Raises
+    UserError if a folder is required but missing, or cannot be read.
     """
     if kind == "bytes":
         return ByteTokenizer()
     if directory is None:
         raise UserError("text encoder: needs its tokenizer; give the folder that has its files")
     path = existing_directory(directory)
+    if kind == "clip":
+        return FolderTokenizer(load_clip_tokenizer(path).ids, 0, None)
     if obstacle := _obstacle(path):
         raise UserError(obstacle)
     with _plain_json(path) as readable:

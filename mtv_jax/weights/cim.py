@@ -80,4 +80,5 @@ def _config_beside(path: Path, tensors: Mapping[str, Any]) -> CIMConfig:
             return config_from_json(values)
     config = CIMConfig.paper()
     shape = tensors["latents"].shape if "latents" in tensors else ()
-    return dataclasses.replace(config, num_queries=shape[1]) if len(shape) == 3 else config
+    with errors_in_file(path):
+        return dataclasses.replace(config, num_queries=shape[1]) if len(shape) == 3 else config

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.io.errors import UserError
+from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapTextConfig
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.typing import Params
@@ -66,7 +66,9 @@ def laion_clap(tensors: Mapping[str, Any], settle: Place, origin: str) -> tuple[
     RoBERTa, or with a fusion other than `aff_2d`, and as `load_model` does.
     """
     tensors = Canonical(tensors, ALIASES)
-    model = Clap(ClapConfig(text=_text_config(tensors, origin), audio=_audio_config(tensors, origin)))
+    with errors_in_file(origin):  # tensors of other ranks, or without numbers
+        config = ClapConfig(text=_text_config(tensors, origin), audio=_audio_config(tensors, origin))
+    model = Clap(config)
     shapes = parameter_shapes(model)
     return model, to_params(tensors, RULES, shapes, ignored=IGNORED, origin=origin, place=settle)
 

@@ -12,15 +12,17 @@ from mtv_jax.io.errors import UserError, errors_in_file
 from mtv_jax.io.files import read_json_object
 from mtv_jax.names import SamplerName
 from mtv_jax.weights.json_config import CONFIG_FILE
+from mtv_jax.weights.maestro_defaults import MaestroDefaults
 
 MTV = "MTVPipeline"
+MAESTRO = "MaestroPipeline"
 TEXT_TO_VIDEO, IMAGE_TO_VIDEO = "CogVideoXPipeline", "CogVideoXImageToVideoPipeline"
-_CLASSES = (MTV, TEXT_TO_VIDEO, IMAGE_TO_VIDEO)
+_CLASSES = (MTV, MAESTRO, TEXT_TO_VIDEO, IMAGE_TO_VIDEO)
 """Supported pipeline classes; the last two are diffusers'."""
 
 INDEX = "model_index.json"
-_DEFAULTS = "_defaults"
-"""The key of our entry."""
+_DEFAULTS, _MAESTRO = "_defaults", "maestro"
+"""The key of our entry, and of Maestro's in it."""
 _MOST_SIZE = 2**20
 """Upper limit of any count or length in a folder."""
 _FORMER = ("image_channels",)
@@ -63,20 +65,23 @@ class SamplingDefaults:
 
 @dataclass(frozen=True)
 class PipelineDefaults:
-    """Defaults of a pipeline: the clips it was trained on, its text encoding, and its sampling."""
+    """Defaults of a pipeline: the clips it was trained on, its text encoding, and its sampling; and Maestro's own."""
 
     clip: ClipSize = field(default_factory=ClipSize)
     text: TextOptions = field(default_factory=TextOptions)
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    maestro: MaestroDefaults | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in `model_index.json`: one object with the fields of all parts."""
-        return self.clip.to_json() | dataclasses.asdict(self.text) | dataclasses.asdict(self.sampling)
+        """As stored in `model_index.json`: one object with the fields of all parts; Maestro's in one of its own."""
+        own = {} if self.maestro is None else {_MAESTRO: self.maestro.to_json()}
+        return self.clip.to_json() | dataclasses.asdict(self.text) | dataclasses.asdict(self.sampling) | own
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PipelineDefaults":
         """The inverse of `to_json`; missing fields keep their defaults. Raises UserError, naming the field."""
         values = {key: value for key, value in values.items() if key not in _FORMER}
+        maestro = MaestroDefaults.from_json(values.pop(_MAESTRO)) if _MAESTRO in values else None
         if "fps" in values:
             values["fps"] = rate_of(values["fps"], "fps")
         parts = {"clip": ClipSize, "text": TextOptions, "sampling": SamplingDefaults}
@@ -90,15 +95,17 @@ class PipelineDefaults:
         for name, part in parts.items():
             made[name] = part(**{key: values[key] for key in fields[name] & values.keys()})
             check_fields(made[name], most=_MOST_SIZE)
-        return cls(**made)
+        return cls(**made, maestro=maestro)
 
 
 def read_class(folder: Path) -> str:
-    """The class of a pipeline folder: MTV's, or one of diffusers' for a folder without `controlnet/`.
+    """The class of a pipeline folder: Maestro's, MTV's, or one of diffusers' for a folder without `controlnet/`.
 
     Raises UserError for a class that is not one of ours.
     """
     name = _read_index(folder).get("_class_name", TEXT_TO_VIDEO)
+    if name == MAESTRO:
+        return name
     if (folder / "controlnet").is_dir():
         return MTV
     return IMAGE_TO_VIDEO if name == IMAGE_TO_VIDEO else TEXT_TO_VIDEO
@@ -160,15 +167,22 @@ def _cogvideox_defaults(folder: Path) -> PipelineDefaults:
     return PipelineDefaults(clip, text, SamplingDefaults(no_text="empty_prompt"))
 
 
+def maestro_defaults() -> PipelineDefaults:
+    """Maestro's defaults: VideoCrafter2's clips and text, and the paper's sampling."""
+    clip = ClipSize(16, Fraction(8), 320, 512)
+    sampling = SamplingDefaults("empty_prompt", sampler="ddim", guidance_scale=12.0, eta=1.0)
+    return PipelineDefaults(clip, TextOptions(77, "encoded"), sampling, MaestroDefaults())
+
+
 def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
-    """A `model_index.json` of ours: the parts are the folders beside it."""
-    return _index_json(defaults.to_json())
+    """A `model_index.json` of ours, MTV's or Maestro's: the parts are the folders beside it."""
+    return _index_json(defaults.to_json(), MTV if defaults.maestro is None else MAESTRO)
 
 
 def encoders_json(clip: ClipSize, text: TextOptions) -> dict[str, Any]:
     """The same for encoders alone: their clips and text encoding, without sampling defaults."""
-    return _index_json(clip.to_json() | dataclasses.asdict(text))
+    return _index_json(clip.to_json() | dataclasses.asdict(text), MTV)
 
 
-def _index_json(defaults: dict[str, Any]) -> dict[str, Any]:
-    return {"_class_name": MTV, _DEFAULTS: defaults}
+def _index_json(defaults: dict[str, Any], class_name: str) -> dict[str, Any]:
+    return {"_class_name": class_name, _DEFAULTS: defaults}

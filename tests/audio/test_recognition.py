@@ -75,6 +75,10 @@ def test_bad_requests_are_named(clap, sound):
         propose_sources(clap, sound, RATE, ["rain", "rain"])
     with pytest.raises(UserError, match="no words"):
         score_words(clap, sound, RATE, [])
+    with pytest.raises(UserError, match="one is blank"):
+        score_words(clap, sound, RATE, ["rain", " "])
+    with pytest.raises(UserError, match="not finite"):
+        clap.audio_embeddings(np.full_like(sound, np.inf), RATE)
     with pytest.raises(UserError, match="without samples"):
         clap.audio_embeddings(sound[:0], RATE)
     with pytest.raises(UserError, match=r"text of \d+ tokens: this network takes at most 16"):

@@ -334,6 +334,14 @@ def test_mixes_of_the_theatre_have_the_level_of_the_others():
 
 
 @pytest.mark.slow
+def test_layouts_from_stereo(capsys):
+    script("stereo_layout").main(["--mixes=20"])
+    for name, found in printed(capsys).items():
+        assert found["in_order"] > 0.9, name
+        assert found["position_error"] < (1e-6 if "none" in name else 0.2)
+
+
+@pytest.mark.slow
 def test_separation_by_words(capsys):
     script("by_text").main(["--variant=tiny", "--seconds=6"])
     found = printed(capsys)

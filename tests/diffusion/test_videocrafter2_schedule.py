@@ -1,14 +1,13 @@
 """VideoCrafter2's noise and its DDIM against the authors' code (tests/goldens/videocrafter2)."""
 
 import dataclasses
-import json
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_folders import ORIGINALS
+import videocrafter_goldens as goldens
 
 from mtv_jax.diffusion.guidance import guidance_scale, guided
 from mtv_jax.diffusion.noise.base import add_noise
@@ -22,46 +21,34 @@ from mtv_jax.diffusion.noise.vp import (
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
 from mtv_jax.io.errors import UserError
 
-FOLDER = ORIGINALS / "videocrafter2"
 TABLE, STEP = 1e-6, 1e-5
 """The golden's bounds: of schedules, and relative ones of a step."""
 
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(FOLDER / "io.npz") as file:
-        return {name: file[name] for name in file if name.split(".")[0] in GROUPS}
+    return goldens.arrays()
 
 
 @pytest.fixture(scope="module")
 def values():
-    return json.loads((FOLDER / "config.json").read_text())
-
-
-GROUPS = ("schedule", "ddim5_eta0", "ddim5_eta1", "step", "q")
+    return goldens.values()
 
 
 @pytest.fixture(scope="module")
-def config(values):
-    """The preset with the numbers of the golden's own config."""
-    given = values["diffusion"]
-    return dataclasses.replace(
-        ScheduleConfig.videocrafter2(),
-        num_train_timesteps=given["timesteps"],
-        beta_start=given["linear_start"],
-        beta_end=given["linear_end"],
-        scale_b=given["scale_b"],
-        scale_steps=given["mid_step"],
-    )
+def config():
+    return goldens.schedule_config()
 
 
 def near(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=STEP * np.abs(expected).max())
 
 
-def test_the_preset_is_the_published_configuration(values, config):
-    assert config == ScheduleConfig.videocrafter2()
-    assert values["diffusion"]["scale_a"] == 1
+def test_the_preset_is_the_published_configuration():
+    """`inference_t2v_512_v2.0.yaml` of AILab-CVC/VideoCrafter."""
+    preset = ScheduleConfig.videocrafter2()
+    assert (preset.num_train_timesteps, preset.beta_start, preset.beta_end) == (1000, 0.00085, 0.012)
+    assert (preset.scale_b, preset.scale_steps, preset.prediction) == (0.7, 400, "epsilon")
 
 
 def test_tables_are_those_of_the_authors_code(golden, config):
@@ -79,7 +66,7 @@ def test_tables_are_those_of_the_authors_code(golden, config):
 def test_levels_and_noise_of_every_step_are_theirs(golden, values, config, eta):
     """They go to the level of timestep 0 at last, and add noise there too: it is not clean."""
     expected = {
-        key.split(".")[1]: value for key, value in golden.items() if key.startswith(f"ddim5_eta{eta}.")
+        key.split(".")[1]: value for key, value in golden.items() if re.match(rf"ddim\d+_eta{eta}\.", key)
     }
     n = values["sampling"]["ddim_steps_actual"]
     timesteps = sampling_timesteps(config, n)

@@ -9,6 +9,7 @@ from mtv_jax.faces.tracks import Face
 from mtv_jax.io.video import write_video
 
 pytest.importorskip("cv2")
+pytest.importorskip("scenedetect")
 
 FRAMES, RATE = 70, 16_000
 SPEAKER, LISTENER = np.array([40.0, 30, 80, 70]), np.array([140.0, 30, 180, 70])
@@ -19,10 +20,12 @@ QUIET = 17.5
 
 
 def mouths(late: int) -> np.ndarray:
-    """A speaker whose brightness follows `OPENING`, and a listener of constant brightness."""
-    frames = np.zeros((FRAMES, 100, 220, 3), np.uint8)
-    frames[:, :, :110] = np.round(255 * OPENING[10 - late : 10 - late + FRAMES, None, None, None])
-    frames[:, :, 110:] = 90
+    """A speaker whose brightness follows `OPENING`, and a listener of constant brightness.
+
+    The picture is so wide that a flash of the speaker is no cut.
+    """
+    frames = np.full((FRAMES, 100, 400, 3), 90, np.uint8)
+    frames[:, :, :100] = np.round(255 * OPENING[10 - late : 10 - late + FRAMES, None, None, None])
     return frames
 
 
@@ -84,6 +87,17 @@ def test_a_face_that_appears_late_is_compared_with_its_part_of_the_sound():
     found = score(mouths(2), voice(), KNOWN, Late(20))
     assert isinstance(found, SyncScore)
     assert (found.valid.offset, found.frames) == (2, FRAMES - 20)
+
+
+def test_a_face_at_the_same_place_in_two_shots_is_two_faces():
+    """Where the first shot ends, the background changes: the second one is longer, and in time on its own."""
+    frames = mouths(2)
+    frames[:30, :, 100:] = (200, 40, 40)
+    found = score(frames, voice(), KNOWN, Faces(SPEAKER))
+    assert isinstance(found, SyncScore)
+    assert (found.valid.offset, found.frames, found.faces) == (2, 40, 1)
+    frames[50:, :, 100:] = (40, 40, 200)
+    assert score(frames, voice(), KNOWN, Faces(SPEAKER)) == SyncFailure("too short")
 
 
 def test_what_cannot_be_scored_says_why():

@@ -35,6 +35,11 @@ def test_gaps_are_filled_in_linearly_up_to_their_limit():
     assert [len(found) for found in follow([BOX[None], *[nothing] * 25, end[None]])] == [1, 1]
 
 
+def test_a_track_ends_at_a_cut():
+    found = follow([BOX[None], np.zeros((0, 4)), *[BOX[None]] * 3], cuts=[1, 3])
+    assert [(track.start, len(track)) for track in found] == [(0, 1), (2, 1), (3, 2)]
+
+
 def test_places_are_medians_of_thirteen_frames():
     boxes = np.tile(BOX, (30, 1))
     boxes[12] = [90, 90, 200, 120]

@@ -13,7 +13,7 @@ from mtv_jax import load_model, save_model
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.clap import Clap, ClapAudioConfig, ClapConfig, ClapText, ClapTextConfig
 from mtv_jax.models.clap.audio import PatchEmbedding
-from mtv_jax.models.clap.swin import Stage
+from mtv_jax.models.clap.swin import Stage, SwinLayer
 from mtv_jax.models.registry import replace_fields
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import clap as table
@@ -103,6 +103,23 @@ def test_config_is_written_as_it_was_read(case):
     model, _, _ = case
     written = json.loads(json.dumps(table.config_to_json(model.config)))
     assert table.config_from_json(written) == model.config
+
+
+def test_a_picture_of_one_window_is_not_shifted():
+    """As in the last stage of the released sizes, which has two layers."""
+    sizes = {"heads": 2, "window": 2, "mlp_ratio": 2.0, "epsilon": 1e-5}
+    stage, layer = Stage(2, **sizes, merges=False), SwinLayer(**sizes, shift=0)
+    x = jax.random.normal(jax.random.key(0), (1, 2, 2, 8))
+
+    @jax.jit
+    def both(key):
+        params = stage.init(key, x)
+        plain = x
+        for i in range(2):
+            plain = layer.apply({"params": params["params"][f"layer_{i}"]}, plain)
+        return stage.apply(params, x), plain
+
+    np.testing.assert_allclose(*both(jax.random.key(1)), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

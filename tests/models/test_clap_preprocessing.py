@@ -46,6 +46,7 @@ def test_windows_cover_a_long_sound_evenly():
     assert [window[0] for window in found] == [0, 8, 15]
     assert all(len(window) == 10 for window in found)
     assert found[-1][-1] == 24
+    assert len(list(windows(sound[:20], 10))) == 2
 
 
 def test_a_short_sound_is_repeated_whole_and_padded():

@@ -24,6 +24,7 @@ from mtv_jax.weights import (
     ge2e,
     i3d,
     imagebind,
+    imagebind_audio,
     kl_vae,
     laion_clap,
     lr_asd,
@@ -165,6 +166,9 @@ def test_every_tensor_of_imagebind_has_its_parameter():
     others = {f"modality_heads.{name}.0.weight": (8,) for name in ("depth", "thermal", "imu")}
     unused = check_one_to_one(theirs | others, imagebind, model)
     assert unused == {"modality_preprocessors.text.mask", *others}
+    sound = make_model("imagebind_audio", make_config("imagebind_audio", "huge"))
+    unused = check_one_to_one(theirs | others, imagebind_audio, sound)
+    assert unused == {key for key in theirs | others if ".audio." not in key}
 
 
 def test_every_tensor_of_videocrafter2_has_its_parameter():
@@ -211,6 +215,7 @@ def test_every_tensor_of_the_condition_injection_module_has_its_parameter():
         ("clip", "vit_l14", 427_616_513),
         ("videoclip_xl", "xl", 427_946_496),
         ("imagebind", "huge", 1_073_097_730),
+        ("imagebind_audio", "huge", 86_235_649),
         ("resunet", "audiosep_base", 26_469_703),
         ("cim", "paper", 71_092_224),
         ("kl_vae", "kl_f8", 83_653_863),

@@ -16,9 +16,10 @@ from mtv_jax import load_model
 from mtv_jax.convert import main as convert
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.clip.preprocessing import CLIP_MEAN, CLIP_STD, normalise
-from mtv_jax.models.imagebind import ImageBind, ImageBindConfig
+from mtv_jax.models.imagebind import ImageBind, ImageBindAudio, ImageBindConfig
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights import imagebind as table
+from mtv_jax.weights import imagebind_audio as audio_table
 from mtv_jax.weights.rules import to_params, to_state
 
 FOLDER = ORIGINALS / "imagebind"
@@ -189,6 +190,28 @@ def test_the_originals_file_is_converted(golden, tmp_path):
     again, same = load_model(tmp_path / "ours")
     assert again == model
     jax.tree.map(np.testing.assert_array_equal, params, same)
+
+
+def test_the_network_for_sounds_alone_is_a_part_of_the_whole(golden, outputs, tmp_path):
+    _, params, state, arrays = golden
+    alone = ImageBindAudio(audio_table.config_from_json(audio_values()))
+    own = to_params(state, audio_table.RULES, parameter_shapes(alone), ignored=audio_table.IGNORED)
+    jax.tree.map(np.testing.assert_array_equal, own, {"params": {"audio": params["params"]["audio"]}})
+    mel = arrays["audio.input_mel_normalized"][:, :, 0]
+    found = jax.jit(alone.apply)(own, mel.reshape(-1, *mel.shape[2:]))
+    np.testing.assert_allclose(found.tokens, outputs["audio"][0].tokens, **CLOSE)
+    file = tmp_path / "imagebind_huge.pth"
+    write_original(file, state)
+    (tmp_path / "config.json").write_text(json.dumps(config_values()))
+    opened, leaves = audio_table.open_imagebind_audio(file, lambda path, leaf: np.asarray(leaf))
+    assert opened == alone
+    jax.tree.map(np.testing.assert_array_equal, own, leaves)
+
+
+def audio_values() -> dict[str, Any]:
+    """The original's arguments that the network for sounds has."""
+    kept = ("audio_", "out_embed_dim")
+    return {key: value for key, value in config_values().items() if key.startswith(kept)}
 
 
 def test_configs_survive_their_file_and_what_is_unsupported_is_named():

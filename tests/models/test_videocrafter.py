@@ -15,7 +15,7 @@ from videocrafter_goldens import channels_last
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.guidance import guidance_scale, guided
 from mtv_jax.diffusion.mosaic.contexts import Contexts
-from mtv_jax.diffusion.noise.vp import Schedule, ScheduleConfig
+from mtv_jax.diffusion.noise.vp import Schedule
 from mtv_jax.diffusion.samplers import SamplerConfig, sampler_step, sampler_steps, start, step_at
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.videocrafter import VideoCrafterConfig, VideoCrafterUNet
@@ -141,19 +141,10 @@ def test_each_frame_may_have_a_context_of_its_own():
 @pytest.mark.parametrize("eta", [0, 1])
 def test_every_step_of_sampling_is_the_original_s(eta):
     arrays, values = goldens.arrays(), goldens.values()
-    run, sampling, noise = f"sample_eta{eta}", values["sampling"], values["diffusion"]
+    run, sampling = f"sample_eta{eta}", values["sampling"]
     if sampling["ddim_steps_actual"] != sampling["ddim_steps_requested"]:
         pytest.skip("a number of steps that does not divide the timesteps: ours are others")
-    schedule = Schedule.create(
-        replace(
-            ScheduleConfig.videocrafter2(),
-            num_train_timesteps=noise["timesteps"],
-            beta_start=noise["linear_start"],
-            beta_end=noise["linear_end"],
-            scale_b=noise["scale_b"],
-            scale_steps=noise["mid_step"],
-        )
-    )
+    schedule = Schedule.create(goldens.schedule_config())
     config = SamplerConfig("ddim", sampling["ddim_steps_actual"], eta=eta)
     conditions = Conditions(arrays[f"{run}.cond"], fps=np.full(1, sampling["fps"], np.float32))
     both = conditions.for_guidance([["text"]], no_text=arrays[f"{run}.uncond"])

@@ -17,7 +17,8 @@ SCRIPT = """
     from jax.sharding import NamedSharding, PartitionSpec
     from mtv_jax.diffusion.mosaic.attention import mosaic_attention
     from mtv_jax.diffusion.mosaic.contexts import Contexts
-    from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
+    from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+    from mtv_jax.diffusion.mosaic.options import MosaicOptions
     from mtv_jax.sharding.mesh import MeshConfig, make_mesh
     from mtv_jax.typing import BATCH_AXES
 

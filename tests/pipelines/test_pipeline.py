@@ -20,6 +20,7 @@ from mtv_jax.io.video import probe
 from mtv_jax.models.vae3d import Tiling, tiled_decode
 from mtv_jax.names import TRACKS
 from mtv_jax.pipelines.keyframes import keyframe_latents
+from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.run import decode_latents
 from mtv_jax.weights.model_index import PipelineDefaults
 
@@ -70,9 +71,11 @@ def test_a_folder_s_eta_is_for_ddim_alone(pipe):
     sampling = dataclasses.replace(pipe.defaults.sampling, sampler="ddim", eta=1.0)
     defaults = dataclasses.replace(pipe.defaults, sampling=sampling)
     assert PipelineDefaults.from_json(defaults.to_json()) == defaults
-    noisy = dataclasses.replace(pipe, defaults=defaults)
-    assert noisy._config(None, 7, None, "constant").sampler == SamplerConfig("ddim", 7, eta=1.0)
-    assert noisy._config("dpm++", 7, None, "constant").sampler == SamplerConfig("dpm++", 7)
+    plain = VideoOptions(sampler="dpm++", num_inference_steps=7).config(sampling, ())
+    assert VideoOptions(num_inference_steps=7).config(sampling, ()).sampler == SamplerConfig(
+        "ddim", 7, eta=1.0
+    )
+    assert plain.sampler == SamplerConfig("dpm++", 7)
 
 
 @pytest.mark.parametrize("track", ["speech", "effects", "music"])
@@ -132,7 +135,7 @@ def test_tracks_may_pull_with_scales_of_their_own(pipe, sounds):
     names = ("text", *TRACKS)
 
     def groups(scale):
-        return pipe._config(None, None, scale, "constant").groups(TRACKS)
+        return VideoOptions(guidance_scale=scale).config(pipe.defaults.sampling, TRACKS).groups(TRACKS)
 
     assert groups(2.0) == groups(dict.fromkeys(names, 2.0)) == ([list(names)], [2.0])
     assert groups({"speech": 9.0}) == ([["text"], ["speech"], ["effects", "music"]], [1.0, 9.0, 1.0])

@@ -102,6 +102,24 @@ def test_what_does_not_fit_gpus_exits_with_1_and_samples_that_are_not_made_are_n
     assert step["fits"] is False
 
 
+def test_sampling_with_sources_in_boxes_is_planned_with_the_autoencoder_of_pictures(tmp_path):
+    file, made = tmp_path / "plan.json", []
+    for sources in ("0", "2"):
+        args = ["--config=configs/maestro/video.py:tiny", "--topology=l4:1", "--sample", "--sources", sources]
+        assert main([*args, "--mesh=data=1", "--report", str(file), "--overwrite"]) == 0
+        made.append(json.loads(file.read_text()))
+    (plain, decoder), (placed, _) = made
+    config = make_config("videocrafter", "tiny")
+    floats = BRANCHES * config.sample_frames * (2 * 10 * config.text_embed_dim + 2 * 4)  # tokens and boxes
+    floats += BRANCHES * 2  # the frame rate, and until when objects are located
+    more = placed["memory_bytes_per_device"]["inputs"] - plain["memory_bytes_per_device"]["inputs"]
+    assert more == 4 * floats + BRANCHES * 2 * 2  # which sources are heard, and which are background
+    assert placed["flops"]["needed"] > plain["flops"]["needed"]
+    weights = parameter_shapes(make_model("kl_vae", make_config("kl_vae", "kl_f8")))
+    expected = sum(2 * math.prod(leaf.shape) for leaf in jax.tree.leaves(weights))
+    assert decoder["memory_bytes_per_device"]["autoencoder"] == expected
+
+
 def test_bounds_follow_from_the_chip(plan):
     bounds = plan.least_seconds()
     assert bounds["operations"] == pytest.approx(8e15 / (8 * 918e12))
@@ -127,6 +145,9 @@ def test_too_much_memory_is_reported_with_the_amount(plan):
         (["--mesh", "fsdp=3"], "needs 3 device"),
         (["--report", "plan.txt"], r"must end in \.json or \.html"),
         (["--sample", "--steps", "0"], "at least 1"),
+        (["--sample", "--sources", "8"], "from 0 to 7"),
+        (["--sources", "2"], "only with --sample"),
+        (["--sample", "--sources", "2"], "network mtv takes no sources in boxes"),
     ],
 )
 def test_errors_are_reported_before_anything_is_compiled(args, message):

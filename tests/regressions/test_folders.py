@@ -23,8 +23,8 @@ from mtv_jax.io.files import copy_tree, link_tree, visible
 from mtv_jax.io.video import write_video
 from mtv_jax.io.video_folders import VIDEO_SUFFIXES
 from mtv_jax.names import TRACKS
-from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.loading import untrained_parts
+from mtv_jax.pipelines.mtv import MTVPipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import read_sounds
 from mtv_jax.text.pretrained import TextEncoder
@@ -223,7 +223,7 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     write_audio(tmp_path / "b.wav", np.full(16000, 0.1, np.float32), 16000)
     pipe = SimpleNamespace(tracks=TRACKS, needs_full_audio=False)
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
-    Pipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
+    MTVPipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
     assert caplog.messages == [
         f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are used)"
     ]

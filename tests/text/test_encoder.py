@@ -12,6 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.t5 import T5Config, T5Encoder
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import encoder as module
+from mtv_jax.text.clip_tokenizer import load_clip_tokenizer
 from mtv_jax.text.encoder import encode_prompts, pad_text
 from mtv_jax.text.tokenizer import ByteTokenizer, load_tokenizer
 
@@ -95,6 +96,19 @@ def test_a_long_prompt_is_cut_keeps_its_end_and_is_logged(encoder, caplog):
     assert [record.getMessage()[:40] for record in caplog.records] == [
         "prompt truncated from 41 to 24 tokens: x"
     ]
+
+
+def test_prompts_for_clip_are_tokenised_as_by_openclip(tmp_path):
+    """Padded with zeros, and cut before the end token."""
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nd o\ndo g</w>\n", encoding="utf-8")
+    prompts = ["", "A dog", "a b c d e f g"]
+    tokens, mask = module._tokenise(load_tokenizer(tmp_path, "clip"), prompts, 6)
+    expected, cut = load_clip_tokenizer(tmp_path).encode(prompts, 6)
+    np.testing.assert_array_equal(tokens, expected)
+    assert cut.tolist() == [False, False, True]
+    assert mask.sum(1).tolist() == [2, 4, 6]
+    with pytest.raises(UserError, match="no-such"):
+        load_tokenizer(tmp_path / "no-such", "clip")
 
 
 def test_pad_text_fills_with_zeros_and_refuses_what_is_too_long():

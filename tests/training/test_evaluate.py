@@ -1,7 +1,9 @@
 """`config.evaluate`: when a training is evaluated, what is logged, and what the figures depend on."""
 
 import dataclasses
+import os
 import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,15 +11,19 @@ import jax
 import numpy as np
 import pytest
 from pipeline_folders import SMALL
+from processes import finish_processes, start_processes
 from random_weights import scaled_weights
 
-from mtv_jax import train
+from mtv_jax import save_model, train
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import write_shards
 from mtv_jax.evaluation.videos.manifest import read_manifest
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.jsonl import read_rows
 from mtv_jax.io.video import probe, write_video
+from mtv_jax.models.clip import CLIP, CLIPConfig
+from mtv_jax.models.shapes import random_params
 from mtv_jax.names import TRACKS
 from mtv_jax.training.configs import train_config
 from mtv_jax.training.held_out import open_held_out
@@ -193,27 +199,57 @@ def test_an_autoencoder_is_not_evaluated(setup, tmp_path):
         train._evaluation(dataclasses.replace(setup, config=train_config(values)), tmp_path)
 
 
-@pytest.mark.slow
-def test_the_command_trains_the_same_with_and_without_it(data, tmp_path):
+def flags_of(folder, workdir, **changes) -> list[str]:
+    """Of the train command: three steps on a data set, evaluated every two."""
     values = {
         "model.overrides": SMALL["mtv"],
         "loss.scaling_factor": 1.0,
-        "data.dir": data,
+        "data.dir": folder,
         "data.batch_size": 2,
         "data.text_length": 24,
         "optimizer.warmup_steps": 1,
         "num_steps": 3,
         "sample.every": 0,
+        "evaluate.every": 2,
         "evaluate.metrics": "flicker",
         "evaluate.clips": 2,
         "evaluate.num_inference_steps": 1,
         "compilation_cache": "",
     }
+    config = Path(__file__).parents[2] / "configs" / "tiny" / "denoiser.py"
+    flags = [f"--config.{key}={value}" for key, value in {**values, **changes}.items()]
+    return ["--config", str(config), "--workdir", str(workdir), *flags]
 
+
+@pytest.mark.slow
+def test_two_processes_measure_once_and_have_the_figures_of_one(data, tmp_path):
+    """With a network, which only the first process loads, while the videos are made by both on one mesh."""
+    save_model(tmp_path / "weights" / "clip", model := CLIP(CLIPConfig.tiny()), random_params(model, 0))
+    how = {"evaluate.metrics": "flicker,temp_c", "evaluate.weights": tmp_path / "weights", "mesh.data": -1}
+    lines, rows = {}, {}
+    for processes in (1, 2):
+        devices = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={2 // processes}"
+        workdir = tmp_path / f"of_{processes}"
+        command = [sys.executable, "-m", "mtv_jax.train", *flags_of(data, workdir, **how)]
+        for code, _, errors in finish_processes(
+            start_processes([command] * processes, {"XLA_FLAGS": devices})
+        ):
+            assert code == 0, errors
+        lines[processes] = read_metrics(workdir)
+        rows[processes] = list(read_rows(workdir / "evaluation" / "measured" / "samples" / "1_of_1.jsonl"))
+    assert len(rows[1]) == len(rows[2]) == 4
+    for one, two in zip(lines[1], lines[2], strict=True):
+        own = [name for name in one if name.startswith("evaluate/")]
+        assert own == [name for name in two if name.startswith("evaluate/")]
+        assert [two[name] for name in own] == pytest.approx([one[name] for name in own], rel=0.02)
+    assert lines[2][-1]["evaluate/failures"] == 0
+    assert "evaluate/temp_c.score" in lines[2][-1]
+
+
+@pytest.mark.slow
+def test_the_command_trains_the_same_with_and_without_it(data, tmp_path):
     def run(name, every):
-        flags = [f"--config.{key}={value}" for key, value in {**values, "evaluate.every": every}.items()]
-        config = Path(__file__).parents[2] / "configs" / "tiny" / "denoiser.py"
-        assert train.main(["--config", str(config), "--workdir", str(tmp_path / name), *flags]) == 0
+        assert train.main(flags_of(data, tmp_path / name, **{"evaluate.every": every})) == 0
         return read_metrics(tmp_path / name)
 
     without, measured = run("without", 0), run("evaluated", 2)

@@ -111,3 +111,21 @@ def test_a_file_of_another_network_is_named(goldens, tmp_path, removed, message)
     write_laion(tmp_path / "a.pt", {k: v for k, v in tensors.items() if not k.startswith(removed)})
     with pytest.raises(UserError, match=rf"a\.pt: .*{message}"):
         main(["--from", "clap", "--in", str(tmp_path / "a.pt"), "--out", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("text_branch.embeddings.word_embeddings.weight", (5,)),
+        ("text_projection.2.weight", ()),
+        ("audio_branch.patch_embed.proj.weight", (0, 1, 4, 4)),
+        ("audio_branch.layers.0.blocks.0.attn.relative_position_bias_table", (225,)),
+    ],
+)
+def test_a_tensor_that_tells_no_size_is_an_error_in_one_line(goldens, tmp_path, name, shape):
+    tensors = laion_names(original(goldens, "unfused")) | {name: np.zeros(shape, np.float32)}
+    write_laion(tmp_path / "a.pt", tensors)
+    with pytest.raises(UserError, match=r"a\.pt: .*") as found:
+        main(["--from", "clap", "--in", str(tmp_path / "a.pt"), "--out", str(tmp_path / "out")])
+    assert "\n" not in str(found.value)
+    assert not (tmp_path / "out").exists()

@@ -204,6 +204,7 @@ def test_omitted_keys_have_the_defaults_of_the_file_s_class():
         {"beta_schedule": "linear"},
         {"steps_offset": 7},
         {"scale_b": 0.0},
+        {"scale_b": 1.5},
         {"scale_b": 0.7, "prediction_type": "v_prediction"},
     ],
     ids=str,

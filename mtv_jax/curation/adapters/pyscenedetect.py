@@ -1,10 +1,9 @@
 """PySceneDetect as the detector of shots: its Adaptive, Content and Threshold detectors, with guards of our own.
 
 The detectors get frames that were decoded here, so their times are those of the rest of curation (PySceneDetect#479:
-another decoder's differ in videos of a variable rate). Needs the extra `curate` (the package `scenedetect-headless`).
+another decoder's differ in videos of a variable rate). Needs the package `scenedetect-headless`.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +14,7 @@ import numpy as np
 from mtv_jax.audio.separation.base import ModelCard
 from mtv_jax.curation.dissolves import Dissolves
 from mtv_jax.curation.shots import Change, ShotsConfig
-from mtv_jax.io.errors import UserError
+from mtv_jax.faces.cuts import scene_detection
 from mtv_jax.typing import UInt8
 
 _REACH = 3
@@ -42,7 +41,7 @@ class PySceneDetect:
 
     def card(self) -> ModelCard:
         """What it is. Raises UserError if the package is missing."""
-        return ModelCard("PySceneDetect", _package().__version__, "BSD-3-Clause", None, "classical")
+        return ModelCard("PySceneDetect", scene_detection().__version__, "BSD-3-Clause", None, "classical")
 
     def changes(self, frames: Iterable[UInt8[np.ndarray, "H W 3"]], rate: Fraction) -> Iterator[Change]:
         """Yields cuts, fades and dissolves (`ChangeDetector`). Raises UserError if the package is missing."""
@@ -85,7 +84,7 @@ class _Detectors:
     """PySceneDetect's detectors on one stream, and the frames that they took."""
 
     def __init__(self, config: ShotsConfig, rate: Fraction):
-        self._package = _package()
+        self._package = scene_detection()
         kinds = self._package.detectors
         # No least length of a scene: short shots are left out by their length, and a flash must not hide a cut.
         self._adaptive = kinds.AdaptiveDetector(
@@ -133,13 +132,3 @@ class _Detectors:
 def _difference(picture: np.ndarray, other: np.ndarray) -> float:
     """Mean absolute difference of two pictures, 0..255."""
     return float(np.abs(picture.astype(np.int16) - other).mean())
-
-
-def _package() -> Any:
-    try:
-        importlib.import_module("scenedetect.detectors")
-        return importlib.import_module("scenedetect")
-    except ImportError as error:
-        raise UserError(
-            f"shots are found by PySceneDetect, which cannot be imported ({error}); install the extra `curate`"
-        ) from error

@@ -1,36 +1,15 @@
 """Boxes: fractions of the frame (left, top, right, bottom), their layouts, and the cells of a grid that they cover."""
 
 import itertools
+import math
 from collections.abc import Sequence
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
+from mtv_jax.diffusion.mosaic.options import Box, Kernel
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Bool, Float, Int
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, as fractions of the width and height of the frame."""
-
-Layout = Literal["LR", "TD"]
-"""Two sources: left and right, or top and down."""
-
-Kernel = Literal["centred", "released"]
-"""Coordinates of a Gaussian in a box of h cells. `centred`: cell centres about the centre of the box; `released`:
-linspace(0, h, h) about h // 2, as the authors' code has it."""
-
-LAYOUTS: dict[Layout, tuple[Box, Box]] = {
-    "LR": ((0.0, 0.3, 0.5, 0.7), (0.5, 0.3, 1.0, 0.7)),
-    "TD": ((0.0, 0.0, 1.0, 0.4), (0.0, 0.4, 1.0, 1.0)),
-}
-"""The boxes of the paper's figures (Maestro's released code)."""
-
-HALVES: dict[Layout, tuple[Box, Box]] = {
-    "LR": ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)),
-    "TD": LAYOUTS["TD"],
-}
-"""The parts of the frame in which the released code denoises each source."""
 
 _ROUNDING = 1e-4
 """Cells that a side may lie below a whole number and still count as it: float32 is not exact."""
@@ -51,19 +30,30 @@ def check_box(box: Sequence[float]) -> Box:
     return left, top, right, bottom
 
 
-def boxes_of_frames(keyframes: Sequence[tuple[float, Sequence[float]]], frames: int) -> np.ndarray:
-    """The box of each frame, float32 `[frames 4]`, on straight lines between keyframes `(time, box)`.
-
-    Times run from 0, the first frame, to 1, the last one; a box stands still before the first keyframe and after the
-    last. Raises UserError for boxes as `check_box`, and unless times rise within 0..1.
-    """
+def check_keyframes(keyframes: Sequence[tuple[float, Sequence[float]]]) -> None:
+    """Raises UserError for boxes `(time, box)` as `check_box`, and unless there are some, at rising times from 0 on."""
     times = [time for time, _ in keyframes]
     rising = all(before < after for before, after in itertools.pairwise(times))
-    if not times or not rising or not 0 <= times[0] <= times[-1] <= 1:
-        raise UserError(f"keyframes of a box at {times}: give at least one, at rising times between 0 and 1")
-    sides = np.asarray([check_box(box) for _, box in keyframes], np.float64)
-    at = np.linspace(0, 1, frames)
-    return np.stack([np.interp(at, times, side) for side in sides.T], 1).astype(np.float32)
+    if not times or not rising or not all(0 <= time < math.inf for time in times):
+        raise UserError(
+            f"boxes at the times {times}: give at least one, at rising times that are not below 0"
+        )
+    for _, box in keyframes:
+        check_box(box)
+
+
+def boxes_of_frames(
+    keyframes: Sequence[tuple[float, Sequence[float]]], times: Float[np.ndarray, "f"]
+) -> Float[np.ndarray, "f 4"]:
+    """The box of each frame, float32, on straight lines between keyframes `(time, box)`.
+
+    `times` are those of the frames, in the unit of the keyframes'. A box stands still before the first keyframe and
+    after the last. Raises UserError as `check_keyframes`.
+    """
+    check_keyframes(keyframes)
+    sides = np.asarray([box for _, box in keyframes], np.float64)
+    known = [time for time, _ in keyframes]
+    return np.stack([np.interp(times, known, side) for side in sides.T], 1).astype(np.float32)
 
 
 def inside(

@@ -47,8 +47,8 @@ def contexts(conditions: Conditions, timesteps: Float[Array, "b"]) -> Contexts |
     the place of the text's first tokens everywhere. Guidance of that needs boxes all the same (with strength 0 and
     `locate_until` 0 they do nothing): without them a dropped track is zeros, and not the text.
 
-    Raises UserError unless the tracks are those of the boxes, all of one length and of the text's width, and fit into
-    the text's length beside a start token.
+    Raises UserError unless the tracks are those of the boxes, of as many frames, all of one length and of the text's
+    width, and fit into the text's length beside a start token.
     """
     mosaic, text = conditions.boxes, conditions.text
     if not conditions.tracks:
@@ -58,6 +58,8 @@ def contexts(conditions: Conditions, timesteps: Float[Array, "b"]) -> Contexts |
     b, n, f, q, d = sources.shape
     if mosaic is None:
         return Contexts(compose(text, sources, jnp.ones((b, n), bool)))
+    if (frames := mosaic.boxes.shape[2]) != f:
+        raise UserError(f"boxes of {frames} frames: the sources' tokens are those of {f}")
     base = jnp.broadcast_to(text[:, None], (b, f, *text.shape[1:]))
     pool = jnp.moveaxis(sources, 1, 2).reshape(b, f, n * q, d)
     locating = (timesteps >= mosaic.locate_until) & mosaic.active.any(-1)

@@ -2,13 +2,16 @@
 
 import jax.numpy as jnp
 
-from mtv_jax.diffusion.mosaic.boxes import Box, distances, gaussians, inside
+from mtv_jax.diffusion.mosaic.boxes import distances, gaussians, inside
 from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import Box
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Bool, Float
 
-_TIE = 1e-3
-"""Relative difference of areas, and difference of distances in cells, that counts as none."""
+_SAME_SIZE = 1e-3
+"""Relative difference of areas that counts as none."""
+_SAME_DISTANCE = 1e-3
+"""Difference of distances, in cells, that counts as none."""
 _LARGER_THAN_ALL = 2.0
 """The area of a background source, of which a frame has one."""
 
@@ -28,8 +31,9 @@ def heard_in_boxes(mosaic: Mosaic, grid: tuple[int, int]) -> Bool[Array, "b n f 
     size = jnp.where(background, _LARGER_THAN_ALL, size[..., None, None])
     away = jnp.where(background, 0.0, distances(boxes, grid))
     within = active & (background | inside(boxes, grid, options.margin))
-    near = _least(active & (away <= _TIE if options.outside == "null" else True), away)
-    return jnp.where(within.any(1, keepdims=True), _least(within, size), _least(near, size))
+    within_reach = _least(active, away) if options.outside == "nearest" else 0.0
+    near = active & (away <= within_reach + _SAME_DISTANCE)
+    return _smallest(jnp.where(within.any(1, keepdims=True), within, near), size)
 
 
 def pulls(mosaic: Mosaic, grid: tuple[int, int]) -> Float[Array, "b n f rows columns"]:
@@ -63,6 +67,10 @@ def _fixed_or_given(mosaic: Mosaic, fixed: tuple[Box, ...] | None) -> Float[Arra
 
 
 def _least(candidates: Array, value: Array) -> Array:
-    """The candidates of axis 1 with the lowest value, ties included."""
-    lowest = jnp.where(candidates, value, jnp.inf).min(1, keepdims=True)
-    return candidates & (value <= lowest * (1 + _TIE) + _TIE)
+    """The lowest value of the candidates of axis 1."""
+    return jnp.where(candidates, value, jnp.inf).min(1, keepdims=True)
+
+
+def _smallest(candidates: Array, size: Array) -> Array:
+    """The candidates of axis 1 of the least size, ties included."""
+    return candidates & (size <= (1 + _SAME_SIZE) * _least(candidates, size))

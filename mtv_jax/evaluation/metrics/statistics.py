@@ -7,6 +7,8 @@ import numpy as np
 Series = Sequence[float] | np.ndarray
 
 _RESAMPLES = 2000
+_BLOCK = 50
+"""Resamples that are drawn at once; all of them would take 16 kB for each group."""
 
 
 def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashable]) -> list[float] | None:
@@ -21,8 +23,10 @@ def bootstrap_of(figure: Callable[[np.ndarray], float], groups: Sequence[Hashabl
     if len(members) < 2:
         return None
     indices = [np.array(found) for found in members.values()]
-    draws = np.random.default_rng(0).integers(len(indices), size=(_RESAMPLES, len(indices)))
-    found = [figure(np.concatenate([indices[group] for group in draw])) for draw in draws]
+    random, found = np.random.default_rng(0), []
+    for _ in range(0, _RESAMPLES, _BLOCK):
+        draws = random.integers(len(indices), size=(_BLOCK, len(indices)))
+        found += [figure(np.concatenate([indices[group] for group in draw])) for draw in draws]
     return [float(q) for q in np.quantile(found, [0.025, 0.975])]
 
 

@@ -25,7 +25,6 @@ SHORT = 100
 LEAST_WINDOWS = 2 * SHIFT + 1
 """Positions that are needed, so that half of them or more are compared at every shift."""
 _EPSILON = 1e-6
-_KERNEL = 9
 
 Reason = Literal["no face", "no sound", "too short"]
 
@@ -108,18 +107,6 @@ def agreements(
     exists = existing_pairs(len(video))
     valid = np.where(exists, distances, 0).sum(0) / exists.sum(0)
     return agreement(distances.mean(0)), agreement(valid)
-
-
-def confidence_by_frame(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n"]:
-    """How far each frame's distance at the best shift lies below the median, as a running median of nine frames.
-
-    It shows where in a video the lips are off.
-    """
-    from scipy.ndimage import median_filter  # here, since importing it takes half a second
-
-    means = distances.mean(0)
-    below = np.median(means) - distances[:, means.argmin()]
-    return median_filter(below, _KERNEL, mode="constant")
 
 
 def values_of(found: SyncScore | SyncFailure) -> dict[str, float | int | str]:

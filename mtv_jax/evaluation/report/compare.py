@@ -10,6 +10,9 @@ from mtv_jax.evaluation.report.schema import RESULTS, Report, read_report
 from mtv_jax.evaluation.report.text import number
 from mtv_jax.io.errors import UserError
 
+_OTHER_FACTS = ("videos", "references", "packages", "code", "commit", "files", "python")
+"""Of a report's provenance, what may differ where figures are comparable."""
+
 
 def comparison_lines(a: Path, b: Path) -> Iterator[str]:
     """What results `b` have more than results `a`: figures, then means over the videos of both with 95 % intervals.
@@ -38,7 +41,7 @@ def _caveats(first: Report, second: Report, a: Path, b: Path) -> Iterator[str]:
             yield f"{path}: not a valid result: random weights: {', '.join(report.untrained)}"
     for name in sorted(first.provenance.keys() & second.provenance.keys()):
         one, other = (_facts(report.provenance[name]) for report in (first, second))
-        if one != other and name not in ("videos", "references", "packages", "code", "files", "python"):
+        if one != other and name not in _OTHER_FACTS:
             yield f"{name}: measured otherwise in {b} than in {a}, so that its figures are not comparable"
     for name in sorted(first.provenance.keys() ^ second.provenance.keys()):
         place, report = (a, first) if name in first.provenance else (b, second)
@@ -56,8 +59,10 @@ def _unlike_sets(first: Report, second: Report) -> Iterator[str]:
 
 
 def _facts(value: object) -> object:
-    """What a figure depends on, without what it cost."""
-    return {k: v for k, v in value.items() if k != "seconds_per_video"} if isinstance(value, dict) else value
+    """What a figure depends on, without what it cost and which code measured it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: fact for key, fact in value.items() if key not in ("seconds_per_video", "measured_by")}
 
 
 def _paired(first: Report, second: Report) -> Iterator[str]:

@@ -54,8 +54,7 @@ def contact_sheet(strips: Sequence[Strip]) -> UInt8[np.ndarray, "h w 3"]:
 def draw_strip(strip: Strip) -> UInt8[np.ndarray, "h w 3"]:
     """One clip: `COLUMNS` frames spaced evenly in time, then a lane each for speech, effects and music."""
     count = len(strip.frames)
-    shown = [int((column + 0.5) * count / COLUMNS) for column in range(COLUMNS)]
-    frames = np.concatenate([_tile(strip.frames[index]) for index in shown], axis=1)
+    frames = draw_frames(strip.frames, COLUMNS)
     samples = round(count * TRACK_RATE / strip.fps)
     lanes = []
     for name in TRACKS:
@@ -68,6 +67,12 @@ def draw_strip(strip: Strip) -> UInt8[np.ndarray, "h w 3"]:
             _draw_onsets(lane, onsets(wave), samples / TRACK_RATE)
         lanes.append(lane)
     return _named(np.concatenate([frames, *lanes]), frames.shape[0])
+
+
+def draw_frames(frames: UInt8[np.ndarray, "F H W 3"], columns: int) -> UInt8[np.ndarray, "h w 3"]:
+    """So many frames side by side, spaced evenly in time."""
+    shown = [int((column + 0.5) * len(frames) / columns) for column in range(columns)]
+    return np.concatenate([_tile(frames[index]) for index in shown], axis=1)
 
 
 def draw_wave(wave: np.ndarray, width: int, colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:

@@ -18,6 +18,7 @@ svg{display:block;margin:.35rem 0 0 auto}
 .axis{stroke:var(--line);stroke-width:2}.range{stroke:var(--bar);stroke-width:4}.goal{stroke:var(--soft);stroke-width:2}
 circle{fill:var(--bar)}
 .clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1rem}
+.strip{display:block;width:100%;margin-top:.25rem}
 video{width:100%;border-radius:.4rem;border:1px solid var(--line);image-rendering:pixelated}
 """
 _BAR = 132
@@ -113,11 +114,7 @@ def _videos(report: Report) -> str:
     shown = [row for row in report.rows if row.shown]
     if not shown and report.contact_sheet is None:
         return ""
-    clips = "\n".join(
-        f"<figure><video src='{escape(quote(row.video))}' controls loop preload=metadata></video>"
-        f"<figcaption>{escape(row.caption or row.video)}</figcaption></figure>"
-        for row in shown
-    )
+    clips = "\n".join(map(_clip, shown))
     parts = ["<h2>Videos</h2>", f"<div class=clips>{clips}</div>" if shown else ""]
     if report.contact_sheet is not None:
         parts.append(
@@ -127,6 +124,16 @@ def _videos(report: Report) -> str:
             f"<p><img src='{escape(report.contact_sheet)}' alt='frames over the waves of their tracks'></p>"
         )
     return "\n".join(part for part in parts if part)
+
+
+def _clip(row: VideoRow) -> str:
+    """A video with its caption. One that has a strip of frames is loaded when it is played: there may be many."""
+    preload, strip = "metadata", ""
+    if row.strip:
+        preload = "none"
+        strip = f"<img class=strip src='{escape(quote(row.strip))}' loading=lazy alt='frames of the video'>"
+    video = f"<video src='{escape(quote(row.video))}' controls loop preload={preload}></video>"
+    return f"<figure>{video}{strip}<figcaption>{escape(row.caption or row.video)}</figcaption></figure>"
 
 
 def _measurements(rows: Sequence[VideoRow]) -> str:

@@ -114,6 +114,7 @@ class VideoRow:
       values: numbers that were measured on it, by name.
       shown: whether `video` is a relative path, so that the page can play it.
       id: the same for the same case in other results, by which they are compared; "": `video` is.
+      strip: relative path of a picture of some of its frames; "": there is none.
     """
 
     video: str
@@ -122,6 +123,7 @@ class VideoRow:
     values: Mapping[str, float] = field(default_factory=dict)
     shown: bool = False
     id: str = ""
+    strip: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,14 @@ class Report:
             raise UserError(f"schema_version {values.get('schema_version')!r}: only {VERSION} can be read")
         found = _fields_of(cls, values, ignored=("schema_version", "valid"))
         found["figures"] = [Figure.from_json(figure) for figure in found["figures"]]
-        found["rows"] = [VideoRow(**_fields_of(VideoRow, row)) for row in found["rows"]]
+        found["rows"] = [VideoRow(**_fields_of(VideoRow, _with_strip(row))) for row in found["rows"]]
         found["failures"] = [Failure(**_fields_of(Failure, row)) for row in found["failures"]]
         return cls(**found)
+
+
+def _with_strip(row: Any) -> Any:
+    """A row of a report, the older ones of which have no strips."""
+    return {"strip": "", **row} if isinstance(row, dict) else row
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -205,6 +212,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "caption": (str,),
     "values": (dict,),
     "shown": (bool,),
+    "strip": (str,),
     "error": (str,),
     "suite": (str,),
     "figures": (list,),

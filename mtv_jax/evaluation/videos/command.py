@@ -10,7 +10,7 @@ from mtv_jax.evaluation.videos.catalogue import find_metrics
 from mtv_jax.evaluation.videos.manifest import Item, Manifest, items_of
 from mtv_jax.evaluation.videos.metric import Weights
 from mtv_jax.evaluation.videos.options import Part, VideoOptions
-from mtv_jax.evaluation.videos.report import cost_lines, videos_report
+from mtv_jax.evaluation.videos.report import code_lines, cost_lines, videos_report
 from mtv_jax.evaluation.videos.run import Task, gather, measure, open_tools
 from mtv_jax.evaluation.videos.samples import FOLDER
 from mtv_jax.io.errors import UserError
@@ -46,13 +46,13 @@ def evaluate_videos(files: Sequence[Path], options: VideoOptions, out: Path) -> 
         raise UserError("; ".join(f"{name}: {reason}" for name, reason in missing.items()))
     task = Task(tools, manifest.items, references, out)
     with FolderLock(out / FOLDER / options.part.name, "--out"):
-        measure(task, part=options.part, strict=options.strict)
+        measure(task, part=options.part, strict=options.strict, strips=True)
     if options.part != Part():
         return None
     found = gather(task)
     report = videos_report(task, found, missing, problems)
     write_report(out, report)
-    for line in cost_lines(found):
+    for line in (*cost_lines(found), *code_lines(found)):
         say(line)
     return report
 

@@ -86,7 +86,7 @@ class Evaluation:
         failures = [*made.failures, *known.failures]
         if failures:
             say(f"evaluation: failures: {len(failures)}, the first one: {failures[0].error}")
-        figures = figures_of(self.tools, Measurements(rows, failures, {}))
+        figures = figures_of(self.tools, Measurements(rows, failures, {}, {}))
         values = {figure.id: figure.value for figure in figures if figure.value is not None}
         return values | {"failures": len(failures)}
 

@@ -34,7 +34,6 @@ class Item:
       audio: the sound that it was generated for; None: its own.
       reference: a real video for the same prompt or sound.
       tracks: files of separate tracks, by name.
-      seed: of its noise.
     """
 
     id: str
@@ -43,7 +42,6 @@ class Item:
     audio: Path | None = None
     reference: Path | None = None
     tracks: Mapping[str, Path] = field(default_factory=dict)
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,6 @@ def _item(values: Any, folder: Path) -> Item:
         audio=paths.get("audio"),
         reference=paths.get("reference"),
         tracks={name: paths[name] for name in TRACKS if name in paths},
-        seed=values.get("seed"),
     )
 
 

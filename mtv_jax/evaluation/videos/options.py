@@ -9,6 +9,12 @@ from mtv_jax.io.cli import count, parser, whole_number
 from mtv_jax.io.errors import UserError
 
 DEFAULT_METRICS = "av_align"
+TABLE_NAMES = (
+    "mtv2",
+    "mtv4",
+    *(f"maestro{number}{data}" for number in (1, 2, 3) for data in ("", "_vggsound")),
+)
+"""Of `tables.TABLES`; Maestro's are of Landscape if they do not say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,10 @@ def add_video_flags(top: Any) -> None:
     add("--part", "measure a share of the videos, such as 2/4, in a process of its own; the last run, without it, "
         "reports on all", type=_part, metavar="K/N")  # fmt: skip
     add(
-        "--table", "print the results as a row beside the paper's table", choices=("mtv2", "mtv4", "maestro3")
+        "--table",
+        f"print the results as a row beside the paper's table: {', '.join(TABLE_NAMES)}",
+        choices=TABLE_NAMES,
+        metavar="TABLE",
     )
     add("--strict", "stop at the first video that cannot be measured", action="store_true")
 

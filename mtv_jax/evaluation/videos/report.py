@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.evaluation.report.provenance import software
+from mtv_jax.evaluation.report.provenance import code_line, commit, software
 from mtv_jax.evaluation.report.schema import Failure, Report, VideoRow
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.evaluation.videos.run import Measurements, Task, Tool, figures_of
+from mtv_jax.evaluation.videos.strips import strip_of
 from mtv_jax.io.errors import UserError
 
 
@@ -42,15 +43,26 @@ def cost_lines(found: Measurements) -> Iterator[str]:
             yield f"{name}: {sum(seconds) / len(seconds):.2f} s a video ({len(seconds)} videos)"
 
 
+def code_lines(found: Measurements) -> Iterator[str]:
+    """Metrics that other code than this measured, in whole or in part."""
+    for name, codes in found.codes.items():
+        others = {code: count for code, count in codes.items() if code != code_line()}
+        if others:
+            counts = "; ".join(f"{count} by {code}" for code, count in others.items())
+            yield f"{name}: measured before by other code ({counts}); remove samples/ to measure again"
+
+
 def _provenance(task: Task, found: Measurements) -> dict[str, Any]:
     facts = {
         "videos": len(task.items),
         "references": len(task.references),
+        "commit": commit(),
         **software(),
     }
     for tool in task.tools:
         seconds = found.seconds[tool.metric.name]
         cost = {"seconds_per_video": round(sum(seconds) / len(seconds), 3)} if seconds else {}
+        cost |= {"measured_by": dict(found.codes[tool.metric.name])} if seconds else {}
         facts[tool.instrument.variant] = {
             "network": tool.metric.network or "none",
             "source": tool.metric.source,
@@ -82,7 +94,9 @@ def _row(item: Item, values: Mapping[str, float], out: Path) -> VideoRow:
         return VideoRow(str(item.video), caption=item.prompt, values=values, id=item.id)
     # The page plays the video where it is.
     path = os.path.relpath(item.video, out)
-    return VideoRow(path, digest, caption=item.prompt or item.id, values=values, shown=True, id=item.id)
+    strip = strip_of(digest) if (out / strip_of(digest)).exists() else ""
+    caption = item.prompt or item.id
+    return VideoRow(path, digest, caption, values, shown=True, id=item.id, strip=strip)
 
 
 def _column(tool: Tool, value: str) -> str:

@@ -2,17 +2,21 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mtv_jax.evaluation.metrics.base import measured
+from mtv_jax.evaluation.report.provenance import code_line
 from mtv_jax.evaluation.report.schema import Failure, Figure
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.manifest import Item
 from mtv_jax.evaluation.videos.metric import Instrument, Measured, VideoMetric, Weights
 from mtv_jax.evaluation.videos.options import Part
 from mtv_jax.evaluation.videos.samples import FOLDER, Samples, key_of
+from mtv_jax.evaluation.videos.strips import write_strip
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.jsonl import RowWriter
 from mtv_jax.io.progress import progress
@@ -51,11 +55,13 @@ class Measurements:
       rows: of each metric, by its name.
       failures: videos that could not be measured, by one metric or by all.
       seconds: that each metric took for each of its videos, by its name, whenever they were measured.
+      codes: how many of the videos of each metric, by its name, were measured by which code (`code_line`).
     """
 
     rows: Mapping[str, Sequence[Measured]]
     failures: Sequence[Failure]
     seconds: Mapping[str, Sequence[float]]
+    codes: Mapping[str, Mapping[str, int]]
 
 
 def open_tools(metrics: Sequence[VideoMetric], weights: Weights) -> tuple[list[Tool], dict[str, str]]:
@@ -70,10 +76,11 @@ def open_tools(metrics: Sequence[VideoMetric], weights: Weights) -> tuple[list[T
     return tools, missing
 
 
-def measure(task: Task, *, part: Part, strict: bool = False) -> None:
+def measure(task: Task, *, part: Part, strict: bool = False, strips: bool = False) -> None:
     """Measures what is not known yet of this part of the videos, and keeps it in a folder of `out`.
 
-    Raises UserError for the first video that cannot be measured if `strict`; otherwise it is kept as a failure.
+    With `strips` a strip of frames of each video is drawn for the page. Raises UserError for the first video that
+    cannot be measured if `strict`; otherwise it is kept as a failure.
     """
     samples = Samples(task.out / FOLDER, part.name)
     jobs = list(_jobs(task))[part.number :: part.count]
@@ -82,6 +89,8 @@ def measure(task: Task, *, part: Part, strict: bool = False) -> None:
             clip = Clip(job.item)
             for tool in job.tools:
                 _measure(tool, clip, samples, writer, strict=strict)
+            if strips and not job.reference:
+                write_strip(clip, task.out)
 
 
 def gather(task: Task) -> Measurements:
@@ -92,6 +101,7 @@ def gather(task: Task) -> Measurements:
     samples = Samples(task.out / FOLDER, "")
     rows: dict[str, list[Measured]] = {tool.metric.name: [] for tool in task.tools}
     seconds: dict[str, list[float]] = {tool.metric.name: [] for tool in task.tools}
+    codes: dict[str, Counter[str]] = {tool.metric.name: Counter() for tool in task.tools}
     failures: dict[Failure, None] = {}
     for job in _jobs(task):
         clip = Clip(job.item)
@@ -109,18 +119,15 @@ def gather(task: Task) -> Measurements:
             group = job.item.prompt or job.item.id
             rows[name].append(Measured(job.item.id, group, row["values"], job.reference))
             seconds[name].append(float(row["seconds"]))
-    return Measurements(rows, list(failures), seconds)
+            codes[name][row.get("code", "unknown")] += 1
+    return Measurements(rows, list(failures), seconds, codes)
 
 
 def figures_of(tools: Sequence[Tool], found: Measurements) -> list[Figure]:
     """The figures of all metrics, in their order."""
     figures: list[Figure] = []
     for tool in tools:
-        metric = tool.metric.metric()
-        state = metric.empty()
-        for row in found.rows[tool.metric.name]:
-            state = metric.update(state, row)
-        figures += metric.compute(state)
+        figures += measured(tool.metric.metric(), found.rows[tool.metric.name])
     return figures
 
 
@@ -156,7 +163,7 @@ def _measure(tool: Tool, clip: Clip, samples: Samples, writer: RowWriter, *, str
     if "values" in (samples.get(key) or {}):
         return
     began = time.perf_counter()
-    row: dict[str, Any] = {"metric": name, "key": key, "id": clip.item.id}
+    row: dict[str, Any] = {"metric": name, "key": key, "id": clip.item.id, "code": code_line()}
     try:
         values = tool.instrument.measure(clip)
         _check_finite(values)

@@ -2,10 +2,11 @@
 
 A row is
 
-    {"metric": "temp_c", "key": SHA256, "values": {...}, "seconds": 1.2}
+    {"metric": "temp_c", "key": SHA256, "id": ID, "code": "mtv_jax 0.1.0, code ...", "values": {...}, "seconds": 1.2}
 
 or, with an "error" in place of the values, of a video that could not be measured. `key` identifies what the row depends
-on, so that a changed video or network is measured again, and a renamed video is not.
+on, so that a changed video or network is measured again, and a renamed video is not. `code` says which code measured
+it: other code does not measure it again, but the report says so.
 """
 
 import hashlib
@@ -14,12 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.metric import Instrument, VideoMetric
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.jsonl import RowWriter, read_rows
 
 FOLDER = "samples"
+_MANY = 64
 Row = Mapping[str, Any]
 
 
@@ -35,7 +39,7 @@ class Samples:
                     raise UserError(f"{file}: a row of it is damaged ({str(row)[:60]}); remove the file")
                 # What one process could not measure, another one may have measured since.
                 if "values" in row or row["key"] not in self._rows:
-                    self._rows[row["key"]] = row
+                    self._rows[row["key"]] = _compact(row)
 
     def get(self, key: str) -> Row | None:
         """The row with this key."""
@@ -48,7 +52,16 @@ class Samples:
     def add(self, writer: RowWriter, row: Row) -> None:
         """Keeps a row on disk."""
         writer.append([row])
-        self._rows[row["key"]] = row
+        self._rows[row["key"]] = _compact(row)
+
+
+def _compact(row: Row) -> Row:
+    """The row with lists of many numbers, such as FVD's features, as arrays, which take a quarter of the memory."""
+    values = {
+        name: np.array(value) if isinstance(value, list) and len(value) >= _MANY else value
+        for name, value in row.get("values", {}).items()
+    }
+    return {**row, "values": values} if values else row
 
 
 def key_of(metric: VideoMetric, instrument: Instrument, clip: Clip) -> str:

@@ -23,4 +23,5 @@ SPEC = NetworkSpec(
     folder="text_encoder",
     example_inputs=_example_inputs,
     groups=("text",),
+    tokenizer="clip",
 )

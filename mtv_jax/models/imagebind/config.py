@@ -21,27 +21,18 @@ class TrunkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageBindConfig:
-    """Architecture of `ImageBind` (facebookresearch/ImageBind `ImageBindModel`, without depth, thermal and IMU).
+class ImageBindAudioConfig:
+    """Architecture of ImageBind's network for sounds.
 
     Attributes:
-      vision, text, audio: the transformers.
+      audio: the transformer.
       embedding_size: of the shared space.
-      image_size: sides of a picture, pixels.
-      kernel_size: frames, rows and columns of a patch of a video. The number of frames is that of a clip.
-      vocab_size, context_length: of the texts' tokens.
       num_mel_bins, target_length: of a clip's log-mel spectrogram.
       audio_kernel_size, audio_stride: of its patches, which overlap.
     """
 
-    vision: TrunkConfig
-    text: TrunkConfig
     audio: TrunkConfig
     embedding_size: int = 1024
-    image_size: int = 224
-    kernel_size: tuple[int, ...] = (2, 14, 14)
-    vocab_size: int = 49408
-    context_length: int = 77
     num_mel_bins: int = 128
     target_length: int = 204
     audio_kernel_size: int = 16
@@ -49,15 +40,56 @@ class ImageBindConfig:
 
     def __post_init__(self):
         check_network(self)
-        if len(self.kernel_size) != 3:
-            raise UserError(f"kernel_size {list(self.kernel_size)}: must be three numbers")
-        if self.image_size < max(self.kernel_size[1:]):
-            raise UserError(f"image_size {self.image_size}: must be at least that of a patch")
         if min(self.num_mel_bins, self.target_length) < self.audio_kernel_size:
             raise UserError(
                 f"num_mel_bins {self.num_mel_bins}, target_length {self.target_length}: must be at least "
                 f"audio_kernel_size {self.audio_kernel_size}"
             )
+
+    @property
+    def audio_tokens(self) -> int:
+        """Patches of a spectrogram, mel bands before time, and the class token."""
+        rows, columns = (
+            (size - self.audio_kernel_size) // self.audio_stride + 1
+            for size in (self.num_mel_bins, self.target_length)
+        )
+        return 1 + rows * columns
+
+    @classmethod
+    def tiny(cls) -> "ImageBindAudioConfig":
+        """Two layers; spectrograms are of the released size."""
+        return cls(audio=TrunkConfig(width=8, num_layers=2, num_heads=2), embedding_size=8)
+
+    @classmethod
+    def huge(cls) -> "ImageBindAudioConfig":
+        """That of the released `imagebind_huge`."""
+        return cls(audio=TrunkConfig(width=768, num_layers=12, num_heads=12))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBindConfig(ImageBindAudioConfig):
+    """Architecture of `ImageBind` (facebookresearch/ImageBind `ImageBindModel`, without depth, thermal and IMU).
+
+    Attributes:
+      vision, text: the transformers for pictures and texts; that for sounds is in the base class.
+      image_size: sides of a picture, pixels.
+      kernel_size: frames, rows and columns of a patch of a video. The number of frames is that of a clip.
+      vocab_size, context_length: of the texts' tokens.
+    """
+
+    vision: TrunkConfig
+    text: TrunkConfig
+    image_size: int = 224
+    kernel_size: tuple[int, ...] = (2, 14, 14)
+    vocab_size: int = 49408
+    context_length: int = 77
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.kernel_size) != 3:
+            raise UserError(f"kernel_size {list(self.kernel_size)}: must be three numbers")
+        if self.image_size < max(self.kernel_size[1:]):
+            raise UserError(f"image_size {self.image_size}: must be at least that of a patch")
 
     @property
     def frames(self) -> int:
@@ -68,15 +100,6 @@ class ImageBindConfig:
     def vision_tokens(self) -> int:
         """Patches of a clip, and the class token."""
         return 1 + (self.image_size // self.kernel_size[1]) * (self.image_size // self.kernel_size[2])
-
-    @property
-    def audio_tokens(self) -> int:
-        """Patches of a spectrogram, mel bands before time, and the class token."""
-        rows, columns = (
-            (size - self.audio_kernel_size) // self.audio_stride + 1
-            for size in (self.num_mel_bins, self.target_length)
-        )
-        return 1 + rows * columns
 
     @classmethod
     def tiny(cls) -> "ImageBindConfig":

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.imagebind.config import ImageBindConfig, TrunkConfig
+from mtv_jax.models.imagebind.config import ImageBindAudioConfig, ImageBindConfig, TrunkConfig
 from mtv_jax.models.wav2vec2.model import FeedForward
 from mtv_jax.ops.attention import attention, merge_heads, split_heads
 from mtv_jax.ops.precision import convolution, dense, layer_norm
@@ -78,7 +78,7 @@ class Block(nn.Module):
 class Tower(nn.Module):
     """What the networks have in common: the transformer and the head. `dtype` is that of the products' inputs."""
 
-    config: ImageBindConfig
+    config: ImageBindAudioConfig
     dtype: Any = jnp.float32
     scan_layers: bool = True
 
@@ -116,6 +116,8 @@ class Tower(nn.Module):
 class VisionTower(Tower):
     """Clips of frames to embeddings."""
 
+    config: ImageBindConfig
+
     def setup(self):
         """Creates the submodules; called by Flax."""
         cfg = self.config
@@ -148,6 +150,8 @@ class VisionTower(Tower):
 
 class TextTower(Tower):
     """Token ids to embeddings."""
+
+    config: ImageBindConfig
 
     def setup(self):
         """Creates the submodules; called by Flax."""
@@ -253,4 +257,20 @@ class ImageBind(nn.Module):
 
         `tokens` are the class token and the patches, mel bands before time: 1 + 12 x 19 in the released network.
         """
+        return self.audio(mel)
+
+
+class ImageBindAudio(nn.Module):
+    """ImageBind's network for sounds alone, a twelfth of its parameters, whose tokens condition Maestro."""
+
+    config: ImageBindAudioConfig
+    dtype: Any = jnp.float32
+    scan_layers: bool = True
+
+    def setup(self):
+        """Creates the submodule; called by Flax."""
+        self.audio = AudioTower(self.config, self.dtype, self.scan_layers)
+
+    def __call__(self, mel: Float[Array, "b m t"]) -> Encoding:
+        """As `ImageBind.encode_audio`."""
         return self.audio(mel)

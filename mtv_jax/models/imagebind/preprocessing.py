@@ -4,6 +4,7 @@ That uses torchvision, pytorchvideo with decord, and torchaudio.
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -62,8 +63,13 @@ def audio_clips(sound: Float[np.ndarray, "s c"], sample_rate: int) -> Float[np.n
         if len(clip) < BANK.window:
             raise UserError(f"sound of {len(clip)} samples at {SAMPLE_RATE} Hz: needs at least {BANK.window}")
         clip -= clip.mean(dtype=np.float64).astype(np.float32)
-        clips.append(log_mel(clip[:, 0]))
-    return (np.stack(clips) - np.float32(BANK.mean)) / np.float32(BANK.std)
+        clips.append(clip[:, 0])
+    return log_mels(clips)
+
+
+def log_mels(clips: Sequence[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "n 128 204"]:
+    """Normalised log-mel spectrograms of clips of at most two seconds at 16 kHz, of which the mean was removed."""
+    return (np.stack([log_mel(clip) for clip in clips]) - np.float32(BANK.mean)) / np.float32(BANK.std)
 
 
 def log_mel(clip: Float[np.ndarray, "s"]) -> Float[np.ndarray, "128 204"]:

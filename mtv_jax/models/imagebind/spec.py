@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mtv_jax.models.imagebind import audio_spec
 from mtv_jax.models.imagebind.config import ImageBindConfig
 from mtv_jax.models.imagebind.model import ImageBind
 from mtv_jax.models.spec import NetworkSpec
@@ -15,7 +16,7 @@ def _example_inputs(config: ImageBindConfig) -> tuple[Any, ...]:
     return (
         jax.ShapeDtypeStruct((1, 1, size, size, 3), jnp.float32),
         jax.ShapeDtypeStruct((1, config.context_length), jnp.int32),
-        jax.ShapeDtypeStruct((1, config.num_mel_bins, config.target_length), jnp.float32),
+        *audio_spec.example_inputs(config),
     )
 
 

@@ -16,4 +16,5 @@ SPEC = NetworkSpec(
     groups=(),
     remat=tuple(REMAT_POLICIES),
     task="denoiser",
+    autoencoder="kl_vae",
 )

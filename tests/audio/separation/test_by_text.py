@@ -87,10 +87,12 @@ def test_audiosep_gives_a_sound_of_the_same_shape_for_each_description(folder, s
 
 
 def test_the_network_is_given_one_shape_whatever_the_length(folder, monkeypatch):
-    shapes = set()
+    """And no less than a tenth of a second as the length."""
+    shapes, given = set(), set()
 
     def apply(model, params, condition, mixture, lengths):
         shapes.add((mixture.shape, condition.shape, lengths.shape))
+        given.add(int(lengths[0]))
         return mixture
 
     monkeypatch.setattr(audiosep, "apply_window", apply)
@@ -99,6 +101,7 @@ def test_the_network_is_given_one_shape_whatever_the_length(folder, monkeypatch)
         tracks = AudioSep(str(folder)).separate(mix, 4000, WORDS)
         np.testing.assert_array_equal(tracks["c"], mix)
     assert shapes == {((1, 20_000), (1, 16), (1,))}
+    assert given == {400, 8000, 20_000, 14_800}
 
 
 def test_the_card_names_licence_and_weights(folder):

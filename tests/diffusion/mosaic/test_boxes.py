@@ -8,7 +8,8 @@ import pytest
 from golden_folders import ORIGINALS
 
 from mtv_jax.diffusion.mosaic import boxes as module
-from mtv_jax.diffusion.mosaic.boxes import HALVES, LAYOUTS, boxes_of_frames, check_box
+from mtv_jax.diffusion.mosaic.boxes import boxes_of_frames, check_box
+from mtv_jax.diffusion.mosaic.options import HALVES, LAYOUTS
 from mtv_jax.io.errors import UserError
 
 inside = jax.jit(module.inside, static_argnums=(1, 2))
@@ -53,10 +54,14 @@ def test_a_side_that_float32_puts_below_a_whole_cell_counts_as_whole():
     boxes = np.float32([(i / 100, 0, 1, 1) for i in range(1, 90)])
     first = np.asarray(inside(boxes, grid, 0.01)).argmax(2)[:, 50]
     np.testing.assert_array_equal(first, np.arange(1, 90) + 1)
+    boxes = np.float32([(0, 0, i / 100, 1) for i in range(10, 101)])
+    covered = np.asarray(inside(boxes, grid, 0.01))[:, 50].sum(1)
+    np.testing.assert_array_equal(covered, np.arange(10, 101) - 2)
 
 
 def test_gaussians_peak_at_one_fill_their_box_and_are_zero_outside():
-    boxes = np.float32([LAYOUTS["LR"][0], (0.1, 0.2, 0.9, 0.6)])
+    one_cell = (0.5, 0.5, 0.51, 0.51)
+    boxes = np.float32([LAYOUTS["LR"][0], (0.1, 0.2, 0.9, 0.6), one_cell])
     for kernel in ("centred", "released"):
         found = np.asarray(gaussians(boxes, (10, 16), 0.01, kernel))
         np.testing.assert_array_equal(found > 0, inside(boxes, (10, 16), 0.01))
@@ -85,16 +90,16 @@ def test_keyframed_boxes_are_those_of_the_golden():
     for bundle in bundles:
         first, last = (keyframe["bbox_ratios"] for keyframe in bundle["keyframe"])
         expected = bundle["bbox_per_frame"]
-        found = boxes_of_frames([(0.0, first), (1.0, last)], len(expected))
+        found = boxes_of_frames([(0.0, first), (1.0, last)], np.linspace(0, 1, len(expected)))
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_boxes_stand_still_outside_their_keyframes_and_pass_each_of_them():
     a, b, c = (0, 0, 0.2, 0.2), (0.4, 0, 0.6, 0.2), (0.4, 0.8, 0.6, 1)
-    found = boxes_of_frames([(0.25, a), (0.5, b), (0.75, c)], 9)
+    found = boxes_of_frames([(0.25, a), (0.5, b), (0.75, c)], np.linspace(0, 1, 9))
     np.testing.assert_allclose(found[[0, 1, 2]], [a] * 3, atol=1e-6)
     np.testing.assert_allclose(found[[3, 4, 6, 7, 8]], [(0.2, 0, 0.4, 0.2), b, c, c, c], atol=1e-6)
-    np.testing.assert_allclose(boxes_of_frames([(0.0, a)], 1), [a], atol=1e-6)
+    np.testing.assert_allclose(boxes_of_frames([(0.0, a)], np.zeros(1)), [a], atol=1e-6)
 
 
 def test_distances_are_in_cells_and_zero_inside():
@@ -126,7 +131,7 @@ def test_bad_boxes_are_refused_in_one_line(box, why):
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("times", [[], [0.5, 0.5], [0.6, 0.2], [-0.1, 1], [0, 1.5]])
+@pytest.mark.parametrize("times", [[], [0.5, 0.5], [0.6, 0.2], [-0.1, 1], [0, float("inf")]])
 def test_bad_keyframes_are_refused(times):
     with pytest.raises(UserError, match="rising times"):
-        boxes_of_frames([(time, (0, 0, 1, 1)) for time in times], 4)
+        boxes_of_frames([(time, (0, 0, 1, 1)) for time in times], np.zeros(4))

@@ -10,7 +10,8 @@ import pytest
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.mosaic.contexts import check_slots, compose, contexts
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions, lowest_located
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic, lowest_located
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 from mtv_jax.io.errors import UserError
 
 ROWS, FRAMES, TOKENS, TEXT, WIDTH = 2, 2, 2, 7, 3
@@ -112,6 +113,9 @@ def test_wrong_sources_are_refused_in_one_line():
     tracks = dict(given.tracks)
     with pytest.raises(UserError, match="each track needs a box"):
         contexts(dataclasses.replace(given, tracks={"wind": tracks["wind"]}), jnp.ones(ROWS))
+    fewer = {name: track[:, :1] for name, track in tracks.items()}
+    with pytest.raises(UserError, match=f"boxes of {FRAMES} frames: the sources' tokens are those of 1"):
+        contexts(dataclasses.replace(given, tracks=fewer), jnp.ones(ROWS))
     longer = tracks | {"dog": jnp.zeros((ROWS, FRAMES, TOKENS + 1, WIDTH))}
     with pytest.raises(UserError, match="source dog of 3 x 3: must be 2 tokens of 3"):
         contexts(dataclasses.replace(given, tracks=longer), jnp.ones(ROWS))

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 
 from mtv_jax.diffusion.mosaic.attention import mosaic_attention
 from mtv_jax.diffusion.mosaic.contexts import Contexts
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 from mtv_jax.ops.attention import merge_heads, split_heads
 
 FOLDER = ORIGINALS / "maestro_region"
@@ -56,10 +57,14 @@ def attend(golden, weights, values, text, options, *, locating):
 
 
 def released(values, layout, **changes):
-    options = MosaicOptions.released(layout)
-    assert options.strength == values["spatial_strengthen_scale"]
-    assert options.weaken == values["spatial_weaken_scale"]
-    return dataclasses.replace(options, **changes)
+    """The preset, with the golden's own scales."""
+    scales = {"strength": values["spatial_strengthen_scale"], "weaken": values["spatial_weaken_scale"]}
+    return dataclasses.replace(MosaicOptions.released(layout), **(scales | changes))
+
+
+def test_the_preset_has_the_published_scales():
+    options = MosaicOptions.released("LR")
+    assert (options.strength, options.weaken, options.first_slot) == (0.5, 0.05, 1)
 
 
 @pytest.mark.parametrize("layout", ["LR", "TD"])

@@ -12,7 +12,8 @@ import pytest
 from mtv_jax.diffusion.mosaic import boxes as of_boxes
 from mtv_jax.diffusion.mosaic.attention import mosaic_attention
 from mtv_jax.diffusion.mosaic.contexts import Contexts
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic, MosaicOptions
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.options import MosaicOptions
 from mtv_jax.ops.attention import attention
 
 ROWS, SOURCES, FRAMES, TOKENS, TEXT = 2, 3, 2, 2, 9

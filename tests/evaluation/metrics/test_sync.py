@@ -15,7 +15,6 @@ from mtv_jax.evaluation.metrics.sync import (
     SyncScore,
     agreement,
     agreements,
-    confidence_by_frame,
     existing_pairs,
     shifted_distances,
     values_of,
@@ -38,8 +37,6 @@ def test_distances_offset_and_confidence_are_those_of_the_original():
             assert padded.offset == golden[f"{case}.offset"][0]
             assert padded.distance == pytest.approx(golden[f"{case}.min_dist"][0], abs=1e-5)
             assert padded.confidence == pytest.approx(golden[f"{case}.confidence"][0], abs=1e-5)
-            expected = golden[f"{case}.framewise_conf_medfilt9"]
-            np.testing.assert_allclose(confidence_by_frame(distances), expected, atol=1e-5)
 
 
 def embeddings(count=60, seed=0):

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import subprocess
 
 import numpy as np
 
@@ -43,6 +44,25 @@ def test_the_code_is_identified_by_names_and_contents_of_its_modules(tmp_path, m
     assert len(codes) == 3
     (tmp_path / "notes.md").write_text("not a module")
     assert provenance(tmp_path / "none")["code"] in codes
+
+
+def test_a_commit_is_that_of_the_checkout_itself(tmp_path, monkeypatch):
+    """A package that is installed below another project's checkout has none."""
+    monkeypatch.setattr(
+        module, "__file__", str(tmp_path / "mtv_jax" / "evaluation" / "report" / "provenance.py")
+    )
+    assert module.commit() is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    head = subprocess.run(
+        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert module.commit() == head
+    inside = tmp_path / "site" / "mtv_jax" / "evaluation" / "report" / "provenance.py"
+    monkeypatch.setattr(module, "__file__", str(inside))
+    inside.parent.mkdir(parents=True)
+    assert module.commit() is None
 
 
 def test_versions_are_those_that_are_installed(tmp_path, monkeypatch):

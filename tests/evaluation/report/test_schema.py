@@ -25,7 +25,7 @@ REPORT = Report(
     {"preset": "some", "files": {"vae/config.json": "12ab"}},
     [
         VideoRow("videos/one.mp4", caption="a <drum> & a bell", shown=True),
-        VideoRow("b", "ff", values={"score": 0.5}),
+        VideoRow("b", "ff", values={"score": 0.5}, strip="strips/ff.jpg"),
     ],
     [Failure("broken.mp4", "no sound & no picture")],
     ["vae"],
@@ -36,6 +36,14 @@ REPORT = Report(
 def test_a_report_is_read_as_it_was_written(tmp_path):
     write_report(tmp_path, REPORT)
     assert read_report(tmp_path / RESULTS) == REPORT
+
+
+def test_rows_without_a_strip_are_read():
+    """Reports had none before."""
+    values = REPORT.to_json()
+    for row in values["rows"]:
+        del row["strip"]
+    assert [row.strip for row in Report.from_json(values).rows] == ["", ""]
 
 
 def test_the_file_says_in_words_what_its_ids_mean(tmp_path):

@@ -165,7 +165,8 @@ def test_sync_finds_a_face_and_counts_videos_without_one(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     sound = rng.normal(size=32_000).astype(np.float32) * 0.1
     for name, level, heard in (("face", 120, sound), ("dark", 10, sound), ("mute", 120, None)):
-        frames = rng.integers(level, level + 60, (50, 64, 64, 3)).astype(np.uint8)
+        picture = rng.integers(level, level + 60, (64, 64, 3))
+        frames = (picture + np.arange(50)[:, None, None, None] % 5).astype(np.uint8)
         write_video(
             tmp_path / f"{name}.mp4", frames, 25, audio=heard, sample_rate=None if heard is None else 16_000
         )

@@ -1,5 +1,6 @@
 """Measuring videos: nothing twice, every failure counted, the same figures however the work is divided."""
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from mtv_jax.evaluation.metrics.base import video_mean, video_metric
+from mtv_jax.evaluation.report.provenance import code_line
 from mtv_jax.evaluation.report.schema import Figure, Report, read_report
 from mtv_jax.evaluation.videos import command
 from mtv_jax.evaluation.videos.clip import Clip
@@ -16,6 +18,7 @@ from mtv_jax.evaluation.videos.options import Part, VideoOptions
 from mtv_jax.evaluation.videos.run import Task, Tool, figures_of, gather, measure
 from mtv_jax.evaluation.videos.samples import key_of
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.pictures import read_image
 from mtv_jax.io.video import write_video
 
 
@@ -259,6 +262,47 @@ def test_the_report_has_figures_failures_and_what_is_missing(evaluated, tmp_path
     assert "pip install them" in page
     source = Path(page.split("<video src='")[1].split("'")[0])
     assert (tmp_path / "out" / source).resolve().is_file()
+
+
+def test_a_report_says_which_code_measured_and_which_commit_it_was(evaluated, tmp_path, capsys):
+    assert evaluated() is not None
+    file = next((tmp_path / "out" / "samples").iterdir())
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["code"] for row in rows} == {code_line()}
+    assert "other code" not in capsys.readouterr().err
+    file.write_text(file.read_text().replace(code_line(), "mtv_jax 0.0.1, code 12ab", 1))
+    report = evaluated()
+    assert report is not None
+    counts = report.provenance["brightness_v1"]["measured_by"]
+    assert counts == {"mtv_jax 0.0.1, code 12ab": 1, code_line(): len(rows) - 1}
+    assert (
+        "brightness: measured before by other code (1 by mtv_jax 0.0.1, code 12ab)" in capsys.readouterr().err
+    )
+    assert {"commit", "code", "packages"} < report.provenance.keys()
+
+
+def test_the_page_has_a_strip_of_frames_of_each_video(evaluated, tmp_path):
+    report = evaluated()
+    assert report is not None
+    for row in report.rows:
+        picture = read_image(tmp_path / "out" / row.strip)
+        assert picture.shape == (96, 6 * 96, 3)
+        assert abs(int(picture[40, 40, 0]) - 40 * int(row.id)) < 10
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("loading=lazy") == page.count("preload=none") == 3
+    for strip in (tmp_path / "out" / "strips").iterdir():
+        strip.write_bytes(b"kept")
+    evaluated()
+    assert {path.read_bytes() for path in (tmp_path / "out" / "strips").iterdir()} == {b"kept"}
+
+
+def test_many_numbers_of_a_video_are_kept_as_an_array(task, monkeypatch):
+    values = {"brightness": 0.0, "features": [float(n) for n in range(100)], "few": [1.0]}
+    monkeypatch.setattr(Brightness, "measure", lambda self, clip: values)
+    measure(task, part=Part())
+    for row in gather(task).rows["brightness"]:
+        assert isinstance(row.values["features"], np.ndarray)
+        assert {**row.values, "features": row.values["features"].tolist()} == values
 
 
 def test_random_weights_make_the_result_invalid(evaluated):

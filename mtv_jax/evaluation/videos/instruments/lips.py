@@ -5,6 +5,7 @@ from mtv_jax.evaluation.syncnet import read_frames, score, towers
 from mtv_jax.evaluation.videos.clip import Clip
 from mtv_jax.evaluation.videos.metric import Measure, Weights
 from mtv_jax.evaluation.videos.networks import load_network
+from mtv_jax.faces.cuts import scene_detection
 from mtv_jax.faces.mtcnn import MTCNN, network_files
 from mtv_jax.io.files import sha256
 from mtv_jax.io.video import probe
@@ -14,8 +15,8 @@ _HOW = "convert it: python -m mtv_jax.convert --from syncnet --in syncnet_v2.mod
 
 
 def open_sync(weights: Weights) -> Measure:
-    """Raises UserError if SyncNet or the detector of faces is missing."""
-    faces = network_files()
+    """Raises UserError if SyncNet, the detector of faces or that of cuts is missing."""
+    faces, cuts = network_files(), scene_detection().__version__
     network = load_network(weights, "syncnet", "syncnet", _HOW)
     both, detector = towers(network.model, network.params), MTCNN()
 
@@ -32,6 +33,7 @@ def open_sync(weights: Weights) -> Measure:
             "weights": network.sha256,
             "faces": {path.name: sha256(path) for path in faces},
             "resize": "the face at 224, cut out with a margin of .4",
+            "cuts": f"PySceneDetect {cuts}",
             "fps": FPS,
             "sample_rate": SAMPLE_RATE,
         },
