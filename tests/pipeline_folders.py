@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from random_weights import scaled_weights
 from safetensors.numpy import load_file, save_file
 
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
@@ -14,7 +15,6 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
 from mtv_jax.models.dit import DiTConfig
 from mtv_jax.models.registry import make_config, make_model
-from mtv_jax.models.shapes import random_params
 from mtv_jax.pipelines.request import read_sounds
 from mtv_jax.pipelines.run import Request
 from mtv_jax.weights.model_index import PipelineDefaults, TextOptions, index_json
@@ -116,7 +116,7 @@ def conditions_of(pipe, files, prompt="a rabbit"):
 def make_small(name: str, seed: int = 0, overrides: Mapping[str, Any] | None = None):
     """A network of the registry at the smallest size, and random parameters."""
     model = make_model(name, make_config(name, "tiny", SMALL.get(name) if overrides is None else overrides))
-    return model, random_params(model, seed)
+    return model, scaled_weights(model, seed)
 
 
 def write_pipeline(folder: Path, *, num_speakers: int = 1, ratio: int = 4) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from random_weights import scaled_weights
 from safetensors.numpy import load_file
 
 from mtv_jax.audio.beats import BEATsEncoder
@@ -16,7 +17,7 @@ from mtv_jax.audio.wav2vec2 import Wav2Vec2Encoder
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.models.beats import BEATs, BEATsConfig, normalised_fbank
-from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.t5 import T5Config
 from mtv_jax.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config, normalise_waveform
 from mtv_jax.weights import t5
@@ -38,13 +39,13 @@ SMALL = Wav2Vec2Config(
 @pytest.fixture(scope="module")
 def wav2vec2():
     model = Wav2Vec2(SMALL)
-    return model, random_params(model, 0)
+    return model, scaled_weights(model)
 
 
 @pytest.fixture(scope="module")
 def beats():
     model = BEATs(BEATsConfig.tiny())
-    return BEATsEncoder(model, random_params(model, 0))
+    return BEATsEncoder(model, scaled_weights(model))
 
 
 def noise(samples, seed=0):

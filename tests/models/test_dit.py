@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from pipeline_folders import SMALL_DIT
+from random_weights import scaled_weights
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.dit import DiT, DiTConfig
-from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.weights.dit import RULES, config_from_json, config_to_json
 from mtv_jax.weights.rules import to_params, to_state
 
@@ -116,14 +117,14 @@ def test_places_on_another_grid_are_scaled_or_counted():
         latents = jax.random.normal(jax.random.key(1), (1, 2, 4, width, 2))
         return predict(model, params, latents, jnp.array([500.0]), Conditions(jnp.ones((1, 3, 4))))
 
-    params = random_params(DiT(SMALL_DIT), 0)
+    params = scaled_weights(DiT(SMALL_DIT))
     np.testing.assert_array_equal(output("resize", 6), output("slice", 6))
     assert np.abs(output("resize", 8) - output("slice", 8)).max() > 1e-3
 
 
 def test_learned_positions_are_stretched_to_another_grid():
     model = DiT(replace(SMALL_DIT, positions="rope_learned"))
-    params = random_params(model, 0)
+    params = scaled_weights(model)
     table = jnp.zeros((3 + 2 * 2 * 3, 32)).at[:, 0].set(7.0)
     params["params"]["patch_embed"]["pos_embedding"] = table
 

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from pipeline_folders import SMALL_DIT
+from random_weights import scaled_weights
 
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.models.dit import DiT
 from mtv_jax.models.mst_controlnet import AudioInjection, MSTControlNetConfig
 from mtv_jax.models.mtv import MTV, MTVConfig
 from mtv_jax.models.registry import controlnet_parameters
-from mtv_jax.models.shapes import init_key, random_params
+from mtv_jax.models.shapes import init_key, init_params
 from mtv_jax.ops.rope import rope_axis_dims, rope_table
-from mtv_jax.weights.rules import flat_paths
+from mtv_jax.weights.rules import flat_paths, from_flat_paths
 
 WIDTH, TIME, LAYERS = 64, 32, 3
 DIT = replace(SMALL_DIT, num_layers=LAYERS, num_attention_heads=4, time_embed_dim=TIME)
@@ -61,11 +62,20 @@ INITIAL = (
 
 @pytest.mark.parametrize("form", FORMS)
 def test_new_parameters_are_drawn_as_in_the_released_code(form):
-    params = flat_paths(random_params(MTV(MTVConfig(DIT, FORMS[form])), 0))
-    for path, leaf in params.items():
-        if any(re.fullmatch(pattern, path) for pattern in controlnet_parameters("mtv")):
-            (law,) = {law for pattern, law in INITIAL if re.fullmatch(pattern, path)}
-            check(path, np.asarray(leaf, np.float64), *law)
+    model = MTV(MTVConfig(DIT, FORMS[form]))
+    for path, leaf in new_parameters(model, 0, *controlnet_parameters("mtv")).items():
+        (law,) = {law for pattern, law in INITIAL if re.fullmatch(pattern, path)}
+        check(path, np.asarray(leaf, np.float64), *law)
+
+
+def new_parameters(model: MTV, seed: int, *patterns: str) -> dict[str, jax.Array]:
+    """Those of a new network at the paths that match; the others are not compiled."""
+
+    def draw(key):
+        flat = flat_paths(init_params(model, key))
+        return {path: x for path, x in flat.items() if any(re.fullmatch(p, path) for p in patterns)}
+
+    return jax.jit(draw)(init_key(seed))
 
 
 def check(path: str, x: np.ndarray, law: str, value: float) -> None:
@@ -126,7 +136,8 @@ def test_an_injection_that_starts_at_zero_gives_the_video_back_bit_by_bit(config
 
 def test_a_controlnet_that_starts_at_zero_leaves_the_backbone_as_it_was():
     model = MTV(MTVConfig(SMALL_DIT, replace(CONTROL, zero_init_injection=True)))
-    params = random_params(model, 1)
+    drawn = flat_paths(scaled_weights(model, 1))
+    params = from_flat_paths(drawn | new_parameters(model, 1, "transformer/blocks/injection/.*"))
     given, text = (tokens(1, 2, 4, 6, 2, seed=0), jnp.array([300.0])), tokens(1, 3, 4, seed=1)
     sound = {name: tokens(1, 5, 2, 16, seed=i) for i, name in enumerate(("speech", "effects", "music"), 2)}
     with_sound = jax.jit(model.apply)(params, *given, Conditions(text, sound))

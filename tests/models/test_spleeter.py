@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_weights import random_weights
 
 from mtv_jax import load_model, save_model
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.shapes import random_params
 from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
 from mtv_jax.weights.conversion import convert_pretrained
 from tests.spleeter_goldens import load_golden
@@ -38,7 +38,7 @@ def test_bfloat16_is_close(golden):
 
 def test_is_saved_and_loaded(tmp_path):
     model = Spleeter(SpleeterConfig.tiny())
-    params = random_params(model, 0)
+    params = random_weights(model)
     save_model(tmp_path / "saved", model, params)
     config = json.loads((tmp_path / "saved/config.json").read_text())
     assert config["_class_name"] == "Spleeter"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pipeline_folders import SMALL
 from processes import finish_processes, start_processes
+from random_weights import scaled_weights
 
 from mtv_jax import save_model, train
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
@@ -133,7 +134,7 @@ def setup(data):
 
 
 def test_figures_of_the_same_parameters_are_the_same_and_noise_is_of_the_row(setup, tmp_path):
-    params = random_params(setup.model, 0)
+    params = scaled_weights(setup.model)
     evaluate = train._evaluation(setup, tmp_path)
     assert evaluate is not None
     held_out, made = open_held_out(setup.config, setup.model, setup.task), []

@@ -6,9 +6,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from random_weights import random_weights
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.shapes import parameter_shapes, random_params
+from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.models.vae3d import VAE3D, VAE3DConfig
 from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import to_params, to_state
@@ -54,7 +55,7 @@ def test_the_temporal_kernel_is_written_only_where_diffusers_has_another():
 
 def test_weights_with_a_temporal_kernel_of_one_survive_the_way_there_and_back(tmp_path):
     model = VAE3D(replace(VAE3DConfig.tiny(), block_out_channels=(4, 4)))
-    params = random_params(model, 0)
+    params = random_weights(model)
     save_model(tmp_path / "vae", model, params)
     again, loaded = load_model(tmp_path / "vae")
     assert again.config == model.config

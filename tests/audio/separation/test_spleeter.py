@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from random_weights import scaled_weights
 
 from mtv_jax import save_model
 from mtv_jax.audio.separation import spleeter
@@ -16,7 +17,6 @@ from mtv_jax.audio.separation.mask import LearnedMask
 from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.spleeter import SpleeterStems, inverse, speech_mask, transform
 from mtv_jax.io.errors import UserError
-from mtv_jax.models.shapes import random_params
 from mtv_jax.models.spleeter import Spleeter, SpleeterConfig
 from tests.spleeter_goldens import load_golden
 from tests.torch_writer import write_torch
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     """A small network with random weights."""
     path = tmp_path_factory.mktemp("spleeter") / "tiny"
     model = Spleeter(SpleeterConfig.tiny())
-    save_model(path, model, random_params(model, 1))
+    save_model(path, model, scaled_weights(model, 1))
     return str(path)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_weights import scaled_weights
 
 import mtv_jax.assets
 from mtv_jax import save_model
@@ -17,7 +18,6 @@ from mtv_jax.evaluation.diarisation import diarisation_errors
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.ge2e import GE2E, GE2EConfig
-from mtv_jax.models.shapes import random_params
 
 SOUNDS = Path(mtv_jax.assets.__file__).parent / "sounds"
 needs_weights = pytest.mark.skipif(
@@ -41,7 +41,7 @@ class Loud:
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder")
     model = GE2E(GE2EConfig.tiny())
-    save_model(folder, model, random_params(model, 0))
+    save_model(folder, model, scaled_weights(model))
     return folder
 
 
