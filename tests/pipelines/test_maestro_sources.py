@@ -254,6 +254,9 @@ def test_words_are_listed_by_how_likely_they_are_heard(tmp_path, monkeypatch):
     lines = list_sources(tmp_path, tmp_path / "mix.wav", "a dog,rain")
     assert heard == [("clap", (RATE, 2), RATE, ["a dog", "rain"])]
     assert lines == ["  sound  cosine  share", "* rain    0.310  0.700", "  a dog   0.020  0.300"]
+    write_audio(tmp_path / "mix.wav", np.zeros((RATE, 2), np.float32), RATE)
+    with pytest.raises(UserError, match=r"mix\.wav: is silent, so that nothing is heard in it"):
+        list_sources(tmp_path, tmp_path / "mix.wav", "a dog,rain")
 
 
 def test_defaults_are_the_presets_where_a_folder_says_nothing():
