@@ -35,6 +35,8 @@ SAMPLES_HELD = 12 * VIDEO_SOUND_RATE
 """Upper bound on the audio samples held per second of video: tracks and mix, at their rate and ours."""
 _PROGRAM = GIB // 4
 """Host memory besides arrays: the compiler and compiled programs."""
+_ENCODERS = ("text_encoder", "audio_encoder", "imagebind", "cim", "separator", "clap")
+"""Folders of networks of text and sound; those that Maestro alone has stay loaded too, as if a mix were given."""
 AMPLE = 4
 """An upper bound this many times below the free memory is accepted without tracing."""
 
@@ -229,9 +231,9 @@ def _host_bytes(sample: Sample) -> int:
 
 
 def _encoders(folder: Path) -> list[Any]:
-    """The text and audio encoders; log-mel features have no weights."""
+    """The networks of text and sound; log-mel features have no weights."""
     models = []
-    for part in (folder / "text_encoder", folder / "audio_encoder"):
+    for part in (folder / name for name in _ENCODERS):
         if (part / CONFIG_FILE).exists() and read_config(part)[0].get("_class_name") != LOG_MEL:
             models.append(build_model(part))
     return models

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from mtv_jax.diffusion.mosaic.options import Layout, MosaicOptions
+from mtv_jax.diffusion.mosaic.options import Layout, MosaicOptions, values_from_json
 from mtv_jax.io.checks import check_whole
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import MAESTRO_PRESETS, MaestroPreset
@@ -55,7 +55,7 @@ class MaestroDefaults:
     def options(self, layout: Layout) -> MosaicOptions:
         """How boxes act; the released code has boxes of its own for a `layout`, which the paper does not need."""
         base = MosaicOptions.released(layout) if self.preset == "released" else MosaicOptions.paper()
-        return replace(base, **dict(self.mosaic))
+        return replace(base, **values_from_json(dict(self.mosaic)))
 
     def to_json(self) -> dict[str, Any]:
         """As stored in `model_index.json`."""

@@ -1,12 +1,13 @@
 """Maestro from files to a video, with the smallest networks and random weights."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
 import pytest
 from front_doors import exit_code, forbid_networks
-from maestro_folders import write_maestro, write_mix
+from maestro_folders import PARTS, write_maestro, write_mix
 
 from mtv_jax import Pipeline, sample
 from mtv_jax.io.audio import write_audio
@@ -16,7 +17,8 @@ from mtv_jax.pipelines.maestro.pipeline import MaestroPipeline
 from mtv_jax.pipelines.places import Place, Scene
 from mtv_jax.pipelines.run import GenerateConfig, Request, check_follows_sound, row_request
 from mtv_jax.pipelines.run import sample as make_frames
-from mtv_jax.planning import health
+from mtv_jax.planning import health, memory
+from mtv_jax.weights.tensor_files import read_tensors
 
 QUIET = {"progress": False}
 BOXES = ("@0,.2,.5,.8", "@.5,.2,1,.8")
@@ -209,6 +211,12 @@ def test_the_folder_describes_itself(folder, capsys):
         ),
         (["--audio", "mix", "--source", "dog", "--width", "33"], "width 33: must be divisible by 2"),
         (["--list-sources"], "--list-sources: of what"),
+        (["--list-sources", "dog", "--audio", "mix"], "--list-sources dog: fewer than two different words"),
+        (["--audio", "mix", "--source", "dog", "--locating-steps", "5"], "locating_steps 5: must be from 0"),
+        (
+            ["--audio", "mix", "--source", "dog", "--negative-prompt", "x", "--guidance", "1"],
+            "negative_prompt: has no effect",
+        ),
     ],
 )
 def test_errors_are_one_line_before_networks_are_loaded(
@@ -255,6 +263,23 @@ def test_the_doctor_knows_its_parts(folder):
     found = {finding.name: finding.state for finding in health._parts(str(folder))}
     assert set(found.values()) == {"ok"}
     assert {"denoiser", "condition injection", "separator, by words"} <= set(found)
+
+
+@pytest.mark.parametrize("part", ["unet", "imagebind", "cim"])
+def test_a_network_of_another_kind_is_named(folder, files, tmp_path, part):
+    for other in folder.iterdir():
+        (tmp_path / other.name).symlink_to(folder / ("vae" if other.name == part else other.name))
+    with pytest.raises(UserError, match=f"{part}: a network KLVAE, must be"):
+        MaestroPipeline.preflight(tmp_path, {"sources": [f"dog={files['dog']}"]})
+
+
+def test_the_memory_of_all_its_networks_is_known(folder, monkeypatch):
+    """Also where sizes alone do not decide, as on any device that is not far larger than needed."""
+    monkeypatch.setattr(memory, "_denoise_activations", lambda *arguments: 0)
+    need = memory.sample_need(memory.Sample.of(folder, {}), advise=False)
+    files = [read_tensors(folder / part).values() for part in PARTS]
+    assert need.device["weights"] == 4 * sum(math.prod(x.shape) for part in files for x in part)
+    assert need.device["activations (estimated)"] > 0
 
 
 def test_a_source_that_is_not_in_the_mix_is_an_error(pipe, mix):

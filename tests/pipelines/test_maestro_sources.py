@@ -54,7 +54,7 @@ def test_a_source_is_a_name_with_a_file_and_a_place(text, source):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("@0,0,1,1", "has no name"),
+        ("@0,0,1,1", "source '@0,0,1,1': has no name"),
         ("dog=@0,0,1,1", "has no file behind ="),
         ("dog@0,.3,.5", "place '0,.3,.5': must be left,top,right,bottom"),
         ("dog@left", "place 'left': must be left,top"),
@@ -78,6 +78,7 @@ def test_other_texts_are_refused_by_what_is_wrong(text, message):
         (["dog", "Dog@0,0,1,1"], True, "'dog': is given twice"),
         (["dog=dog.wav"], True, "'dog': has a file of its own"),
         (["dog"], False, "'dog': is in no file"),
+        ("dog", True, "must be a list"),
     ],
 )
 def test_sources_are_of_a_mix_or_have_files(sources, mixed, message):
@@ -233,7 +234,7 @@ def test_words_are_those_of_the_flag_or_of_a_file(tmp_path):
     assert read_words("a dog, rain ,a dog") == ["a dog", "rain"]
     (tmp_path / "words.txt").write_text("a dog\n\nrain\n", encoding="utf-8")
     assert read_words(str(tmp_path / "words.txt")) == ["a dog", "rain"]
-    with pytest.raises(UserError, match="has no words"):
+    with pytest.raises(UserError, match="fewer than two different words"):
         read_words(",")
     with pytest.raises(UserError, match="has no clap/"):
         list_sources(tmp_path, "mix.wav", "")
@@ -253,11 +254,16 @@ def test_words_are_listed_by_how_likely_they_are_heard(tmp_path, monkeypatch):
     lines = list_sources(tmp_path, tmp_path / "mix.wav", "a dog,rain")
     assert heard == [("clap", (RATE, 2), RATE, ["a dog", "rain"])]
     assert lines == ["  sound  cosine  share", "* rain    0.310  0.700", "  a dog   0.020  0.300"]
+    write_audio(tmp_path / "mix.wav", np.zeros((RATE, 2), np.float32), RATE)
+    with pytest.raises(UserError, match=r"mix\.wav: is silent, so that nothing is heard in it"):
+        list_sources(tmp_path, tmp_path / "mix.wav", "a dog,rain")
 
 
 def test_defaults_are_the_presets_where_a_folder_says_nothing():
     paper, released = (MaestroDefaults.of_preset(preset) for preset in ("paper", "released"))
     assert (paper.options("LR").first_slot, released.options("LR").first_slot) == (0, 1)
+    fixed = MaestroDefaults.from_json({"mosaic": {"locate_boxes": [[0, 0, 1, 1]]}}).options("LR")
+    assert fixed.locate_boxes == ((0, 0, 1, 1),)
     assert released.options("TD").locate_boxes == ((0, 0, 1, 0.4), (0, 0.4, 1, 1))
     changed = MaestroDefaults.from_json({"preset": "released", "mosaic": {"strength": 0.2}})
     assert (changed.frames_per_clip, changed.options("LR").strength) == (8, 0.2)
@@ -275,6 +281,10 @@ def test_defaults_are_the_presets_where_a_folder_says_nothing():
         ({"steps": 6}, "unknown keys steps"),
         ({"mosaic": {"size": 1}}, "mosaic size: known are strength"),
         ({"mosaic": {"gaussian": "both"}}, "gaussian='both'"),
+        ({"mosaic": {"strength": "big"}}, "mosaic strength 'big': must be a finite number"),
+        ({"mosaic": {"first_slot": 70}}, "mosaic first_slot 70: must be at most 1"),
+        ({"mosaic": {"locate_boxes": [0, 0, 1, 1]}}, "mosaic locate_boxes: must be a list of boxes"),
+        ({"mosaic": {"locate_boxes": [[0, 0, 2, 1]]}}, "box 0,0,2,1: outside the frame"),
         ([], "must be an object"),
     ],
 )

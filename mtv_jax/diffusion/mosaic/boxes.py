@@ -7,27 +7,12 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.diffusion.mosaic.options import Box, Kernel
+from mtv_jax.diffusion.mosaic.options import Kernel, check_box
 from mtv_jax.io.errors import UserError
 from mtv_jax.typing import Array, Bool, Float, Int
 
 _ROUNDING = 1e-4
 """Cells that a side may lie below a whole number and still count as it: float32 is not exact."""
-
-
-def check_box(box: Sequence[float]) -> Box:
-    """The box as floats. Raises UserError unless it is four numbers in 0..1, left < right and top < bottom."""
-    words = ",".join(f"{side:g}" for side in box)
-    if len(box) != 4:
-        raise UserError(f"box {words}: {len(box)} numbers; give four: left, top, right, bottom")
-    left, top, right, bottom = map(float, box)
-    if not all(0 <= side <= 1 for side in (left, top, right, bottom)):
-        raise UserError(f"box {words}: outside the frame; all sides lie between 0 and 1")
-    if not (left < right and top < bottom):
-        raise UserError(
-            f"box {words}: empty; give left, top, right, bottom with left < right and top < bottom"
-        )
-    return left, top, right, bottom
 
 
 def check_keyframes(keyframes: Sequence[tuple[float, Sequence[float]]]) -> None:

@@ -1,8 +1,10 @@
 """How boxes act on attention: options, and the boxes of the paper's figures. Nothing here needs JAX."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from mtv_jax.io.checks import check_number, check_whole
 from mtv_jax.io.errors import UserError
 
 Box = tuple[float, float, float, float]
@@ -29,6 +31,23 @@ HALVES: dict[Layout, tuple[Box, Box]] = {
 
 Gaussian = Literal["pre", "post"]
 Outside = Literal["nearest", "null"]
+_MOST = {"first_slot": 1, "extra_boxes": 64}
+"""Largest values: there are tokens of sources in all slots but that of the start token."""
+
+
+def check_box(box: Sequence[float]) -> Box:
+    """The box as floats. Raises UserError unless it is four numbers in 0..1, left < right and top < bottom."""
+    words = ",".join(f"{side:g}" for side in box)
+    if len(box) != 4:
+        raise UserError(f"box {words}: {len(box)} numbers; give four: left, top, right, bottom")
+    left, top, right, bottom = map(float, box)
+    if not all(0 <= side <= 1 for side in (left, top, right, bottom)):
+        raise UserError(f"box {words}: outside the frame; all sides lie between 0 and 1")
+    if not (left < right and top < bottom):
+        raise UserError(
+            f"box {words}: empty; give left, top, right, bottom with left < right and top < bottom"
+        )
+    return left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -84,3 +103,30 @@ class MosaicOptions:
             denoise_boxes=HALVES[layout],
             extra_boxes=1,
         )
+
+
+def values_from_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `MosaicOptions` as JSON has them, with boxes as tuples.
+
+    Raises UserError, naming the field, for numbers and boxes that are none.
+    """
+    found = dict(values)
+    for name, value in values.items():
+        if name in ("strength", "weaken", "margin"):
+            check_number(f"mosaic {name}", value)
+        elif name in _MOST:
+            check_whole(f"mosaic {name}", value, least=0, most=_MOST[name])
+        elif name in ("locate_boxes", "denoise_boxes"):
+            found[name] = _fixed_boxes(name, value)
+    return found
+
+
+def _fixed_boxes(name: str, boxes: Any) -> tuple[Box, ...] | None:
+    """Raises UserError, naming the field, unless all are boxes."""
+    if boxes is None:
+        return None
+    if not isinstance(boxes, (list, tuple)) or not all(isinstance(box, (list, tuple)) for box in boxes):
+        raise UserError(f"mosaic {name}: must be a list of boxes, each a list of left, top, right, bottom")
+    for side in (side for box in boxes for side in box):
+        check_number(f"mosaic {name}", side)
+    return tuple(check_box(box) for box in boxes)

@@ -44,6 +44,11 @@ class KLVAEConfig:
         return 1
 
     @property
+    def temporal_kernel_size(self) -> int:
+        """Frames that a convolution sees: each frame is coded alone."""
+        return 1
+
+    @property
     def spatial_compression_ratio(self) -> int:
         """Pixels per latent cell, along height and along width."""
         return 2 ** (len(self.block_out_channels) - 1)

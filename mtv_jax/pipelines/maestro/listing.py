@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mtv_jax.audio.recognition import load_clap, propose_sources
 from mtv_jax.audio.separation.by_text.audiosep import CLAP
+from mtv_jax.audio.silence import is_silent
 from mtv_jax.io.audio import read_recording
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_text
@@ -28,11 +29,13 @@ def list_sources(folder: Path, audio: str | os.PathLike, words: str) -> list[str
     """Lines of a table: words in the order of how likely they are heard in a file, the proposed ones marked.
 
     `words` are separated by commas, or a text file with one in each line; if empty, `COMMON`. Raises UserError for a
-    folder without CLAP.
+    folder without CLAP, and for silence.
     """
     if not (folder / CLAP).is_dir():
         raise UserError(f"{folder}: has no {CLAP}/, which hears what is in a mix (Maestro's folders have it)")
     sound, known = read_recording(audio), read_words(words)
+    if is_silent(sound.samples):
+        raise UserError(f"audio {sound.path}: is silent, so that nothing is heard in it")
     found = propose_sources(load_clap(folder / CLAP), sound.samples, sound.sample_rate, known)
     count = max(_SHOWN, sum(proposal.chosen for proposal in found))
     width = max(len(proposal.word) for proposal in found)
@@ -44,12 +47,15 @@ def list_sources(folder: Path, audio: str | os.PathLike, words: str) -> list[str
 
 
 def read_words(words: str) -> list[str]:
-    """The words of a flag (`list_sources`). Raises UserError if there are none."""
+    """The words of a flag (`list_sources`). Raises UserError for fewer than two, of which none can be chosen."""
     if not words:
         return list(COMMON)
     file = Path(words)
     parts = read_text(file).splitlines() if "," not in words and file.is_file() else words.split(",")
-    found = [part.strip() for part in parts if part.strip()]
-    if not found:
-        raise UserError(f"--list-sources {words}: has no words")
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if len(found) < 2:
+        raise UserError(
+            f"--list-sources {words}: fewer than two different words; give several, separated by commas, or a "
+            "text file with one a line"
+        )
+    return found

@@ -18,6 +18,9 @@ from mtv_jax.diffusion.mosaic.mosaic import Mosaic
 from mtv_jax.io.audio import Recording, fit_length
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.cim.config import CIMConfig
+from mtv_jax.models.imagebind.config import ImageBindAudioConfig
+from mtv_jax.models.unet.config import UNetConfig
 from mtv_jax.names import TRACK_RATE, TRACKS, LayoutName, MaestroPreset
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.maestro.features import clip_of_frames, cut_clips, source_tokens
@@ -44,6 +47,8 @@ from mtv_jax.weights.pretrained import load_config, load_model
 
 AUDIO_ENCODER, INJECTOR = "imagebind", "cim"
 """Folders of its own networks; those of the separator are in `mtv_jax.audio.separation.by_text.audiosep`."""
+_NETWORKS = {"unet": UNetConfig, AUDIO_ENCODER: ImageBindAudioConfig, INJECTOR: CIMConfig}
+"""Folders of networks of which there is one kind, and the config of it."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ class MaestroPipeline(Pipeline):
         )
         config = how.config(self.defaults.sampling, ())
         check_negative_prompt(negative_prompt, config, ())
+        _check_locating(locating_steps, config.sampler.num_steps)
         log_adjustments(clip, self.defaults, sounds)
         if audio is None:
             heard = hear_files(sounds, float(clip.duration))
@@ -134,18 +140,15 @@ class MaestroPipeline(Pipeline):
         """As of the base class."""
         sizes = {name: arguments[name] for name in arguments if name not in cls.own_arguments()}
         audio, layout = arguments.get("audio"), arguments.get("layout", "auto")
+        tokens = _check_networks(folder).num_queries
         limits = folder_limits(folder)
         maestro = _published(limits.defaults, arguments.get("mosaic"))
-        tokens: Any = load_config(folder / INJECTOR)
-        sources, sounds, clip = read_call(
-            limits,
-            arguments.get("sources", ()),
-            audio,
-            layout,
-            maestro,
-            VideoOptions(**sizes),
-            tokens=tokens.num_queries,
-        )
+        how = VideoOptions(**sizes)
+        config = how.config(limits.defaults.sampling, ())
+        check_negative_prompt(arguments.get("negative_prompt"), config, ())
+        _check_locating(arguments.get("locating_steps"), config.sampler.num_steps)
+        given = arguments.get("sources", ())
+        sources, sounds, clip = read_call(limits, given, audio, layout, maestro, how, tokens=tokens)
         if audio is not None:
             text_separator(arguments.get("source_separator") or folder)
             return {**arguments, "sources": sources, "audio": sounds[MIX]}, clip
@@ -155,6 +158,7 @@ class MaestroPipeline(Pipeline):
     @classmethod
     def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
         """As of the base class."""
+        _check_networks(folder)
         encoder, encoder_params = load_model(folder / AUDIO_ENCODER, dtype=dtype, mesh=mesh)
         injector, injector_params = load_model(folder / INJECTOR, dtype=dtype, mesh=mesh)
         _check_parts(folder, denoiser.config, encoder.config, injector.config)  # pyright: ignore[reportAttributeAccessIssue]
@@ -228,8 +232,6 @@ class MaestroPipeline(Pipeline):
         if steps is None:
             steps = self._maestro().locating_steps
             num_steps = self.defaults.sampling.num_inference_steps
-        elif not 0 <= steps <= num_steps:
-            raise UserError(f"locating_steps {steps}: must be from 0 to the number of steps, {num_steps}")
         timesteps = self.schedule.sampling_levels(num_steps).timesteps
         return float(timesteps[min(steps, num_steps) - 1]) if steps else float("inf")
 
@@ -282,6 +284,24 @@ def _places(request: Request) -> Mapping[str, Any]:
             f"places of {', '.join(request.scene.places)}: the tracks are {', '.join(request.tracks)}"
         )
     return {name: request.scene.places[name] for name in request.tracks}
+
+
+def _check_locating(steps: int | None, num_steps: int) -> None:
+    """Raises UserError for more steps of Object Locating than the sampler has."""
+    if steps is not None and steps not in range(num_steps + 1):
+        raise UserError(f"locating_steps {steps}: must be from 0 to the number of steps, {num_steps}")
+
+
+def _check_networks(folder: Path) -> CIMConfig:
+    """The config of the CIM. Raises UserError, naming the folder, for a network that is of another kind."""
+    for part, kind in _NETWORKS.items():
+        config = load_config(folder / part)
+        if not isinstance(config, kind):
+            name = type(config).__name__.removesuffix("Config")
+            raise UserError(
+                f"{folder / part}: a network {name}, must be {kind.__name__.removesuffix('Config')}"
+            )
+    return config
 
 
 def _check_parts(folder: Path, denoiser: Any, encoder: Any, injector: Any) -> None:

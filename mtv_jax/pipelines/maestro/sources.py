@@ -33,7 +33,7 @@ class Source:
 
     def __post_init__(self):
         if not self.name.strip():
-            raise UserError("source: has no name; say what it is, such as 'dog barking'")
+            raise UserError("has no name; say what it is, such as 'dog barking'")
 
 
 def parse_source(text: str) -> Source:
@@ -51,8 +51,11 @@ def parse_source(text: str) -> Source:
 def read_sources(sources: Sequence[Source | str], *, mixed: bool) -> tuple[Source, ...]:
     """The sources of a call, of which `mixed` says whether there is a mix to find them in.
 
-    Raises UserError if there are none, if two have one name, and for files beside a mix or sources without either.
+    Raises UserError if there are none, if two have one name, for files beside a mix or sources without either, and for
+    one text in place of a list.
     """
+    if isinstance(sources, str):
+        raise UserError(f"sources {sources!r}: must be a list, such as [{sources!r}]")
     found = tuple(parse_source(source) if isinstance(source, str) else source for source in sources)
     if not found:
         raise UserError("sources: there are none; name what makes the sounds, such as 'dog barking'")
