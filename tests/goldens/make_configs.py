@@ -24,6 +24,7 @@ ARGUMENTS = {
     "tiny/finish": ("",),
     "tiny/mixed": ("", "early", "late"),
     "tiny/vae": ("",),
+    "maestro/video": ("", "tiny"),
 }
 """The arguments that each config takes."""
 SPECS = tuple(

@@ -75,6 +75,7 @@ CHOICES = {
     "data.mixture": "{'music': 2.0}",
     "model.overrides": "{'x': 1}",
     "model.remat": "block",
+    "loss.schedule.prediction": "epsilon",  # that every other field of a schedule goes with
     "optimizer.ema_dtype": "bfloat16",
     "optimizer.lr_factors": "(('b.*', 2.0),)",
     "optimizer.moment_dtype": "bfloat16",

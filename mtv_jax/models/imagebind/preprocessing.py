@@ -63,7 +63,8 @@ def audio_clips(sound: Float[np.ndarray, "s c"], sample_rate: int) -> Float[np.n
         if len(clip) < BANK.window:
             raise UserError(f"sound of {len(clip)} samples at {SAMPLE_RATE} Hz: needs at least {BANK.window}")
         clip -= clip.mean(dtype=np.float64).astype(np.float32)
-        clips.append(clip[:, 0])
+        # A copy: clips overlap, and as in the original each takes its mean from what the one before left.
+        clips.append(clip[:, 0].copy())
     return log_mels(clips)
 
 
