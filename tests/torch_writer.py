@@ -84,11 +84,12 @@ def write_torch(
     return path
 
 
-def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
-    """Writes a torch file of float32 tensors by name."""
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], *, entry: str | None = None) -> Path:
+    """Writes a torch file of float32 tensors by name, with `entry` as that of a training, beside its step."""
     storages = {key: (str(i), np.asarray(array, order="C")) for i, (key, array) in enumerate(tensors.items())}
     content = {
         key: tensor(name, "Float", array.size, array.shape, tuple(s // 4 for s in array.strides))
         for key, (name, array) in storages.items()
     }
+    content = content if entry is None else {"global_step": 7, entry: content}
     return write_torch(path, content, {name: array.tobytes() for name, array in storages.values()})

@@ -62,14 +62,14 @@ def originals(networks, tmp_path_factory) -> dict[str, Path]:
     """Part -> file, with the configs of small networks beside."""
     folder = tmp_path_factory.mktemp("originals")
     files = {
-        "videocrafter": folder / "videocrafter" / "model.safetensors",
+        "videocrafter": folder / "videocrafter" / "model.ckpt",
         "imagebind": folder / "imagebind" / "imagebind_huge.pth",
         "cim": folder / "cim" / "perceiver.pth",
         "tokenizer": folder / "bpe_simple_vocab_16e6.txt.gz",
     }
     for file in files.values():
         file.parent.mkdir(exist_ok=True)
-    save_file(videocrafter_tensors(networks), files["videocrafter"])
+    write_tensors(files["videocrafter"], videocrafter_tensors(networks), entry="state_dict")
     sound = to_state(networks["imagebind"][1], imagebind_audio.RULES)
     picture = {"modality_trunks.vision.blocks.0.norm_1.weight": np.ones(2, np.float32)}
     write_tensors(files["imagebind"], {key: np.asarray(x) for key, x in sound.items()} | picture)
