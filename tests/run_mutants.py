@@ -53,6 +53,7 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
 @contextmanager
 def worktree() -> Iterator[Path]:
     """A temporary worktree with the tracked files as they are now."""
+    _git("status")  # or git stash fails where a file was written again without a change
     state = _git("stash", "create") or "HEAD"
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         path = Path(folder) / "code"
