@@ -1,4 +1,4 @@
-"""Cross-attention in which each pixel hears the sources of its box: Object Locating and Mosaic Denoising.
+"""Cross-attention in which each pixel attends to the sources of its box: Object Locating and Mosaic Denoising.
 
 All sources' tokens are keys of one attention (`Contexts.tokens`), and a mask selects which of them a pixel attends to.
 That is the composed context in Object Locating (Eq. 4), and in Mosaic Denoising each source's own context, whose
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mtv_jax.diffusion.mosaic.contexts import Contexts
 from mtv_jax.diffusion.mosaic.mosaic import Mosaic
-from mtv_jax.diffusion.mosaic.regions import heard_in_boxes, outside_all, pulls
+from mtv_jax.diffusion.mosaic.regions import outside_all, pulls, sources_in_boxes
 from mtv_jax.ops.attention import attention
 from mtv_jax.typing import Array, Bool, Float
 
@@ -40,8 +40,8 @@ def mosaic_attention(
         return attention(q, k, v)
     locating = contexts.locating[:, None, None, None, None]
     everywhere = mosaic.active[:, :, None, None, None]
-    heard = jnp.where(locating, everywhere, heard_in_boxes(mosaic, grid))
-    mask = _visible(heard, contexts, mosaic.options.first_slot)
+    attended = jnp.where(locating, everywhere, sources_in_boxes(mosaic, grid))
+    mask = _visible(attended, contexts, mosaic.options.first_slot)
 
     def denoise() -> Array:
         return attention(q, k, v, mask=mask)
@@ -58,10 +58,10 @@ def mosaic_attention(
 
 
 def _visible(
-    heard: Bool[Array, "b n f rows columns"], contexts: Contexts, first_slot: int
+    attended: Bool[Array, "b n f rows columns"], contexts: Contexts, first_slot: int
 ) -> Bool[Array, "bf 1 p m"]:
-    """Which tokens pixels attend to: those of the sources that they hear, in place of as many of the text's."""
-    sources = _of_tokens(heard, contexts)
+    """Which tokens pixels attend to: those of the sources that they attend to, in place of as many of the text's."""
+    sources = _of_tokens(attended, contexts)
     slot = jnp.arange(contexts.text_length) - first_slot
     text = (slot < 0) | (slot >= sources.sum(-1, keepdims=True))
     visible = jnp.concatenate([text, sources], -1)

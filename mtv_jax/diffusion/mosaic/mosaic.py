@@ -25,7 +25,7 @@ class Mosaic:
       names: the sources in the order of the axis n: the keys of `Conditions.tracks`, whose own order jit does not keep.
       boxes: Float[b n f 4], left, top, right and bottom as fractions of the frame.
       background: Bool[b n], true for sources of the whole frame: their boxes do not count.
-      active: Bool[b n], false for sources that a row does not hear; a row that hears none attends to the text alone.
+      active: Bool[b n], false for sources that a row does not attend to; a row without any attends to the text alone.
       locate_until: Float[b], the lowest timestep of Object Locating; Mosaic Denoising is below it. 0: all steps
         locate; infinity: none does.
       options: how the boxes act.

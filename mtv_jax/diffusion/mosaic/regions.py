@@ -1,4 +1,4 @@
-"""Which sources a pixel hears, and how Gaussians pull it to them."""
+"""Which sources a pixel attends to, and how Gaussians pull it to them."""
 
 import jax.numpy as jnp
 
@@ -16,12 +16,12 @@ _LARGER_THAN_ALL = 2.0
 """The area of a background source, of which a frame has one."""
 
 
-def heard_in_boxes(mosaic: Mosaic, grid: tuple[int, int]) -> Bool[Array, "b n f rows columns"]:
-    """The sources that the cells of a grid hear in Mosaic Denoising.
+def sources_in_boxes(mosaic: Mosaic, grid: tuple[int, int]) -> Bool[Array, "b n f rows columns"]:
+    """The sources that the cells of a grid attend to in Mosaic Denoising.
 
-    Those of the smallest box that a cell is in; a background source has the whole frame. A cell in no box hears
+    Those of the smallest box that a cell is in; a background source has the whole frame. A cell in no box attends to
     the source of the nearest box, or by option nothing unless its centre is in a box before rounding. Sources of
-    equal boxes (or equally near ones of equal size) are heard together, so that their order means nothing.
+    equal boxes (or equally near ones of equal size) are attended to together, so that their order means nothing.
     """
     options = mosaic.options
     boxes = _fixed_or_given(mosaic, options.denoise_boxes)

@@ -118,9 +118,7 @@ class MaestroPipeline(Pipeline):
         if audio is None:
             heard = hear_files(sounds, float(clip.duration))
         else:
-            separator = self._separator(source_separator)
-            options = {"channels": layout == STEREO, "force": how.force}
-            heard = separate_mix(sounds[MIX], found, separator, float(clip.duration), **options)
+            heard = self._separate(sounds[MIX], found, clip, source_separator, layout, force=how.force)
         places = place_sources(found, layout, heard)
         scene = Scene(
             places,
@@ -234,6 +232,20 @@ class MaestroPipeline(Pipeline):
             num_steps = self.defaults.sampling.num_inference_steps
         timesteps = self.schedule.sampling_levels(num_steps).timesteps
         return float(timesteps[min(steps, num_steps) - 1]) if steps else float("inf")
+
+    def _separate(
+        self,
+        mix: Recording,
+        sources: Sequence[Source],
+        clip: ClipSize,
+        separator: SeparatorByText | str | os.PathLike | None,
+        layout: LayoutName,
+        *,
+        force: bool,
+    ) -> dict[str, Recording]:
+        """The sources of a mix, in its channels if these place them."""
+        found, seconds = self._separator(separator), float(clip.duration)
+        return separate_mix(mix, sources, found, seconds, channels=layout == STEREO, force=force)
 
     def _separator(self, given: SeparatorByText | str | os.PathLike | None) -> SeparatorByText:
         """The separator that a call names, or that of the folder."""

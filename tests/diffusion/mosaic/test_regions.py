@@ -10,7 +10,7 @@ from mtv_jax.diffusion.mosaic import regions
 from mtv_jax.diffusion.mosaic.mosaic import Mosaic
 from mtv_jax.diffusion.mosaic.options import MosaicOptions
 
-heard_in_boxes = jax.jit(regions.heard_in_boxes, static_argnums=1)
+sources_in_boxes = jax.jit(regions.sources_in_boxes, static_argnums=1)
 pulls = jax.jit(regions.pulls, static_argnums=1)
 outside_all = jax.jit(regions.outside_all, static_argnums=1)
 
@@ -30,14 +30,14 @@ def mosaic(*boxes, rows=1, outside="nearest"):
 
 def test_the_smaller_of_two_small_boxes_wins_where_both_are():
     """Their areas differ by less than a thousandth of the frame."""
-    found = heard_in_boxes(mosaic((0.5, 0.5, 0.55, 0.55), (0.5, 0.5, 0.54, 0.54)), (40, 64))
+    found = sources_in_boxes(mosaic((0.5, 0.5, 0.55, 0.55), (0.5, 0.5, 0.54, 0.54)), (40, 64))
     np.testing.assert_array_equal(found[0, :, 0, 20, 32], [False, True])
     np.testing.assert_array_equal(found[0, :, 0, 20, 33], [True, False])
 
 
 def test_the_nearer_of_two_boxes_far_away_is_heard():
     """By half a cell, of 900; the other one is smaller."""
-    found = heard_in_boxes(mosaic((0.8995, 0, 1, 1), (0.9, 0.4, 0.95, 0.6)), (1, 1000))
+    found = sources_in_boxes(mosaic((0.8995, 0, 1, 1), (0.9, 0.4, 0.95, 0.6)), (1, 1000))
     np.testing.assert_array_equal(found[0, :, 0, 0, 0], [True, False])
 
 
@@ -48,7 +48,7 @@ def test_rows_hear_their_own_active_sources_and_none_without_any(outside):
     boxes = given.boxes.copy()
     boxes[1] = boxes[1, ::-1]
     active = np.array([[True, True], [True, True], [False, False]])
-    found = np.asarray(heard_in_boxes(dataclasses.replace(given, boxes=boxes, active=active), (5, 8)))
+    found = np.asarray(sources_in_boxes(dataclasses.replace(given, boxes=boxes, active=active), (5, 8)))
     np.testing.assert_array_equal(found[0, 0], found[1, 1])
     assert found[0, 0, 0, :, :4].all()
     assert found[0, 1, 0, :, 4:].all()
