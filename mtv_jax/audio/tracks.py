@@ -1,9 +1,9 @@
 """The tracks that condition a video, and the sound that is muxed with it."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,9 @@ from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
 from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import TRACK_RATE, TRACKS, track_kind
+from mtv_jax.names import PERSON, TRACK_RATE, TRACKS, person_of, track_kind, track_label, track_name
+
+T = TypeVar("T")
 
 MIX = "audio"
 """The name of a mixed file among sounds by name."""
@@ -85,8 +87,41 @@ def check_sounds(files: Mapping[str, str | os.PathLike], taken: Sequence[str]) -
         if track_kind(name) == "speech":
             count = sum(track_kind(track) == "speech" for track in taken)
             speakers = "one speaker; mix both into speech" if count == 1 else f"{count} speakers"
-            raise UserError(f"{name} {os.fspath(files[name])}: this model has {speakers}")
+            raise UserError(f"{track_label(name)} {os.fspath(files[name])}: this model has {speakers}")
         raise UserError(f"{name}: no such track; this model takes {', '.join(taken)}")
+
+
+def by_track(given: Mapping[str, T]) -> dict[str, T]:
+    """What is given for tracks, by their names in the model: `speech:Person2` is `speech2` (`names.track_name`).
+
+    Raises UserError for a name such as `speech:Bob`, and for two names of one track.
+    """
+    found: dict[str, T] = {}
+    for name, value in given.items():
+        track = track_name(name)
+        if track is None:
+            kind, _, who = name.partition(":")
+            if kind != TRACKS[0]:
+                raise UserError(f"{name}: only {TRACKS[0]} is of a person; write {kind}")
+            raise UserError(f"{name}: {who or 'nobody'} is no speaker; they are {PERSON}1, {PERSON}2, ...")
+        if track in found:
+            raise UserError(f"{name}: given twice; {track} and {track_label(track)} are the same track")
+        found[track] = value
+    return found
+
+
+def check_persons(tracks: Iterable[str], described: Collection[int] = ()) -> None:
+    """Raises UserError if the speakers of `tracks` are not numbered without a gap: 1 and 3 without 2.
+
+    A person in `described`, the numbers of those in the text (`text.template.persons_in`), may be silent.
+    """
+    given = {person for track in tracks if (person := person_of(track)) is not None}
+    missing = sorted(set(range(1, max(given, default=0))) - given - set(described))
+    if missing:
+        names = ", ".join(f"{PERSON}{person}" for person in sorted(given))
+        raise UserError(
+            f"speech of {names}: {PERSON}{missing[0]} has none and is not in the text; number the speakers 1, 2, ..."
+        )
 
 
 def mix_sounds(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import PERSON
 
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
@@ -39,6 +40,11 @@ def read_prompt(prompt: str) -> Described | None:
     if len(persons) != _NUMBERS.index(found["count"]):
         return None
     return Described(found["scene"], persons, tuple(map(int, re.findall(r"\d", found["who"]))))
+
+
+def persons_in(prompt: str) -> tuple[int, ...]:
+    """Numbers of the persons that a prompt names (`Person1`, ...), in order; the prompt need not be in the template."""
+    return tuple(sorted({int(number) for number in re.findall(rf"\b{PERSON}([1-9]\d*)\b", prompt)}))
 
 
 def scene_prompt(

@@ -6,10 +6,10 @@ import pytest
 from mtv_jax.audio import tracks as module
 from mtv_jax.audio.separation.sections import Separated
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
-from mtv_jax.audio.tracks import load_tracks, mix_sounds, mixed
+from mtv_jax.audio.tracks import by_track, check_persons, load_tracks, mix_sounds, mixed
 from mtv_jax.io.audio import read_recording, write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import TRACK_RATE, control_tracks
+from mtv_jax.names import TRACK_RATE, control_tracks, person_of, track_label, track_name
 
 
 def sine(seconds, rate, level=0.3):
@@ -73,12 +73,59 @@ def test_further_speakers_are_tracks_of_a_model_that_takes_them(files):
     np.testing.assert_array_equal(mixed(tracks.values()), tracks["speech"] + tracks["speech2"])
     assert not load_tracks({"speech": files["speech"]}, two)["speech2"].any()
     assert "speech2" not in load_tracks({"speech": files["speech"]})
-    with pytest.raises(UserError, match=r"speech2 .*music\.flac: this model has one speaker"):
+    with pytest.raises(UserError, match=r"speech:Person2 .*music\.flac: this model has one speaker"):
         load_tracks({"speech2": files["music"]})
-    with pytest.raises(UserError, match=r"speech3 .*music\.flac: this model has 2 speakers"):
+    with pytest.raises(UserError, match=r"speech:Person3 .*music\.flac: this model has 2 speakers"):
         load_tracks({"speech3": files["music"]}, two)
     with pytest.raises(UserError, match="audio and speech2: .*not both"):
         load_tracks({"audio": files["speech"], "speech2": files["music"]}, two)
+
+
+def test_a_track_has_a_name_in_a_request_and_one_in_the_model():
+    names = {"speech:Person1": "speech", "speech:Person2": "speech2", "speech:Person12": "speech12"}
+    assert {name: track_name(name) for name in names} == names
+    assert [track_label(track) for track in names.values()] == list(names)
+    assert [person_of(track) for track in names.values()] == [1, 2, 12]
+    for name in ("speech", "effects", "music", "audio", "speech3"):
+        assert track_name(name) == name
+    for name in ("effects", "music", "speech1", "speech0", "speech:Person1"):
+        assert person_of(name) is None
+        assert track_label(name) == name
+    for name in (
+        "speech:",
+        "speech:Person",
+        "speech:Person0",
+        "speech:Person01",
+        "speech:Bob",
+        "music:Person1",
+    ):
+        assert track_name(name) is None
+    assert control_tracks(3) == ("speech", "speech2", "speech3", "effects", "music")
+
+
+def test_sounds_of_a_request_are_those_of_the_model_s_tracks():
+    given = {"effects": 1, "speech:Person2": 2, "speech": 3}
+    assert by_track(given) == {"effects": 1, "speech2": 2, "speech": 3}
+    for names, message in {
+        ("speech:Bob",): "speech:Bob: Bob is no speaker; they are Person1",
+        ("speech:",): "speech:: nobody is no speaker",
+        ("music:Person1",): "music:Person1: only speech is of a person; write music",
+        ("speech", "speech:Person1"): "given twice; speech and speech:Person1 are the same track",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            by_track(dict.fromkeys(names, 0))
+
+
+def test_a_gap_in_the_numbers_of_speakers_is_refused_unless_the_text_has_that_person():
+    check_persons(["effects", "music"])
+    check_persons(["speech", "speech2", "effects"])
+    with pytest.raises(
+        UserError, match="speech of Person1, Person3: Person2 has none and is not in the text"
+    ):
+        check_persons(["speech", "speech3"])
+    check_persons(["speech", "speech3"], described=(1, 2, 3))
+    with pytest.raises(UserError, match="speech of Person2: Person1 has none"):
+        check_persons(["speech2"], described=(2,))
 
 
 def test_nothing_or_too_much_is_refused(files):

@@ -3,7 +3,7 @@
 import pytest
 
 from mtv_jax.io.errors import UserError
-from mtv_jax.text.template import Described, read_prompt, scene_prompt
+from mtv_jax.text.template import Described, persons_in, read_prompt, scene_prompt
 
 SCENE = "A kitchen in the morning."
 
@@ -61,3 +61,11 @@ def test_a_prompt_is_read_back(persons, speaking):
 )
 def test_a_prompt_of_another_form_is_not_read(prompt):
     assert read_prompt(prompt) is None
+
+
+def test_persons_are_found_in_any_prompt():
+    assert persons_in(scene_prompt(SCENE, ["a", "b", "c"], [2, 3])) == (1, 2, 3)
+    assert persons_in(
+        "Person2 answers Person12, then (Person1) laughs; aPerson3, Person0 and Persons do not"
+    ) == (1, 2, 12)
+    assert persons_in("two people talk") == ()
