@@ -81,7 +81,7 @@ def _check(args: argparse.Namespace, wanted: Sequence[Wanted], options: Mapping[
     from mtv_jax.ops.seeds import check_seed
     from mtv_jax.pipelines.loading import system_of
     from mtv_jax.pipelines.presets import pipeline_folder
-    from mtv_jax.pipelines.request import check_prompt
+    from mtv_jax.pipelines.timeline.prompts import check_prompt
     from mtv_jax.planning.memory import check_memory
 
     folder = pipeline_folder(args.preset)

@@ -85,17 +85,6 @@ def track_folder(folder: str | os.PathLike) -> dict[str, Path]:
     return found
 
 
-def check_prompt(prompt: str) -> None:
-    """Raises UserError for a prompt that is blank or not valid UTF-8."""
-    if not prompt.strip():
-        raise UserError("prompt: is blank; describe the video")
-    try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        shown = prompt.encode("utf-8", "backslashreplace").decode()
-        raise UserError(f"prompt {shown[:60]!r}: is not UTF-8 at character {error.start}") from error
-
-
 def check_negative_prompt(prompt: str | None, config: GenerateConfig, tracks: Sequence[str]) -> None:
     """Raises UserError for a negative prompt without guidance, where it has no effect."""
     if prompt is not None and set(config.groups(tracks)[1]) == {1}:

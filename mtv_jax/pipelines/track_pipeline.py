@@ -23,13 +23,13 @@ from mtv_jax.pipelines.preflight import folder_limits
 from mtv_jax.pipelines.request import (
     Sound,
     check_negative_prompt,
-    check_prompt,
     log_adjustments,
     paths_of,
     read_request,
     sound_files,
 )
 from mtv_jax.pipelines.run import Request
+from mtv_jax.pipelines.timeline.prompts import check_prompt
 from mtv_jax.pipelines.video import Video
 
 _NAMED = ("speech", "speech2", "effects", "music")

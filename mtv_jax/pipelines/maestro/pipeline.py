@@ -34,11 +34,11 @@ from mtv_jax.pipelines.request import (
     Limits,
     Sound,
     check_negative_prompt,
-    check_prompt,
     log_adjustments,
     read_request,
 )
 from mtv_jax.pipelines.run import Encoded, Request
+from mtv_jax.pipelines.timeline.prompts import check_prompt
 from mtv_jax.pipelines.video import Video
 from mtv_jax.typing import Params
 from mtv_jax.weights.maestro_defaults import MaestroDefaults

@@ -1,0 +1,84 @@
+"""Windows: the parts in which a long video is made, and where they begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Texts = tuple[tuple[str, float], ...]
+"""Texts and their weights, which sum to 1."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Latent frames that are sampled together.
+
+    Attributes:
+      start, stop: the latent frames [start, stop) of the video.
+      prefix: how many of them, at its start, were made before; they are clean, and stay as they are.
+      texts: what it shows. The embeddings of several texts are mixed by their weights.
+    """
+
+    start: int
+    stop: int
+    prefix: int
+    texts: Texts
+
+    @property
+    def new(self) -> range:
+        """The latent frames that it adds to the video."""
+        return range(self.start + self.prefix, self.stop)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of windows, in latent frames.
+
+    Attributes:
+      longest: most of a window; None: one window has all of the video.
+      overlap: that a window has in common with what is before it; it adds at least as many.
+    """
+
+    longest: int | None
+    overlap: int
+
+    @property
+    def shortest(self) -> int:
+        """Fewest that a window adds."""
+        return max(self.overlap, 1)
+
+
+def place_borders(targets: Sequence[int], total: int, shortest: int) -> list[int]:
+    """Borders as near as possible to `targets`, at least `shortest` from each other and from 0 and `total`.
+
+    The largest distance between a border and its target is as small as it can be (isotonic regression in the maximum
+    norm), and a border moves only if it has to. `targets` are in order; `total` has room for all.
+    """
+    room = total - (len(targets) + 1) * shortest
+    # Without the shortest distances between them, borders only have to stay in order.
+    free = [target - (i + 1) * shortest for i, target in enumerate(targets)]
+    ordered = [(max(free[: i + 1]) + min(free[i:])) // 2 for i in range(len(free))]
+    return [min(max(border, 0), room) + (i + 1) * shortest for i, border in enumerate(ordered)]
+
+
+def split(start: int, stop: int, texts: Texts, sizes: Sizes) -> list[Window]:
+    """Windows that add the latent frames [start, stop), as few as possible and all of one length.
+
+    One length is one compilation. Where it does not divide evenly, later windows have one more latent frame in common
+    with those before them.
+    """
+    overlap, new = sizes.overlap, stop - start
+    most = new if sizes.longest is None else sizes.longest
+    # The first window of a video has nothing before it.
+    first = overlap if start == 0 else 0
+    count = max(-(-(new - first) // (most - overlap)), 1) if sizes.longest is not None else 1
+    shared = overlap * count - first
+    length = -(-(new + shared) // count)
+    extra = length * count - shared - new
+    windows, at = [], start
+    for i in range(count):
+        prefix = 0 if at == 0 else overlap + (i >= count - extra)
+        windows.append(Window(at - prefix, at - prefix + length, prefix, texts))
+        at = windows[-1].stop
+    return windows
