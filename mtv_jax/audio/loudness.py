@@ -1,4 +1,8 @@
-"""Normalises the loudness of speech to that of the training data, so that lip motion does not depend on it."""
+"""Normalises the loudness of speech to that of the training data, so that lip motion does not depend on it.
+
+What is too quiet to be speech becomes exact silence, as in the pauses of the training data: an encoder may have a gain
+of its own (wav2vec 2.0 scales any sound to unit variance).
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +15,10 @@ _CLOSE_DB = 3.0
 """Deviation within which speech is unchanged: the theatre's clips vary by as much, and their mouths with them."""
 _SILENCE_DBFS = -55.0
 """Level of loud frames below which a sound is not speech. It limits the gain to 35 dB."""
+_FAINT_DBFS = -50.0
+_FAINT_RANGE_DB = 24.0
+"""Below this level speech has pauses that are this much quieter than loud frames (a bundled voice 31); otherwise the
+sound is noise or traces of music: at an RMS of -60 dBFS the theatre's music reaches -54.6 dBFS, with a range of 17."""
 _RANGE_DB = 9.0
 """Minimum range from pauses to loud frames of speech; white noise has .6, pink noise 5, a voice in the theatre 17."""
 _LEAK_DB = 10.0
@@ -26,11 +34,14 @@ def normalize_speech(
 ) -> Float[np.ndarray, " s"]:
     """Scales speech, float32 [s], by one gain to the level of the training data (`SPEECH_DBFS` +- `_CLOSE_DB`).
 
-    Silence (below -55 dBFS), steady noise, and residue of the `mix` that the speech was separated from are unchanged.
+    A sound below -55 dBFS, and faint noise or music, become zeros. Louder steady noise, and residue of the
+    `mix` that the speech was separated from, are unchanged.
     """
     levels = _frame_levels(samples, sample_rate)
     loud, pause = _loud(levels), float(np.quantile(levels, 0.1))
-    if loud < _SILENCE_DBFS or loud - pause < _RANGE_DB:
+    if loud < _SILENCE_DBFS or (loud < _FAINT_DBFS and loud - pause < _FAINT_RANGE_DB):
+        return np.zeros_like(samples)
+    if loud - pause < _RANGE_DB:
         return samples
     if mix is not None and loud < _loud(_frame_levels(mix, sample_rate)) - _LEAK_DB:
         return samples

@@ -225,7 +225,7 @@ def test_a_given_track_that_is_silent_is_named(tmp_path, caplog):
     files = {"speech": tmp_path / "a.wav", "effects": tmp_path / "b.wav"}
     MTVPipeline.tracks_of(pipe, read_sounds(files, None), ClipSize(6, Fraction(12)))
     assert caplog.messages == [
-        f"speech: the track in {tmp_path / 'a.wav'} is silent (the 0.50 s that are used)"
+        f"speech: the track in {tmp_path / 'a.wav'} is silent or too quiet for speech (the 0.50 s that are used)"
     ]
 
 

@@ -114,11 +114,22 @@ def test_speech_of_any_level_opens_the_mouth_as_wide(voice, tmp_path):
     np.testing.assert_array_equal(normalize_speech(own, TRACK_RATE), own)
 
 
-def test_silence_and_noise_are_not_raised(voice):
+def test_steady_noise_is_not_raised():
     noise = np.random.default_rng(0).normal(0, 1, TRACK_RATE).astype(np.float32)
-    faint = voice * np.float32(3e-4 / rms(voice))
-    for samples in (1e-4 * noise, 0.003 * noise, 0.02 * noise, 0 * noise, noise[:5], noise[:0], faint):
+    for samples in (0.004 * noise, 0.02 * noise, noise[:0]):
         np.testing.assert_array_equal(normalize_speech(samples, TRACK_RATE), samples)
+
+
+def test_what_is_too_quiet_for_speech_is_silence(voice):
+    """music-video-pipeline#90: traces of music at -60 dB in the track of speech were raised to its level."""
+    noise = np.random.default_rng(0).normal(0, 1, TRACK_RATE).astype(np.float32)
+    swelling = noise * np.linspace(0.2, 1, TRACK_RATE, dtype=np.float32)  # 11 dB from quiet to loud
+    for samples, level in ((noise, -56), (swelling, -56), (noise, -60), (voice, -64)):
+        faint = samples * np.float32(10 ** (level / 20) / rms(samples))
+        silent = normalize_speech(faint, TRACK_RATE)
+        assert not silent.any()
+        assert len(silent) == len(faint)
+    assert not normalize_speech(noise[:5], TRACK_RATE).any()
 
 
 def test_a_short_word_in_a_long_silence_is_as_loud_as_alone(voice):

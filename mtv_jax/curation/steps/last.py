@@ -77,6 +77,7 @@ class Encode(Stage):
     normalize_loudness: bool
 
     name = "encode"
+    version = 2
     needs = ("clips", "separation", "caption")
     files = (ARRAYS,)
 
