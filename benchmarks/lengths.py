@@ -49,7 +49,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
         prompt = theatre_prompt(clip.words)
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
-    performance = Performance(clip.tracks, envelope, Mood(**mood) if mood else None)
+    performance = Performance(clip.tracks, {"speech": envelope}, Mood(**mood) if mood else None)
     return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
 
 

@@ -67,7 +67,7 @@ def rough_opening(clip: TheatreClip, noise: float) -> np.ndarray:
 
 def rough(clip: TheatreClip, noise: float) -> np.ndarray:
     mood = clip.plan.mood
-    return render_frames(clip.plan, Performance({}, rough_opening(clip, noise), mood))
+    return render_frames(clip.plan, Performance({}, {"speech": rough_opening(clip, noise)}, mood))
 
 
 def p_values(

@@ -74,7 +74,7 @@ class Scene:
         length = round(end * TRACK_RATE)
         tracks = {name: fit_length(wave, length) for name, wave in self.performance.tracks.items()}
         envelope = loudness(tracks["speech"], config.num_frames, config.fps)
-        heard = Performance(tracks, envelope, self.performance.mood)
+        heard = Performance(tracks, {"speech": envelope}, self.performance.mood)
         return Scene(replace(self.plan, config=config, prop=prop), self.prompt, heard)
 
 
@@ -157,7 +157,7 @@ def read_scene(folder: str | os.PathLike) -> Scene:
     length = round(count * TRACK_RATE / fps)
     tracks = {name: fit_length(read_audio(folder / f"{name}.flac", TRACK_RATE), length) for name in TRACKS}
     envelope = loudness(tracks["speech"], count, fps)
-    return Scene(plan, prompt, Performance(tracks, envelope, mood))
+    return Scene(plan, prompt, Performance(tracks, {"speech": envelope}, mood))
 
 
 class _Fields:

@@ -20,6 +20,7 @@ from mtv_jax.io.notes import note
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import read_video
 from mtv_jax.theatre import TheatreConfig, render_frames
+from mtv_jax.theatre.plan import actors_of
 
 _LEAST_FRAMES = 8
 """Fewer frames leave too few at the largest lag for a correlation."""
@@ -35,7 +36,8 @@ def evaluate_scene(video: Path, folder: Path, out: Path) -> Report:
     frames, fps = read_video(video)
     _note_difference(video, frames, fps, scene.plan.config)
     scene = scene.seen_as(frames, fps)
-    figures = scene_figures(scene, theatre_readers.fit_readers(), frames)
+    crowd = TheatreConfig(actors=actors_of(len(scene.plan.actors)))
+    figures = scene_figures(scene, theatre_readers.fit_readers(crowd), frames)
     if not figures:
         raise UserError(f"{video}: nothing of the scene {folder} can be read from {len(frames)} frames")
     write_image(out / SHEET, contact_sheet([Strip(frames, scene.performance.tracks, fps)]))
@@ -67,7 +69,7 @@ def _figure(identifier: str, value: float, theatre: float, note: str = "") -> Fi
 
 
 def _lips(scene: Scene, readers: Readers, frames: np.ndarray, own: np.ndarray) -> list[Figure]:
-    plan, envelope = scene.plan, scene.performance.envelope
+    plan, envelope = scene.plan, scene.performance.envelopes["speech"]
     if plan.speaker is None or not envelope.any() or len(frames) < _LEAST_FRAMES:
         return []
     seen, ideal = readers.openings(frames, plan), readers.openings(own, plan)

@@ -9,7 +9,7 @@ import re
 from mtv_jax.io.errors import UserError
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig, Words, plan_clip
-from mtv_jax.theatre.clip import describe
+from mtv_jax.theatre.clip import COUNTS, describe
 from mtv_jax.theatre.plan import (
     HAIRS,
     PROPS,
@@ -38,6 +38,7 @@ WORDS = {
 
 _LOOK = "SKIN skin, STYLE HAIR hair, SHIRT shirt"
 _STAGE = "A stage with a PROP PLACE, DECOR behind."
+_COUNTS = {word.lower(): number for number, word in enumerate(COUNTS)}
 _EXAMPLES = 40
 """Number of clips of the theatre that examples are taken from."""
 
@@ -71,18 +72,21 @@ def examples() -> list[str]:
 def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
     """Parses a prompt of one of the `forms` to a plan: who stands where, and who speaks. Nothing is struck.
 
-    Raises UserError for a prompt of another form.
+    Raises UserError for a prompt of another form, and if more speak than `config` has tracks for.
     """
     found = re.fullmatch(_pattern(), " ".join(prompt.split()), re.IGNORECASE)
     parts = found.groupdict() if found else {}
     looks = [_look(text) for text in re.findall(_look_pattern(), prompt, re.IGNORECASE)]
-    numbers = {"one": 1, "two": 2}
-    count = numbers.get((parts.get("persons") or parts.get("silent") or "").lower(), 0)
-    speaker = int(parts["speaker"]) - 1 if parts.get("speaker") else None
-    if not found or len(looks) != count or (speaker is not None and speaker >= count):
+    count = _COUNTS.get((parts.get("persons") or parts.get("silent") or "").lower(), 0)
+    speakers = tuple(sorted({int(number) - 1 for number in re.findall(r"\d", parts.get("who") or "")}))
+    if not found or len(looks) != count or any(speaker >= count for speaker in speakers):
         raise UserError(
             f"prompt {prompt!r}: not as the theatre's are; one is: {examples()[1]!r} "
             "(`python -m mtv_jax.sample --preset tiny --describe` has all words)"
+        )
+    if len(speakers) > config.num_speakers:
+        raise UserError(
+            f"prompt {prompt!r}: {len(speakers)} speak, and there are tracks for {config.num_speakers}"
         )
     prop = _prop(prompt, parts["prop"], parts["place"], count)
     return ClipPlan(
@@ -90,7 +94,7 @@ def plan_of_prompt(prompt: str, config: TheatreConfig) -> ClipPlan:
         index=0,
         config=config,
         actors=tuple(Actor(*pair) for pair in zip(looks, head_places(count, prop), strict=True)),
-        speaker=speaker,
+        speakers=speakers,
         prop=prop,
         mood=None,
         timbre=TIMBRES[0],
@@ -122,10 +126,12 @@ def _look_pattern() -> str:
 def _pattern() -> str:
     look = re.sub(r"\((?!\?)", "(?:", _look_pattern())
     prop, place, decor = ("|".join(WORDS[name]) for name in ("PROP", "PLACE", "DECOR"))
+    counts, further = "|".join(COUNTS[1:]), len(COUNTS) - 2
+    persons = "".join(rf"(?: Person{number}: {look}\.)?" for number in range(2, len(COUNTS)))
+    who = rf"(?P<who>Person\d(?:, Person\d){{0,{further}}}(?: and Person\d)?) (?:is|are)"
     talk = (
-        rf"(?P<persons>One|Two) person conversation\. Persons: Person1: {look}\.(?: Person2: {look}\.)? "
-        r"Person(?P<speaker>[12]) is speaking\. "
+        rf"(?P<persons>{counts}) person conversation\. Persons: Person1: {look}\.{persons} {who} speaking\. "
     )
-    silent = rf"(?: (?P<silent>One|Two) silent persons?: {look}(?:; {look})?\.)?"
+    silent = rf"(?: (?P<silent>{counts}) silent persons?: {look}(?:; {look}){{0,{further}}}\.)?"
     stage = rf"A stage(?: with a (?P<prop>{prop}) (?P<place>{place}))?, (?P<decor>{decor}) behind\."
     return rf"(?:{talk}|No conversation\. )Scene Description: {stage}{silent}"

@@ -14,6 +14,9 @@ from mtv_jax.theatre.props import draw_prop
 from mtv_jax.theatre.sounds import Performance, Recordings, perform
 from mtv_jax.theatre.stage import draw_stage, light_of
 
+COUNTS = ("No", "One", "Two", "Three", "Four")
+"""Words for numbers of actors."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -36,7 +39,8 @@ class Truth:
 
     Attributes:
       openings: of each actor's mouth in each frame, [actors][F] in 0..1.
-      envelope: loudness of the speech in each frame, [F] in 0..1.
+      speakers: indices of those who speak.
+      envelope: loudness of the speech in each frame, [F] in 0..1: of the loudest voice, if there are several.
       event_frames: in which the prop is struck.
       mood: valence and energy in 0..1; None without music.
       head_boxes, mouth_boxes: [actors][F][4]; a mouth's box holds it wide open.
@@ -46,7 +50,7 @@ class Truth:
     seed: int
     index: int
     looks: tuple[dict[str, str], ...]
-    speaker: int | None
+    speakers: tuple[int, ...]
     prop: str | None
     decor: str
     mood: dict[str, float] | None
@@ -95,7 +99,7 @@ def render_clip(
 
 
 def render_tracks(plan: ClipPlan) -> dict[str, np.ndarray]:
-    """The sound alone: speech, effects, music and mix, float32 [s] each at 16 kHz."""
+    """The sound alone (`Performance.tracks`)."""
     return perform(plan).tracks
 
 
@@ -122,11 +126,11 @@ def describe(plan: ClipPlan) -> Words:
         where = "in the middle" if plan.prop.side == "middle" else f"on the {plan.prop.side}"
         scene += f" with a {plan.prop.name} {where}"
     scene += f", {plan.decor} behind."
-    if plan.speaker is not None:
-        return Words(scene, persons=looks, speaking=(plan.speaker + 1,))
+    if plan.speakers:
+        return Words(scene, persons=looks, speaking=tuple(actor + 1 for actor in plan.speakers))
     if looks:
-        count = "One silent person" if len(looks) == 1 else "Two silent persons"
-        scene += f" {count}: {'; '.join(looks)}."
+        noun = "person" if len(looks) == 1 else "persons"
+        scene += f" {COUNTS[len(looks)]} silent {noun}: {'; '.join(looks)}."
     return Words(scene, persons=(), speaking=())
 
 
@@ -150,10 +154,10 @@ def audible(wave: np.ndarray) -> bool:
 
 
 def _openings(plan: ClipPlan, performance: Performance) -> np.ndarray:
-    """Of each mouth, [actors, F]: the speaker's follows the speech, the others stay shut."""
+    """Of each mouth, [actors, F]: a speaker's follows its own track, the others stay shut."""
     openings = np.zeros((len(plan.actors), plan.config.num_frames))
-    if plan.speaker is not None:
-        openings[plan.speaker] = performance.envelope
+    for track, actor in plan.voices.items():
+        openings[actor] = performance.envelopes.get(track, 0.0)
     return openings
 
 
@@ -162,17 +166,17 @@ def _truth(plan: ClipPlan, performance: Performance) -> Truth:
     # An empty canvas of one frame knows the way from units to pixels.
     canvas = Canvas(1, config.height, config.width)
     motions = [move(plan, number, times) for number in range(len(plan.actors))]
-    mood = performance.mood
+    mood, openings = performance.mood, _openings(plan, performance)
     return Truth(
         seed=plan.seed,
         index=plan.index,
         looks=tuple(vars(actor.look) for actor in plan.actors),
-        speaker=plan.speaker,
+        speakers=plan.speakers,
         prop=plan.prop.name if plan.prop else None,
         decor=plan.decor,
         mood=None if mood is None else {"valence": mood.valence, "energy": mood.energy},
-        openings=_openings(plan, performance),
-        envelope=performance.envelope,
+        openings=openings,
+        envelope=openings.max(axis=0, initial=0.0),
         event_frames=plan.event_frames,
         head_boxes=canvas.to_pixels(_boxes(head_boxes, plan, motions)),
         mouth_boxes=canvas.to_pixels(_boxes(mouth_boxes, plan, motions)),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.names import control_tracks, speech_track
 from mtv_jax.theatre.stage import DECORS, Mood
 
 VERSION = 1
@@ -38,7 +39,19 @@ STYLES = ("short", "long")
 PROPS = ("drum", "bell", "door", "ball")
 TIMBRES = ("organ", "plucked", "strings")
 
+MOST_ACTORS = 4
+"""Heads that fit on the stage."""
+
 _MIN_GAP = 5  # frames between two events, so that each is seen to begin and to end
+
+
+_ACTORS: tuple[float, ...] = (0.15, 0.5, 0.35)
+_CROWDS = {3: (0.1, 0.25, 0.3, 0.35), 4: (0.1, 0.2, 0.2, 0.25, 0.25)}
+
+
+def actors_of(num_speakers: int) -> tuple[float, ...]:
+    """Chances of no, one, two, ... actors in clips for a model of so many speakers; those of one and two are equal."""
+    return _CROWDS.get(num_speakers, _ACTORS)
 
 
 @dataclass(frozen=True)
@@ -49,22 +62,25 @@ class TheatreConfig:
       height, width: pixels, multiples of 16.
       num_frames: at least 1.
       fps: frames a second.
-      actors: chances of no, one and two actors.
-      speech: chance that one of them speaks.
+      actors: chances of no, one, two, ... actors, up to four.
+      speech: chance that any of them speaks.
       prop: chance of a prop beside actors; without actors there always is one.
       effects: chance that the prop sounds, and so moves.
       music: chance of music.
+      num_speakers: how many may speak in a clip. With one, whoever speaks has the track `speech`. With more, each
+        actor has a track by number, `speech`, `speech2`, ..., and so the actors are at most as many.
     """
 
     height: int = 64
     width: int = 64
     num_frames: int = 25
     fps: Fraction = Fraction(12)
-    actors: tuple[float, float, float] = (0.15, 0.5, 0.35)
+    actors: tuple[float, ...] = _ACTORS
     speech: float = 0.85
     prop: float = 0.5
     effects: float = 0.85
     music: float = 0.6
+    num_speakers: int = 1
 
     def __post_init__(self):
         if self.num_frames < 1:
@@ -75,19 +91,38 @@ class TheatreConfig:
         if self.fps <= 0:
             raise UserError(f"fps {self.fps}: must be positive")
         chances = (*self.actors, self.speech, self.prop, self.effects, self.music)
-        if len(self.actors) != 3 or not all(0 <= p <= 1 for p in chances) or abs(sum(self.actors) - 1) > 1e-6:
+        if not all(0 <= p <= 1 for p in chances) or abs(sum(self.actors) - 1) > 1e-6:
             raise UserError(
-                f"chances {chances}: each must be in 0..1, and those of 0, 1, 2 actors add up to 1"
+                f"chances {chances}: each must be in 0..1, and those of 0, 1, 2, ... actors add up to 1"
             )
+        if len(self.actors) > 1 + MOST_ACTORS:
+            raise UserError(
+                f"actors {self.actors}: chances of up to {MOST_ACTORS} actors, who fit on the stage"
+            )
+        if not 1 <= self.num_speakers <= MOST_ACTORS:
+            raise UserError(f"num_speakers {self.num_speakers}: must be from 1 to {MOST_ACTORS}")
+        if 1 < self.num_speakers < len(self.actors) - 1:
+            most = len(self.actors) - 1
+            raise UserError(f"num_speakers {self.num_speakers}: must be 1, or as many as the actors: {most}")
 
     @property
     def seconds(self) -> float:
         """Length of a clip."""
         return float(self.num_frames / self.fps)
 
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Names of the tracks of sound (`names.control_tracks`)."""
+        return control_tracks(self.num_speakers)
+
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return dataclasses.asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
+        """All fields, as JSON has them; `num_speakers` only if there may be several."""
+        values = dataclasses.asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
+        if self.num_speakers == 1:
+            del values[
+                "num_speakers"
+            ]  # so that clips keep the identity that they had before there was this field
+        return values
 
 
 @dataclass(frozen=True)
@@ -138,7 +173,7 @@ class ClipPlan:
     """Everything that (seed, index) decides about a clip.
 
     Attributes:
-      speaker: index into `actors` of who speaks; None: nobody does.
+      speakers: indices into `actors` of those who speak, rising; empty: nobody does.
       mood: what the music is made from; None: no music.
     """
 
@@ -146,7 +181,7 @@ class ClipPlan:
     index: int
     config: TheatreConfig
     actors: tuple[Actor, ...]
-    speaker: int | None
+    speakers: tuple[int, ...]
     prop: Prop | None
     mood: Mood | None
     timbre: str
@@ -163,6 +198,18 @@ class ClipPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def speaker(self) -> int | None:
+        """The first of `speakers`; None: nobody speaks."""
+        return self.speakers[0] if self.speakers else None
+
+    @property
+    def voices(self) -> dict[str, int]:
+        """Whose voice is on each track of speech that is not silent: an index into `actors`, by name of the track."""
+        if self.config.num_speakers == 1:
+            return {speech_track(1): actor for actor in self.speakers}
+        return {speech_track(actor + 1): actor for actor in self.speakers}
+
+    @property
     def event_frames(self) -> tuple[int, ...]:
         """Frames in which the prop is struck."""
         onsets = self.prop.onsets if self.prop else ()
@@ -176,7 +223,7 @@ def plan_clip(seed: int, index: int, config: TheatreConfig | None = None) -> Cli
         raise UserError(f"seed {seed}, index {index}: must not be negative")
     rng = _rng(seed, index, "plan")
     count = int(np.searchsorted(np.cumsum(config.actors), rng.random(), side="right"))
-    count = min(count, 2)
+    count = min(count, len(config.actors) - 1)
     speaks, has_prop, sounds, plays = rng.random(4) < (
         config.speech,
         config.prop,
@@ -192,7 +239,7 @@ def plan_clip(seed: int, index: int, config: TheatreConfig | None = None) -> Cli
         index=index,
         config=config,
         actors=tuple(Actor(look, place) for look, place in zip(looks, places, strict=True)),
-        speaker=int(rng.integers(count)) if count and speaks else None,
+        speakers=_speakers(rng, seed, index, count, config) if count and speaks else (),
         prop=prop,
         mood=Mood(float(valence), float(energy)) if plays else None,
         timbre=_pick(rng, TIMBRES),
@@ -200,8 +247,24 @@ def plan_clip(seed: int, index: int, config: TheatreConfig | None = None) -> Cli
     )
 
 
+def _speakers(
+    rng: np.random.Generator, seed: int, index: int, count: int, config: TheatreConfig
+) -> tuple[int, ...]:
+    """One of `count` actors; where several may speak, any number of them."""
+    first = int(rng.integers(count))
+    if config.num_speakers == 1:
+        return (first,)
+    order = _rng(seed, index, "speakers").permutation(count)
+    others = [int(actor) for actor in order if actor != first]
+    return tuple(sorted([first, *others[: int(_rng(seed, index, "number of speakers").integers(count))]]))
+
+
 def prop_places(actors: int) -> dict[str, Place]:
     """Where a prop can stand beside so many actors, by the word for it."""
+    if actors == 4:
+        return {"middle": Place(32.0, 56.0, 7.0, 7.0)}
+    if actors == 3:
+        return {"left": Place(21.7, 55.5, 7.5, 7.5), "right": Place(42.3, 55.5, 7.5, 7.5)}
     if actors == 2:
         return {"middle": Place(32.0, 54.0, 8.5, 8.5)}
     if actors == 1:
@@ -216,7 +279,14 @@ def _looks(rng: np.random.Generator, count: int) -> list[Look]:
 
 
 def head_places(count: int, prop: Prop | None) -> list[Place]:
-    """Where heads are, as large as fit: at 64 pixels mouths are 22 wide for one, 20 beside a prop, 17 for two."""
+    """Where heads are, as large as fit, from left to right.
+
+    At 64 pixels mouths are 22 wide for one, 20 beside a prop, 17 for two, 11 for three, 8 for four.
+    """
+    if count > 2:
+        half_width, half_height = (9.6, 13.5) if count == 3 else (7.2, 11.0)
+        step = 62.0 / count
+        return [Place(1 + step * (i + 0.5), 29.5, half_width, half_height) for i in range(count)]
     if count == 2:
         return [Place(x, 29.5, 14.5, 18.5) for x in (16.5, 47.5)]
     if count and prop:

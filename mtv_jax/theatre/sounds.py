@@ -1,12 +1,13 @@
 """The sound of a clip: speech, effects and music, synthesised or from recordings that the caller passes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from mtv_jax.names import TRACK_RATE
+from mtv_jax.names import TRACK_RATE, track_kind
 from mtv_jax.theatre.effects import strike
 from mtv_jax.theatre.music import play
 from mtv_jax.theatre.plan import ClipPlan
@@ -17,8 +18,12 @@ from mtv_jax.theatre.stage import Mood
 SPEECH_LEVEL = 0.1
 """RMS of a loud syllable: what opens a mouth fully."""
 _PEAKS = {"speech": 0.42, "effects": 0.3, "music": 0.28}
-"""Largest sample of each track; they add up to 1, so the mix is never clipped."""
+"""Largest sample of a track of each kind; they add up to 1, so the mix is not clipped where one speaks at a time."""
+_FADE = 0.02
+"""Seconds over which a voice ends where another's turn begins."""
 _LOUDNESS_POWER = 0.6
+_IN_TURN = 0.5
+"""Chance that several speakers speak one after another rather than at once."""
 
 
 @runtime_checkable
@@ -47,13 +52,14 @@ class Performance:
     """The sound of a clip, and what the stage shows for it.
 
     Attributes:
-      tracks: speech, effects, music and mix: float32 [s] each at 16 kHz; a silent track is exact zeros.
-      envelope: loudness of the speech in each frame, [F] in 0..1 (`loudness`).
+      tracks: the config's (`TheatreConfig.tracks`) and mix: float32 [s] each at 16 kHz; a silent track is exact zeros.
+      envelopes: loudness of each track of speech in each frame, [F] in 0..1 (`loudness`); those of silent ones may be
+        left out.
       mood: of the music; None: there is none.
     """
 
     tracks: dict[str, np.ndarray]
-    envelope: np.ndarray
+    envelopes: Mapping[str, np.ndarray]
     mood: Mood | None
 
 
@@ -62,14 +68,19 @@ def perform(plan: ClipPlan, recordings: Recordings | None = None) -> Performance
     config = plan.config
     length = round(config.num_frames * TRACK_RATE / config.fps)
     music, mood = _music(plan, length, recordings)
-    tracks = {
-        "speech": _speech(plan, length, recordings),
+    waves = {
+        **_speech(plan, length, recordings),
         "effects": _effects(plan, length, recordings),
         "music": music,
     }
-    tracks = {name: _limit(wave, _PEAKS[name]).astype(np.float32) for name, wave in tracks.items()}
-    tracks["mix"] = tracks["speech"] + tracks["effects"] + tracks["music"]
-    return Performance(tracks, loudness(tracks["speech"], config.num_frames, config.fps), mood)
+    tracks: dict[str, np.ndarray] = {}
+    for name in config.tracks:
+        wave = waves.get(name, np.zeros(length))
+        tracks[name] = _limit(wave, _PEAKS[track_kind(name)]).astype(np.float32)
+    first, *others = tracks.values()
+    tracks["mix"] = _limit(sum(others, start=first), 1.0)
+    envelopes = {name: loudness(tracks[name], config.num_frames, config.fps) for name in plan.voices}
+    return Performance(tracks, envelopes, mood)
 
 
 def loudness(wave: np.ndarray, num_frames: int, fps: Fraction) -> np.ndarray:
@@ -83,13 +94,30 @@ def loudness(wave: np.ndarray, num_frames: int, fps: Fraction) -> np.ndarray:
     return np.minimum((np.sqrt(power) / SPEECH_LEVEL) ** _LOUDNESS_POWER, 1.0)
 
 
-def _speech(plan: ClipPlan, length: int, recordings: Recordings | None) -> np.ndarray:
-    if plan.speaker is None:
-        return np.zeros(length)
-    recorded = recordings.speech(plan.rng("recorded speech"), length) if recordings else None
+def _speech(plan: ClipPlan, length: int, recordings: Recordings | None) -> dict[str, np.ndarray]:
+    """The tracks of those who speak, float64 [s] each: all the time, or each in a turn of its own."""
+    spans = dict.fromkeys(plan.voices, (0, length))
+    if len(spans) > 1:
+        rng = plan.rng("turns")
+        if rng.random() < _IN_TURN:
+            edges = [round(length * i / len(spans)) for i in range(len(spans) + 1)]
+            names = [list(spans)[i] for i in rng.permutation(len(spans))]
+            spans = {name: (edges[i], edges[i + 1]) for i, name in enumerate(names)}
+    tracks = {}
+    for name, (start, end) in spans.items():
+        voice = _voice(plan, name, end - start, recordings)
+        fade = min(round(_FADE * TRACK_RATE), len(voice)) if end < length else 0
+        voice[len(voice) - fade :] *= np.linspace(1, 0, fade)
+        tracks[name] = np.pad(voice, (start, length - end))
+    return tracks
+
+
+def _voice(plan: ClipPlan, track: str, length: int, recordings: Recordings | None) -> np.ndarray:
+    """One speaker's speech, float64 [length]."""
+    recorded = recordings.speech(plan.rng(f"recorded {track}"), length) if recordings else None
     if recorded is not None:
         return _fit(_levelled(recorded, plan.config.fps), length)
-    rng = plan.rng("speech")
+    rng = plan.rng(track)
     return SPEECH_LEVEL * speak(rng, draw_voice(rng), length, TRACK_RATE)
 
 

@@ -26,7 +26,7 @@ def scored(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         fitted = theatre_readers.readers_of(theatre_readers.fitting_clips(25))
-        patch.setattr(theatre_readers, "fit_readers", lambda: fitted)
+        patch.setattr(theatre_readers, "fit_readers", lambda *_: fitted)
         patch.setattr(instruments, "other_speech", voices)
         demo.make(out, 2, None)
         return demo.score(out, [*CHEAP, "temp_c"])

@@ -60,7 +60,7 @@ def test_a_scene_is_read_as_it_was_rendered(tmp_path):
     write_scene(tmp_path, EVALUATION_SEEDS, 3)
     scene = read_scene(tmp_path)
     assert scene.plan.event_frames == clip.plan.event_frames
-    np.testing.assert_allclose(scene.performance.envelope, clip.truth.envelope, atol=1e-3)
+    np.testing.assert_allclose(scene.performance.envelopes["speech"], clip.truth.envelope, atol=1e-3)
     np.testing.assert_array_equal(render_frames(scene.plan, scene.performance).shape, clip.frames.shape)
 
 
@@ -124,7 +124,7 @@ def test_a_broken_scene_is_refused(tmp_path, reported, message):
 def test_a_sampled_video_is_measured_with_a_contact_sheet(
     pipeline_folder, readers, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
+    monkeypatch.setattr(theatre_readers, "fit_readers", lambda *_: readers)
     video, scene = tmp_path / "demo.mp4", read_json(BELL / "scene.json")
     sounds = [text for name in TRACKS for text in (f"--{name}", str(BELL / f"{name}.flac"))]
     size = ["--num-frames", "25", "--fps", "12", "--steps", "1"]

@@ -256,7 +256,7 @@ def test_a_scene_is_made_of_a_prompt_and_sounds(own):
 @pytest.mark.parametrize(("num_frames", "fps"), [(18, 12), (24, 12), (10, 12), (36, 24), (15, Fraction(10))])
 def test_a_scene_measures_a_video_of_any_length(own, readers, num_frames, fps, tmp_path, monkeypatch, capsys):
     """Found by a newcomer: a scene of 24 frames was refused, and a video of another length than its scene's."""
-    monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
+    monkeypatch.setattr(theatre_readers, "fit_readers", lambda *_: readers)
     scene = read_scene(own).seen_as(np.zeros((num_frames, 64, 64, 3), np.uint8), fps)
     assert (scene.plan.config.num_frames, scene.plan.config.fps) == (num_frames, fps)
     write_video(tmp_path / "x.mp4", render_frames(scene.plan, scene.performance), fps)

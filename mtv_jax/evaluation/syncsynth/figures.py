@@ -42,16 +42,17 @@ class Heard:
 def hear_clip(
     instrument: SyncSynth, clip: TheatreClip, frames: np.ndarray, *, seed: int = 0, spoken: bool = True
 ) -> Heard:
-    """Embeds frames [F H W 3] in 0..255, generated for a clip, and the speech of its speaker.
+    """Embeds frames [F H W 3] in 0..255, generated for a clip, and the speech of its first speaker.
 
     Raises UserError for a clip without a speaker, and as `SyncSynth.watch` does.
     """
-    if clip.plan.speaker is None:
+    if not clip.plan.voices:
         raise UserError(f"clip {clip.plan.index}: nobody speaks")
-    place, fps = clip.plan.actors[clip.plan.speaker].place, clip.plan.config.fps
+    track, speaker = next(iter(clip.plan.voices.items()))
+    place, fps = clip.plan.actors[speaker].place, clip.plan.config.fps
     still = np.repeat(frames[:1], len(frames), axis=0)
     seen, frozen = (instrument.watch(pictures, place, fps) for pictures in (frames, still))
-    own = instrument.hear(clip.tracks["speech"], len(frames), fps)
+    own = instrument.hear(clip.tracks[track], len(frames), fps)
     return Heard(clip.plan.index, seen, frozen, own, seed, spoken)
 
 

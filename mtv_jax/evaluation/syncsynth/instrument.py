@@ -110,15 +110,16 @@ def sync_test(seen: np.ndarray, own: np.ndarray, others: np.ndarray, shift: int 
 
 
 def other_speech(seed: int, config: TheatreConfig | None = None) -> list[np.ndarray]:
-    """Speech of the first `NULLS` clips of theatre `seed` that have a speaker, float32 [s] each.
+    """Speech of the first `NULLS` clips of theatre `seed` that have a speaker (the first one's), float32 [s] each.
 
     `seed` must differ from that of the clips to be tested. Raises UserError if too few clips have a speaker.
     """
     waves: list[np.ndarray] = []
     for index in range(100 * NULLS):
         plan = plan_clip(seed, index, config)
-        if plan.speaker is not None:
-            waves.append(render_tracks(dataclasses.replace(plan, prop=None, mood=None))["speech"])
+        if plan.voices:
+            tracks = render_tracks(dataclasses.replace(plan, prop=None, mood=None))
+            waves.append(tracks[next(iter(plan.voices))])
         if len(waves) == NULLS:
             return waves
     raise UserError(f"theatre {seed}: fewer than {NULLS} clips in {100 * NULLS} have a speaker")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtv_jax.evaluation.theatre.readers import Looks, Readers, mood_of
-from mtv_jax.names import TRACKS
+from mtv_jax.names import TRACKS, track_kind
 from mtv_jax.theatre import TheatreClip, render_frames
 from mtv_jax.theatre.sounds import Performance
 
@@ -21,7 +21,7 @@ class Case:
 
     Attributes:
       clip: the clip that the result is compared with.
-      speech, effects, music: the clip whose track is used; None: silence.
+      speech, effects, music: the clip whose track is used (`speech`: those of all speakers); None: silence.
       text: the clip whose text is used.
       seed: of the noise.
     """
@@ -35,8 +35,8 @@ class Case:
 
     @property
     def tracks(self) -> dict[str, np.ndarray]:
-        """Waves of the three tracks, 16 kHz."""
-        clips = {name: getattr(self, name) for name in TRACKS}
+        """Waves of all tracks of the theatre, 16 kHz."""
+        clips = {name: getattr(self, track_kind(name)) for name in self.clip.plan.config.tracks}
         return {
             name: np.zeros_like(self.clip.tracks[name]) if clip is None else clip.tracks[name]
             for name, clip in clips.items()
@@ -74,7 +74,7 @@ def variants(clips: Sequence[TheatreClip], seed: int) -> list[dict[str, Case]]:
             other = next((c for c in rest if has_track(c, track)), None)
             if other is not None and has_track(clip, track):
                 found[f"other_{track}"] = replace(own, **{track: other})
-        if clip.plan.speaker is not None:
+        if clip.plan.speakers:
             found["silent_speech"] = replace(own, speech=None)
         if rest:
             found["other_text"] = replace(own, text=rest[0])
@@ -100,10 +100,14 @@ def performed(case: Case) -> np.ndarray:
     if plan.prop:
         struck = case.effects.plan.prop if case.effects else None
         plan = replace(plan, prop=replace(plan.prop, onsets=struck.onsets if struck else ()))
-    silence = np.zeros(plan.config.num_frames)
-    envelope = case.speech.truth.envelope if case.speech else silence
+    envelopes = voices_of(case.speech) if case.speech else {}
     mood = case.music.plan.mood if case.music else None
-    return render_frames(plan, Performance({}, envelope, mood))
+    return render_frames(plan, Performance({}, envelopes, mood))
+
+
+def voices_of(clip: TheatreClip) -> dict[str, np.ndarray]:
+    """Loudness of each track of speech that is not silent, [F] in 0..1 (`mtv_jax.theatre.sounds.loudness`)."""
+    return {track: clip.truth.openings[actor] for track, actor in clip.plan.voices.items()}
 
 
 def clip_of(sample: Sample) -> TheatreClip:
@@ -117,5 +121,5 @@ def key_of(sample: Sample) -> tuple[int, int]:
 
 
 def has_track(clip: TheatreClip, track: str) -> bool:
-    """Whether a track is not silent."""
-    return bool(np.any(clip.tracks[track]))
+    """Whether any track of a kind is not silent."""
+    return any(np.any(wave) for name, wave in clip.tracks.items() if track_kind(name) == track)

@@ -27,13 +27,13 @@ from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
-from mtv_jax.names import TRACK_RATE, SamplerName
+from mtv_jax.names import TRACK_RATE, SamplerName, track_kind
 from mtv_jax.pipelines.base import Pipeline
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.run import GenerateConfig, check_follows_sound, reconstruct, row_request, sample
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import SoundLibrary, TheatreConfig
-from mtv_jax.theatre.plan import VERSION
+from mtv_jax.theatre.plan import MOST_ACTORS, VERSION, actors_of
 
 SAMPLER: SamplerName = "ddim"
 """It adds no noise, so two cases of one seed and clip that differ in a track differ in nothing else."""
@@ -74,7 +74,7 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
     )
     outcome = measure(
         run,
-        theatre_readers.fit_readers(),
+        theatre_readers.fit_readers(run.stage),
         resumable(show, out / _KEPT, origin),
         lambda videos: reconstruct(pipe, videos, batch_size=options.batch_size),
     )
@@ -84,9 +84,18 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
 
 
 def stage_of(pipe: Pipeline) -> TheatreConfig:
-    """The theatre at the size and length of a pipeline's videos."""
-    size = pipe.defaults.clip
-    return TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
+    """The theatre at the size and length of a pipeline's videos, with as many speakers as it takes."""
+    size, speakers = pipe.defaults.clip, sum(track_kind(name) == "speech" for name in pipe.tracks)
+    if speakers > MOST_ACTORS:
+        raise UserError(f"a model of {speakers} speakers: the theatre has room for {MOST_ACTORS}")
+    return TheatreConfig(
+        height=size.height,
+        width=size.width,
+        num_frames=size.num_frames,
+        fps=size.fps,
+        actors=actors_of(speakers),
+        num_speakers=max(speakers, 1),
+    )
 
 
 def generated(

@@ -90,7 +90,7 @@ def measure(run: Run, readers: Readers, generate: Show, reconstruct: Reconstruct
             # Frames of all other videos are dropped: at full size they would not fit into memory.
             if variant == "own" and case.clip.plan.index < run.shown:
                 shown.append(frames)
-            if sync and variant in ("own", "silent_speech") and case.clip.plan.speaker is not None:
+            if sync and variant in ("own", "silent_speech") and case.clip.plan.speakers:
                 spoken = variant == "own"
                 heard.append(hear_clip(sync.instrument, case.clip, frames, seed=case.seed, spoken=spoken))
 

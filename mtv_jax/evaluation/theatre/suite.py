@@ -44,54 +44,90 @@ def figures(samples: Sequence[Sample]) -> list[Figure]:
 
 
 @dataclass(frozen=True)
-class _LipsRow:
-    """A clip with a speaker: what the speaker's lips and the other head's do. None where there is no such variant."""
+class _Lips:
+    """What the lips of a speaker do. None where there is no such variant."""
 
-    clip: int
     follows: _ByLag
     best_lag: int
     error: float
     other_speech: _ByLag | None
     silent: float | None
-    other_head: tuple[_ByLag, float] | None
+
+
+@dataclass(frozen=True)
+class _LipsRow:
+    """A clip with speakers: each of them, and each other head, with how its lips follow the first speaker.
+
+    `bound`: whether the lips of each speaker follow its own track best; None with one speaker.
+    """
+
+    clip: int
+    speakers: Sequence[_Lips]
+    other_heads: Sequence[tuple[_ByLag, float]]
+    bound: Sequence[_ByLag] | None
 
 
 def _lips_row(sample: Sample) -> _LipsRow | None:
     clip, own = clip_of(sample), sample["own"]
-    if clip.plan.speaker is None:
+    spoken = clip.plan.speakers
+    if not spoken:
         return None
-    lips, envelope = _speaker(clip, own), clip.truth.envelope
-    swapped, silent = sample.get("other_speech"), sample.get("silent_speech")
-    other = own.openings[1 - clip.plan.speaker] if len(clip.plan.actors) == 2 else None
+    others = [own.openings[actor] for actor in range(len(clip.plan.actors)) if actor not in spoken]
+    envelope = clip.truth.openings[spoken[0]]
     return _LipsRow(
         clip.plan.index,
+        [_lips(sample, actor) for actor in spoken],
+        [(_by_lag(other, envelope), _widest(other)) for other in others],
+        [_bound(sample, actor) for actor in spoken] if len(spoken) > 1 else None,
+    )
+
+
+def _lips(sample: Sample, actor: int) -> _Lips:
+    lips, envelope = sample["own"].openings[actor], clip_of(sample).truth.openings[actor]
+    swapped, silent = sample.get("other_speech"), sample.get("silent_speech")
+    return _Lips(
         _by_lag(lips, envelope),
         best_lag(lips, envelope),
         float(np.abs(lips - envelope).mean()),
-        None if swapped is None else _by_lag(_speaker(clip, swapped), envelope),
-        None if silent is None else _widest(_speaker(clip, silent)),
-        None if other is None else (_by_lag(other, envelope), _widest(other)),
+        None if swapped is None else _by_lag(swapped.openings[actor], envelope),
+        None if silent is None else _widest(silent.openings[actor]),
     )
+
+
+def _bound(sample: Sample, actor: int) -> _ByLag:
+    """By lag, 1 if the lips of a speaker follow its own track better than those of all others, else 0."""
+    clip, lips = clip_of(sample), sample["own"].openings[actor]
+    follows = {other: _by_lag(lips, clip.truth.openings[other]) for other in clip.plan.speakers}
+    return {
+        lag: float(all(follows[actor][lag] > follows[other][lag] for other in follows if other != actor))
+        for lag in LAGS
+    }
 
 
 def _lips_figures(rows: Sequence[_LipsRow]) -> list[Figure]:
     if not rows:
         return []
-    lag = max(LAGS, key=lambda lag: float(np.mean([row.follows[lag] for row in rows])))
-    heads = [(row.clip, row.other_head) for row in rows if row.other_head is not None]
-    follows = [(row.clip, row.follows[lag]) for row in rows]
+    pairs = [(row.clip, lips) for row in rows for lips in row.speakers]
+    lag = max(LAGS, key=lambda lag: float(np.mean([lips.follows[lag] for _, lips in pairs])))
+    heads = [(row.clip, head) for row in rows for head in row.other_heads]
+    bound = [(row.clip, right[lag]) for row in rows for right in row.bound or ()]
     return [
-        *mean_figure("lips.correlation", follows, note=f"lips {lag} frames late"),
-        *mean_figure("lips.exact_lag", [(row.clip, float(row.best_lag == 0)) for row in rows]),
         *mean_figure(
-            "lips.other_speech", [(row.clip, row.other_speech[lag]) for row in rows if row.other_speech]
+            "lips.correlation",
+            [(clip, lips.follows[lag]) for clip, lips in pairs],
+            note=f"lips {lag} frames late",
+        ),
+        *mean_figure("lips.exact_lag", [(clip, float(lips.best_lag == 0)) for clip, lips in pairs]),
+        *mean_figure(
+            "lips.other_speech", [(clip, lips.other_speech[lag]) for clip, lips in pairs if lips.other_speech]
         ),
         *mean_figure(
-            "lips.without_speech", [(row.clip, row.silent) for row in rows if row.silent is not None]
+            "lips.without_speech", [(clip, lips.silent) for clip, lips in pairs if lips.silent is not None]
         ),
-        *mean_figure("lips.opening_error", [(row.clip, row.error) for row in rows]),
+        *mean_figure("lips.opening_error", [(clip, lips.error) for clip, lips in pairs]),
         *mean_figure("other_head.correlation", [(clip, by_lag[lag]) for clip, (by_lag, _) in heads]),
         *mean_figure("other_head.opening", [(clip, widest) for clip, (_, widest) in heads]),
+        *mean_figure("lips.bound", bound),
     ]
 
 
@@ -108,11 +144,6 @@ def best_lag(openings: np.ndarray, envelope: np.ndarray) -> int:
 def _widest(opening: np.ndarray) -> float:
     """The widest opening of a mouth [F] in any frame: a mean would hide a mouth that twitches."""
     return float(opening.max())
-
-
-def _speaker(clip: TheatreClip, seen: Seen) -> np.ndarray:
-    assert clip.plan.speaker is not None
-    return seen.openings[clip.plan.speaker]
 
 
 # --- effects
@@ -295,9 +326,8 @@ def _leaks_figures(rows: Sequence[_LeaksRow]) -> list[Figure]:
 
 
 def _opening_distance(clip: TheatreClip, a: Seen, b: Seen) -> float | None:
-    if clip.plan.speaker is None:
-        return None
-    return float(np.abs(_speaker(clip, a) - _speaker(clip, b)).mean())
+    spoken = list(clip.plan.speakers)
+    return float(np.abs(a.openings[spoken] - b.openings[spoken]).mean()) if spoken else None
 
 
 def _event_distance(clip: TheatreClip, a: Seen, b: Seen) -> float | None:

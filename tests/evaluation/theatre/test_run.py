@@ -176,7 +176,7 @@ def drop(path, names):
 def test_random_weights_are_measured_only_if_allowed_and_then_invalid(
     untrained, tmp_path, monkeypatch, capsys, readers
 ):
-    monkeypatch.setattr(theatre_readers, "fit_readers", lambda: readers)
+    monkeypatch.setattr(theatre_readers, "fit_readers", lambda *_: readers)
     argv = ["--suite", "theatre", "--preset", str(untrained), "--out", str(tmp_path / "out")]
     with pytest.raises(UserError, match="--allow-random-weights"):
         evaluate.main(argv)

@@ -40,7 +40,7 @@ def item(tmp_path_factory):
 def measures():
     with pytest.MonkeyPatch.context() as patch:
         fitted = theatre_readers.readers_of(theatre_readers.fitting_clips(25))
-        patch.setattr(theatre_readers, "fit_readers", lambda: fitted)
+        patch.setattr(theatre_readers, "fit_readers", lambda *_: fitted)
         patch.setattr(instruments, "other_speech", lambda *_: [np.zeros(STAGE.num_frames * 1334, np.float32)])
         found = {name: METRICS[name].open(Weights()) for name in ("syncsynth", "theatre")}
         yield {name: lambda item, tool=tool: tool.measure(Clip(item)) for name, tool in found.items()}

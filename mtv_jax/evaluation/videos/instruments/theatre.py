@@ -27,7 +27,7 @@ from mtv_jax.io.files import sha256
 from mtv_jax.names import TRACK_RATE
 from mtv_jax.text.theatre_language import plan_of_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, ClipPlan, TheatreConfig
-from mtv_jax.theatre.plan import VERSION
+from mtv_jax.theatre.plan import VERSION, actors_of
 from mtv_jax.theatre.sounds import loudness
 
 _NULL_SEED = EVALUATION_SEEDS + 2**31 + 17
@@ -60,8 +60,8 @@ def open_syncsynth(weights: Weights) -> Measure:
 
 
 def open_theatre(_: Weights) -> Measure:
-    """The theatre's readers, which are fitted when the first video is measured."""
-    readers = functools.cache(lambda: theatre_readers.fit_readers())
+    """The theatre's readers, which are fitted when the first video with so many heads is measured."""
+    fitted = functools.cache(lambda actors: theatre_readers.fit_readers(TheatreConfig(actors=actors)))
 
     def measure(clip: Clip) -> dict[str, Any]:
         plan, count = _plan(clip), len(clip.frames)
@@ -69,8 +69,9 @@ def open_theatre(_: Weights) -> Measure:
             raise UserError(
                 f"{clip.item.id}: {count} frames; the theatre is read from {_LEAST_FRAMES} or more"
             )
-        looks = looks_right(plan, readers().looks(clip.frames, plan))
-        return {"looks": looks, **_lips(clip, plan, readers()), **_events(clip, plan, readers())}
+        readers = fitted(actors_of(len(plan.actors)))
+        looks = looks_right(plan, readers.looks(clip.frames, plan))
+        return {"looks": looks, **_lips(clip, plan, readers), **_events(clip, plan, readers)}
 
     return Measure(f"theatre_v{VERSION}", measure, {"fps": "the video's own", "readers": FITTING_SEED})
 
