@@ -38,6 +38,7 @@ def main(argv: list[str]) -> int | None:
         "report": _report,
         "verify": _verify,
         "theatre": _theatre,
+        "objects": _objects,
         "scene": _scene,
     }
     return commands[args.command](args)
@@ -133,6 +134,23 @@ def _theatre(args: argparse.Namespace) -> None:
         check_room(args.out, config.num_bytes, force=args.force)
     with locked(args.out):
         print(summary(args.out, build_theatre(args.out, _encoders(args), config)))
+
+
+def _objects(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.making import check_folder, locked, summary
+    from mtv_jax.curation.objects import ObjectsBuild, build_objects
+    from mtv_jax.curation.picture_encoders import PictureEncoders
+
+    check_folder(args.out, overwrite=args.overwrite)
+    check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
+    config = ObjectsBuild(args.content, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
+    if args.frames_only:
+        check_room(args.out, config.num_bytes, force=args.force)
+    elif args.encoders is None:
+        raise UserError("--encoders: name the pipeline folder to encode with, or give --frames-only")
+    encoders = None if args.frames_only else PictureEncoders.from_pretrained(args.encoders, args.vae)
+    with locked(args.out):
+        print(summary(args.out, build_objects(args.out, encoders, config)))
 
 
 def _scene(args: argparse.Namespace) -> None:

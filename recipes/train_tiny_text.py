@@ -1,11 +1,12 @@
-"""Makes the text encoder of the preset `tiny`: a word tokenizer, and a T5 that distinguishes who has which look.
+"""Makes the text encoder of a tiny preset: a word tokenizer, and a T5 that distinguishes who has which look.
 
-    python recipes/train_tiny_text.py [--out mtv_jax/assets/tiny] [--steps 400]
+    python recipes/train_tiny_text.py [--world theatre] [--out mtv_jax/assets/tiny] [--steps 400]
 
 No published T5 was trained on these 51 words. This one learns, on prompts of the synthetic theatre, what each word is
-about (the second person's hair, the speaker ...), so that words alike in two persons get embeddings that differ.
-No picture and no sound is used. Prints the share of words that it classifies correctly on held-out prompts, as JSON,
-and writes it to `text.json` beside the tokenizer.
+about (the second person's hair, the speaker ...), so that words alike in two persons get embeddings that differ; on
+those of the sounding objects (`--world objects`), which of them is loud. No picture and no sound is used. Prints the
+share of words that it classifies correctly on held-out prompts, as JSON, and writes it to `text.json` beside the
+tokenizer.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from mtv_jax.models.t5 import T5Config, T5Encoder
 from mtv_jax.text.template import scene_prompt
 from mtv_jax.theatre import ClipPlan, plan_clip
 from mtv_jax.theatre.clip import describe
+from mtv_jax.theatre.objects import BACKGROUNDS, KINDS, objects_prompt, plan_objects
 from mtv_jax.weights.pretrained import save_model
 
 CONFIG = T5Config.tiny()
@@ -75,13 +77,35 @@ def roles(plan: ClipPlan, words: list[str]) -> list[str]:
     return found
 
 
-def examples(first: int, count: int) -> tuple[list[str], list[list[str]], list[list[str]]]:
-    """Prompts, their words, and the words' roles."""
+Examples = tuple[list[str], list[list[str]], list[list[str]]]
+"""Prompts, their words, and the words' roles."""
+
+
+def theatre_examples(first: int, count: int) -> Examples:
+    """Of the synthetic theatre."""
     plans = [plan_clip(SEED, index) for index in range(first, first + count)]
     described = [describe(plan) for plan in plans]
     prompts = [scene_prompt(clip.scene, clip.persons, clip.speaking) for clip in described]
     words = [re.findall(WORD, prompt.lower()) for prompt in prompts]
     return prompts, words, [roles(plan, w) for plan, w in zip(plans, words, strict=True)]
+
+
+def object_examples(first: int, count: int) -> Examples:
+    """Of the sounding objects: an article and a state are of the thing that they are said of."""
+    prompts = [objects_prompt(plan_objects(SEED, index)) for index in range(first, first + count)]
+    words = [re.findall(WORD, prompt) for prompt in prompts]
+    found = []
+    for row in words:
+        roles_of, thing = list(row), ""
+        for place in reversed(range(len(row))):
+            thing = row[place] if row[place] in (*KINDS, *BACKGROUNDS) else thing
+            if row[place] not in (thing, "and"):
+                roles_of[place] = f"{row[place]} of {thing}"
+        found.append(roles_of)
+    return prompts, words, found
+
+
+WORLDS = {"theatre": theatre_examples, "objects": object_examples}
 
 
 def as_arrays(tokenizer: Tokenizer, prompts: list[str], role_rows: list[list[str]], names: list[str]):
@@ -116,10 +140,11 @@ def main(argv: list[str] | None = None) -> None:
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("mtv_jax/assets/tiny"), help="pipeline folder")
+    parser.add_argument("--world", choices=tuple(WORLDS), default="theatre", help="whose prompts")
     parser.add_argument("--steps", type=int, default=400, help="of 128 prompts")
     parser.add_argument("--prompts", type=int, default=6000, help="to learn from; another sixth is held out")
     args = parser.parse_args(argv)
-    started = time.monotonic()
+    started, examples = time.monotonic(), WORLDS[args.world]
     prompts, words, role_rows = examples(0, args.prompts)
     tokenizer = word_tokenizer(sorted({word for row in words for word in row}))
     names = sorted({role for row in role_rows for role in row})
@@ -142,7 +167,12 @@ def main(argv: list[str] | None = None) -> None:
     with atomic_directory(args.out / "tokenizer") as folder:
         tokenizer.save(str(folder / "tokenizer.json"))
         write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
-    report = {"seed": SEED, "steps": args.steps, "minutes": round((time.monotonic() - started) / 60, 1)}
+    report = {
+        "world": args.world,
+        "seed": SEED,
+        "steps": args.steps,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+    }
     report |= {"words": tokenizer.get_vocab_size(), "roles": len(names), "loss": float(loss)}
     report["right"] = float(right[labels > 0].mean())
     report["longest"] = int((tokens > 0).sum(1).max())

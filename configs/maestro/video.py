@@ -5,10 +5,16 @@
 
 The data are shards of latents of the picture autoencoder (KL-f8) and text, without sound: Maestro's tracks reach this
 network through its text, and are trained by the Condition Injection Module.
+
+    python -m mtv_jax.train --config configs/maestro/video.py:objects
+
+trains a tiny one on clips of sounding objects. It starts from the tiny network of pictures (configs/maestro/image.py),
+as VideoCrafter's starts from Stable Diffusion's.
 """
 
 from ml_collections import ConfigDict
 
+from configs.maestro import image
 from mtv_jax.diffusion.noise.vp import ScheduleConfig
 from mtv_jax.io.config import parse_arg
 from mtv_jax.io.trees import to_tree
@@ -16,7 +22,8 @@ from mtv_jax.training.configs import tree
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    tiny = parse_arg(arg, tiny=False).tiny
+    given = parse_arg(arg, tiny=False, objects=False)
+    tiny = given.tiny
     config = tree("denoiser")
     config.num_steps = 10_000
     config.model.name = "videocrafter"
@@ -31,4 +38,16 @@ def get_config(arg: str = "") -> ConfigDict:
     config.sample.sampler = "ddim"
     config.sample.num_inference_steps = 50
     config.sample.guidance_scale = 12.0
+    if given.objects:
+        _of_objects(config)
     return config
+
+
+def _of_objects(config: ConfigDict) -> None:
+    config.model.update({"variant": "objects", "dtype": "float32", "remat": "none"})
+    config.loss.schedule = to_tree(ScheduleConfig)
+    image.make_tiny(config)
+    config.num_steps = 3000
+    config.init_from = "runs/maestro/image/pipeline"
+    config.data.dir = "runs/maestro/clips"
+    config.data.batch_size = 8

@@ -37,6 +37,7 @@ def curate_parser() -> argparse.ArgumentParser:
     _add_features(commands)
     _add_verify(commands)
     _add_theatre(commands)
+    _add_objects(commands)
     _add_scene(commands)
     return top
 
@@ -199,6 +200,32 @@ def _add_theatre(commands: Any) -> None:
     theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
+
+
+def _add_objects(commands: Any) -> None:
+    objects = _command(
+        commands,
+        "objects",
+        "make shards of synthetic sounding objects",
+        "Make shards of synthetic clips in which one to three things make sounds, for the parts of Maestro "
+        "(configs/maestro): 16 frames of 64 x 96 pixels, 2 frames a second, or single pictures.",
+    )
+    objects.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    objects.add_argument(
+        "--content",
+        choices=("clips", "pictures"),
+        default="clips",
+        help="what a record is: a clip, or a picture of one frame",
+    )
+    objects.add_argument(
+        "--encoders", metavar="FOLDER", help="pipeline folder whose text encoder and autoencoder to use"
+    )
+    objects.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
+    objects.add_argument("--frames-only", action="store_true", help="keep pixels, to train an autoencoder")
+    objects.add_argument("--clips", type=int, default=400, help="how many")
+    objects.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
+    add_force(objects)
+    add_overwrite(objects)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

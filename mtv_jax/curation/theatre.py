@@ -9,21 +9,18 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from mtv_jax.curation.encoders import Encoders
+from mtv_jax.curation.synthetic import make_parts, read_parts
 from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
 from mtv_jax.data.shards import write_shards
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import atomic_path, write_text
-from mtv_jax.io.progress import progress
+from mtv_jax.io.files import write_text
 from mtv_jax.names import SUBSETS, TRACKS
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import (
@@ -37,7 +34,6 @@ from mtv_jax.theatre.plan import VERSION
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""
-_PART = 16  # clips in a file of finished work
 
 
 @dataclass(frozen=True)
@@ -80,21 +76,19 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     identity = encoders.identity if encoders is not None else {}
     sounds = SoundLibrary.training()
     theatre = {"version": VERSION, "recordings": sounds.identity}
-    stamp = config_stamp(config, {ENCODERS: identity, "theatre": theatre})
-    parts = [work / f"{first:08d}-{stamp}.msgpack" for first in range(0, config.clips, _PART)]
-    for number, part in enumerate(progress(parts, f"rendering theatre ({_PART} clips each)")):
-        if not part.exists():
-            indices = range(number * _PART, min((number + 1) * _PART, config.clips))
-            done = [_finish(index, encoders, config, sounds) for index in indices]
-            with atomic_path(part) as temporary:
-                temporary.write_bytes(msgpack.packb(done) or b"")
-    truths = [truth for done in _read(parts) for truth in [done["truth"]]]
+    what = [dataclasses.asdict(config), {ENCODERS: identity, "theatre": theatre}]
+
+    def finish(index: int) -> dict[str, Any]:
+        return _finish(index, encoders, config, sounds)
+
+    parts = make_parts(work, what, config.clips, finish, "rendering theatre")
+    truths = [done["truth"] for done in read_parts(parts)]
     write_text(out / TRUTH, "".join(f"{json.dumps(truth)}\n" for truth in truths))
     if encoders is not None and not config.frames_only:
         encoders.save(out / ENCODERS, config.size)  # before the manifest, which says that all is there
     manifest = write_shards(
         out,
-        (decode_record(done["record"]) for done in _read(parts)),
+        (decode_record(done["record"]) for done in read_parts(parts)),
         kind="frames" if config.frames_only else "latents",
         info={
             ENCODERS: identity,
@@ -104,12 +98,6 @@ def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) ->
     )
     shutil.rmtree(work)
     return manifest
-
-
-def config_stamp(config: TheatreBuild, identity: dict[str, Any]) -> str:
-    """Names what finished work was made with, so that another config does not reuse it."""
-    text = json.dumps([dataclasses.asdict(config), identity], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _finish(
@@ -152,11 +140,6 @@ def _record(
 def _digest(clip: TheatreClip, sounds: SoundLibrary) -> str:
     """SHA-256 of what the clip is made from: its plan and the recordings."""
     return hashlib.sha256(f"{clip.plan.identity} {sounds.identity}".encode()).hexdigest()
-
-
-def _read(parts: list[Path]) -> Iterator[dict[str, Any]]:
-    for part in parts:
-        yield from msgpack.unpackb(part.read_bytes())
 
 
 def _subsets(truths: list[dict[str, Any]]) -> dict[str, list[str]]:

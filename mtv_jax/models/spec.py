@@ -102,6 +102,7 @@ class NetworkSpec:
         without the batch axis.
       backbone: its interface for controlnets, if it supports them.
       autoencoder: of a denoiser, the name of the network whose latents it makes.
+      extends: name of a network whose parameters are some of its own, by the same paths: it can be trained from that.
       composite: its composition, if it is a backbone with an added part.
     """
 
@@ -122,6 +123,7 @@ class NetworkSpec:
     tracks: Callable[[Any, int], Mapping[str, tuple[int, ...]]] = field(default=_no_tracks)
     backbone: Backbone | None = None
     autoencoder: str = "vae3d"
+    extends: str | None = None
     composite: Composite | None = None
 
     def folder_in(self, pipeline: Path) -> Path:

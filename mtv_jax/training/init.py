@@ -35,7 +35,8 @@ class Start:
       shapes: their shapes, under the paths of the network that is trained.
       load: reads them, float32, onto a mesh by the rules of `mtv_jax.sharding`.
       absent: paths that may be missing because they are initialised at random: the parameters of a network with a
-        controlnet that are not the backbone's, if only a backbone is given.
+        controlnet that are not the backbone's, if only a backbone is given; those of a network that extends the given
+        one (`NetworkSpec.extends`) which the given one does not have.
     """
 
     origin: str
@@ -125,7 +126,7 @@ def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
 
 
 def _folder(folder: Path, model: nn.Module) -> Start:
-    """The part of a pipeline folder that is `model`; the backbone alone if only `model` has a controlnet."""
+    """The part of a pipeline folder that is `model`, or what `model` extends; the backbone of one with a controlnet."""
     spec, composite = spec_of(model), spec_of(model).composite
     needed = folder / (composite.backbone.folder if composite else spec.folder)
     if not (needed / CONFIG_FILE).exists():
@@ -136,7 +137,10 @@ def _folder(folder: Path, model: nn.Module) -> Start:
     part = spec.folder_in(folder)
     found = build_model(part)
     if composite is None or spec_of(found).composite is composite:
-        return Start(str(part), parameter_shapes(found), partial(_load, part))
+        there = parameter_shapes(found)
+        own = flat_paths(parameter_shapes(model)).keys() - flat_paths(there).keys()
+        extends = spec_of(found).name == spec.extends
+        return Start(str(part), there, partial(_load, part), frozenset(own if extends else ()))
     shapes = join_params(composite, parameter_shapes(found))
     _, own = split_params(parameter_shapes(model), composite, parameter_shapes(backbone_of(model)))
     return Start(

@@ -24,7 +24,9 @@ ARGUMENTS = {
     "tiny/finish": ("",),
     "tiny/mixed": ("", "early", "late"),
     "tiny/vae": ("",),
-    "maestro/video": ("", "tiny"),
+    "maestro/image": ("", "tiny"),
+    "maestro/vae": ("",),
+    "maestro/video": ("", "tiny", "objects"),
 }
 """The arguments that each config takes."""
 SPECS = tuple(

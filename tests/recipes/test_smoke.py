@@ -13,7 +13,14 @@ from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.training.checkpoint import Checkpoints
 from mtv_jax.weights.pretrained import load_config, load_model
-from recipes import cut_recordings, report_picture, train_syncsynth, train_tiny_text, training_report
+from recipes import (
+    cut_recordings,
+    make_patches,
+    report_picture,
+    train_syncsynth,
+    train_tiny_text,
+    training_report,
+)
 
 
 def test_cut_recordings_cuts_speech_at_its_turns_and_strikes_at_their_onset(tmp_path):
@@ -77,6 +84,19 @@ def test_train_tiny_text_leaves_an_encoder_and_its_tokenizer(tmp_path, capsys):
     assert 0 <= report["right"] <= 1
     assert load_config(tmp_path / "text_encoder") == train_tiny_text.CONFIG
     assert (tmp_path / "tokenizer" / "tokenizer.json").exists()
+
+
+def test_patches_are_the_normalised_patches_themselves(tmp_path):
+    make_patches.main(["--out", str(tmp_path)])
+    model, params = load_model(tmp_path / "imagebind")
+    mel = np.random.default_rng(0).standard_normal((1, 128, 204)).astype(np.float32)
+    tokens = np.asarray(model.apply(params, mel).tokens)[0]
+    patch = mel[0, 16:32, 32:48].reshape(-1)  # row 1, column 2 of 8 x 12
+    projected = patch @ np.asarray(params["params"]["audio"]["patch_embedding"]["kernel"]).reshape(256, -1)
+    normal = (projected - projected.mean()) / np.sqrt(projected.var() + 1e-5)
+    positions = np.asarray(params["params"]["audio"]["position_embedding"])
+    np.testing.assert_allclose(tokens[1 + 12 + 2], normal + positions[1 + 12 + 2], atol=1e-4)
+    assert len(np.unique(positions.round(4), axis=0)) == 97
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from pipeline_folders import SMALL
+from random_weights import scaled_weights
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import make_config, make_model
@@ -17,7 +18,7 @@ from mtv_jax.sharding.mesh import MeshConfig, make_mesh
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.init import Start, check_start, find_start
 from mtv_jax.training.loop import fit
-from mtv_jax.weights.pretrained import load_model
+from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import flat_paths
 
 ANY = nn.Dense(1)
@@ -141,3 +142,20 @@ def test_places_without_weights_are_named(tmp_path):
         find_start(str(tmp_path / "nowhere"), small("mtv"))
     with pytest.raises(UserError, match="nor a pipeline folder with transformer/"):
         find_start(str(tmp_path), small("dit"))
+
+
+def test_a_network_of_videos_starts_from_the_network_of_pictures_that_it_extends(tmp_path):
+    pictures = make_model("unet2d", make_config("unet2d", "tiny", {"attention_levels": [True, True]}))
+    params = scaled_weights(pictures, 0)
+    save_model(tmp_path / "unet", pictures, params)
+    videos = make_model("videocrafter", make_config("videocrafter", "tiny"))
+    start = find_start(str(tmp_path), videos)
+    wanted = parameter_shapes(videos)
+    check_start(start, wanted)
+    assert all("temporal" in path or "fps_embedding" in path for path in start.absent)
+    assert flat_paths(wanted).keys() == flat_paths(start.shapes).keys() | start.absent
+    jax.tree.map(np.testing.assert_array_equal, start.load(make_mesh(MeshConfig())), params)
+    save_model(tmp_path / "other" / "unet", videos, scaled_weights(videos, 0))
+    back = find_start(str(tmp_path / "other"), pictures)
+    with pytest.raises(UserError, match="another network's"):
+        check_start(back, parameter_shapes(pictures))

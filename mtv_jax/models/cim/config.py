@@ -39,6 +39,20 @@ class CIMConfig:
         )
 
     @classmethod
+    def objects(cls) -> "CIMConfig":
+        """Three layers for the sounding objects: `ImageBindAudioConfig.patches` to the tiny presets' text."""
+        return cls(
+            dim=128,
+            depth=3,
+            dim_head=32,
+            heads=4,
+            num_queries=5,
+            embedding_dim=128,
+            output_dim=64,
+            ff_mult=2,
+        )
+
+    @classmethod
     def paper(cls) -> "CIMConfig":
         """The released sizes: ten queries, for ImageBind-Huge and the text encoder of Stable Diffusion 2."""
         return cls()

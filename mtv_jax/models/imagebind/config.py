@@ -61,6 +61,11 @@ class ImageBindAudioConfig:
         return cls(audio=TrunkConfig(width=8, num_layers=2, num_heads=2), embedding_size=8)
 
     @classmethod
+    def patches(cls) -> "ImageBindAudioConfig":
+        """The normalised patches of the spectrogram, side by side, as 128 numbers each (`recipes/make_patches.py`)."""
+        return cls(audio=TrunkConfig(width=128, num_layers=1, num_heads=2), embedding_size=8, audio_stride=16)
+
+    @classmethod
     def huge(cls) -> "ImageBindAudioConfig":
         """That of the released `imagebind_huge`."""
         return cls(audio=TrunkConfig(width=768, num_layers=12, num_heads=12))

@@ -64,6 +64,17 @@ class KLVAEConfig:
         return cls(block_out_channels=(8, 8, 16, 16), layers_per_block=1, norm_num_groups=4, sample_size=32)
 
     @classmethod
+    def objects(cls) -> "KLVAEConfig":
+        """Eight latent channels for the sounding objects of 64 x 96 pixels (`mtv_jax.theatre.objects`)."""
+        return cls(
+            block_out_channels=(16, 32, 48, 64),
+            layers_per_block=1,
+            latent_channels=8,
+            norm_num_groups=8,
+            sample_size=64,
+        )
+
+    @classmethod
     def kl_f8(cls) -> "KLVAEConfig":
         """The autoencoder of Stable Diffusion 1 and 2, and of VideoCrafter."""
         return cls()

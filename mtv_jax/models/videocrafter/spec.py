@@ -17,4 +17,5 @@ SPEC = NetworkSpec(
     remat=tuple(REMAT_POLICIES),
     task="denoiser",
     autoencoder="kl_vae",
+    extends="unet2d",
 )
