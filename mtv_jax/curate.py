@@ -15,6 +15,7 @@ from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, check_bound, check_room
 from mtv_jax.names import TRACKS
 
 if TYPE_CHECKING:
+    from mtv_jax.curation.config import SizeConfig
     from mtv_jax.curation.encoders import Encoders
     from mtv_jax.curation.engine import MakeExecutor
     from mtv_jax.curation.settings import Settings
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> int | None:
         raise UserError(f"--config.{next(iter(overrides))}: `curate {args.command}` has no config")
     args.overrides = overrides
     commands = {
+        "sources": _sources,
         "run": _run,
         "plan": _plan,
         "status": _status,
@@ -42,6 +44,16 @@ def main(argv: list[str]) -> int | None:
         "scene": _scene,
     }
     return commands[args.command](args)
+
+
+def _sources(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.layouts.listing import SOURCES, Request, list_sources
+
+    request = Request(args.layout, args.videos, args.table, args.labels, args.test)
+    told, notes = list_sources(request, args.out or args.videos / SOURCES, overwrite=args.overwrite)
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    print(told)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -181,7 +193,8 @@ def _settings(args: argparse.Namespace) -> "Settings":
     from mtv_jax.curation.config import load_curate_config
     from mtv_jax.curation.settings import Settings, default_skip
 
-    size = _size(args)
+    config = load_curate_config(args.config, args.overrides)
+    size = _size(args, config.size)
     stride = size.num_frames if args.stride is None else args.stride
     check_bound("stride", stride, MAX_FRAMES, force=args.force)
     return Settings(
@@ -194,7 +207,7 @@ def _settings(args: argparse.Namespace) -> "Settings":
         vae=args.vae,
         frames_only=args.frames_only,
         normalize_loudness=args.normalize_loudness,
-        config=load_curate_config(args.config, args.overrides),
+        config=config,
     )
 
 
@@ -209,11 +222,15 @@ def _executor(args: argparse.Namespace) -> "MakeExecutor":
     return partial(LocalExecutor, workers=workers) if workers else InlineExecutor
 
 
-def _size(args: argparse.Namespace) -> "ClipSize":
+def _size(args: argparse.Namespace, config: "SizeConfig | None" = None) -> "ClipSize":
+    """By the flags, else by a config, else by the encoders."""
     from mtv_jax.curation.making import clip_size
 
-    given = {name: getattr(args, name) for name in ("num_frames", "height", "width", "fps", "force")}
-    return clip_size(args.encoders, **given)
+    given = {}
+    for name in ("num_frames", "height", "width", "fps"):
+        flag = getattr(args, name)
+        given[name] = getattr(config, name, None) if flag is None else flag
+    return clip_size(args.encoders, **given, force=args.force)
 
 
 def _encoders(args: argparse.Namespace) -> "Encoders | None":

@@ -146,7 +146,8 @@ def decide_again(layout: Layout, config: CurateConfig) -> str:
     """Judges with other thresholds, which `pack` and `run` then use; the funnel. No model runs."""
     session = Session.open(layout)
     settings = dataclasses.replace(session.settings, config=config)
-    if make_stages(settings) != make_stages(session.settings):
+    same_size = config.size == session.settings.config.size
+    if not same_size or make_stages(settings) != make_stages(session.settings):
         raise UserError(
             "these values change what is measured, not only what is kept: `python -m mtv_jax.curate run` with them"
         )

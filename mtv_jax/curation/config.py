@@ -127,6 +127,55 @@ class FiltersConfig:
 
 
 @dataclass(frozen=True)
+class AgreementConfig:
+    """Clips whose picture, sound and label belong together (Maestro's curation).
+
+    Attributes:
+      embedder: a model of the role `embedder`; "" turns it off.
+      keyframe_audio, keyframe_text, audio_text: the share of the data set that a clip has to be above by each cosine.
+        Maestro takes the medians, chosen by looking at clips around the 25, 50 and 75 % marks, which `curate report`
+        shows. None or 0: not judged by.
+      told_apart: how well the sounds of a label's clips have to be told from those of any other label
+        (`filters/labels.py`), .5 to 1. Maestro drops labels that are hard to tell apart, and gives no number: .75 is
+        half way from chance to certainty, and was measured on nothing. None: not judged by.
+      label_clips: a label with fewer clips is not judged: with 10 clips each, labels that are alike reach .75 by chance
+        in 3 % of pairs.
+    """
+
+    embedder: str = ""
+    keyframe_audio: float | None = 0.5
+    keyframe_text: float | None = 0.5
+    audio_text: float | None = 0.5
+    told_apart: float | None = 0.75
+    label_clips: int = 10
+
+    def __post_init__(self):
+        for name in ("keyframe_audio", "keyframe_text", "audio_text", "told_apart"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise UserError(f"config.agreement.{name} {share}: must be from 0 to 1")
+        if self.label_clips < 1:
+            raise UserError(f"config.agreement.label_clips {self.label_clips}: must be at least 1")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Score -> the share of the data set that a clip has to be above."""
+        names = ("keyframe_audio", "keyframe_text", "audio_text")
+        found = {name: getattr(self, name) for name in names}
+        return {name: share for name, share in found.items() if share}
+
+
+@dataclass(frozen=True)
+class SizeConfig:
+    """Length and size of clips, where the command does not say; None: as the pipeline of `--encoders` was trained."""
+
+    num_frames: int | None = None
+    fps: float | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
 class VoiceOverConfig:
     """Clips with speech of nobody who is seen.
 
@@ -154,6 +203,8 @@ class CurateConfig:
     """How clips are found and judged.
 
     Attributes:
+      remove_speech: whether the separator's speech is taken out of the sound that `agreement` hears, for films with a
+        narrator; such sound is kept as `sounds.flac`, and has to be as loud as `filters.min_dbfs`.
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
       diarizer: a model of the role `diarizer`, which says who speaks; "" turns it off.
       person_detector: a model of the role `person_detector`; "" turns it off, and the filter of voice-over with it.
@@ -170,6 +221,9 @@ class CurateConfig:
     demixing: DemixingConfig = field(default_factory=DemixingConfig)
     duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
     filters: FiltersConfig = field(default_factory=FiltersConfig)
+    agreement: AgreementConfig = field(default_factory=AgreementConfig)
+    remove_speech: bool = False
+    size: SizeConfig = field(default_factory=SizeConfig)
     diarizer: str = "resemblyzer"
     person_detector: str = "mtcnn"
     active_speaker: str = "mouth_motion"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.evidence import ClipEvidence
 from mtv_jax.curation.ledger import ERROR, OK
+from mtv_jax.curation.population import AGREEMENT, LABEL, NOBODY, Population
 from mtv_jax.curation.roles import UNAVAILABLE
 from mtv_jax.curation.stages import LAST
 
@@ -19,13 +20,14 @@ _FAILED = " failed"
 class Rule:
     """A cut-off: clips whose `stage` gave a `score` beyond `threshold` are dropped because of `name`.
 
-    A clip without this score (the stage is off, not applicable, or there was nothing to compare) passes.
+    At a `minimum` or `maximum` a clip passes; it has to be `above` the third kind of bound. A clip without this score
+    (the stage is off, not applicable, or there was nothing to compare) passes.
     """
 
     name: str
     stage: str
     score: str
-    bound: Literal["minimum", "maximum"]
+    bound: Literal["minimum", "maximum", "above"]
     threshold: float
 
     def fails(self, evidence: ClipEvidence) -> bool:
@@ -33,6 +35,8 @@ class Rule:
         value = evidence.get(self.stage, {}).get(self.score)
         if value is None:
             return False
+        if self.bound == "above":
+            return value <= self.threshold
         return value < self.threshold if self.bound == "minimum" else value > self.threshold
 
 
@@ -54,8 +58,20 @@ def may_pass(failures: Sequence[str]) -> bool:
     return all(failure.endswith(_FAILED) for failure in failures)
 
 
-def rules(config: CurateConfig) -> list[Rule]:
-    """The cut-offs of a config, in the order in which they count as a clip's first failure."""
+def rules(config: CurateConfig, population: Population = NOBODY) -> list[Rule]:
+    """The cut-offs of a config, in the order in which they count as a clip's first failure.
+
+    Some are where they are because of the `population`, the whole data set.
+    """
+    found = _quality_rules(config) + _filter_rules(config) + _agreement_rules(config, population)
+    voice = config.voice_over
+    found.append(Rule("speech of nobody in view", "speaking", "in_view", "minimum", voice.min_in_view))
+    if voice.rule == "strict":
+        found.append(Rule("voice-over", "lip_sync", "sync", "minimum", voice.min_sync))
+    return found
+
+
+def _quality_rules(config: CurateConfig) -> list[Rule]:
     found = [
         Rule(f"low {score}", "quality", score, "minimum", least)
         for score, least in config.quality.minimum.items()
@@ -65,21 +81,30 @@ def rules(config: CurateConfig) -> list[Rule]:
         Rule(f"separators disagree on {track}", "demixing", track, "maximum", limit)
         for track, limit in limits.items()
     ]
-    filters = config.filters
+    return found
+
+
+def _filter_rules(config: CurateConfig) -> list[Rule]:
+    found, filters = [], config.filters
     if filters.min_motion is not None:
         found.append(Rule("static picture", "motion", "flow", "minimum", filters.min_motion))
     if filters.max_bars is not None:
         found.append(Rule("black bars", "bars", "share", "maximum", filters.max_bars))
     if filters.min_dbfs is not None:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
+        found.append(Rule("silent without speech", "narration", "dbfs", "minimum", filters.min_dbfs))
     if filters.max_clipped is not None:
         found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
     if filters.max_missing_sound is not None:
         found.append(Rule("without sound", "clips", "missing_sound", "maximum", filters.max_missing_sound))
-    voice = config.voice_over
-    found.append(Rule("speech of nobody in view", "speaking", "in_view", "minimum", voice.min_in_view))
-    if voice.rule == "strict":
-        found.append(Rule("voice-over", "lip_sync", "sync", "minimum", voice.min_sync))
+    return found
+
+
+def _agreement_rules(config: CurateConfig, population: Population) -> list[Rule]:
+    found = [Rule(f"low {score}", AGREEMENT, score, "above", cut) for score, cut in population.cuts.items()]
+    least = config.agreement.told_apart
+    if config.agreement.embedder and least is not None:
+        found.append(Rule("indistinguishable label", LABEL, "told_apart", "minimum", least))
     return found
 
 
@@ -88,14 +113,16 @@ class Judge:
     """Makes verdicts by a config; evidence of stages that have not run yet counts for nothing."""
 
     config: CurateConfig
+    population: Population = NOBODY
 
     @functools.cached_property
     def rules(self) -> Sequence[Rule]:
         """The cut-offs."""
-        return rules(self.config)
+        return rules(self.config, self.population)
 
     def __call__(self, evidence: ClipEvidence) -> Verdict:
         """The verdict on a clip."""
+        evidence = self.population.extend(evidence)
         failures = [f"{stage}{_FAILED}" for stage, found in evidence.items() if found.get("status") == ERROR]
         failures += [rule.name for rule in self.rules if rule.fails(evidence)]
         if evidence.get("duplicates", {}).get("of") is not None:
@@ -105,9 +132,9 @@ class Judge:
         return Verdict(not failures, tuple(failures), () if failures else subsets(evidence))
 
 
-def decide(evidence: ClipEvidence, config: CurateConfig) -> Verdict:
-    """The verdict on one clip."""
-    return Judge(config)(evidence)
+def decide(evidence: ClipEvidence, config: CurateConfig, population: Population = NOBODY) -> Verdict:
+    """The verdict on one clip, of a data set."""
+    return Judge(config, population)(evidence)
 
 
 def subsets(evidence: ClipEvidence) -> tuple[str, ...]:

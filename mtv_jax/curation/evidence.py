@@ -16,6 +16,8 @@ ClipEvidence = Mapping[str, Mapping[str, Any]]
 """Of one clip: stage -> evidence."""
 Fingerprint = tuple[str, str, Mapping[str, Any]]
 """Of a clip: its id, its film, and evidence of `mtv_jax.curation.filters.duplicates.fingerprint`."""
+Vectors = tuple[str, str, Mapping[str, str]]
+"""Of a clip: its id, its label, and the embeddings of both (`mtv_jax.curation.filters.agreement`)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Known(Protocol):
 
     def fingerprints(self) -> Iterator[Fingerprint]:
         """Those of all clips that have one."""
+        ...
+
+    def vectors(self) -> Iterator[Vectors]:
+        """Those of all clips with a label that have some."""
         ...
 
     @property
@@ -108,7 +114,8 @@ def evidence_of(rows: Mapping[str, Row], film: Film, stages: Iterable[Stage]) ->
 
     A stage that needs one without its model is `unavailable` as well, for the same reason.
     """
-    found = {"source": scores(kind=film.about["kind"])}
+    source = {name: film.about[name] for name in ("kind", "label") if film.about.get(name) is not None}
+    found = {"source": scores(**source)}
     if film.about.get("people") is not None:
         found["people"] = scores(count=film.about["people"])
     for stage in stages:

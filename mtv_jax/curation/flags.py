@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.audio.separation.flags import add_separator
+from mtv_jax.curation.layouts import LAYOUTS
 from mtv_jax.io.cli import (
     add_force,
     add_normalize_loudness,
@@ -31,6 +32,7 @@ def curate_parser() -> argparse.ArgumentParser:
     """The parser of the command."""
     top = parser("curate", "Turn films, or synthetic clips, into shards that training reads.")
     commands = top.add_subparsers(dest="command", required=True)
+    _add_sources(commands)
     _add_run(commands)
     _add_plan(commands)
     _add_folder_commands(commands)
@@ -45,6 +47,40 @@ def curate_parser() -> argparse.ArgumentParser:
 def _command(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:
     formatter = argparse.ArgumentDefaultsHelpFormatter
     return commands.add_parser(name, help=summary, description=description, formatter_class=formatter)
+
+
+def _add_sources(commands: Any) -> None:
+    sources = _command(
+        commands,
+        "sources",
+        "list the videos of VGGSound, Landscape or Animal Kingdom",
+        "Write a sources.jsonl for `run --videos` of a data set in the layout in which it is published: each video "
+        "with its label, which is also its prompt, its split, and the recording that it is a part of. No recording is "
+        "in both splits. What is left out is counted on stderr.",
+    )
+    sources.add_argument("--layout", choices=LAYOUTS, required=True, help="of which data set")
+    sources.add_argument("--videos", type=Path, required=True, help="its folder of videos")
+    sources.add_argument(
+        "--table",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="what describes them: vggsound.csv; train.txt and test.txt of Animal Kingdom's video_grounding",
+    )
+    sources.add_argument(
+        "--labels",
+        type=Path,
+        help="the labels that there may be, a CSV file with them in its first column, as VGGSound's stat.csv; of "
+        "Animal Kingdom AR_metadata.xlsx, or a CSV file, with the columns Animal and Parent Class",
+    )
+    sources.add_argument(
+        "--test",
+        type=whole_number,
+        help="videos to hold out, whole recordings drawn by their hashes; 0: none, `pack --test-clips` draws (default: "
+        "as the data set does, and of Landscape without train/ and test/ 100, at most a tenth)",
+    )
+    sources.add_argument("--out", type=Path, help="the list (default: sources.jsonl in --videos)")
+    add_overwrite(sources)
 
 
 def _add_run(commands: Any) -> None:

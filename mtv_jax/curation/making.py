@@ -25,7 +25,7 @@ def clip_size(
     num_frames: int | None = None,
     height: int | None = None,
     width: int | None = None,
-    fps: Fraction | str | None = None,
+    fps: Fraction | float | str | None = None,
     force: bool = False,
 ) -> ClipSize:
     """The size of clips to make; what is None is as the pipeline `encoders` (a folder or preset) was trained.

@@ -33,6 +33,7 @@ from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.session import Session
 from mtv_jax.curation.settings import Layout
+from mtv_jax.curation.sources import OF_DATA_SETS
 from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.data.manifests import ENCODERS, MEDIA, MP4
@@ -83,7 +84,7 @@ def pack(session: Session, verdicts: Verdicts, config: PackConfig, *, force: boo
         problems = release_problems(session.cards, verdicts)
         if problems:
             raise UserError(f"{session.layout.out}: cannot be released: {'; '.join(problems)}")
-    held_out = held_out_sources(clips, _test_clips(session.layout, config))
+    held_out = _held_out(session, verdicts, clips, config)
     out, test = session.layout.out, session.layout.test
     splits = {
         out: [clip for clip in clips if clip["source"] not in held_out],
@@ -131,25 +132,53 @@ def _test_clips(layout: Layout, config: PackConfig) -> int | None:
     return config.test_clips
 
 
-def held_out_sources(clips: Iterable[Mapping[str, Any]], wanted: int | None) -> set[str]:
+def _held_out(
+    session: Session, verdicts: Verdicts, clips: Sequence[Mapping[str, Any]], config: PackConfig
+) -> set[str]:
+    """The sources that are held out: as they say themselves, or drawn if none says anything.
+
+    Raises UserError if no clip is left for training, and for a number of clips where the sources have said which.
+    """
+    films = {film["source"]: film for film in verdicts.films}
+    if not any("split" in films[clip["source"]] for clip in clips):
+        recordings = {name: film["recording"] for name, film in films.items() if "recording" in film}
+        return held_out_sources(clips, _test_clips(session.layout, config), recordings)
+    if config.test_clips is not None:
+        raise UserError(
+            f"--test-clips {config.test_clips}: {session.settings.videos} says which sources are held out (split)"
+        )
+    held_out = {name for name, film in films.items() if film.get("split") == "test"}
+    if held_out.issuperset(clip["source"] for clip in clips):
+        raise UserError(f"{session.settings.videos}: all kept clips are of sources of the test split")
+    return held_out
+
+
+def held_out_sources(
+    clips: Iterable[Mapping[str, Any]], wanted: int | None, recordings: Mapping[str, str] | None = None
+) -> set[str]:
     """Sources to hold out: whole ones, drawn by their hashes, until they have about `wanted` clips.
 
-    Of each subset, and of all, some clips stay for training. Raises UserError if more than half are wanted.
+    Sources of one recording (source -> name) stay together. Of each subset, and of all, some clips stay for training.
+    Raises UserError if more than half are wanted.
     """
     members: dict[tuple[str, str], Counter[str]] = {}
+    sources: dict[tuple[str, str], set[str]] = {}
     for clip in clips:
-        place = (hashlib.sha256(f"test {clip['film']}".encode()).hexdigest(), clip["source"])
+        whole = (recordings or {}).get(clip["source"])
+        drawn = hashlib.sha256(f"test {whole or clip['film']}".encode()).hexdigest()
+        place = (drawn, whole or clip["source"])
         members.setdefault(place, Counter()).update(["", *clip["subsets"]])
+        sources.setdefault(place, set()).add(clip["source"])
     left: Counter[str] = sum(members.values(), Counter())
     wanted = min(_TEST_CLIPS, left[""] // _MOST_TESTED) if wanted is None else wanted
     if wanted * 2 > left[""]:
         raise UserError(f"--test-clips {wanted}: {left['']} clips are kept; hold out at most half of them")
     chosen: set[str] = set()
     held = 0
-    for (_, source), counts in sorted(members.items()):
+    for place, counts in sorted(members.items()):
         nearer = abs(held + counts[""] - wanted) < abs(held - wanted)
         if nearer and all(left[name] > count for name, count in counts.items()):
-            chosen.add(source)
+            chosen |= sources[place]
             held += counts[""]
             left -= counts
     return chosen
@@ -248,10 +277,16 @@ def facts(evidence: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What a record says of its clip: the scores of the stages."""
     left_out = ("clips", "fingerprint", "duplicates", "mouths", "caption", "encode", "source")
     return {
-        stage: {name: value for name, value in found.items() if name != "status"}
+        stage: {name: value for name, value in found.items() if name not in ("status", "vectors")}
         for stage, found in evidence.items()
         if stage not in left_out and found["status"] == "ok"
-    } | {"kind": evidence["source"]["kind"]}
+    } | {name: value for name, value in evidence["source"].items() if name != "status"}
+
+
+def _source_line(film: Mapping[str, Any]) -> dict[str, Any]:
+    """What `sources.jsonl` says of a film, a row of the verdicts."""
+    known = [name for name in OF_DATA_SETS if name in film]
+    return {name: film[name] for name in ("source", "film", "kind", "licence", "url", *known)}
 
 
 def _info(
@@ -261,8 +296,7 @@ def _info(
     settings = session.settings
     names = {clip["source"] for clip in clips}
     rows = [film for film in verdicts.films if film["source"] in names]
-    kept = ("source", "film", "kind", "licence", "url")
-    write_text(out / SOURCES, "".join(json.dumps({k: row[k] for k in kept}) + "\n" for row in rows))
+    write_text(out / SOURCES, "".join(json.dumps(_source_line(row)) + "\n" for row in rows))
     licences: dict[str, int] = {}
     for row in rows:
         licences[row["licence"]] = licences.get(row["licence"], 0) + 1

@@ -26,7 +26,7 @@ def report_data(session: Session) -> dict[str, Any]:
         "truth": against_truth(_known(session, verdicts)),
         "off": off(session.settings),
         "sources": _sources(verdicts),
-        "rules": [asdict(rule) for rule in rules(session.settings.config)],
+        "rules": [asdict(rule) for rule in rules(session.settings.config, verdicts.population)],
         "accounting": account(verdicts.films, verdicts.clips).to_json(),
         "costs": session.evidences.costs,
         "cards": [
@@ -50,7 +50,7 @@ def _clips(session: Session, verdicts: Verdicts) -> Iterator[dict[str, Any]]:
                 "source": row["source"],
                 "seconds": float(Fraction(row["end"]) - Fraction(row["start"])),
                 "folder": session.layout.clip(row),
-                "evidence": evidence,
+                "evidence": verdicts.population.extend(evidence),
                 "keep": row["keep"],
                 "failures": row["failures"],
                 "subsets": row["subsets"],

@@ -7,6 +7,7 @@ scores or, unless `ok`, a `reason`. It never judges; `mtv_jax.curation.decide` d
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ import numpy as np
 from mtv_jax.audio.separation.base import ModelCard as ModelCard
 from mtv_jax.curation.ledger import OK
 from mtv_jax.io.errors import UserError
+from mtv_jax.typing import Float, UInt8
 
 Evidence = dict[str, Any]
 """JSON: `status`, and scores or a `reason`."""
@@ -154,6 +156,42 @@ class ActiveSpeaker(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of unit length in one space; parts of a clip that belong together have a large cosine.
+
+    Attributes:
+      keyframes: of each key frame.
+      sounds: of the sound of each segment.
+      label: of the label; None: there is none.
+    """
+
+    keyframes: Float[np.ndarray, "s e"]
+    sounds: Float[np.ndarray, "s e"]
+    label: Float[np.ndarray, "e"] | None
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Puts pictures, sounds and texts into one space."""
+
+    def card(self) -> ModelCard:
+        """What it is; a `stub` if its weights are random. Raises UserError if they are missing."""
+        ...
+
+    def embed(
+        self, keyframes: UInt8[np.ndarray, "s H W 3"], sounds: Sequence[np.ndarray], label: str | None
+    ) -> Embeddings:
+        """The embeddings of a clip.
+
+        Args:
+          keyframes: a frame of each segment of two seconds.
+          sounds: of each segment, mono float32 [2 s] at 16 kHz, without its mean.
+          label: such as "dog barking".
+        """
+        ...
+
+
 ADAPTERS: Mapping[str, Mapping[str, str]] = {
     "audio_quality": {
         "dnsmos": "mtv_jax.curation.adapters.dnsmos:DNSMOS",
@@ -173,6 +211,7 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "lr_asd": "mtv_jax.curation.adapters.lr_asd:LrAsd",
         "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlSpeaker",
     },
+    "embedder": {"imagebind": "mtv_jax.curation.adapters.imagebind:ImageBindEmbedder"},
     "captioner": {
         "detectors": "mtv_jax.curation.adapters.detectors:Detectors",
         "endpoint": "mtv_jax.curation.adapters.endpoint:Endpoint",

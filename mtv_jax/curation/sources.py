@@ -20,7 +20,11 @@ Kind = Literal["talking_head", "film"]
 """`talking_head`: one person who faces the camera and speaks; all its clips are basic faces. `film`: anything else."""
 
 UNKNOWN_LICENCE = "unknown"
-_KEYS = ("path", "id", "kind", "licence", "prompt", "url", "people")
+Split = Literal["train", "test"]
+
+OF_DATA_SETS = ("label", "split", "recording")
+"""Fields that sources have where they are of a data set for recognition (`mtv_jax.curation.layouts`)."""
+_KEYS = ("path", "id", "kind", "licence", "prompt", "url", "people", *OF_DATA_SETS)
 _MOST_PEOPLE = 10_000
 _MOST_ERRORS = 5
 """Lines of a manifest that one error message quotes."""
@@ -39,6 +43,9 @@ class Source:
       prompt: what is seen, if it is known; clips of the source take it.
       url: where the file is from.
       people: how many are seen in it, if somebody has counted them.
+      label: of the class that a data set puts it into, such as "dog barking".
+      split: whether it is for training or is held out; None: `curate pack` draws.
+      recording: what the file is a part of; files of one recording are never on both sides of a split. None: of itself.
     """
 
     id: str
@@ -48,6 +55,9 @@ class Source:
     prompt: str | None = None
     url: str | None = None
     people: int | None = None
+    label: str | None = None
+    split: Split | None = None
+    recording: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -80,7 +90,7 @@ def sources_of(place: str | os.PathLike, *, kind: Kind = "film", outside: bool =
 
     A folder is searched with its subfolders. Beside a video `NAME.mp4` there may be a `NAME.json` with the keys of a
     line of a manifest but `path`. A line of a manifest has `path` (relative to the manifest's folder) and optionally
-    `id`, `kind`, `licence`, `prompt`, `url` and `people`.
+    the other fields of a `Source`.
 
     Args:
       place: the folder or the manifest.
@@ -108,6 +118,8 @@ def _of_folder(folder: Path, kind: Kind) -> Sources:
             except UserError as error:
                 reason = str(error)
         skipped[_printable(name)] = reason
+    if divided := _divided_recordings(found):
+        raise UserError(f"{folder}: {divided}")
     return Sources(_without_repeats(found), skipped)
 
 
@@ -208,6 +220,8 @@ def _of_manifest(manifest: Path, kind: Kind, outside: bool) -> Sources:
             found.append(source)
         else:
             skipped[str(source.path)] = reason
+    if divided := _divided_recordings(found):
+        errors.append(divided)
     if errors:
         more = f"; and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
         raise UserError(f"{manifest}: {'; '.join(errors[:_MOST_ERRORS])}{more}")
@@ -246,8 +260,9 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
     for key, value in fields.items():
         if key != "people" and (not isinstance(value, str) or not value.strip()):
             raise UserError(f"{key} {value!r}: must be a text")
-    if fields.get("kind", kind) not in get_args(Kind):
-        raise UserError(f"kind {fields['kind']!r}: must be one of {', '.join(get_args(Kind))}")
+    for key, choices in (("kind", get_args(Kind)), ("split", get_args(Split))):
+        if key in fields and fields[key] not in choices:
+            raise UserError(f"{key} {fields[key]!r}: must be one of {', '.join(choices)}")
     return Source(
         id=fields.get("id", os.path.normpath(fields["path"])),
         path=path,
@@ -256,7 +271,24 @@ def _source(fields: Mapping[str, Any], path: Path, kind: Kind) -> Source:
         prompt=fields.get("prompt"),
         url=fields.get("url"),
         people=fields.get("people"),
+        label=fields.get("label"),
+        split=fields.get("split"),
+        recording=fields.get("recording"),
     )
+
+
+def _divided_recordings(sources: list[Source]) -> str | None:
+    """What is wrong if files of one recording are in both splits."""
+    splits: dict[str, Source] = {}
+    for source in sources:
+        if source.recording is not None and source.split is not None:
+            other = splits.setdefault(source.recording, source)
+            if other.split != source.split:
+                return (
+                    f"{other.id!r} and {source.id!r} are of one recording ({source.recording}), and in both splits; "
+                    "put both into one"
+                )
+    return None
 
 
 def _without_repeats(sources: list[Source]) -> tuple[Source, ...]:

@@ -20,6 +20,7 @@ from mtv_jax.curation.evidence import (
     Evidences,
     FilmEvidence,
     Fingerprint,
+    Vectors,
     digest_of_prints,
     evidence_of,
 )
@@ -30,7 +31,7 @@ from mtv_jax.curation.stages import Keys, Stage
 from mtv_jax.io.files import atomic_path
 from mtv_jax.io.progress import progress
 
-_VERSION = 2
+_VERSION = 3
 _HEAD = 1 << 14
 """Bytes of what comes before the records, a line of JSON, which is written last."""
 _BLOCK = 1 << 14
@@ -83,6 +84,12 @@ class Store:
                 film = next(films)
             elif found := msgpack.unpackb(rest[1])["fingerprint"]:
                 yield fields, film.sha256, found
+
+    def vectors(self) -> Iterator[Vectors]:
+        """See `Known`."""
+        for fields, rest in self._records():
+            if isinstance(fields, str) and (found := msgpack.unpackb(rest[1])["vectors"]):
+                yield fields, *found
 
     def rows(self, clip: str) -> dict[str, Row]:
         """Stage -> outcome, with all of its evidence, of a clip."""
@@ -162,7 +169,7 @@ def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
     """The records of a film and its clips, and the digest of their fingerprints.
 
     That of a film has what `FilmEvidence` has. That of a clip: its id, its evidence, and, packed by itself since it is
-    seldom read, its fingerprint and where its rows are.
+    seldom read, its fingerprint, the embeddings of its sound and label, and where its rows are.
     """
     clips, records, prints = {}, [], []
     for clip, rows in known.rows_of_clips(film):
@@ -173,10 +180,21 @@ def _of_film(known: Evidences, film: Film) -> tuple[list[Any], str]:
             prints.append((clip, film.sha256, fingerprint))
         rest: dict[str, Any] = {"rows": {stage: row["place"] for stage, row in rows.items()}}
         rest["fingerprint"] = fingerprint if fingerprint.get("status") == OK else None
+        rest["vectors"], found = _without_vectors(found)
         records.append([clip, [_short(found), _packed(rest)]])
     found = known.film(film, clips)
     fields = {"done": found.done, "seconds": found.seconds, "problem": found.problem, "cut": found.cut}
     return [[fields, None], *records], digest_of_prints(prints)
+
+
+def _without_vectors(evidence: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The label and the embeddings of a clip, if it has them, and the evidence without the embeddings."""
+    agreement = dict(evidence.get("agreement", {}))
+    vectors = agreement.pop("vectors", None)
+    if vectors is None:
+        return None, evidence
+    labelled = None if agreement["label"] is None else (agreement["label"], vectors)
+    return labelled, {**evidence, "agreement": agreement}
 
 
 def _packed(value: Any) -> bytes:

@@ -16,7 +16,9 @@ from mtv_jax.curation.decide import Judge, people_count, unjudged
 from mtv_jax.curation.evidence import ClipEvidence, FilmEvidence, Known
 from mtv_jax.curation.filters.duplicates import Alike, find_alike, repeated
 from mtv_jax.curation.inputs import Film
+from mtv_jax.curation.population import NOBODY, Population, population_of
 from mtv_jax.curation.roles import scores
+from mtv_jax.curation.sources import OF_DATA_SETS
 from mtv_jax.curation.stages import LAST
 from mtv_jax.io.files import atomic_path, existing_file, read_json_object, write_json
 
@@ -29,7 +31,7 @@ class Verdicts:
 
     Films: `source`, `film` (SHA-256), `kind`, `licence`, `url`, `seconds` (a fraction; None: not known), `clips`, the
     `reason` of a failure, and, if it came before there were clips, `rejected` (in short); `unused` has the seconds that
-    no clip has, by reason.
+    no clip has, by reason; `label`, `split` and `recording` where the source has them.
 
     Clips: `clip`, `source`, `film`, `start`, `end` (fractions of seconds), `keep`, `failures`, `subsets`;
     the numbers of `people` seen and of `speakers` heard (None: not known); `unjudged`, the stages without their models.
@@ -37,6 +39,8 @@ class Verdicts:
 
     films: Rows
     clips: Rows
+    population: Population = NOBODY
+    """What the data set says of its clips."""
 
     @property
     def kept(self) -> Rows:
@@ -83,7 +87,8 @@ def judge(known: Known, config: CurateConfig, cache: Path) -> Verdicts:
     A clip that is rejected for another reason stands for no other one.
     """
     alike = alike_clips(known, config, cache)
-    judging, suspects = Judge(config), alike.clips
+    population = population_of(known, config)
+    judging, suspects = Judge(config, population), alike.clips
     films: Rows = []
     clips: Rows = []
     held: dict[str, tuple[int, ClipEvidence]] = {}
@@ -97,7 +102,7 @@ def judge(known: Known, config: CurateConfig, cache: Path) -> Verdicts:
     for clip, first in repeated(alike, passing).items():
         number, evidence = held[clip]
         clips[number] |= judging({**evidence, "duplicates": scores(of=first)}).to_json()
-    return Verdicts(films, clips)
+    return Verdicts(films, clips, population)
 
 
 def alike_clips(known: Known, config: CurateConfig, cache: Path) -> Alike:
@@ -140,6 +145,7 @@ def _film_row(found: FilmEvidence) -> dict[str, Any]:
     film = found.film
     row: dict[str, Any] = {"source": film.source, "film": film.sha256, "kind": film.about["kind"]}
     row |= {"licence": film.about["licence"], "url": film.about.get("url"), "clips": 0}
+    row |= {name: film.about[name] for name in OF_DATA_SETS if name in film.about}
     row |= {"seconds": found.seconds, "rejected": None, "reason": film.problem, "unused": {}}
     if film.problem:
         return row | {"rejected": "the same file as another" if film.sha256 else "not read"}

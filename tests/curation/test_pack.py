@@ -49,6 +49,14 @@ def test_by_default_a_tenth_is_held_out_at_most_and_something_of_each_subset_sta
     assert len(held_out_sources(many, None)) == 10
 
 
+def test_sources_of_one_recording_are_held_out_together():
+    clips = clips_of(**{f"part{i}": 2 for i in range(20)})
+    recordings = {f"part{i}": f"recording{i // 4}" for i in range(20)}
+    held = held_out_sources(clips, 8, recordings)
+    assert len(held) == 4
+    assert len({recordings[source] for source in held}) == 1
+
+
 def film(**values):
     return {"source": "a.mp4", "licence": "CC-BY 3.0", **values}
 
@@ -100,6 +108,26 @@ def packed(pipeline_folder, tmp_path_factory):
 def test_a_release_is_refused(packed):
     with pytest.raises(UserError, match=r"cannot be released: .*source c\.mp4 is without a licence"):
         curate.main(["pack", str(packed), "--release"])
+
+
+def test_sources_that_say_their_split_are_held_out_as_they_say(packed, tmp_path):
+    shutil.copytree(packed, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    films = json.loads(layout.films.read_text())
+    for found, split in zip(films, ("train", "test", "train"), strict=True):
+        found["about"] |= {"split": split, "label": "tone", "recording": found["source"]}
+    layout.films.write_text(json.dumps(films))
+    curate.main(["pack", str(tmp_path / "out")])
+    test = open_shards(tmp_path / "out" / "test")
+    assert [test.read(i).source.name for i in range(len(test))] == ["b.mp4"]
+    assert test.read(0).facts["label"] == "tone"
+    (line,) = map(json.loads, (tmp_path / "out/test/sources.jsonl").read_text().splitlines())
+    assert (line["label"], line["split"], line["recording"]) == ("tone", "test", "b.mp4")
+    with pytest.raises(UserError, match=r"--test-clips 1: .* says which sources are held out \(split\)"):
+        curate.main(["pack", str(tmp_path / "out"), "--test-clips", "1"])
+    layout.films.write_text(json.dumps([f | {"about": f["about"] | {"split": "test"}} for f in films]))
+    with pytest.raises(UserError, match="all kept clips are of sources of the test split"):
+        curate.main(["pack", str(tmp_path / "out")])
 
 
 def test_a_held_out_source_is_in_the_test_split_alone_with_its_media(packed, tmp_path, capsys):

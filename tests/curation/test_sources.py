@@ -221,3 +221,20 @@ def test_kinds_are_checked(tmp_path):
         sources_of(manifest(tmp_path, {"path": "a.mp4", "kind": "series"}))
     with pytest.raises(UserError, match="kind series"):
         sources_of(tmp_path, kind="series")
+
+
+def test_sources_of_a_data_set_say_their_label_split_and_recording(tmp_path):
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "b.mp4")
+    about = {"label": "dog barking", "split": "test", "recording": "x"}
+    lines = [{"path": "a.mp4", **about}, {"path": "b.mp4"}]
+    a, b = sources_of(manifest(tmp_path, *lines)).found
+    assert (a.label, a.split, a.recording) == ("dog barking", "test", "x")
+    assert (b.label, b.split, b.recording) == (None, None, None)
+    with pytest.raises(UserError, match="split 'valid': must be one of train, test"):
+        sources_of(manifest(tmp_path, {"path": "a.mp4", "split": "valid"}))
+    both = [{"path": "a.mp4", **about}, {"path": "b.mp4", "split": "train", "recording": "x"}]
+    with pytest.raises(
+        UserError, match=r"'a.mp4' and 'b.mp4' are of one recording \(x\), and in both splits"
+    ):
+        sources_of(manifest(tmp_path, *both))

@@ -65,7 +65,7 @@ def _mark(name: str, x: float) -> str:
 
 def _cut(cut: Mapping[str, Any], at: Any) -> str:
     x = at(cut["threshold"])
-    left, right = (_MARGIN, x) if cut["bound"] == "minimum" else (x, _WIDTH - _MARGIN)
+    left, right = (x, _WIDTH - _MARGIN) if cut["bound"] == "maximum" else (_MARGIN, x)
     shade = f"<rect class=shade x={left} y=12 width={max(right - left, 0):.1f} height={_HEIGHT - 12} />"
     title = f"<title>{escape(cut['name'])}: {cut['bound']} {cut['threshold']:g}</title>"
     return f"{shade}<line class=cut x1={x} x2={x} y1=12 y2={_HEIGHT}>{title}</line>"
