@@ -1,6 +1,6 @@
 """Separators by name. Imports no model, since `--help` reads the names.
 
-A name is that of a separator of three tracks (`cdx23:PATH`), of one that extracts speech (`dfn3`), or of the latter and
+A name is that of a separator of three tracks (`cdx23:PATH`, `audiosep:PATH`), of one that extracts speech (`dfn3`), or of the latter and
 of a splitter of the rest, joined by a plus (`dfn3+hpss`).
 """
 
@@ -21,7 +21,7 @@ _STEMS = {"dfn3": "deepfilternet:DeepFilterNet3", "spleeter": "spleeter:Spleeter
 """Separators that extract speech."""
 _SPLITTERS = {"hpss": "hpss:HPSS", "mask": "mask:LearnedMask"}
 """Of what is not speech into effects and music."""
-_BY_PATH = {"cdx23": "cdx23:CDX23"}
+_BY_PATH = {"cdx23": "cdx23:CDX23", "audiosep": "by_text.tracks:AudioSepTracks"}
 """Separators whose weights are named after a colon."""
 
 

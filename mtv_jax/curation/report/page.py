@@ -92,6 +92,8 @@ def _summary(numbers: Mapping[str, Any]) -> str:
     facts = [f"sources: {len(sources):,}", f"{numbers['accounting']['seconds'] / 3600:,.2f} hours in"]
     facts += [f"{row['hours']:,.2f} hours kept"]
     facts += [f"quarantined: {failed:,}"] if failed else []
+    stubs = [card for card in numbers["models"] if card.get("fidelity") == "stub"]
+    facts += [f"not to be released: {card['role']} is by {card['name']}, a stub" for card in stubs]
     return chips(facts)
 
 

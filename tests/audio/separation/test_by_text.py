@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from mtv_jax import save_model
+from mtv_jax.audio.separation.base import Separator
 from mtv_jax.audio.separation.by_text import audiosep
 from mtv_jax.audio.separation.by_text.audiosep import AudioSep, windows
 from mtv_jax.audio.separation.by_text.base import SeparatorByText, relative_levels
 from mtv_jax.audio.separation.by_text.sam_audio import SAMAudio
+from mtv_jax.audio.separation.separators import find_separator
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.levels import FLOOR_DBFS
 from mtv_jax.models.clap import ClapText, ClapTextConfig
 from mtv_jax.models.resunet import AudioSepResUNet, ResUNetConfig
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.names import TRACKS
 
 WORDS = ["ab", "c"]
 
@@ -165,3 +168,15 @@ def test_sam_audio_says_what_it_lacks(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     with pytest.raises(UserError, match=r"config\.json"):
         SAMAudio(str(tmp_path)).separate(mix, 4000, ["dog"])
+
+
+def test_audiosep_separates_speech_effects_and_music_that_add_up(folder):
+    separator = find_separator(f"audiosep:{folder}", TRACKS)
+    assert isinstance(separator, Separator)
+    mix = noise(0.5, 8000, 1)
+    tracks = separator.separate(mix, 8000)
+    assert tuple(tracks) == TRACKS
+    np.testing.assert_allclose(sum(tracks.values()), mix, atol=1e-6)
+    alone = AudioSep(str(folder)).separate(mix, 8000, ["human speech"])["human speech"]
+    np.testing.assert_allclose(tracks["speech"], alone, atol=1e-6)
+    assert {card.name for card in separator.cards().values()} == {"AudioSep"}
