@@ -23,8 +23,8 @@ from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACKS
 
 SCORES = ("keyframe_audio", "keyframe_text", "audio_text")
-SMALL = ["--num-frames", "5", "--fps", "12", "--height", "32", "--width", "32", "--workers", "0"]
-SMALL += ["--config.filters.min_motion=0", "--config.duplicates.on=False", "--config.agreement.label_clips=2"]
+RULES = ["--config.filters.min_motion=0", "--config.duplicates.on=False", "--config.agreement.label_clips=2"]
+SMALL = ["--num-frames", "5", "--fps", "12", "--height", "32", "--width", "32", "--workers", "0", *RULES]
 KNOWN = ["--config", "configs/maestro/curate.py:imagebind=known"]
 
 
@@ -33,7 +33,7 @@ def direction(angle):
 
 
 class ByLevel:
-    """Pictures point where their grey level says, sounds where their level does, labels where their first letter does."""
+    """Pictures point where their grey level says, sounds where their level does, labels where their letter does."""
 
     def card(self):
         return CARD
@@ -139,7 +139,7 @@ def test_the_report_shows_the_three_distributions_with_their_cut_offs(curated):
 
 
 def test_another_share_is_decided_without_a_model(curated, tmp_path, capsys):
-    options = [*KNOWN, *SMALL[8:], "--config.agreement.told_apart=0", "--config.agreement.keyframe_text=0.3"]
+    options = [*KNOWN, *RULES, "--config.agreement.told_apart=0", "--config.agreement.keyframe_text=0.3"]
     before = kept(curated)
     try:
         curate.main(["decide", str(curated), *options, "--config.agreement.audio_text=0.1"])
@@ -166,11 +166,8 @@ def test_a_narrator_is_taken_out_before_the_sound_is_heard(
     tracks = {name: read_audio(clip / f"{name}.flac", 16000) for name in ("mix", "sounds", *TRACKS)}
     np.testing.assert_allclose(tracks["sounds"], tracks["effects"] + tracks["music"], atol=1e-4)
     np.testing.assert_allclose(tracks["sounds"], tracks["mix"] - tracks["speech"], atol=1e-4)
-    (found,) = [
-        row["evidence"]
-        for row in ledger(tmp_path / "out")
-        if (row["item"], row["stage"]) == (clip.name, "narration")
-    ]
+    rows = {(row["item"], row["stage"]): row for row in ledger(tmp_path / "out")}
+    found = rows[clip.name, "narration"]["evidence"]
     assert found["dbfs"] == pytest.approx(rms_dbfs(tracks["mix"]) - 6.02, abs=0.05)
     quieter = evidence(tmp_path / "out")
     with_speech = evidence(curated)

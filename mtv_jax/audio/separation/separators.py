@@ -1,7 +1,7 @@
 """Separators by name. Imports no model, since `--help` reads the names.
 
-A name is that of a separator of three tracks (`cdx23:PATH`, `audiosep:PATH`), of one that extracts speech (`dfn3`), or of the latter and
-of a splitter of the rest, joined by a plus (`dfn3+hpss`).
+A name is that of a separator of three tracks (`cdx23:PATH`, `audiosep:PATH`), of one that extracts speech (`dfn3`), or
+of the latter and of a splitter of the rest, joined by a plus (`dfn3+hpss`).
 """
 
 import functools

@@ -1,7 +1,7 @@
 """A separator by words as a separator of speech, effects and music.
 
-Speech and music are what AudioSep finds by these words, each on its own in the mix; the effects are the rest, so that the
-tracks add up to the mix. What it finds as both is taken out of the effects twice.
+Speech and music are what AudioSep finds by these words, each on its own in the mix; the effects are the rest, so that
+the tracks add up to the mix. What it finds as both is taken out of the effects twice.
 """
 
 from collections.abc import Mapping
