@@ -142,8 +142,9 @@ def test_another_share_is_decided_without_a_model(curated, tmp_path, capsys):
     options = [*KNOWN, *RULES, "--config.agreement.told_apart=0", "--config.agreement.keyframe_text=0.3"]
     before = kept(curated)
     try:
-        curate.main(["decide", str(curated), *options, "--config.agreement.audio_text=0.1"])
-        assert kept(curated) == expected(evidence(curated), keyframe_text=0.3, audio_text=0.1) > before
+        tenth = [f"--config.agreement.{name}=0.1" for name in SCORES]
+        curate.main(["decide", str(curated), *options, *tenth])
+        assert kept(curated) == expected(evidence(curated), **dict.fromkeys(SCORES, 0.1)) > before
         curate.main(["decide", str(curated), *options, "--config.agreement.told_apart=1"])
         assert "dropped: indistinguishable label" in capsys.readouterr().out
         with pytest.raises(UserError, match="these values change what is measured"):

@@ -32,7 +32,7 @@ def read_landscape(videos: Path, labels: Set[str] | None) -> Listing:
     entries, problems = [], []
     for path in videos_below(videos):
         *folders, name = path.split("/")
-        split = cast(Split, folders.pop(0)) if folders and folders[0] in get_args(Split) else None
+        own = folders.pop(0) if folders and folders[0] in get_args(Split) else None
         if len(folders) != 1:
             problems.append(f"{path}: must be CLASS/NAME, or that in train/ or test/")
             continue
@@ -40,7 +40,7 @@ def read_landscape(videos: Path, labels: Set[str] | None) -> Listing:
         if labels is not None and label not in labels:
             problems.append(f"{path}: unknown label {label!r}")
             continue
-        entries.append(Entry(path, label, split, _OF_RECORDING.sub("", Path(name).stem)))
+        entries.append(Entry(path, label, cast(Split | None, own), _OF_RECORDING.sub("", Path(name).stem)))
     check_rows(videos, problems)
     divided = {entry.split is not None for entry in entries}
     if len(divided) > 1:
