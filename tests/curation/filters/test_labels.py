@@ -51,3 +51,10 @@ def test_labels_of_like_sounds_are_the_ones_that_are_confused():
 def test_one_label_is_told_apart_from_none():
     assert labels_told_apart({"rain": np.ones((3, 2))}, {"rain": np.ones(2)}) == {}
     assert labels_told_apart({}, {}) == {}
+
+
+def test_sounds_that_are_near_to_every_text_are_no_nearer_to_one():
+    """The sounds of a are nearer to both texts than those of b are, and still prefer their own, as those of b do."""
+    sounds = {"a": np.array([[0.9, 0.8]] * 3), "b": np.array([[0.3, 0.4]] * 3)}
+    found = labels_told_apart(sounds, {"a": np.eye(2)[0], "b": np.eye(2)[1]})
+    assert (found["a"].auc, found["b"].auc) == (1.0, 1.0)

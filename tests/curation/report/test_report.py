@@ -232,3 +232,16 @@ def test_captions_that_disagree_are_counted_and_shown_with_what_they_cost(tmp_pa
     assert "2 described, 1 seen. &lt;i&gt;a&lt;/i&gt;" in section
     assert section.count("<figure>") == 1
     assert json.loads((tmp_path / "report.json").read_text())["captions"] == found
+
+
+def test_the_page_says_first_which_models_are_stubs(tmp_path):
+    card = {
+        "role": "embedder",
+        "name": "untrained",
+        "version": "1",
+        "licence": "",
+        "fidelity": "stub",
+        "weights": None,
+    }
+    write_report(tmp_path / "report.html", data([clip(0)]) | {"cards": [card]})
+    assert "not to be released: embedder is by untrained, a stub" in (tmp_path / "report.html").read_text()
