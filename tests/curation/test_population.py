@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from mtv_jax.curation.config import AgreementConfig, CurateConfig, load_curate_config
+from mtv_jax.curation.config import AgreementConfig, CurateConfig, SizeConfig, load_curate_config
 from mtv_jax.curation.decide import Rule, decide, rules
 from mtv_jax.curation.evidence import FilmEvidence
 from mtv_jax.curation.filters.fingerprints import to_text
@@ -150,6 +150,6 @@ def test_maestro_s_config_is_ten_seconds_and_its_thresholds():
     config = load_curate_config("configs/maestro/curate.py:imagebind=random,narrator", {})
     assert config.agreement == AgreementConfig("imagebind:random")
     assert config.remove_speech
-    assert config.size.num_frames / config.size.fps == 10
+    assert config.size == SizeConfig(81, 8.1, 512, 512)  # 10 s
     assert config.filters.min_motion / 100 * 512 == pytest.approx(0.1)
     assert not load_curate_config("configs/maestro/curate.py", {}).remove_speech

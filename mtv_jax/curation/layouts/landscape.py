@@ -6,9 +6,8 @@ what is before names the recording.
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import cast, get_args
 
 from mtv_jax.curation.layouts.base import Entry, Listing, check_rows, draw_test, videos_below
 from mtv_jax.curation.sources import Split
@@ -16,6 +15,7 @@ from mtv_jax.io.errors import UserError
 
 _HELD_OUT, _MOST_HELD_OUT = 100, 10
 """Clips for testing: Maestro's 100 of 1,000, and at most one in so many of a smaller set."""
+_SPLITS: Mapping[str, Split] = {"train": "train", "test": "test"}
 _OF_RECORDING = re.compile(r"(-\d+(\.\d+)?_\d+(\.\d+)?|(_clip)?_\d+)$")
 
 
@@ -32,7 +32,9 @@ def read_landscape(videos: Path, labels: Set[str] | None) -> Listing:
     entries, problems = [], []
     for path in videos_below(videos):
         *folders, name = path.split("/")
-        own = folders.pop(0) if folders and folders[0] in get_args(Split) else None
+        split = _SPLITS.get(folders[0]) if folders else None
+        if split is not None:
+            del folders[0]
         if len(folders) != 1:
             problems.append(f"{path}: must be CLASS/NAME, or that in train/ or test/")
             continue
@@ -40,7 +42,7 @@ def read_landscape(videos: Path, labels: Set[str] | None) -> Listing:
         if labels is not None and label not in labels:
             problems.append(f"{path}: unknown label {label!r}")
             continue
-        entries.append(Entry(path, label, cast(Split | None, own), _OF_RECORDING.sub("", Path(name).stem)))
+        entries.append(Entry(path, label, split, _OF_RECORDING.sub("", Path(name).stem)))
     check_rows(videos, problems)
     divided = {entry.split is not None for entry in entries}
     if len(divided) > 1:
