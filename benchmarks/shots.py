@@ -25,7 +25,8 @@ from sides import peak_memory
 
 from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
 from mtv_jax.curation.films import FilmConfig, Footage, make_film, write_film
-from mtv_jax.curation.shots import Shot, ShotsConfig, find_shots
+from mtv_jax.curation.shots import Shot, ShotsConfig
+from mtv_jax.curation.stream import find_shots
 from mtv_jax.io.video import probe
 
 LABELS = Path(__file__).with_name("shot_labels.json")

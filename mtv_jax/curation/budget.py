@@ -8,7 +8,6 @@ from typing import Any
 
 from mtv_jax.curation.arrays import ARRAYS
 from mtv_jax.curation.settings import Layout, Settings, load_settings
-from mtv_jax.curation.shots import ShotsConfig
 from mtv_jax.curation.sources import Source
 from mtv_jax.curation.stages import CLIP
 from mtv_jax.curation.steps.media import Clips
@@ -99,12 +98,7 @@ def _are_cut_alike(layout: Layout, settings: Settings) -> bool:
         before = load_settings(layout)
     except UserError:
         return False
-    return _cut(before) == _cut(settings)
-
-
-def _cut(settings: Settings) -> tuple[ShotsConfig, Clips]:
-    """What the spans of clips, and so their ids, depend on."""
-    return settings.config.shots, Clips.of(settings)
+    return Clips.of(before) == Clips.of(settings)
 
 
 def _bytes_there(layout: Layout) -> int:

@@ -1,11 +1,15 @@
-"""Cuts spans of a video into clips: an mp4 of a constant rate without sound, and the sound as FLAC.
+"""Cuts a video into clips while its shots are found: an mp4 of a constant rate without sound, and the sound as FLAC.
 
-Pictures are decoded once for all clips of a video, and so is the sound. Memory is bounded by the clips that overlap.
+Pictures are decoded once, and so is the sound. A clip is encoded as soon as its frames are there, and removed if a
+change of shot turns out to lie in it. Memory is bounded: frames are kept while a clip may still begin there, which are
+those that the detector of shots is not sure of yet (about 50, at most about 120), and those of clips that overlap.
 """
 
+import contextlib
+import itertools
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,75 +19,72 @@ import av
 import numpy as np
 import soundfile
 
-from mtv_jax.curation.shots import Span
+from mtv_jax.curation.shots import ChangeDetector, Shot, Span, WindowConfig, window
+from mtv_jax.curation.soundtrack import Soundtrack
 from mtv_jax.curation.stages import CLIP, MIX
+from mtv_jax.curation.stream import ShotStream
 from mtv_jax.io.audio import write_audio
-from mtv_jax.io.channels import to_stereo
 from mtv_jax.io.errors import Unreadable
 from mtv_jax.io.files import existing_file
-from mtv_jax.io.film import ROUNDING_SECONDS, Film, Timed, open_film
-from mtv_jax.io.sound import Sound, open_sound
+from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_film
 from mtv_jax.io.video import write_video
 from mtv_jax.typing import UInt8
 
 _COMMENT = "Cut from a video by mtv_jax"
 _PRESET = "veryfast"
 """Of x264: files as large as those of `medium` at the same quality factor, in half the time."""
-_SEEK_SECONDS = 20
-"""A gap between clips from which on seeking is faster than decoding, at the usual distances of key frames."""
+_LARGE = 2
+"""A decoded frame so many times larger than a picture of a clip is converted at once, and not kept."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a video was cut into.
+
+    Attributes:
+      shots: all of it, in order.
+      clips: each clip's span, and what its files hold, as JSON values: `start`, `end` (seconds in the video) and `fps`
+        as exact fractions ("49/24"), `num_frames`, `height`, `width`; with sound `sample_rate`, `channels`, `samples`
+        and `missing_sound`, the seconds of the clip for which the video has no sound.
+    """
+
+    shots: list[Shot]
+    clips: list[tuple[Span, dict[str, Any]]]
 
 
 def cut_clips(
     path: str | os.PathLike,
-    spans: Sequence[Span],
-    folders: Sequence[Path],
+    detector: ChangeDetector,
+    config: WindowConfig,
+    folder: Callable[[Span], Path],
     *,
     short_side: int = 720,
-    sound: bool = True,
-) -> Iterator[dict[str, Any]]:
-    """Writes `clip.mp4` and `mix.flac` of each span into its folder, and yields what they hold.
+    sound: Callable[[], Soundtrack] | None = None,
+) -> Cut:
+    """Finds the shots of a video and writes `clip.mp4` and `mix.flac` of each window of them (`shots.windows`).
 
     Pictures are upright and in square pixels, with even sides. Both files are written atomically, read again and
     checked. The same span gives the same bytes, whichever other spans are cut.
 
     Args:
       path: a video.
-      spans: in order of their starts; they may overlap.
-      folders: one per span.
+      detector: finds its changes of shot.
+      config: where clips lie within a shot.
+      folder: where the files of a span are written.
       short_side: pixels to which the shorter side is scaled down, if it is longer.
-      sound: whether to write the sound, which has at most two channels (others are mixed to stereo).
-
-    Yields:
-      JSON values: `start`, `end` (seconds in the video) and `fps` as exact fractions ("49/24"), `num_frames`, `height`,
-      `width`; with sound `sample_rate`, `channels`, `samples` and `missing_sound`, the seconds of the clip for which
-      the video has no sound.
+      sound: gives the video's sound, called if there is a clip; clips have at most two channels (others are mixed to
+        stereo). None: no sound is written.
 
     Raises:
-      Unreadable: the video is damaged, ends before a span or has no sound. Clips before that place are written.
+      Unreadable: the video is damaged, or its picture changes its shape. Clips before that place are written.
     """
-    path = existing_file(path)
-    if list(spans) != sorted(spans, key=lambda span: span.start):
-        raise ValueError("spans must be in order of their starts")
-    if not spans:
-        return
-    heard = list(_cut_sound(path, spans, folders)) if sound else [{} for _ in spans]
-    with open_film(path) as film:
-        reel = _Reel(film, spans, short_side)
-        for number, (span, folder, about) in enumerate(zip(spans, folders, heard, strict=True)):
-            video = folder / CLIP
-            frames = reel.frames(number)
-            write_video(video, frames, span.fps, preset=_PRESET, comment=_COMMENT, threads=1)
-            height, width = reel.size
-            _check(video, folder / MIX if sound else None, span)
-            yield {
-                "start": str(span.start),
-                "end": str(span.end),
-                "fps": str(span.fps),
-                "num_frames": span.num_frames,
-                "height": height,
-                "width": width,
-                **about,
-            }
+    with open_film(existing_file(path)) as film:
+        reel = _Reel(film, detector, config, short_side)
+        clips = [
+            (span, about | (_write_sound(sound(), span, folder(span)) if sound else {}))
+            for span, about in reel.clips(folder)
+        ]
+        return Cut(reel.stream.shots, clips)
 
 
 def clip_size(shown: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -93,141 +94,169 @@ def clip_size(shown: tuple[int, int], short_side: int) -> tuple[int, int]:
     return height, width
 
 
+class _AbandonedError(Exception):
+    """A change of shot lies in the clip that is written."""
+
+
 @dataclass
 class _Held:
-    """A decoded frame, shown from `begin` to `end` (seconds), and its pixels once they are needed."""
+    """A frame, shown from `begin` to `end` (seconds): as decoded, until its pixels are needed."""
 
     begin: Fraction
     end: Fraction
-    frame: av.VideoFrame
+    frame: av.VideoFrame | None
     pixels: np.ndarray | None = None
 
 
 class _Reel:
-    """The frames of consecutive spans, of which those of an overlap are kept."""
+    """A film that is read once: its shots, and the frames that clips may still show."""
 
-    def __init__(self, film: Film, spans: Sequence[Span], short_side: int):
-        self._film, self._spans = film, spans
-        self.size = clip_size(film.display.size, short_side)
-        """(height, width) of the clips."""
+    def __init__(self, film: Film, detector: ChangeDetector, config: WindowConfig, short_side: int):
+        self._film, self._config = film, config
+        self.stream = ShotStream(film, detector)
+        self._size = clip_size(film.display.size, short_side)
+        self._coming = film.shown()
         self._held: deque[_Held] = deque()
-        self._coming: Iterator[Timed] = film.shown(spans[0].start)
+        self._first = 0
+        """The number of the first frame that is held."""
+        self._number = 0
+        """Of the shot that is cut."""
+        self._wanted: Fraction | None = Fraction(0)
+        """Its clips to come begin here or later; None: there are none."""
 
-    def frames(self, number: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The frames of a span. Spans are asked for once, in order."""
-        span = self._spans[number]
-        following = self._spans[number + 1].start if number + 1 < len(self._spans) else span.end
+    def clips(self, folder: Callable[[Span], Path]) -> Iterator[tuple[Span, dict[str, Any]]]:
+        """Writes the clips of all shots, and yields what their pictures are."""
+        for number in itertools.count():
+            self._number = number
+            while (shot := self.stream.shot(number)) is None:
+                if not self._read():
+                    return
+            for index in itertools.count():
+                span = window(shot, index, self._config, self._film.rate)
+                following = window(shot, index + 1, self._config, self._film.rate).start
+                if not self._write(span, following, folder(span)):
+                    break
+                yield span, self._about(span)
+            self._wanted = None
+            while len(self.stream.shots) <= number and self._read():
+                pass
+
+    def _write(self, span: Span, following: Fraction, folder: Path) -> bool:
+        """Writes the pictures of a span, unless it turns out to reach over the end of its shot."""
+        self._wanted = span.start
+        if self._holds(span) is False:
+            return False
+        frames = self._frames(span, following)
+        try:
+            write_video(folder / CLIP, frames, span.fps, preset=_PRESET, comment=_COMMENT, threads=1)
+        except _AbandonedError:
+            with contextlib.suppress(OSError):  # there, but not empty: of another run
+                folder.rmdir()
+            return False
+        _check(folder / CLIP, span)
+        return True
+
+    def _about(self, span: Span) -> dict[str, Any]:
+        height, width = self._size
+        times = {"start": str(span.start), "end": str(span.end), "fps": str(span.fps)}
+        return {**times, "num_frames": span.num_frames, "height": height, "width": width}
+
+    def _frames(self, span: Span, following: Fraction) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The frames of a span; the next one begins at `following`.
+
+        Raises _AbandonedError as soon as it is known that the span is no clip, at the latest after its last frame.
+        """
         slack = self._slack(span)
-        self._skip_to(span.start)
-        place = 0
+        place = self._first
         for index in range(span.num_frames):
             time = span.start + index / span.fps + slack
-            while place >= len(self._held) or self._held[place].end <= time:
-                if place < len(self._held):
+            self._wanted = min(following, time)
+            while (held := self._at(place)) is None or held.end <= time:
+                if held is not None:
                     place += 1
-                else:
-                    self._held.append(self._next(span))
-                while place and self._held[0].end <= following:
-                    self._held.popleft()
-                    place -= 1
-            yield self._pixels(self._held[place])
+                elif not self._read():
+                    self._check_end(span)
+            if self._holds(span) is False:
+                raise _AbandonedError
+            yield self._pixels(held)
+        self._wanted = following
+        while (holds := self._holds(span)) is None:
+            self._read()
+        if not holds:
+            raise _AbandonedError
+
+    def _read(self) -> bool:
+        """Decodes the next frame, and forgets those that no clip shows; whether there was one."""
+        if self.stream.ended:
+            return False
+        found = next(self._coming, None)
+        if found is None:
+            self.stream.finish()
+            return False
+        begin, end, frame = found
+        self.stream.put(begin, end, frame)
+        self._held.append(self._kept(begin, end, frame))
+        later = self.stream.later(self._number)
+        while self._held and self._first < later and self._is_past(self._held[0]):
+            self._held.popleft()
+            self._first += 1
+        return True
+
+    def _is_past(self, held: _Held) -> bool:
+        return self._wanted is None or held.end <= self._wanted
+
+    def _kept(self, begin: Fraction, end: Fraction, frame: av.VideoFrame) -> _Held:
+        height, width = self._size
+        stored = sum(plane.buffer_size for plane in frame.planes)
+        if stored <= _LARGE * 3 * height * width:
+            return _Held(begin, end, frame)
+        return _Held(begin, end, None, self._film.display.show(frame, float(begin), self._size))
+
+    def _at(self, place: int) -> _Held | None:
+        """The frame of this number; the first one that is held, if that is a later one. None if it is not there yet."""
+        index = max(place - self._first, 0)
+        return self._held[index] if index < len(self._held) else None
+
+    def _holds(self, span: Span) -> bool | None:
+        return self.stream.holds(self._number, span, self._config)
+
+    def _check_end(self, span: Span) -> None:
+        """Says that the film has ended within a span."""
+        if self._holds(span) is False:
+            raise _AbandonedError
+        raise Unreadable(
+            "truncated", f"{self._film.path}: ends within a clip at {float(span.start):.2f} s"
+        )
 
     def _slack(self, span: Span) -> Fraction:
         """Seconds by which a frame may be late, as in `mtv_jax.io.video.iter_frames`."""
         return min(max(self._film.time_base, ROUNDING_SECONDS), 1 / (8 * max(span.fps, self._film.rate)))
 
-    def _skip_to(self, start: Fraction) -> None:
-        """Drops frames that end before `start`, and seeks if there is a long way to go."""
-        while self._held and self._held[0].end <= start:
-            end = self._held.popleft().end
-            if not self._held and start - end > _SEEK_SECONDS:
-                self._coming = self._film.shown(start)
-
-    def _next(self, span: Span) -> _Held:
-        found = next(self._coming, None)
-        if found is None:
-            raise Unreadable(
-                "truncated", f"{self._film.path}: ends within a clip at {float(span.start):.2f} s"
-            )
-        return _Held(*found)
-
     def _pixels(self, held: _Held) -> np.ndarray:
         if held.pixels is None:
-            held.pixels = self._film.display.show(held.frame, float(held.begin), self.size)
+            assert held.frame is not None
+            held.pixels = self._film.display.show(held.frame, float(held.begin), self._size)
+            held.frame = None
         return held.pixels
 
 
-@dataclass
-class _Part:
-    """The sound of a span, [samples, channels] from sample `first` on, of which `known` samples are in the video."""
-
-    samples: np.ndarray
-    first: int
-    known: int = 0
-
-    @property
-    def end(self) -> int:
-        return self.first + len(self.samples)
-
-    def add(self, position: int, piece: np.ndarray) -> None:
-        """Copies what a piece from sample `position` on has of the span."""
-        begin, end = max(self.first, position), min(self.end, position + len(piece))
-        if begin < end:
-            self.samples[begin - self.first : end - self.first] = piece[begin - position : end - position]
-            self.known += end - begin
-
-
-def _cut_sound(path: Path, spans: Sequence[Span], folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Writes the sound of each span and yields what it is. It is decoded from the beginning: decoders that have
-    sought give other noise.
-    """
-    with open_sound(path) as sound:
-        opened: deque[tuple[_Part, Path]] = deque()
-        waiting = deque(zip(spans, folders, strict=True))
-        for position, samples in sound.pieces():
-            end = position + len(samples)
-            while waiting and round(waiting[0][0].start * sound.rate) < end:
-                opened.append(_open(*waiting.popleft(), sound))
-            for part, _ in opened:
-                part.add(position, samples)
-            while opened and opened[0][0].end <= end:
-                yield _written(*opened.popleft(), sound)
-            if not opened and not waiting:
-                return
-        opened.extend(_open(span, folder, sound) for span, folder in waiting)
-        for part, folder in opened:
-            yield _written(part, folder, sound)
-
-
-def _open(span: Span, folder: Path, sound: Sound) -> tuple[_Part, Path]:
-    first, end = span.samples(sound.rate)
-    return _Part(np.zeros((end - first, sound.channels), np.float32), first), folder
-
-
-def _written(part: _Part, folder: Path, sound: Sound) -> dict[str, Any]:
-    samples = part.samples if sound.channels <= 2 else to_stereo(part.samples, sound.names)
+def _write_sound(sound: Soundtrack, span: Span, folder: Path) -> dict[str, Any]:
+    """Writes the sound of a span and says what it is."""
+    samples, missing = sound.clip(*span.samples(sound.rate))
     write_audio(folder / MIX, samples, sound.rate)
+    if soundfile.info(folder / MIX).frames != len(samples):
+        raise Unreadable("damaged", f"{folder / MIX}: not as long as it was written")
     return {
         "sample_rate": sound.rate,
         "channels": samples.shape[1],
         "samples": len(samples),
-        "missing_sound": round((len(samples) - part.known) / sound.rate, 6),
+        "missing_sound": round(missing / sound.rate, 6),
     }
 
 
-def _check(video: Path, sound: Path | None, span: Span) -> None:
-    """Reads the header and the packets of written files. Raises Unreadable unless they are as long as the span."""
+def _check(video: Path, span: Span) -> None:
+    """Reads the packets of a written clip. Raises Unreadable unless it is as long as its span."""
     with av.open(str(video)) as container:
         frames = sum(1 for packet in container.demux(video=0) if packet.size)
     if frames != span.num_frames:
         raise Unreadable("damaged", f"{video}: {frames} frames were written instead of {span.num_frames}")
-    if sound is None:
-        return
-    info = soundfile.info(sound)
-    first, end = span.samples(info.samplerate)
-    if info.frames != end - first:
-        raise Unreadable(
-            "damaged",
-            f"{sound}: {info.frames / info.samplerate:.3f} s of sound for a clip of "
-            f"{float(span.num_frames / span.fps):.3f} s",
-        )

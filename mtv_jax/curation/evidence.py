@@ -29,7 +29,7 @@ class FilmEvidence:
       done: the stages of films that have succeeded.
       seconds: its length, a fraction as text: of its shots, else by its header; None: not known.
       problem: the stage at which it failed, and why; None if it did not.
-      cut: evidence of the stage `clips`; None before that.
+      cut: evidence of the stage `clips` without the shots; None before that.
       clips: id -> what is known of the clip.
     """
 
@@ -80,9 +80,10 @@ class Evidences:
         keys = self.keys.film(film.sha256, film.about)
         rows = {name: self.state.row(film.sha256, name, key) for name, key in keys.items()}
         found = {name: row["evidence"] for name, row in rows.items() if row is not None}
-        return FilmEvidence(
-            film, tuple(found), _seconds(found), self._problem(keys, found), found.get("clips"), clips
-        )
+        cut = found.get("clips")
+        if cut is not None:
+            cut = {name: value for name, value in cut.items() if name != "shots"}
+        return FilmEvidence(film, tuple(found), _seconds(found), self._problem(keys, found), cut, clips)
 
     def rows_of_clips(self, film: Film) -> Iterator[tuple[str, dict[str, Row]]]:
         """Each clip of a film, with stage -> outcome, or the last error of a stage that is not tried again."""
@@ -138,8 +139,8 @@ def _status(found: ClipEvidence, stage: str) -> str | None:
 
 def _seconds(found: Mapping[str, Any]) -> str | None:
     """The length of a film: of its shots, else by its header."""
-    if "shots" in found:
-        shots = found["shots"]["shots"]
+    if "shots" in found.get("clips", ()):
+        shots = found["clips"]["shots"]
         return str((shots[-1]["end_pts"] - shots[0]["first_pts"]) * Fraction(*shots[-1]["time_base"]))
     if "probe" in found:
         picture = found["probe"]["picture"]

@@ -7,7 +7,7 @@ from mtv_jax.curation.settings import Settings
 from mtv_jax.curation.stages import MIX, SOUNDS, Stage
 from mtv_jax.curation.steps.agreement import Agreement, Narration
 from mtv_jax.curation.steps.last import Caption, Encode
-from mtv_jax.curation.steps.media import Clips, Probe, Shots
+from mtv_jax.curation.steps.media import Clips, Probe
 from mtv_jax.curation.steps.people import LipSync, Mouths, Persons, Speaking
 from mtv_jax.curation.steps.picture import Bars, Fingerprint, Motion
 from mtv_jax.curation.steps.sound import Demixing, Quality, SecondSeparation, Separation, Sound
@@ -28,7 +28,6 @@ def make_stages(settings: Settings) -> list[Stage]:
     second = [SecondSeparation(config.demixing.separator), Demixing()] if compared else []
     stages: list[tuple[bool, Stage]] = [
         (True, Probe(ProbeConfig(needs_sound=heard))),
-        (True, Shots(config.shots)),
         (True, Clips.of(settings)),
         (heard, Separation(settings.separator)),
         *((True, stage) for stage in second),

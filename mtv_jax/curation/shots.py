@@ -1,13 +1,10 @@
-"""Shots of a video, found on a small decoded copy, and the windows of them that become clips.
+"""Shots of a video, what finds them, and the windows of them that become clips.
 
-The video is decoded once, in order, and frames are not kept, so memory does not grow with its length (eight bytes per
-frame). Times are exact: those of the decoded frames.
+Times are exact: those of the decoded frames.
 """
 
 import dataclasses
-import os
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -17,8 +14,7 @@ import numpy as np
 from mtv_jax.audio.separation.base import ModelCard
 from mtv_jax.io.clip_size import rate_of
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file
-from mtv_jax.io.film import ROUNDING_SECONDS, Film, open_film
+from mtv_jax.io.film import ROUNDING_SECONDS
 from mtv_jax.typing import UInt8
 
 Edge = Literal["film", "cut", "fade", "dissolve"]
@@ -81,8 +77,31 @@ class ShotsConfig:
 
 
 @runtime_checkable
+class ChangeFinder(Protocol):
+    """Finds changes of shot in pictures that come one by one, numbered from 0."""
+
+    @property
+    def settled(self) -> int:
+        """Changes that begin before this frame have been returned, and no others will begin there."""
+        ...
+
+    @property
+    def lasting(self) -> Sequence[Change]:
+        """Transitions that are certain but may go on, as far as they are known. They begin at `settled` or later."""
+        ...
+
+    def put(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Sequence[Change]:
+        """Gives the next picture; changes that are certain now, in any order, each once."""
+        ...
+
+    def end(self) -> Sequence[Change]:
+        """The changes that are left when there is no further picture."""
+        ...
+
+
+@runtime_checkable
 class ChangeDetector(Protocol):
-    """Finds changes of shot in a stream of pictures (the role `shots`)."""
+    """Finds changes of shot (the role `shots`)."""
 
     @property
     def height(self) -> int:
@@ -93,8 +112,8 @@ class ChangeDetector(Protocol):
         """What it is."""
         ...
 
-    def changes(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Change]:
-        """Yields changes in any order; frames are uint8 RGB [H W 3], numbered from 0, `rate` is their average."""
+    def begin(self, rate: Fraction) -> ChangeFinder:
+        """Begins a video, whose average rate is `rate`. Its pictures are uint8 RGB [H W 3]."""
         ...
 
 
@@ -204,97 +223,17 @@ class WindowConfig:
             raise UserError(f"fps {self.fps}: must be positive")
 
 
-def find_shots(path: str | os.PathLike, detector: ChangeDetector) -> list[Shot]:
-    """The shots of a video in order. They cover it without gaps; fades and dissolves are shots of their own.
-
-    Raises Unreadable if the video cannot be decoded to its end, or its picture changes its shape.
-    """
-    with open_film(existing_file(path)) as film:
-        starts, ends = array("q"), array("q", [0])
-        frames = _small_frames(film, detector.height, starts, ends)
-        found = list(detector.changes(frames, film.rate))
-        for _ in frames:  # a detector may stop early, but the times of all frames are needed
-            pass
-        return _shots(found, starts, ends[0], film)
-
-
-def windows(shot: Shot, config: WindowConfig, rate: Fraction) -> list[Span]:
-    """The spans of a shot that become clips, none of which reaches over its ends; `rate` is the video's average."""
+def window(shot: Shot, number: int, config: WindowConfig, rate: Fraction) -> Span:
+    """The span `number` of a shot, by the shot's beginning; it may reach over the shot's end."""
     fps = rate if config.fps is None else config.fps
-    if shot.transition:
-        return []
     begin = max(shot.start + _margin(shot.begins, config) / fps, config.skip / fps)
-    room = shot.end - _margin(shot.ends, config) / fps - begin + ROUNDING_SECONDS
-    count = (int(room * fps) - config.num_frames) // config.stride + 1
-    return [_span(shot, begin + k * config.stride / fps, config.num_frames, fps) for k in range(count)]
+    return _span(shot, begin + number * config.stride / fps, config.num_frames, fps)
 
 
-def _small_frames(
-    film: Film, height: int, starts: array, ends: array
-) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Displayed frames, scaled down to a height. Their times are added to `starts`, the last end is in `ends[0]`."""
-    size = _size(film.display.size, height)
-    for begin, end, frame in film.timed():
-        starts.append(round(begin / film.time_base))
-        ends[0] = round(end / film.time_base)
-        yield film.display.show(frame, float(begin), size)
-
-
-def _size(shown: tuple[int, int], height: int) -> tuple[int, int]:
-    """Size of a picture scaled down to a height, or as it is."""
-    if not 0 < height < shown[0]:
-        return shown
-    return height, max(round(shown[1] * height / shown[0]), 1)
-
-
-def _shots(found: Sequence[Change], starts: array, end: int, film: Film) -> list[Shot]:
-    edges: list[tuple[int, Edge, bool]] = [(0, "film", False)]
-    for change in _without_overlaps(found):
-        _add_edge(edges, change.frame, change.kind, change.kind != "cut")
-        if change.frame < change.end < len(starts):
-            _add_edge(edges, change.end, change.kind, False)
-    times = [*(starts[frame] for frame, _, _ in edges), end]
-    kinds: list[Edge] = [*(kind for _, kind, _ in edges), "film"]
-    return [
-        Shot(
-            start_pts=film.start_pts + times[k],
-            end_pts=film.start_pts + times[k + 1],
-            time_base=film.time_base,
-            first_pts=film.start_pts,
-            begins=kinds[k],
-            ends=kinds[k + 1],
-            transition=transition,
-        )
-        for k, (_, _, transition) in enumerate(edges)
-    ]
-
-
-def _without_overlaps(found: Sequence[Change]) -> list[Change]:
-    """Changes in order, with overlapping transitions as one, and without cuts inside of a transition.
-
-    A cut at the first or last frame of black stays: the picture was cut to black or from it.
-    """
-    spans: list[Change] = []
-    for change in sorted((x for x in found if x.kind != "cut"), key=lambda x: x.frame):
-        last = spans[-1] if spans else None
-        if last is None or change.frame > last.end:
-            spans.append(change)
-        else:
-            kind = "fade" if "fade" in (last.kind, change.kind) else "dissolve"
-            spans[-1] = Change(last.frame, kind, max(last.end, change.end))
-    cuts = [x for x in found if x.kind == "cut"]
-    cuts = [x for x in cuts if not any(span.frame < x.frame < span.end for span in spans)]
-    # At the same frame the cut comes first: it is what the shot begins with.
-    return sorted([*cuts, *spans], key=lambda x: (x.frame, x.kind != "cut"))
-
-
-def _add_edge(edges: list[tuple[int, Edge, bool]], frame: int, kind: Edge, transition: bool) -> None:
-    """Adds an edge, or changes the last one if it is at the same frame. A cut there is what is seen."""
-    last, begins, before = edges[-1]
-    if frame > last:
-        edges.append((frame, kind, transition))
-    else:
-        edges[-1] = (last, "cut" if kind == "cut" and last > 0 else begins, transition or before)
+def fits(span: Span, shot: Shot, config: WindowConfig) -> bool:
+    """Whether a span of a shot ends before the shot does, and may become a clip."""
+    end = shot.end - _margin(shot.ends, config) / span.fps + ROUNDING_SECONDS
+    return not shot.transition and span.end <= end
 
 
 def _margin(edge: Edge, config: WindowConfig) -> int:

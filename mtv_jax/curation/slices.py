@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from mtv_jax.audio.separation.sections import separate_sections
 from mtv_jax.audio.separation.separators import find_separator
 from mtv_jax.curation.shots import Span
-from mtv_jax.io.audio import readable_in_parts
+from mtv_jax.curation.soundtrack import soundtrack
 from mtv_jax.io.channels import to_mono
+from mtv_jax.io.errors import UserError
 
 
 @dataclass
@@ -29,22 +29,21 @@ def separated_spans(
     """The tracks of each span, in order of their ends: name, track -> mono float32 [s], sample rate.
 
     The film's whole sound is separated once, so that each span has its context; after its end there is silence.
-    `folder` has a temporary copy of the sound. Raises UserError for a film without sound.
+    `folder` is the film's, with its decoded sound. Raises UserError for a film without sound.
     """
+    if not spans:
+        return
     made = find_separator(separator)
-    with readable_in_parts(film, folder) as copy, soundfile.SoundFile(copy) as file:
-        rate = file.samplerate
+    sound = soundtrack(film, folder)
+    if not sound.length:
+        raise UserError(f"{film}: no sound (zero length)")
 
-        def read(first: int, last: int) -> np.ndarray:
-            if first >= file.frames:
-                return np.zeros((0, 1), np.float32)
-            file.seek(first)
-            samples = file.read(last - first, dtype="float32", always_2d=True)
-            return to_mono(samples)[0][:, None]
+    def read(first: int, last: int) -> np.ndarray:
+        return to_mono(sound.read(first, last))[0][:, None]
 
-        waiting = sorted(((*span.samples(rate), name) for name, span in spans.items()), reverse=True)
-        pieces = separate_sections(read, rate, made)
-        yield from ((name, tracks, rate) for name, tracks in _sliced(pieces, waiting, made.tracks))
+    waiting = sorted(((*span.samples(sound.rate), name) for name, span in spans.items()), reverse=True)
+    pieces = separate_sections(read, sound.rate, made)
+    yield from ((name, tracks, sound.rate) for name, tracks in _sliced(pieces, waiting, made.tracks))
 
 
 def _sliced(

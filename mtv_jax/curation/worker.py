@@ -15,6 +15,7 @@ from mtv_jax.curation.peak import peak_bytes, reset_peak
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.roles import Evidence, UnusableModelError, scores
 from mtv_jax.curation.settings import Layout, Settings
+from mtv_jax.curation.soundtrack import remove_soundtrack
 from mtv_jax.curation.stages import LAST, Item, Keys, Stage, failure
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import DiskError, remove_leftovers, sha256
@@ -70,15 +71,21 @@ class _Run:
 
     def messages(self) -> Iterator[Message]:
         """Runs the stages."""
+        whole = yield from self._film_messages()
+        remove_soundtrack(self._film.folder)
+        for clip in self._clips().values() if whole else ():
+            yield from self._finish(clip)
+
+    def _film_messages(self) -> Generator[Message, None, bool]:
+        """Runs the stages of the film; whether those of its clips can run."""
         for stage in self._film_stages:
             row = self._state.row(self._film.id, stage.name, self._keys[stage.name])
             if row is None or self._lacks_files(stage):
                 row = yield from self._run(stage, self._film, self._keys[stage.name], self._clips())
             if row is None and not stage.optional:
-                return
+                return False
             self._film = self._with_evidence(self._film, stage, row, self._keys)
-        for clip in self._clips().values():
-            yield from self._finish(clip)
+        return True
 
     def _finish(self, clip: Item) -> Iterator[Message]:
         """Runs the stages of a clip."""

@@ -6,10 +6,10 @@ import pytest
 from curation.films import FRAMES, run, write_film
 
 from mtv_jax import curate
+from mtv_jax.curation import clips
 from mtv_jax.curation.cleaning import delete_old_clips
 from mtv_jax.curation.inputs import Film
 from mtv_jax.curation.settings import Layout
-from mtv_jax.curation.steps import media
 from mtv_jax.curation.verdicts import Verdicts
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.jsonl import RowWriter
@@ -32,13 +32,15 @@ def made(out):
 
 
 def stop_after_the_first_clip(patch):
-    cut = media.cut_clips
+    write, written = clips.write_video, []
 
-    def stopped(*args, **options):
-        yield next(cut(*args, **options))
-        raise KeyboardInterrupt
+    def stopped(path, *args, **options):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, *args, **options)
 
-    patch.setattr(media, "cut_clips", stopped)
+    patch.setattr(clips, "write_video", stopped)
 
 
 def stop_before_the_row(stage):

@@ -187,7 +187,7 @@ def test_the_same_run_does_nothing_again_and_another_folder_gets_the_same_bytes(
     assert first == again
     rows = ledger(tmp_path / "a")
     monkeypatch.setattr(last, "read_video", None)
-    monkeypatch.setattr(media, "find_shots", None)
+    monkeypatch.setattr(media, "cut_clips", None)
     run(films, tmp_path / "a", *FRAMES)
     assert ledger(tmp_path / "a") == rows
 

@@ -1,40 +1,19 @@
 """Shots of videos on exact times, and windows that never cross a cut."""
 
+import itertools
 import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from curation.detectors import Known
 from media_files import rgb_frame, write_film
 
-from mtv_jax.audio.separation.base import ModelCard
-from mtv_jax.curation.shots import (
-    Change,
-    ChangeDetector,
-    Shot,
-    ShotsConfig,
-    Span,
-    WindowConfig,
-    find_shots,
-    windows,
-)
+from mtv_jax.curation.shots import Change, ChangeDetector, Shot, ShotsConfig, Span, WindowConfig, fits, window
+from mtv_jax.curation.stream import find_shots
 from mtv_jax.io.errors import Unreadable, UserError
 
 FPS = Fraction(24)
-
-
-class Known:
-    """A detector that knows the changes, and keeps what it was shown."""
-
-    def __init__(self, *changes, height=0):
-        self.known, self.height, self.seen = changes, height, []
-
-    def card(self):
-        return ModelCard("known", "1", "CC0-1.0", None, "classical")
-
-    def changes(self, frames, rate):
-        self.seen = [frame.shape for frame in frames]
-        yield from self.known
 
 
 def film(path, count, *, height=16, width=24, **options):
@@ -47,6 +26,12 @@ def film(path, count, *, height=16, width=24, **options):
 def shot(start, end, begins="cut", ends="cut", *, rate=24, transition=False, first_pts=0):
     """A shot of frames [start, end) at a rate."""
     return Shot(first_pts + start, first_pts + end, Fraction(1, rate), first_pts, begins, ends, transition)
+
+
+def windows(shot, config, rate):
+    """All spans of a shot."""
+    spans = (window(shot, number, config, rate) for number in itertools.count())
+    return list(itertools.takewhile(lambda span: fits(span, shot, config), spans))
 
 
 def frames_of(span, fps=FPS):

@@ -1,19 +1,19 @@
-"""PySceneDetect as the detector of shots: its Adaptive, Content and Threshold detectors, with guards of our own.
+"""PySceneDetect as the detector of shots: its Adaptive and Content detectors, with guards of our own.
 
 The detectors get frames that were decoded here, so their times are those of the rest of curation (PySceneDetect#479:
 another decoder's differ in videos of a variable rate). Needs the package `scenedetect-headless`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from mtv_jax.audio.separation.base import ModelCard
 from mtv_jax.curation.dissolves import Dissolves
-from mtv_jax.curation.shots import Change, ShotsConfig
+from mtv_jax.curation.fades import Fades
+from mtv_jax.curation.shots import Change, ChangeFinder, ShotsConfig
 from mtv_jax.faces.cuts import scene_detection
 from mtv_jax.typing import UInt8
 
@@ -43,36 +43,62 @@ class PySceneDetect:
         """What it is. Raises UserError if the package is missing."""
         return ModelCard("PySceneDetect", scene_detection().__version__, "BSD-3-Clause", None, "classical")
 
-    def changes(self, frames: Iterable[UInt8[np.ndarray, "H W 3"]], rate: Fraction) -> Iterator[Change]:
-        """Yields cuts, fades and dissolves (`ChangeDetector`). Raises UserError if the package is missing."""
-        detectors = _Detectors(self.config, rate)
-        dissolves = Dissolves(self.config.dissolve_difference, self.config.dissolve_error)
-        recent: dict[int, np.ndarray] = {}
-        count = 0
-        for number, pixels in enumerate(frames):
-            yield from detectors.put(number, pixels)
-            dissolves.put(pixels)
-            recent[number] = pixels
-            recent.pop(number - 2 * _REACH - 1, None)
-            if self._is_cut(number - _REACH, recent, detectors):
-                yield Change(number - _REACH)
-            count = number + 1
-        for number in range(count - _REACH, count):
-            if self._is_cut(number, recent, detectors):
-                yield Change(number)
-        yield from detectors.finish(count)
-        yield from (Change(mixed.start, "dissolve", until=mixed.end) for mixed in dissolves.found())
+    def begin(self, rate: Fraction) -> ChangeFinder:
+        """See `ChangeDetector`. Raises UserError if the package is missing."""
+        return _Finder(self.config, rate)
 
-    def _is_cut(self, frame: int, recent: Mapping[int, np.ndarray], detectors: "_Detectors") -> bool:
-        if frame - 1 not in recent or not detectors.take(frame):
+
+class _Finder:
+    """Finds the changes of one video (`ChangeFinder`)."""
+
+    def __init__(self, config: ShotsConfig, rate: Fraction):
+        self._config = config
+        self._detectors = _Detectors(config, rate)
+        self._fades = Fades(config.black, config.black_frames)
+        self._dissolves = Dissolves(config.dissolve_difference, config.dissolve_error)
+        self._recent: dict[int, np.ndarray] = {}
+        self._count = 0
+
+    @property
+    def settled(self) -> int:
+        """See `ChangeFinder`."""
+        return max(min(self._count - _REACH, self._fades.settled, self._dissolves.settled), 0)
+
+    @property
+    def lasting(self) -> Sequence[Change]:
+        """See `ChangeFinder`."""
+        return (*self._fades.lasting, *self._dissolves.lasting)
+
+    def put(self, pixels: UInt8[np.ndarray, "H W 3"]) -> Sequence[Change]:
+        """See `ChangeFinder`."""
+        number = self._count
+        self._count += 1
+        self._detectors.put(number, pixels)
+        self._recent[number] = pixels
+        self._recent.pop(number - 2 * _REACH - 1, None)
+        cuts = self._cuts(number - _REACH, number - _REACH + 1)
+        return (*cuts, *self._fades.put(pixels), *self._dissolves.put(pixels))
+
+    def end(self) -> Sequence[Change]:
+        """See `ChangeFinder`."""
+        cuts = self._cuts(self._count - _REACH, self._count)
+        return (*cuts, *self._fades.end(), *self._dissolves.end())
+
+    def _cuts(self, first: int, end: int) -> list[Change]:
+        """The cuts among some frames."""
+        return [Change(frame) for frame in range(first, end) if self._is_cut(frame)]
+
+    def _is_cut(self, frame: int) -> bool:
+        recent = self._recent
+        if frame - 1 not in recent or not self._detectors.take(frame):
             return False
         difference = _difference(recent[frame - 1], recent[frame])
-        return difference >= self.config.least_difference and not self._is_flash(frame, recent, difference)
+        return difference >= self._config.least_difference and not self._is_flash(frame, difference)
 
-    def _is_flash(self, frame: int, recent: Mapping[int, np.ndarray], difference: float) -> bool:
+    def _is_flash(self, frame: int, difference: float) -> bool:
         """Whether the picture before a candidate returns soon after it, or the one after it was there before."""
-        most = self.config.flash_similarity * difference
-        for length in range(1, self.config.flash_frames + 1):
+        recent, most = self._recent, self._config.flash_similarity * difference
+        for length in range(1, self._config.flash_frames + 1):
             for before, after in ((frame - 1, frame + length), (frame - 1 - length, frame)):
                 same = before in recent and after in recent
                 if same and _difference(recent[before], recent[after]) <= most:
@@ -91,25 +117,16 @@ class _Detectors:
             config.adaptive_threshold, min_scene_len=0, min_content_val=config.adaptive_content
         )
         self._content = kinds.ContentDetector(config.content_threshold, min_scene_len=0)
-        self._fades = kinds.ThresholdDetector(
-            config.black,
-            min_scene_len=0,
-            fade_bias=-1.0,  # a fade is given by its first black frame
-            add_final_scene=True,
-            min_out_length=config.black_frames,
-        )
         self._rate = rate
         self._by_ratio: set[int] = set()
         self._by_content: set[int] = set()
 
-    def put(self, number: int, pixels: np.ndarray) -> Iterator[Change]:
-        """Gives the detectors a frame and yields the fade that ends there."""
-        time = self._time(number)
+    def put(self, number: int, pixels: np.ndarray) -> None:
+        """Gives the detectors a frame."""
+        time = self._package.FrameTimecode(number, self._rate)
         picture = np.ascontiguousarray(pixels[..., ::-1])  # they take BGR
         self._by_ratio |= {cut.frame_num for cut in self._adaptive.process_frame(time, picture)}
         self._by_content |= {cut.frame_num for cut in self._content.process_frame(time, picture)}
-        for cut in self._fades.process_frame(time, picture):
-            yield Change(cut.frame_num, "fade", until=number)
 
     def take(self, frame: int) -> bool:
         """Whether a frame is a candidate. Frames are asked for once, in order."""
@@ -118,15 +135,6 @@ class _Detectors:
         self._by_ratio = {number for number in self._by_ratio if number > frame}
         self._by_content = {number for number in self._by_content if number > frame - _REACH}
         return taken
-
-    def finish(self, count: int) -> Iterator[Change]:
-        """Yields the fade at the end of the stream, if it ends black."""
-        if count:
-            for cut in self._fades.post_process(self._time(count - 1)):
-                yield Change(cut.frame_num, "fade", until=count)
-
-    def _time(self, number: int) -> Any:
-        return self._package.FrameTimecode(number, self._rate)
 
 
 def _difference(picture: np.ndarray, other: np.ndarray) -> float:

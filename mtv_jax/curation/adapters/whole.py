@@ -1,13 +1,14 @@
 """A detector of shots that finds none: each film is one shot."""
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from mtv_jax.curation.roles import ModelCard
-from mtv_jax.curation.shots import Change
+from mtv_jax.curation.shots import Change, ChangeFinder
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,21 @@ class WholeFilm:
         """It is none."""
         return ModelCard("whole film", "1", "Apache-2.0", None, "classical")
 
-    def changes(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Change]:
-        """None at all. The frames are not read."""
-        return iter(())
+    def begin(self, rate: Fraction) -> ChangeFinder:
+        """See `ChangeDetector`."""
+        return _None()
+
+
+class _None:
+    """Finds nothing (`ChangeFinder`)."""
+
+    settled = sys.maxsize
+    lasting = ()
+
+    def put(self, pixels: np.ndarray) -> Sequence[Change]:
+        """None at all."""
+        return ()
+
+    def end(self) -> Sequence[Change]:
+        """None at all."""
+        return ()

@@ -1,6 +1,7 @@
-"""Stages of a film: what is in its file, where its cuts are, and its clips."""
+"""Stages of a film: what is in its file, and its shots and clips."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,8 @@ from mtv_jax.curation.clips import cut_clips
 from mtv_jax.curation.probe import ProbeConfig, probe, unfit
 from mtv_jax.curation.roles import scores
 from mtv_jax.curation.settings import Settings
-from mtv_jax.curation.shots import ChangeDetector, Shot, ShotsConfig, Span, WindowConfig, find_shots, windows
+from mtv_jax.curation.shots import ChangeDetector, Shot, ShotsConfig, Span, WindowConfig
+from mtv_jax.curation.soundtrack import soundtrack
 from mtv_jax.curation.stages import CLIP, MIX, Item, Outcome, Stage
 from mtv_jax.data.records import clip_id
 from mtv_jax.io.errors import UserError
@@ -38,45 +40,17 @@ class Probe(Stage):
 
 
 @dataclass(frozen=True)
-class Shots(Stage):
-    """The shots of a film."""
-
-    config: ShotsConfig
-
-    name = "shots"
-    scope = "film"
-    needs = ("probe",)
-
-    def cards(self) -> Mapping[str, Mapping[str, Any]]:
-        """See `Stage`."""
-        return {"shots": dataclasses.asdict(find_detector(self.config).card())}
-
-    def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`."""
-        found = find_shots(item.film, find_detector(self.config))
-        return Outcome(scores(shots=[shot.to_json() for shot in found]))
-
-
-def find_detector(config: ShotsConfig) -> ChangeDetector:
-    """The detector that a config names. Raises UserError if there is none of that name."""
-    if config.detector == "whole":
-        return WholeFilm()
-    if config.detector == "pyscenedetect":
-        return PySceneDetect(config)
-    raise UserError(f"config.shots.detector {config.detector!r}: must be pyscenedetect or whole")
-
-
-@dataclass(frozen=True)
 class Clips(Stage):
-    """The clips of a film: windows of its shots, re-encoded at a constant rate, with the sound as FLAC."""
+    """The shots of a film, and its clips: windows of shots, re-encoded at a constant rate, with the sound as FLAC."""
 
+    shots: ShotsConfig
     config: WindowConfig
     short_side: int
     sound: bool
 
     name = "clips"
     scope = "film"
-    needs = ("probe", "shots")
+    needs = ("probe",)
 
     @property
     def files(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -89,20 +63,35 @@ class Clips(Stage):
         size = settings.size
         fps = None if size.native_rate else size.fps
         config = WindowConfig(size.num_frames, fps, settings.stride, skip=settings.skip)
-        return cls(config, settings.config.short_side, not settings.frames_only)
+        return cls(settings.config.shots, config, settings.config.short_side, not settings.frames_only)
+
+    def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """See `Stage`."""
+        return {"shots": dataclasses.asdict(find_detector(self.shots).card())}
 
     def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
         """See `Stage`."""
-        rate = Fraction(*item.evidence["probe"]["picture"]["rate"])
-        shots = [Shot.from_json(fields) for fields in item.evidence["shots"]["shots"]]
-        spans = [span for shot in shots for span in windows(shot, self.config, rate)]
-        ids = [span_id(item.id, span) for span in spans]
-        folders = [item.folder / name for name in ids]
-        cuts = cut_clips(item.film, spans, folders, short_side=self.short_side, sound=self.sound)
-        found = {
-            name: scores(**cut, span=span.to_json()) for name, cut, span in zip(ids, cuts, spans, strict=True)
-        }
-        return Outcome(scores(count=len(spans), unused=unused(shots, spans)), found)
+        cut = cut_clips(
+            item.film,
+            find_detector(self.shots),
+            self.config,
+            lambda span: item.folder / span_id(item.id, span),
+            short_side=self.short_side,
+            sound=functools.cache(lambda: soundtrack(item.film, item.folder)) if self.sound else None,
+        )
+        found = {span_id(item.id, span): scores(**about, span=span.to_json()) for span, about in cut.clips}
+        left = unused(cut.shots, [span for span, _ in cut.clips])
+        shots = [shot.to_json() for shot in cut.shots]
+        return Outcome(scores(shots=shots, count=len(found), unused=left), found)
+
+
+def find_detector(config: ShotsConfig) -> ChangeDetector:
+    """The detector that a config names. Raises UserError if there is none of that name."""
+    if config.detector == "whole":
+        return WholeFilm()
+    if config.detector == "pyscenedetect":
+        return PySceneDetect(config)
+    raise UserError(f"config.shots.detector {config.detector!r}: must be pyscenedetect or whole")
 
 
 def span_id(film: str, span: Span) -> str:

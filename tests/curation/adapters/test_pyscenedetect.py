@@ -8,7 +8,8 @@ import pytest
 from media_files import rgb_frame, write_film
 
 from mtv_jax.curation.adapters.pyscenedetect import PySceneDetect
-from mtv_jax.curation.shots import Change, ChangeDetector, ShotsConfig, find_shots
+from mtv_jax.curation.shots import Change, ChangeDetector, ShotsConfig
+from mtv_jax.curation.stream import find_shots
 from mtv_jax.io.errors import UserError
 
 pytest.importorskip("scenedetect", reason="needs the extra `curate`")
@@ -25,10 +26,9 @@ def scene(number, count, shift=0):
 
 
 def found(*parts, **config):
-    frames = np.concatenate(parts)
-    return sorted(
-        PySceneDetect(ShotsConfig(**config)).changes(iter(frames), Fraction(24)), key=lambda x: x.frame
-    )
+    finder = PySceneDetect(ShotsConfig(**config)).begin(Fraction(24))
+    changes = [change for frame in np.concatenate(parts) for change in finder.put(frame)]
+    return sorted([*changes, *finder.end()], key=lambda x: x.frame)
 
 
 def mixed(before, after, count):
