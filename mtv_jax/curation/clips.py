@@ -1,8 +1,9 @@
 """Cuts a video into clips while its shots are found: an mp4 of a constant rate without sound, and the sound as FLAC.
 
-Pictures are decoded once, and so is the sound. A clip is encoded as soon as its frames are there, and removed if a
-change of shot turns out to lie in it. Memory is bounded: frames are kept while a clip may still begin there, which are
-those that the detector of shots is not sure of yet (about 50, at most about 120), and those of clips that overlap.
+Pictures are decoded once, and so is the sound. Frames are encoded as soon as the detector of shots is sure of them, and
+the clip is given up if a change of shot turns out to lie in it. Memory is bounded: frames are kept while a clip may
+still begin there, which are those of which the detector is not sure yet (about 50, at most about 120), and those of
+overlaps.
 """
 
 import contextlib
@@ -176,7 +177,9 @@ class _Reel:
                     place += 1
                 elif not self._read():
                     self._check_end(span)
-            if self._holds(span) is False:
+            while (holds := self._holds(span)) is None and self.stream.settled <= place:
+                self._read()
+            if holds is False:
                 raise _AbandonedError
             yield self._pixels(held)
         self._wanted = following
@@ -224,9 +227,7 @@ class _Reel:
         """Says that the film has ended within a span."""
         if self._holds(span) is False:
             raise _AbandonedError
-        raise Unreadable(
-            "truncated", f"{self._film.path}: ends within a clip at {float(span.start):.2f} s"
-        )
+        raise Unreadable("truncated", f"{self._film.path}: ends within a clip at {float(span.start):.2f} s")
 
     def _slack(self, span: Span) -> Fraction:
         """Seconds by which a frame may be late, as in `mtv_jax.io.video.iter_frames`."""

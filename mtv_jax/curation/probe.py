@@ -1,6 +1,6 @@
 """What a video file holds, from its header, its first frames and the times of its packets; nothing else is decoded.
 
-Errors that only decoding shows (a picture that changes its shape, damage within) are raised when it is cut (`curation.clips`).
+Errors that only decoding shows (a picture that changes its shape, damage within) are raised by `curation.clips`.
 """
 
 import dataclasses

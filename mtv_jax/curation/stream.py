@@ -24,6 +24,7 @@ class ShotStream:
       shots: those whose both ends are known, in order. They cover the film without gaps; fades and dissolves are shots
         of their own.
       ended: whether the film has ended, so that `shots` has all.
+      settled: no further change of shot begins before this frame.
     """
 
     def __init__(self, film: Film, detector: ChangeDetector):
@@ -36,7 +37,8 @@ class ShotStream:
         self._edge: tuple[int, Edge, bool] = (0, "film", False)
         self._begins = array("q", [0])
         """The first frame of each shot, and of the open one."""
-        self._settled = self._unused = 0
+        self._unused = 0
+        self.settled = 0
         self.shots: list[Shot] = []
         self.ended = False
 
@@ -75,7 +77,7 @@ class ShotStream:
         if self._edge[2]:
             return False
         margins = (config.margin, config.fade_margin)
-        if span.end + max(margins) / span.fps <= self._seconds(self._settled):
+        if span.end + max(margins) / span.fps <= self._seconds(self.settled):
             return True
         latest = span.end + min(margins) / span.fps - ROUNDING_SECONDS
         known = (*self._changes, *self._finder.lasting)
@@ -83,11 +85,11 @@ class ShotStream:
 
     def _advance(self, settled: int, lasting: Sequence[Change]) -> None:
         """Takes the changes that are certain: none that begins before `settled` is missing."""
-        self._settled = self._unused = settled
+        self.settled = self._unused = settled
         for change in without_overlaps([*self._changes, *lasting]):
             if change.end >= settled:  # one that begins where a transition ends belongs to it
                 if change.frame < change.end and change.frame <= settled:
-                    self._settled, self._unused = change.frame, change.end
+                    self.settled, self._unused = change.frame, change.end
                 return
             self._add_edge(change.frame, change.kind, change.kind != "cut")
             if change.frame < change.end < len(self._starts):

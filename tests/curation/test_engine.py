@@ -61,12 +61,12 @@ def test_what_fails_too_often_is_left_until_it_is_asked_for(films, tmp_path, mon
 
 
 class Deadly(InlineExecutor):
-    """Its workers die at the shots of the film `a.mp4`."""
+    """Its workers die at the clips of the film `a.mp4`."""
 
     def run(self, jobs):
         for given in jobs:
             for event in super().run([given]):
-                if event.message and event.message.stage == "shots" and given.source == "a.mp4":
+                if event.message and event.message.stage == "clips" and given.source == "a.mp4":
                     yield event
                     yield Event(given, died="the worker died (SIGABRT)")
                     break
@@ -80,7 +80,7 @@ def test_a_film_at_which_workers_die_is_quarantined_and_the_others_go_on(films, 
     assert manifest["info"]["left_out"] == {"a.mp4": "the worker died (SIGABRT)"}
     assert manifest["num_records"] == 1
     died = [row for row in ledger(tmp_path / "out") if row["status"] == "error"]
-    assert [row["stage"] for row in died] == ["shots"] * 2
+    assert [row["stage"] for row in died] == ["clips"] * 2
 
 
 def test_workers_that_die_before_any_film_are_no_films_fault(films, tmp_path, monkeypatch):
