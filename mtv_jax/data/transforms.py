@@ -34,6 +34,24 @@ def resize_crop(
     return resized
 
 
+def resize_pad(
+    frames: UInt8[np.ndarray, "F H W 3"], height: int, width: int
+) -> UInt8[np.ndarray, "F height width 3"]:
+    """Resizes frames to fit into height x width (bicubic, antialiased) and centres them on black.
+
+    Raises UserError for a side below 1.
+    """
+    if height < 1 or width < 1:
+        raise UserError(f"size {width}x{height}: height and width must be at least 1")
+    source_height, source_width = frames.shape[1:3]
+    scale = min(height / source_height, width / source_width)
+    rows, columns = (max(round(side * scale), 1) for side in (source_height, source_width))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    padded = np.zeros((len(frames), height, width, 3), np.uint8)
+    padded[:, top : top + rows, left : left + columns] = resize_crop(frames, rows, columns)
+    return padded
+
+
 def to_unit(video: ArrayT) -> ArrayT:
     """uint8 (NumPy or JAX) to float32 in [-1, 1]: 0 -> -1, 255 -> 1."""
     return (video.astype(np.float32) - 127.5) / 127.5

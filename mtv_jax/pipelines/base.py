@@ -3,8 +3,9 @@
 import abc
 import inspect
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,8 +27,11 @@ from mtv_jax.pipelines.keyframes import keyframe_latents
 from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import Limits
-from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_latents, sample
-from mtv_jax.pipelines.video import Video
+from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_windows, film
+from mtv_jax.pipelines.timeline.plan import Timeline
+from mtv_jax.pipelines.timeline.windows import Window
+from mtv_jax.pipelines.video import FrameStream, Video
+from mtv_jax.pipelines.windows import clean_latents, window_frames
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
@@ -152,12 +156,30 @@ class Pipeline(abc.ABC):
         clip: ClipSize,
         config: GenerateConfig,
         options: VideoOptions,
+        timeline: Timeline | None = None,
     ) -> Video:
-        """The video of one request with its `sounds`, mixed (full rate, cut or padded to its length)."""
-        show = show_progress if options.progress else None
-        (frames,) = sample(self, [request], clip, config, tiled=options.vae_tiling, progress=show)
+        """The video of one request with its `sounds`, mixed (full rate, cut or padded to its length).
+
+        `timeline` has the windows of a long video; of several, frames are made when they are read if there is a
+        `work_dir` in which to keep them.
+        """
+        made = partial(
+            film,
+            self,
+            [request],
+            clip,
+            config,
+            timeline=timeline,
+            work_dir=options.work_dir,
+            tiled=options.vae_tiling,
+            progress=show_progress if options.progress else None,
+        )
         sound = mix_sounds(sounds, VIDEO_SOUND_RATE, clip.duration) if sounds else None
-        return Video(frames, clip.fps, sound, VIDEO_SOUND_RATE)
+        frames = FrameStream(
+            lambda: (piece[0] for piece in made()), (clip.num_frames, clip.height, clip.width, 3)
+        )
+        lazy = options.work_dir is not None and timeline is not None and len(timeline.windows) > 1
+        return Video(frames if lazy else np.asarray(frames), clip.fps, sound, VIDEO_SOUND_RATE)
 
     @property
     def limits(self) -> Limits:
@@ -178,10 +200,16 @@ class Pipeline(abc.ABC):
         return jnp.stack([jax.random.normal(key, shape) for key in keys])
 
     def decode(
-        self, latents: Float[Array, "b f h w c"], clip: ClipSize, *, tiled: bool = False
-    ) -> UInt8[np.ndarray, "b F H W 3"]:
-        """Frames of sampled latents; `tiled` decodes pictures in parts, in less memory."""
-        return decode_latents(self.vae, self.vae_params, latents[:, self.padding(clip) :], tiled=tiled)
+        self, latents: Iterable[Float[Array, "b f h w c"]], clip: ClipSize, *, tiled: bool = False
+    ) -> Iterator[UInt8[np.ndarray, "b F H W 3"]]:
+        """Frames of sampled latents, a few at a time; `tiled` decodes pictures in parts, in less memory.
+
+        The latents of a video of this size may come in several pieces. Their last frames may stand for frames beyond
+        its end.
+        """
+        padding = self.padding(clip)
+        pieces = (piece[:, padding:] for piece in latents) if padding else latents
+        return decode_windows(self.vae, self.vae_params, pieces, self._latent_frames(clip), tiled=tiled)
 
     def padding(self, clip: ClipSize) -> int:
         """Latent frames to put in front and drop again, so that whole tokens are filled (CogVideoX 1.5)."""
@@ -208,16 +236,64 @@ class Pipeline(abc.ABC):
         """Clean latents of the pictures, normalised, and their mask [b f]; None, None if no request has any."""
         if not any(request.keyframes for request in requests):
             return None, None
-        frames = clip.num_frames + self.vae.config.temporal_compression_ratio * self.padding(clip)
-        rows = [
-            keyframe_latents(r.keyframes, self.vae, self.vae_params, frames, clip.height, clip.width)
-            if r.keyframes
-            else None
-            for r in requests
+        cell = self.vae.config.spatial_compression_ratio
+        frames = self._latent_frames(clip) + self.padding(clip)
+        size = (clip.height // cell, clip.width // cell, self.vae.config.latent_channels)
+        # NumPy's, since of a long video only the frames with pictures take memory.
+        values = np.zeros((len(requests), frames, *size), np.float32)
+        mask = np.zeros((len(requests), frames), bool)
+        for row, request in enumerate(requests):
+            found = keyframe_latents(request.keyframes, self.vae, self.vae_params, clip, request.keyframe_fit)
+            for index, latent in found.items():
+                values[row, index], mask[row, index] = latent, True
+        return values, mask
+
+    def encode_window(
+        self,
+        requests: Sequence[Request],
+        encoded: Encoded,
+        window: Window,
+        prefix: Float[Array, "b p h w c"] | None,
+    ) -> Encoded:
+        """The conditions of a window of a longer video.
+
+        Args:
+          requests: what the video is made of.
+          encoded: the conditions of the whole.
+          window: the window; of several texts the embeddings are mixed.
+          prefix: its first latent frames, if it continues another.
+
+        Raises UserError if the denoiser takes no clean frames.
+        """
+        if not self.makes_windows:
+            raise UserError(f"this pipeline makes a video in one call: {type(self).__name__} takes no windows")
+        conditions = encoded.conditions
+        keyframes = None if encoded.keyframes is None else (encoded.keyframes, conditions.clean_mask)
+        values, mask = clean_latents(window, prefix, keyframes)
+        frames = window_frames(window, self.vae.config.temporal_compression_ratio)
+        tracks = self.window_tracks(conditions.tracks, frames)
+        text = self._window_text(requests, encoded, window)
+        return Encoded(replace(conditions, text=text, tracks=tracks, clean_mask=mask), values, encoded.no_text)
+
+    def window_tracks(self, tracks: Mapping[str, Any], frames: range) -> dict[str, Any]:
+        """The features of some frames of a video, as the denoiser takes them for a part of it."""
+        assert not tracks, "a pipeline with tracks says which belong to a window"
+        return {}
+
+    @property
+    def makes_windows(self) -> bool:
+        """Whether it makes videos in several windows: each continues clean latent frames of the one before."""
+        return backbone_config(self.denoiser).frames_per_token == 1 and not self.needs_picture
+
+    def _window_text(self, requests: Sequence[Request], encoded: Encoded, window: Window) -> Array:
+        """Embeddings of the texts of a window, mixed by their weights."""
+        if all(window.texts == ((request.prompt, 1.0),) for request in requests):
+            return encoded.conditions.text
+        parts = [
+            weight * self.encode_prompts([replace(request, prompt=text) for request in requests])[0]
+            for text, weight in window.texts
         ]
-        none = [jnp.zeros_like(x) for x in next(row for row in rows if row is not None)]
-        values, masks = zip(*(none if row is None else row for row in rows), strict=True)
-        return jnp.stack(values), jnp.stack(masks)
+        return sum(parts[1:], parts[0])
 
     @property
     def needs_full_audio(self) -> bool:
@@ -225,4 +301,5 @@ class Pipeline(abc.ABC):
         return False
 
     def _latent_frames(self, clip: ClipSize) -> int:
-        return (clip.num_frames - 1) // self.vae.config.temporal_compression_ratio + 1
+        """Latent frames of a video; the last may stand for frames beyond its end."""
+        return -(-(clip.num_frames - 1) // self.vae.config.temporal_compression_ratio) + 1

@@ -6,43 +6,48 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from mtv_jax.data.transforms import resize_crop, to_unit
+from mtv_jax.data.transforms import resize_crop, resize_pad, to_unit
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.pictures import read_image
-from mtv_jax.typing import Array, Params
+from mtv_jax.pipelines.timeline.plan import KeyframeFit
+from mtv_jax.typing import Array, Float, Params
 
 Picture = str | os.PathLike | np.ndarray
 
 
 def keyframe_latents(
-    keyframes: Mapping[int, Picture], vae: Any, params: Params, num_frames: int, height: int, width: int
-) -> tuple[Array, Array]:
-    """Clean latents [f h w c] (normalised) and their mask [f], for pictures at pixel frames.
+    keyframes: Mapping[int, Picture],
+    vae: Any,
+    params: Params,
+    clip: ClipSize,
+    fit: KeyframeFit = "crop",
+) -> dict[int, Float[Array, "h w c"]]:
+    """Clean latents (normalised) by latent frame, of pictures at frames of a video.
 
-    A latent frame after the first stands for as many pixel frames as the autoencoder joins in time (four), so a
-    picture there holds for all of them. Raises UserError for a frame outside the video, for two pictures in one
-    latent frame, and for what is not a picture.
+    A latent frame after the first stands for as many frames as the autoencoder joins in time (four), so a picture
+    there holds for all of them. Pictures of another shape are fitted: `crop` fills the frame, `pad` shows all of the
+    picture on black. Raises UserError for a frame outside the video, for two pictures in one latent frame, and for
+    what is not a picture.
     """
     ratio = vae.config.temporal_compression_ratio
-    frames = (num_frames - 1) // ratio + 1
     cells: dict[int, Array] = {}
     for frame, picture in keyframes.items():
-        if not 0 <= frame < num_frames:
-            raise UserError(f"keyframe {frame}: the video has frames 0 to {num_frames - 1}")
+        if not 0 <= frame < clip.num_frames:
+            raise UserError(f"keyframe {frame}: the video has frames 0 to {clip.num_frames - 1}")
         index = -(-frame // ratio)
         if index in cells:
             raise UserError(f"keyframe {frame}: another keyframe is within the same {ratio} frames")
-        still = to_unit(resize_crop(_pixels(frame, picture)[None], height, width))
+        still = to_unit(_FITS[fit](_pixels(frame, picture)[None], clip.height, clip.width))
         # Frame 0 has a separate latent; for other frames, the second latent of a still clip is used.
-        clip = np.repeat(still, 1 if index == 0 else 1 + ratio, axis=0)
-        cells[index] = _encode(vae, params, clip[None])[0, -1]
-    shape = next(iter(cells.values())).shape
-    values = jnp.stack([cells.get(i, jnp.zeros(shape)) for i in range(frames)])
-    mask = jnp.array([i in cells for i in range(frames)])
-    return values, mask
+        video = np.repeat(still, 1 if index == 0 else 1 + ratio, axis=0)
+        cells[index] = _encode(vae, params, video[None])[0, -1]
+    return cells
+
+
+_FITS = {"crop": resize_crop, "pad": resize_pad}
 
 
 def _pixels(frame: int, picture: Picture) -> np.ndarray:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -18,7 +17,7 @@ from mtv_jax.models.denoisers import track_shapes
 from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.run import Encoded, Request
 from mtv_jax.pipelines.track_pipeline import TrackPipeline
-from mtv_jax.typing import Array
+from mtv_jax.pipelines.windows import frames_around
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,20 @@ class MTVPipeline(TrackPipeline):
         """As its audio encoder."""
         return self.audio_encoder.needs_full_audio
 
-    def _features(self, requests: Sequence[Request], clip: ClipSize) -> dict[str, Array]:
-        """[b F L c] of each track."""
+    def window_tracks(self, tracks: Mapping[str, Any], frames: range) -> dict[str, Any]:
+        """As of the base class: each frame with those around it in the video, [b F W L c]."""
+        return dict(frames_around(tracks, frames, self.denoiser.config.controlnet.window))
+
+    def _features(self, requests: Sequence[Request], clip: ClipSize) -> dict[str, np.ndarray]:
+        """[b F L c] of each track, for all frames that the latent frames of a video stand for."""
+        frames = 1 + self.vae.config.temporal_compression_ratio * (self._latent_frames(clip) - 1)
         silence = np.zeros(round(clip.duration * TRACK_RATE), np.float32)
         rows = []
         for request in requests:
             heard = {name: request.tracks.get(name, silence) for name in self.tracks}
-            rows.append(track_features(self.audio_encoder, heard, clip.num_frames, clip.fps))
-        return {name: jnp.asarray(np.stack([row[name] for row in rows])) for name in self.tracks}
+            rows.append(track_features(self.audio_encoder, heard, frames, clip.fps))
+        # NumPy's, since the features of a long video do not have to be on the device.
+        return {name: np.stack([row[name] for row in rows]) for name in self.tracks}
 
 
 def _check_features(folder: Path, encoder: AudioEncoder, tracks: Mapping[str, tuple[int, ...]]) -> None:

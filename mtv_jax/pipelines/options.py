@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal, cast
 
 import jax
@@ -40,6 +41,9 @@ class VideoOptions:
       seed: from 0 to 2**64 - 1; the same seed and inputs give the same video.
       vae_tiling: decode the picture in overlapping parts, in far less memory; the result differs slightly.
       force: ignore the limits on length, size and steps (`mtv_jax.io.limits`).
+      work_dir: a folder for the finished windows of a long video. With it, frames are made when they are read
+        (`Video.save` writes them as they come), in memory that does not grow with the length, and the same call after
+        one that was killed goes on at its window. Remove the folder when the video is written.
       progress: show it, on stderr.
 
     Raises UserError for an invalid seed.
@@ -56,6 +60,7 @@ class VideoOptions:
     seed: int = 0
     vae_tiling: bool = False
     force: bool = False
+    work_dir: Path | None = None
     progress: bool = True
 
     def __post_init__(self):

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import flax.linen as nn
@@ -29,11 +30,16 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import check_guidance
 from mtv_jax.io.progress import say
-from mtv_jax.models.vae3d import Tiling, decode_stream, encode_stream, tiled_decode
+from mtv_jax.io.video import made_by
+from mtv_jax.models.vae3d import Tiling, decode_pieces, encode_stream, tiled_decode_pieces
 from mtv_jax.names import track_kind
 from mtv_jax.ops.seeds import seed_key
+from mtv_jax.pipelines.kept import KeptWindows, identity_of
 from mtv_jax.pipelines.keyframes import Picture
 from mtv_jax.pipelines.places import Scene
+from mtv_jax.pipelines.timeline.plan import KeyframeFit, Timeline
+from mtv_jax.pipelines.timeline.windows import Window
+from mtv_jax.pipelines.windows import Latents, continued, window_clip, window_keys
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
@@ -86,6 +92,7 @@ class Request:
       step_key: of the noise that steps add.
       negative_prompt: what guidance steers away from; None: as the model was trained.
       keyframes: pictures by pixel frame.
+      keyframe_fit: how a picture of another shape is fitted to the video.
       scene: where the sources of the tracks are seen (Maestro).
     """
 
@@ -95,6 +102,7 @@ class Request:
     step_key: Key[Array, ""]
     negative_prompt: str | None = None
     keyframes: Mapping[int, Picture] = field(default_factory=dict)
+    keyframe_fit: KeyframeFit = "crop"
     scene: Scene = field(default_factory=Scene)
 
 
@@ -135,8 +143,24 @@ class System(Protocol):
         """The noise schedule."""
         ...
 
+    @property
+    def vae(self) -> Any:
+        """The autoencoder."""
+        ...
+
+    @property
+    def vae_params(self) -> Params:
+        """Its parameters."""
+        ...
+
     def encode(self, requests: Sequence[Request], clip: ClipSize) -> Encoded:
         """The conditions of requests."""
+        ...
+
+    def encode_window(
+        self, requests: Sequence[Request], encoded: Encoded, window: Window, prefix: Latents | None
+    ) -> Encoded:
+        """Those of a window of a longer video, of which `encoded` are the conditions."""
         ...
 
     def noise(self, keys: Key[Array, "b"], clip: ClipSize) -> Float[Array, "b f h w c"]:
@@ -144,9 +168,9 @@ class System(Protocol):
         ...
 
     def decode(
-        self, latents: Float[Array, "b f h w c"], clip: ClipSize, *, tiled: bool = False
-    ) -> UInt8[np.ndarray, "b F H W 3"]:
-        """Frames of sampled latents."""
+        self, latents: Iterable[Latents], clip: ClipSize, *, tiled: bool = False
+    ) -> Iterator[UInt8[np.ndarray, "b F H W 3"]]:
+        """Frames of sampled latents, which come in pieces."""
         ...
 
 
@@ -166,19 +190,110 @@ def sample(
     finite, and UserError for requests that the pipeline cannot fulfil.
     """
     for batch, count in batches(requests, batch_size):
-        encoded = pipe.encode(batch, clip)
+        pieces = film(pipe, batch, clip, config, tiled=tiled, progress=progress)
+        yield from np.concatenate(list(pieces), axis=1)[:count]
+
+
+def film(
+    pipe: System,
+    requests: Sequence[Request],
+    clip: ClipSize,
+    config: GenerateConfig,
+    *,
+    timeline: Timeline | None = None,
+    work_dir: Path | None = None,
+    tiled: bool = False,
+    progress: Callable[[int, str], Iterable[int]] | None = None,
+) -> Iterator[UInt8[np.ndarray, "b n H W 3"]]:
+    """The frames of a batch of requests, a few at a time as they are made, in memory that does not grow with them.
+
+    Args:
+      pipe, requests, clip, config: what is made, and how.
+      timeline: the windows of a long video; None: one.
+      work_dir: a folder in which finished windows are kept, for a call that goes on after this one was killed.
+      tiled: decode pictures in parts, in less memory.
+      progress: `mtv_jax.io.progress.progress` or like it.
+
+    Raises as `sample`.
+    """
+    encoded = pipe.encode(requests, clip)
+    noise_keys = jnp.stack([request.noise_key for request in requests])
+    step_keys = jnp.stack([request.step_key for request in requests])
+    windows = timeline.windows if timeline else ()
+    several, ratio = len(windows) > 1, pipe.vae.config.temporal_compression_ratio
+    kept = None
+    if several and work_dir is not None:
+        kept = KeptWindows(work_dir, _identity(pipe, encoded, (noise_keys, step_keys), clip, config, timeline))
+
+    def make(number: int, prefix: Latents | None) -> Latents:
+        if kept is not None and (found := kept.read(number)) is not None:
+            return jnp.asarray(found)
+        given, size, label = encoded, clip, "sampling"
+        if several:
+            given = pipe.encode_window(requests, encoded, windows[number], prefix)
+            size = window_clip(clip, windows[number], ratio)
+            label = f"sampling window {number + 1} of {len(windows)}"
         latents = generate(
             pipe.denoiser,
             pipe.denoiser_params,
-            encoded,
-            pipe.noise(jnp.stack([request.noise_key for request in batch]), clip),
-            jnp.stack([request.step_key for request in batch]),
+            given,
+            pipe.noise(window_keys(noise_keys, number), size),
+            window_keys(step_keys, number),
             pipe.schedule,
             config,
-            progress=progress,
+            progress=progress and partial(_labelled, progress, label),
         )
         check_latents(latents)
-        yield from pipe.decode(latents, clip, tiled=tiled)[:count]
+        if kept is not None:
+            kept.write(number, np.asarray(latents))
+        return latents
+
+    if timeline is not None and several and timeline.long_video == "released":
+        pieces = _reencoded(pipe, make, windows, clip, tiled=tiled)
+    else:
+        latents = continued(make, windows) if several else (make(0, None) for _ in range(1))
+        pieces = pipe.decode(latents, clip, tiled=tiled)
+    yield from _first(pieces, clip.num_frames)
+
+
+def _reencoded(
+    pipe: System, make: Callable[..., Latents], windows: Sequence[Window], clip: ClipSize, *, tiled: bool
+) -> Iterator[UInt8[np.ndarray, "b n H W 3"]]:
+    """The frames that each window adds, whose prefix is the last frames, encoded again (MTV's released code).
+
+    Each window is decoded on its own, as a video that begins with its first latent frame.
+    """
+    ratio, frames = pipe.vae.config.temporal_compression_ratio, None
+    for number, window in enumerate(windows):
+        shared, prefix = (1 + ratio * (window.prefix - 1) if window.prefix else 0), None
+        if frames is not None and shared:
+            pieces = encode_stream(pipe.vae, pipe.vae_params, jnp.asarray(to_unit(frames[:, -shared:])))
+            prefix = pipe.vae.normalise(jnp.concatenate([mean for mean, _ in pieces], axis=1))
+        latents = [make(number, prefix)]
+        decoded = pipe.decode(latents, window_clip(clip, window, ratio), tiled=tiled)
+        frames = np.concatenate(list(decoded), axis=1)
+        yield frames[:, shared:]
+
+
+def _first(pieces: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """The first `count` frames of pieces [b n H W 3]."""
+    for piece in pieces:
+        yield piece[:, :count]
+        count -= piece.shape[1]
+
+
+def _labelled(progress: Callable[[int, str], Iterable[int]], label: str, count: int, _: str) -> Iterable[int]:
+    return progress(count, label)
+
+
+def _identity(
+    pipe: System, encoded: Encoded, keys: Any, clip: ClipSize, config: GenerateConfig, timeline: Timeline | None
+) -> str:
+    """Of all that decides the latents of a video."""
+    texts = [made_by(), jax.__version__, jax.default_backend(), str(jax.config.jax_default_matmul_precision)]
+    parts = (pipe.denoiser, pipe.vae.config, pipe.schedule, clip, config, timeline and timeline.windows)
+    texts += [repr(part) for part in parts] + [timeline.long_video if timeline else ""]
+    return identity_of(texts, (encoded, keys, pipe.denoiser_params, pipe.vae_params))
 
 
 def reconstruct(
@@ -289,14 +404,24 @@ def _step(
 
 
 def decode_latents(
-    vae: Any, vae_params: Params, latents: Float[Array, "b f h w c"], *, tiled: bool = False
+    vae: Any, vae_params: Params, latents: Latents, *, tiled: bool = False
 ) -> UInt8[np.ndarray, "b F H W 3"]:
     """Normalised latents to frames, a few at a time; `tiled` also decodes the picture in parts, in less memory."""
-    latents = vae.denormalise(latents)
+    pieces = decode_windows(vae, vae_params, [latents], latents.shape[1], tiled=tiled)
+    return np.concatenate(list(pieces), axis=1)
+
+
+def decode_windows(
+    vae: Any, vae_params: Params, pieces: Iterable[Latents], total: int, *, tiled: bool = False
+) -> Iterator[UInt8[np.ndarray, "b F H W 3"]]:
+    """`decode_latents` of the `total` latent frames of a video that come in pieces, with the same values."""
+    latents = (vae.denormalise(piece) for piece in pieces)
     if tiled:
-        return np.asarray(to_uint8(tiled_decode(vae, vae_params, latents, Tiling.aligned(vae.config))))
-    pieces = decode_stream(vae, vae_params, latents)
-    return np.concatenate([np.asarray(to_uint8(piece)) for piece in pieces], axis=1)
+        decoded = tiled_decode_pieces(vae, vae_params, latents, total, Tiling.aligned(vae.config))
+    else:
+        decoded = decode_pieces(vae, vae_params, latents, total)
+    for piece in decoded:
+        yield np.asarray(to_uint8(piece))
 
 
 def check_latents(latents: Float[Array, "b f h w c"]) -> None:

@@ -1,9 +1,10 @@
 """What a pipeline returns: frames with their sound."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,39 @@ from mtv_jax.names import VIDEO_SOUND_RATE
 
 
 @dataclass(frozen=True)
+class FrameStream:
+    """Frames uint8 [F H W 3] that are made when they are read, from the first on, as often as they are read.
+
+    `np.asarray` makes all of them.
+
+    Attributes:
+      pieces: makes them, some [n H W 3] at a time.
+      shape: of all of them.
+    """
+
+    pieces: Callable[[], Iterator[np.ndarray]]
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for piece in self.pieces():
+            yield from piece
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        frames = np.concatenate(list(self.pieces()))
+        return frames if dtype is None else frames.astype(dtype)
+
+
+@dataclass(frozen=True)
 class Video:
     """Frames uint8 [F H W 3] at `fps`, and sound float32 [s, channels] at `sample_rate` (None: silent film).
 
     `boxes` [F 4] are where each source is seen in each frame, by name (left, top, right, bottom, shares of the frame).
     """
 
-    frames: np.ndarray
+    frames: np.ndarray | FrameStream
     fps: Fraction
     audio: np.ndarray | None = None
     sample_rate: int = VIDEO_SOUND_RATE
@@ -39,4 +66,4 @@ class Video:
 
     def with_boxes(self) -> "Video":
         """A copy in which the boxes and names of the sources are drawn."""
-        return replace(self, frames=draw_boxes(self.frames, self.boxes))
+        return replace(self, frames=draw_boxes(np.asarray(self.frames), self.boxes))

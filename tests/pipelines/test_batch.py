@@ -39,7 +39,7 @@ def request(row=0, seed=0, prompt="a stage", **tracks):
 @pytest.fixture
 def latents(monkeypatch):
     """Samples stay latents: they are compared more exactly, and the decoder need not be compiled."""
-    monkeypatch.setattr(Pipeline, "decode", lambda _self, latents, _clip, *, tiled: np.asarray(latents))
+    monkeypatch.setattr(Pipeline, "decode", lambda _self, pieces, _clip, *, tiled: map(np.asarray, pieces))
 
 
 def make(pipe, requests, batch_size=2, sampler="ddim"):

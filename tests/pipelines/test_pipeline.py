@@ -13,6 +13,7 @@ from mtv_jax import sample as command
 from mtv_jax.data.transforms import to_uint8
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import read_audio, write_audio
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.pictures import write_image
@@ -159,23 +160,23 @@ def test_first_keyframe_is_kept(pipe, tmp_path):
 
 
 def test_keyframes_are_written_into_the_latents(pipe):
-    picture = np.full((32, 32, 3), 200, np.uint8)
-    values, mask = keyframe_latents({0: picture, 3: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
-    np.testing.assert_array_equal(mask, [True, True])
-    assert np.abs(np.asarray(values)).max() > 0
+    picture, clip = np.full((32, 32, 3), 200, np.uint8), pipe.defaults.clip
+    found = keyframe_latents({0: picture, 3: picture}, pipe.vae, pipe.vae_params, clip)
+    assert list(found) == [0, 1]
+    assert np.abs(np.asarray(found[1])).max() > 0
     with pytest.raises(UserError, match="keyframe 4: another keyframe is within the same 4 frames"):
-        keyframe_latents({3: picture, 4: picture}, pipe.vae, pipe.vae_params, 5, 32, 32)
+        keyframe_latents({3: picture, 4: picture}, pipe.vae, pipe.vae_params, clip)
 
 
 @pytest.mark.parametrize(("ratio", "kernel"), [(1, 1), (2, 3)])
 def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
     sizes = SMALL["vae3d"] | {"temporal_compression_ratio": ratio, "temporal_kernel_size": kernel}
     vae, params = make_small("vae3d", overrides=sizes)
+    clip = ClipSize(5, height=32, width=32)
     light, dark = np.full((32, 32, 3), 200, np.uint8), np.full((32, 32, 3), 20, np.uint8)
-    values, mask = keyframe_latents({0: light, 1: dark, 4: light}, vae, params, 5, 32, 32)
-    assert np.flatnonzero(mask).tolist() == ([0, 1, 4] if ratio == 1 else [0, 1, 2])
-    assert not np.asarray(values)[~np.asarray(mask)].any()
-    first, second, last = values[mask]
+    found = keyframe_latents({0: light, 1: dark, 4: light}, vae, params, clip)
+    assert list(found) == ([0, 1, 4] if ratio == 1 else [0, 1, 2])
+    first, second, last = found.values()
     assert np.abs(first - second).max() > 1e-3
     if ratio == 1:
         # A picture is the same wherever it stands, and as if it were all there is.
@@ -184,7 +185,7 @@ def test_keyframes_go_where_the_autoencoder_has_them(ratio, kernel):
         np.testing.assert_allclose(second, vae.normalise(alone)[0, 0], atol=1e-5)
         return
     with pytest.raises(UserError, match="keyframe 2: another keyframe is within the same 2 frames"):
-        keyframe_latents({1: light, 2: dark}, vae, params, 5, 32, 32)
+        keyframe_latents({1: light, 2: dark}, vae, params, clip)
 
 
 def test_a_pipeline_of_single_frames_makes_as_many(tmp_path, sounds):

@@ -47,10 +47,13 @@ class MTV(nn.Module):
         """Raw prediction in float32.
 
         The features of the tracks have F = 1 + r(f - 1) frames, where r is the controlnet's
-        `temporal_compression_ratio`. Raises UserError for unexpected tracks, and for another F.
+        `temporal_compression_ratio`. In a part of a longer video, each frame comes with those around it,
+        [b F W L c]. Raises UserError for unexpected tracks, and for another F.
         """
         size = self.config.controlnet.window
-        windowed = {name: frame_windows(x, size) for name, x in conditions.tracks.items()}
+        windowed = {
+            name: x if x.ndim == 5 else frame_windows(x, size) for name, x in conditions.tracks.items()
+        }
         return self.denoise_windowed(latents, timesteps, replace(conditions, tracks=windowed))
 
     def denoise_windowed(

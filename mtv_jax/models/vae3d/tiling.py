@@ -4,9 +4,12 @@ Source: `tiled_encode` and `tiled_decode` of diffusers' AutoencoderKLCogVideoX a
 group norm statistics, so the result is close to, but not equal to, the result without tiles.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +21,7 @@ from mtv_jax.models.vae3d.model import (
     VideoAutoencoder,
     check_video_shape,
 )
-from mtv_jax.models.vae3d.streaming import decode_stream, encode_pieces
+from mtv_jax.models.vae3d.streaming import ChunkDecoder, chunks_of, encode_pieces
 from mtv_jax.typing import Array, Float, Params
 
 
@@ -76,12 +79,53 @@ def tiled_decode(
     tiling: Tiling | None = None,
 ) -> Float[Array, "b F H W 3"]:
     """`VideoAutoencoder.decode` in tiles (`Tiling.of(model.config)` unless given); no tiles if one would hold all."""
+    pieces = tiled_decode_pieces(model, params, [latents], latents.shape[1], tiling)
+    return jnp.concatenate(list(pieces), axis=1)
+
+
+def tiled_decode_pieces(
+    model: VideoAutoencoder,
+    params: Params,
+    pieces: Iterable[Float[Array, "b f h w z"]],
+    total: int,
+    tiling: Tiling | None = None,
+) -> Iterator[Float[Array, "b F H W 3"]]:
+    """`tiled_decode` of the `total` latent frames of a video that come in pieces of any lengths, with its values.
+
+    Each piece is decoded tile by tile; until the next piece, the caches of the tiles are on the host.
+    """
     tiling = tiling or Tiling.of(model.config)
+    decoders: dict[int, ChunkDecoder] = defaultdict(lambda: ChunkDecoder(model, params))
+    done = 0
+    for chunks in chunks_of(pieces, total):
+        if not chunks:
+            continue
+        edges = list(itertools.accumulate((chunk.shape[1] for chunk in chunks), initial=0))
+        done += edges[-1]
+        run = partial(_decode_tile, decoders, itertools.count(), edges, rest=done < total)
+        yield _tiled(
+            run,
+            jnp.concatenate(chunks, axis=1),
+            tiling.cells(model.config),
+            (tiling.height, tiling.width),
+            tiling,
+        )
 
-    def run(tile: Array) -> Array:
-        return jnp.concatenate(list(decode_stream(model, params, tile)), axis=1)
 
-    return _tiled(run, latents, tiling.cells(model.config), (tiling.height, tiling.width), tiling)
+def _decode_tile(
+    decoders: dict[int, ChunkDecoder], numbers: Iterator[int], edges: list[int], tile: Array, *, rest: bool
+) -> Array:
+    """Decodes the next tile in chunks, from edge to edge."""
+    number = next(numbers)
+    decode = decoders[number]
+    video = jnp.concatenate(
+        [decode(tile[:, start:stop]) for start, stop in itertools.pairwise(edges)], axis=1
+    )
+    if rest:
+        decode.rest()
+    else:
+        del decoders[number]
+    return video
 
 
 def tiled_encode(
