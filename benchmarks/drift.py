@@ -69,7 +69,9 @@ def sampled(pipe: Pipeline, clip: TheatreClip, way: Way, work: Path) -> np.ndarr
     if not file.is_file():
         size = pipe.defaults.clip.replace(num_frames=len(clip.frames))
         request = row_request(theatre_prompt(clip.words), clip.tracks, 0, clip.plan.index)
-        options = StoryOptions(window_frames=way.window, window_overlap=way.overlap, long_video=way.long_video)
+        options = StoryOptions(
+            window_frames=way.window, window_overlap=way.overlap, long_video=way.long_video
+        )
         grid = Grid(size.num_frames, size.fps, pipe.vae.config.temporal_compression_ratio)
         timeline = plan_timeline(grid, request.prompt, longest=None, options=options)
         config = GenerateConfig(SamplerConfig("ddim", 8), guidance_scale=1.0)
@@ -197,7 +199,12 @@ def main(argv: list[str] | None = None) -> None:
         "--ways",
         type=Way.parse,
         nargs="+",
-        default=[Way("latent", 25, 5), Way("released", 25, 5), Way("latent", 241, 5), Way("released", 241, 5)],
+        default=[
+            Way("latent", 25, 5),
+            Way("released", 25, 5),
+            Way("latent", 241, 5),
+            Way("released", 241, 5),
+        ],
         help="how windows continue, frames of a window, and frames that it shares with the one before",
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for sampled videos")
@@ -224,7 +231,13 @@ def main(argv: list[str] | None = None) -> None:
     if args.out is not None:
         write_json(
             args.out,
-            {"preset": args.preset, "clips": args.clips, "part": args.part, "parts": results, "rounds": alone},
+            {
+                "preset": args.preset,
+                "clips": args.clips,
+                "part": args.part,
+                "parts": results,
+                "rounds": alone,
+            },
         )
     if args.svg is not None:
         write_text(args.svg, draw({n: r for n, r in results.items() if n != "autoencoder"}, args.part))

@@ -31,7 +31,7 @@ from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_windo
 from mtv_jax.pipelines.timeline.plan import Timeline
 from mtv_jax.pipelines.timeline.windows import Window
 from mtv_jax.pipelines.video import FrameStream, Video
-from mtv_jax.pipelines.windows import clean_latents, window_frames
+from mtv_jax.pipelines.windows import Prefix, clean_latents, window_frames
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
@@ -240,8 +240,8 @@ class Pipeline(abc.ABC):
         frames = self._latent_frames(clip) + self.padding(clip)
         size = (clip.height // cell, clip.width // cell, self.vae.config.latent_channels)
         # NumPy's, since of a long video only the frames with pictures take memory.
-        values = np.zeros((len(requests), frames, *size), np.float32)
-        mask = np.zeros((len(requests), frames), bool)
+        values: Any = np.zeros((len(requests), frames, *size), np.float32)
+        mask: Any = np.zeros((len(requests), frames), bool)
         for row, request in enumerate(requests):
             found = keyframe_latents(request.keyframes, self.vae, self.vae_params, clip, request.keyframe_fit)
             for index, latent in found.items():
@@ -253,7 +253,7 @@ class Pipeline(abc.ABC):
         requests: Sequence[Request],
         encoded: Encoded,
         window: Window,
-        prefix: Float[Array, "b p h w c"] | None,
+        prefix: Prefix | None,
     ) -> Encoded:
         """The conditions of a window of a longer video.
 
@@ -266,14 +266,18 @@ class Pipeline(abc.ABC):
         Raises UserError if the denoiser takes no clean frames.
         """
         if not self.makes_windows:
-            raise UserError(f"this pipeline makes a video in one call: {type(self).__name__} takes no windows")
+            raise UserError(
+                f"this pipeline makes a video in one call: {type(self).__name__} takes no windows"
+            )
         conditions = encoded.conditions
         keyframes = None if encoded.keyframes is None else (encoded.keyframes, conditions.clean_mask)
         values, mask = clean_latents(window, prefix, keyframes)
         frames = window_frames(window, self.vae.config.temporal_compression_ratio)
         tracks = self.window_tracks(conditions.tracks, frames)
         text = self._window_text(requests, encoded, window)
-        return Encoded(replace(conditions, text=text, tracks=tracks, clean_mask=mask), values, encoded.no_text)
+        return Encoded(
+            replace(conditions, text=text, tracks=tracks, clean_mask=mask), values, encoded.no_text
+        )
 
     def window_tracks(self, tracks: Mapping[str, Any], frames: range) -> dict[str, Any]:
         """The features of some frames of a video, as the denoiser takes them for a part of it."""

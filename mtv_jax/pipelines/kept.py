@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.io.files import atomic_path, read_text, write_text
+from mtv_jax.pipelines.windows import Latents, MakeWindow, Prefix
 
 _IDENTITY = "identity.txt"
 
@@ -29,18 +31,18 @@ class KeptWindows:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(file, identity)
 
-    def read(self, number: int) -> np.ndarray | None:
-        """The latent frames of a window; None if it is not there."""
-        file = self._file(number)
-        return np.load(file) if file.is_file() else None
+    def kept_or_made(self, make: MakeWindow) -> MakeWindow:
+        """Makes and keeps windows that are not there."""
 
-    def write(self, number: int, latents: np.ndarray) -> None:
-        """Keeps the latent frames of a window."""
-        with atomic_path(self._file(number)) as temporary, temporary.open("wb") as file:
-            np.save(file, latents)
+        def kept(number: int, prefix: Prefix | None) -> Latents:
+            file = self._folder / f"window_{number:04}.npy"
+            if not file.is_file():
+                latents = np.asarray(make(number, prefix))
+                with atomic_path(file) as temporary, temporary.open("wb") as out:
+                    np.save(out, latents)
+            return jnp.asarray(np.load(file))
 
-    def _file(self, number: int) -> Path:
-        return self._folder / f"window_{number:04}.npy"
+        return kept
 
 
 def identity_of(texts: Iterable[str], arrays: Any) -> str:
@@ -50,7 +52,7 @@ def identity_of(texts: Iterable[str], arrays: Any) -> str:
     for text in (*texts, str(structure)):
         digest.update(f"{text}\0".encode())
     for leaf in leaves:
-        is_key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         values = np.ascontiguousarray(jax.random.key_data(leaf) if is_key else leaf)
         digest.update(f"{values.dtype}{values.shape}".encode())
         digest.update(values.view(np.uint8).data if values.size else b"")

@@ -39,7 +39,7 @@ from mtv_jax.pipelines.keyframes import Picture
 from mtv_jax.pipelines.places import Scene
 from mtv_jax.pipelines.timeline.plan import KeyframeFit, Timeline
 from mtv_jax.pipelines.timeline.windows import Window
-from mtv_jax.pipelines.windows import Latents, continued, window_clip, window_keys
+from mtv_jax.pipelines.windows import Latents, MakeWindow, Prefix, continued, window_clip, window_keys
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class System(Protocol):
         ...
 
     def encode_window(
-        self, requests: Sequence[Request], encoded: Encoded, window: Window, prefix: Latents | None
+        self, requests: Sequence[Request], encoded: Encoded, window: Window, prefix: Prefix | None
     ) -> Encoded:
         """Those of a window of a longer video, of which `encoded` are the conditions."""
         ...
@@ -216,48 +216,70 @@ def film(
 
     Raises as `sample`.
     """
-    encoded = pipe.encode(requests, clip)
-    noise_keys = jnp.stack([request.noise_key for request in requests])
-    step_keys = jnp.stack([request.step_key for request in requests])
-    windows = timeline.windows if timeline else ()
-    several, ratio = len(windows) > 1, pipe.vae.config.temporal_compression_ratio
-    kept = None
-    if several and work_dir is not None:
-        kept = KeptWindows(work_dir, _identity(pipe, encoded, (noise_keys, step_keys), clip, config, timeline))
-
-    def make(number: int, prefix: Latents | None) -> Latents:
-        if kept is not None and (found := kept.read(number)) is not None:
-            return jnp.asarray(found)
-        given, size, label = encoded, clip, "sampling"
-        if several:
-            given = pipe.encode_window(requests, encoded, windows[number], prefix)
-            size = window_clip(clip, windows[number], ratio)
-            label = f"sampling window {number + 1} of {len(windows)}"
-        latents = generate(
-            pipe.denoiser,
-            pipe.denoiser_params,
-            given,
-            pipe.noise(window_keys(noise_keys, number), size),
-            window_keys(step_keys, number),
-            pipe.schedule,
-            config,
-            progress=progress and partial(_labelled, progress, label),
-        )
-        check_latents(latents)
-        if kept is not None:
-            kept.write(number, np.asarray(latents))
-        return latents
-
-    if timeline is not None and several and timeline.long_video == "released":
+    windows = timeline.windows if timeline is not None and len(timeline.windows) > 1 else ()
+    job = _Job(pipe, requests, clip, config, windows, pipe.encode(requests, clip), progress)
+    make = job.make
+    if timeline is not None and windows and work_dir is not None:
+        make = KeptWindows(work_dir, job.identity(timeline)).kept_or_made(job.make)
+    if timeline is not None and windows and timeline.long_video == "released":
         pieces = _reencoded(pipe, make, windows, clip, tiled=tiled)
     else:
-        latents = continued(make, windows) if several else (make(0, None) for _ in range(1))
+        latents = continued(make, windows) if windows else (make(0, None) for _ in range(1))
         pieces = pipe.decode(latents, clip, tiled=tiled)
     yield from _first(pieces, clip.num_frames)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """Samples the windows of a video, of which `encoded` are the conditions; without `windows` it is one."""
+
+    pipe: System
+    requests: Sequence[Request]
+    clip: ClipSize
+    config: GenerateConfig
+    windows: Sequence[Window]
+    encoded: Encoded
+    progress: Callable[[int, str], Iterable[int]] | None
+
+    def make(self, number: int, prefix: Prefix | None) -> Latents:
+        """The latents of a window, which continues `prefix`."""
+        encoded, clip, label = self.encoded, self.clip, "sampling"
+        if self.windows:
+            window = self.windows[number]
+            encoded = self.pipe.encode_window(self.requests, encoded, window, prefix)
+            clip = window_clip(clip, window, self.pipe.vae.config.temporal_compression_ratio)
+            label = f"sampling window {number + 1} of {len(self.windows)}"
+        noise_keys, step_keys = self._keys()
+        latents = generate(
+            self.pipe.denoiser,
+            self.pipe.denoiser_params,
+            encoded,
+            self.pipe.noise(window_keys(noise_keys, number), clip),
+            window_keys(step_keys, number),
+            self.pipe.schedule,
+            self.config,
+            progress=self.progress,
+            label=label,
+        )
+        check_latents(latents)
+        return latents
+
+    def identity(self, timeline: Timeline) -> str:
+        """Of all that decides the latents."""
+        texts = [made_by(), jax.__version__, jax.default_backend(), timeline.long_video]
+        parts = (self.pipe.denoiser, self.pipe.vae, self.pipe.schedule, self.clip, self.config, self.windows)
+        arrays = self.encoded, self._keys(), self.pipe.denoiser_params, self.pipe.vae_params
+        return identity_of([*texts, *map(repr, parts)], arrays)
+
+    def _keys(self) -> tuple[Key[Array, "b"], Key[Array, "b"]]:
+        """Of the noise that sampling starts from, and of that of its steps."""
+        rows = [(request.noise_key, request.step_key) for request in self.requests]
+        noise_keys, step_keys = (jnp.stack(keys) for keys in zip(*rows, strict=True))
+        return noise_keys, step_keys
+
+
 def _reencoded(
-    pipe: System, make: Callable[..., Latents], windows: Sequence[Window], clip: ClipSize, *, tiled: bool
+    pipe: System, make: MakeWindow, windows: Sequence[Window], clip: ClipSize, *, tiled: bool
 ) -> Iterator[UInt8[np.ndarray, "b n H W 3"]]:
     """The frames that each window adds, whose prefix is the last frames, encoded again (MTV's released code).
 
@@ -280,20 +302,6 @@ def _first(pieces: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
     for piece in pieces:
         yield piece[:, :count]
         count -= piece.shape[1]
-
-
-def _labelled(progress: Callable[[int, str], Iterable[int]], label: str, count: int, _: str) -> Iterable[int]:
-    return progress(count, label)
-
-
-def _identity(
-    pipe: System, encoded: Encoded, keys: Any, clip: ClipSize, config: GenerateConfig, timeline: Timeline | None
-) -> str:
-    """Of all that decides the latents of a video."""
-    texts = [made_by(), jax.__version__, jax.default_backend(), str(jax.config.jax_default_matmul_precision)]
-    parts = (pipe.denoiser, pipe.vae.config, pipe.schedule, clip, config, timeline and timeline.windows)
-    texts += [repr(part) for part in parts] + [timeline.long_video if timeline else ""]
-    return identity_of(texts, (encoded, keys, pipe.denoiser_params, pipe.vae_params))
 
 
 def reconstruct(
@@ -355,6 +363,7 @@ def generate(
     config: GenerateConfig,
     *,
     progress: Callable[[int, str], Iterable[int]] | None = None,
+    label: str = "sampling",
 ) -> Float[Array, "b f h w c"]:
     """Latents (normalised, as the denoiser sees them) from standard normal `noise`.
 
@@ -365,12 +374,13 @@ def generate(
       keys: of each row, for the noise of its steps.
       schedule, config: how to sample.
       progress: `mtv_jax.io.progress.progress` or like it.
+      label: what it says.
     """
     steps, state = sampler_steps(schedule, config.sampler), start(noise, keys, config.sampler)
     count = config.sampler.num_steps
     if progress and _is_new((model, config), (params, encoded, state)):
         say("compiling the sampling step for videos of this size: the first step takes longer")
-    for i in progress(count, "sampling") if progress else range(count):
+    for i in progress(count, label) if progress else range(count):
         state = _step(model, config, params, encoded, state, step_at(steps, i))
         if progress:
             jax.block_until_ready(state.x)

@@ -1,6 +1,7 @@
 """The videos of one call of `python -m mtv_jax.sample`: their prompts, seeds and files, and making them in turn."""
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -115,9 +116,14 @@ def make_videos(
 def _make(
     pipe: "Pipeline", wanted: Wanted, options: Mapping[str, Any], started: float, draw_boxes: bool
 ) -> None:
-    """Makes and writes a video, and prints its size and the seconds since `started`."""
-    video = pipe(wanted.prompt, seed=wanted.seed, **options)
+    """Makes and writes a video, and prints its size and the seconds since `started`.
+
+    A long one is written as it is made, and goes on where a command that was killed has left it.
+    """
+    work_dir = wanted.out.with_name(f"{wanted.out.name}.windows")
+    video = pipe(wanted.prompt, seed=wanted.seed, work_dir=work_dir, **options)
     video.save(wanted.out)
+    shutil.rmtree(work_dir, ignore_errors=True)
     if draw_boxes:
         video.with_boxes().save(boxes_file(wanted.out))
     count, height, width, _ = video.frames.shape

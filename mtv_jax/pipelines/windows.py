@@ -15,10 +15,12 @@ import numpy as np
 from mtv_jax.diffusion.samplers import Clean
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.pipelines.timeline.windows import Window
-from mtv_jax.typing import Array, Float, Key
+from mtv_jax.typing import Array, Bool, Float, Key
 
 Latents = Float[Array, "b f h w c"]
-MakeWindow = Callable[[int, Latents | None], Latents]
+Prefix = Float[Array, "b p h w c"]
+"""The first latent frames of a window that continues another."""
+MakeWindow = Callable[[int, Prefix | None], Latents]
 """The latent frames of a window, prefix included, from its number and its prefix (None: it begins the video)."""
 
 
@@ -54,15 +56,13 @@ def frames_around(
     """Features of `frames` of a whole video, each with the `size` frames around it, clamped at the video's ends."""
     offsets = np.arange(size) - size // 2
     places = np.array(frames)[:, None] + offsets
-    return {
-        name: np.asarray(x)[:, np.clip(places, 0, np.shape(x)[1] - 1)] for name, x in features.items()
-    }
+    return {name: np.asarray(x)[:, np.clip(places, 0, np.shape(x)[1] - 1)] for name, x in features.items()}
 
 
 def clean_latents(
-    window: Window, prefix: Latents | None, keyframes: Clean | None
-) -> Clean | tuple[None, None]:
-    """The clean latent frames of a window [b f h w c] and their mask [b f]: its prefix, and keyframes behind that.
+    window: Window, prefix: Prefix | None, keyframes: Clean | None
+) -> tuple[Float[Array, "b n h w c"], Bool[Array, "b n"]] | tuple[None, None]:
+    """The clean latent frames of a window [b n h w c] and their mask [b n]: its prefix, and keyframes behind that.
 
     `keyframes` are those of the whole video. None, None: there are none.
     """
