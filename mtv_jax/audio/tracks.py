@@ -11,7 +11,7 @@ from jaxtyping import Float
 from mtv_jax.audio.loudness import normalize_speech
 from mtv_jax.audio.separation.sections import separate
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR, find_separator
-from mtv_jax.io.audio import Recording, fit_length, read_recording, resample
+from mtv_jax.io.audio import Recording, fit_length, num_samples, read_recording, resample
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import PERSON, TRACK_RATE, TRACKS, person_of, track_kind, track_label, track_name
 
@@ -61,14 +61,14 @@ def make_tracks(
     if MIX in sounds:
         tracks = _separated(sounds[MIX], separator, duration)
     else:
-        heard = {name: x if duration is None else x.first(float(duration)) for name, x in sounds.items()}
+        heard = {name: x if duration is None else x.first(duration) for name, x in sounds.items()}
         tracks = {name: sound.mono(TRACK_RATE) for name, sound in heard.items()}
     if normalize_loudness:
         mix = mixed(tracks.values()) if MIX in sounds else None
         for name in [name for name in tracks if track_kind(name) == "speech"]:
             tracks[name] = normalize_speech(tracks[name], TRACK_RATE, mix)
     longest = max((len(samples) for samples in tracks.values()), default=0)
-    length = longest if duration is None else round(float(duration) * TRACK_RATE)
+    length = longest if duration is None else num_samples(duration, TRACK_RATE)
     silence = np.zeros(length, np.float32)
     return {
         name: tracks.get(name, silence) if not pad else fit_length(tracks.get(name, silence), length)
@@ -132,10 +132,10 @@ def mix_sounds(
     If the peak would exceed full scale, the whole sound is scaled to a peak of 0.99, so that it does not clip and keeps
     its dynamics.
     """
-    length = round(float(duration) * sample_rate)
+    length = num_samples(duration, sample_rate)
     total = np.zeros((length, 2), np.float32)
     for sound in sounds.values():
-        total = total + fit_length(sound.first(float(duration)).stereo(sample_rate), length)
+        total = total + fit_length(sound.first(duration).stereo(sample_rate), length)
     peak = float(np.abs(total).max(initial=0))
     return total * np.float32(_PEAK / peak) if peak > 1 else total
 
@@ -151,6 +151,6 @@ def _separated(
 ) -> dict[str, Float[np.ndarray, "_"]]:
     """The tracks of a mix, at most `duration` seconds; the whole file is separated, to provide context."""
     rate = sound.sample_rate
-    last = None if duration is None else round(float(duration) * rate)
+    last = None if duration is None else num_samples(duration, rate)
     tracks = separate(sound.mono(), rate, find_separator(separator, TRACKS), end=last).tracks
     return {name: resample(track[:last], rate, TRACK_RATE) for name, track in tracks.items()}

@@ -24,8 +24,8 @@ class Wav2Vec2Encoder:
 
     Attributes:
       alignment: how features are aligned to frames.
-        `exact`: the sound is cut or padded with zeros to F / fps seconds and its features are stretched over the F
-        frames; normalised over the clip.
+        `exact`: the sound is cut or padded with zeros to F / fps seconds and normalised over the clip; a frame has the
+        features at its middle, (i + 1/2) / fps seconds.
         `released`: like MTV's released inference code. The whole sound is normalised and encoded at once. Frames
         are padded to whole clips with `16000 // fps` zeros each, then the features are stretched over all of
         them, so that a padded clip drifts slightly.
@@ -61,16 +61,22 @@ class Wav2Vec2Encoder:
 
     def __call__(self, waveform: np.ndarray, num_frames: int, fps: float | Fraction) -> np.ndarray:
         """Features of float32 [s] at 16 kHz for F = `num_frames` frames: float32 [F, layers, d]."""
-        fps = Fraction(fps)
-        prepare = self._released if self.needs_full_audio else self._exact
-        samples, frames = prepare(np.asarray(waveform, np.float32), num_frames, fps)
+        fps, waveform = Fraction(fps), np.asarray(waveform, np.float32)
+        frames, positions = None, None
+        if self.needs_full_audio:
+            samples, frames = self._released(waveform, num_frames, fps)
+        else:
+            samples, positions = self._exact(waveform, num_frames, fps)
         samples = fit_length(samples, max(len(samples), self.model.config.receptive_field))
-        states = _layers(self.model, self.params, samples[None], frames)
+        states = _layers(self.model, self.params, samples[None], frames, positions)
         return np.asarray(states, np.float32)[:num_frames]
 
-    def _exact(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
-        length = round(num_frames / fps * TRACK_RATE)
-        return fit_length(_normalise(waveform[:length]), length), num_frames
+    def _exact(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, np.ndarray]:
+        """The sound of the clip, and where the middles of frames are among the features of the convolutions."""
+        length, config = round(num_frames / fps * TRACK_RATE), self.model.config
+        middles = (np.arange(num_frames) + 0.5) * float(TRACK_RATE / fps)
+        positions = (middles - (config.receptive_field - 1) / 2) / config.hop
+        return fit_length(_normalise(waveform[:length]), length), positions.astype(np.float32)
 
     def _released(self, waveform: np.ndarray, num_frames: int, fps: Fraction) -> tuple[np.ndarray, int]:
         samples, step = _normalise(waveform), 1
@@ -83,8 +89,10 @@ class Wav2Vec2Encoder:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
-def _layers(model: Wav2Vec2, params: Params, waveform: jax.Array, num_frames: int) -> jax.Array:
-    states: Any = model.apply(params, waveform, num_frames)
+def _layers(
+    model: Wav2Vec2, params: Params, waveform: jax.Array, num_frames: int | None, positions: jax.Array | None
+) -> jax.Array:
+    states: Any = model.apply(params, waveform, num_frames, positions)
     return states[0, 1:].swapaxes(0, 1)
 
 

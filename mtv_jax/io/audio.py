@@ -86,9 +86,9 @@ class Recording:
     sample_rate: int
     duration: float
 
-    def first(self, seconds: float) -> "Recording":
+    def first(self, seconds: float | Fraction) -> "Recording":
         """At most so many seconds of its beginning."""
-        return dataclasses.replace(self, samples=self.samples[: round(seconds * self.sample_rate)])
+        return dataclasses.replace(self, samples=self.samples[: num_samples(seconds, self.sample_rate)])
 
     def mono(self, sample_rate: int | None = None) -> np.ndarray:
         """float32 [s] at `sample_rate` (None: the file's), mixed down by channel position.
@@ -107,13 +107,13 @@ class Recording:
         return resample(to_stereo(self.samples, self.positions), self.sample_rate, sample_rate)
 
 
-def read_recording(path: str | os.PathLike, *, keep: float | None = None) -> Recording:
+def read_recording(path: str | os.PathLike, *, keep: float | Fraction | None = None, empty: bool = False) -> Recording:
     """Decodes a file once, like `read_audio`.
 
     Only the first `keep` seconds stay in memory; the rest is decoded to measure the length. Raises UserError
-    like `read_audio`.
+    like `read_audio`, but, if `empty`, not for a sound of no samples.
     """
-    return _read(existing_file(path), 0.0, None, keep=keep)
+    return _read(existing_file(path), 0.0, None, keep=keep, empty=empty)
 
 
 def read_stereo(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
@@ -128,6 +128,11 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
         return samples
     length = max(1, round(Fraction(len(samples) * target_rate, source_rate)))
     return fit_length(soxr.resample(samples, source_rate, target_rate), length)
+
+
+def num_samples(seconds: float | Fraction, sample_rate: int) -> int:
+    """Number of samples of so many seconds, to the nearest one; exact for a Fraction, whatever the frame rate."""
+    return round(Fraction(seconds) * sample_rate)
 
 
 def fit_length(samples: np.ndarray, length: int) -> np.ndarray:
@@ -173,11 +178,18 @@ def audio_info(path: str | os.PathLike) -> AudioInfo:
         return AudioInfo(sound.rate, sound.channels, end / sound.rate, sound.codec)
 
 
-def _read(path: Path, start: float, duration: float | None, *, keep: float | None = None) -> Recording:
+def _read(
+    path: Path,
+    start: float,
+    duration: float | None,
+    *,
+    keep: float | Fraction | None = None,
+    empty: bool = False,
+) -> Recording:
     """Reads a part of a file, of which at most the first `keep` seconds are kept."""
     with open_sound(path) as sound:
         limit = None if duration is None else round(duration * sound.rate)
-        most = None if keep is None else round(keep * sound.rate)
+        most = None if keep is None else num_samples(keep, sound.rate)
         pieces, end = [], 0
         for position, samples in sound.pieces(start, duration):
             end = max(end, position + len(samples))
@@ -185,7 +197,7 @@ def _read(path: Path, start: float, duration: float | None, *, keep: float | Non
                 pieces.append((position, samples))
         end = end if limit is None else min(end, limit)
         samples = _assemble(pieces, sound.channels, end if most is None else min(end, most))
-        if not len(samples):
+        if not len(samples) and not empty:
             raise UserError(f"{path}: no sound{f' after {start:g} s' if start else ' (zero length)'}")
         return Recording(path, samples, sound.names, sound.rate, end / sound.rate)
 

@@ -20,6 +20,7 @@ from mtv_jax.io.film import open_film
 from mtv_jax.io.headers import lacks_ogg_end
 from mtv_jax.io.notes import note
 from mtv_jax.io.streams import TimeLine, declared_seconds, fraction, main_stream, side_data, video_streams
+from mtv_jax.names import TRACK_RATE
 
 Piece = tuple[int, np.ndarray]
 """Index of the first sample, relative to the start of reading, and samples [s, channels]."""
@@ -84,7 +85,8 @@ class Sound:
             stream.channels or 0,
             stream.codec_context.layout,
         )
-        self._check_kind()
+        if self.rate:
+            self._check_kind()
         self._declared = declared_seconds(path, container, stream)
         self._length: int | None = None
         if self.codec == "vorbis" and container.format.name == "ogg":
@@ -95,6 +97,8 @@ class Sound:
         if first is not None:  # decoders are more reliable than headers (AAC with spectral band replication)
             self.rate, self.channels, self.layout = first.sample_rate, first.layout.nb_channels, first.layout
             self._check_kind()
+        elif not self.rate:  # FLAC of no samples
+            self.rate, self.channels, self.layout = TRACK_RATE, 1, av.AudioLayout("mono")
         self._start = self._header_start() if first is None or first.pts is None else _stamp(first)
         if first is not None and self._length is not None:
             self._start += Fraction(_skipped(first), self.rate)

@@ -62,8 +62,17 @@ def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
             f"{size.width} x {size.height} pixels, as it was trained (multiples of {cells} run, and were not trained)",
         ),
         ("length", f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths})"),
-        ("rate", f"{float(size.fps):g} frames a second, as it was trained"),
+        ("rate", _rate(size)),
     ]
+
+
+def _rate(size: ClipSize) -> str:
+    rate = f"{float(size.fps):.6g} frames a second"
+    return (
+        f"{rate} by default; trained at the rates of its videos"
+        if size.native_rate
+        else f"{rate}, as it was trained"
+    )
 
 
 def _patch(folder: Path) -> int:

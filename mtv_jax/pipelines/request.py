@@ -54,7 +54,7 @@ def sound_files(tracks: Mapping[str, Sound] | None, named: Mapping[str, Sound | 
 def read_sounds(files: Mapping[str, Sound], keep: float | None) -> dict[str, Recording]:
     """Decodes each file once; of a long one the first `keep` seconds (None: all) stay in memory."""
     return {
-        name: sound if isinstance(sound, Recording) else read_recording(sound, keep=keep)
+        name: sound if isinstance(sound, Recording) else read_recording(sound, keep=keep, empty=True)
         for name, sound in files.items()
     }
 
@@ -183,7 +183,7 @@ def check_rate(fps: float | Fraction | None) -> None:
 
 def _filled(size: ClipSize, seconds: Sequence[float], longest: int | None, step: int) -> int:
     """Frames that the longest sound fills, 1 + `step` * k, up to `longest`; without sound, those of `size`."""
-    if not seconds or longest is None:
+    if not any(seconds) or longest is None:
         return size.num_frames
     count = math.floor(Fraction(max(seconds)) * size.fps + _ROUNDING)
     count = min(max(count, _SHORTEST), longest)

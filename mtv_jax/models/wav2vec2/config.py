@@ -1,5 +1,6 @@
 """Sizes and options of the wav2vec 2.0 encoder."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,11 @@ class Wav2Vec2Config:
         for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
             field = (field - 1) * stride + kernel
         return field
+
+    @property
+    def hop(self) -> int:
+        """Samples from one output frame of the convolutions to the next."""
+        return math.prod(self.conv_stride)
 
     @classmethod
     def tiny(cls) -> "Wav2Vec2Config":

@@ -20,11 +20,16 @@ _ROUNDED_CONVOLUTIONS = (1, 2)
 
 def interpolate_frames(x: Float[Array, "b t c"], num_frames: int) -> Float[Array, "b F c"]:
     """Linear interpolation along time with the corners aligned: first on first, last on last frame."""
-    length = x.shape[1]
-    position = np.arange(num_frames) * ((length - 1) / max(num_frames - 1, 1))
-    left = np.minimum(position.astype(np.int32), length - 1)
-    right = np.minimum(left + 1, length - 1)
-    weight = jnp.asarray((position - left)[:, None], jnp.float32)
+    return interpolate_at(x, np.arange(num_frames) * ((x.shape[1] - 1) / max(num_frames - 1, 1)))
+
+
+def interpolate_at(x: Float[Array, "b t c"], positions: Float[Array, "F"]) -> Float[Array, "b F c"]:
+    """Linear interpolation along time at fractional indices; constant beyond the ends."""
+    last = x.shape[1] - 1
+    positions = jnp.clip(jnp.asarray(positions, jnp.float32), 0, last)
+    left = positions.astype(jnp.int32)
+    right = jnp.minimum(left + 1, last)
+    weight = (positions - left)[:, None]
     return x[:, left] * (1 - weight) + x[:, right] * weight
 
 
@@ -155,19 +160,25 @@ class Wav2Vec2(nn.Module):
         self.blocks = make(cfg, dtype)
 
     def __call__(
-        self, waveform: Float[Array, "b s"], num_frames: int | None = None
+        self,
+        waveform: Float[Array, "b s"],
+        num_frames: int | None = None,
+        positions: Float[Array, "F"] | None = None,
     ) -> Float[Array, "b L n d"]:
         """Hidden states of all layers, float32: index 0 is the input of layer 0, i the output of layer i - 1.
 
-        `waveform` is 16 kHz, already normalised. With `num_frames` the features of the convolutions
-        are interpolated to that many frames before their projection (MTV), otherwise n is about
-        50 a second. Raises UserError if the waveform is shorter than one frame.
+        `waveform` is 16 kHz, already normalised. Before their projection the features of the convolutions, about 50
+        a second, are interpolated to `num_frames` frames (MTV: the first on the first, the last on the last), or at
+        `positions`, which are fractional indices into them; by default they are not. Raises UserError if the waveform
+        is shorter than one frame.
         """
         x = self.conv_features(waveform)
         self.sow("intermediates", "conv_features", x)
         if num_frames is not None:
             x = interpolate_frames(x, num_frames)
             self.sow("intermediates", "interpolated", x)
+        elif positions is not None:
+            x = interpolate_at(x, positions)
         x = self.feature_projection(self.feature_norm(x))
         self.sow("intermediates", "projected", x)
         x = x + self.position(x)
