@@ -107,7 +107,9 @@ class Recording:
         return resample(to_stereo(self.samples, self.positions), self.sample_rate, sample_rate)
 
 
-def read_recording(path: str | os.PathLike, *, keep: float | Fraction | None = None, empty: bool = False) -> Recording:
+def read_recording(
+    path: str | os.PathLike, *, keep: float | Fraction | None = None, empty: bool = False
+) -> Recording:
     """Decodes a file once, like `read_audio`.
 
     Only the first `keep` seconds stay in memory; the rest is decoded to measure the length. Raises UserError

@@ -51,7 +51,7 @@ def sound_files(tracks: Mapping[str, Sound] | None, named: Mapping[str, Sound | 
     return {name: given[name] for name in SOUNDS if name in given}
 
 
-def read_sounds(files: Mapping[str, Sound], keep: float | None) -> dict[str, Recording]:
+def read_sounds(files: Mapping[str, Sound], keep: float | Fraction | None) -> dict[str, Recording]:
     """Decodes each file once; of a long one the first `keep` seconds (None: all) stay in memory."""
     return {
         name: sound if isinstance(sound, Recording) else read_recording(sound, keep=keep, empty=True)
@@ -134,10 +134,10 @@ def read_request(
     return sounds, clip
 
 
-def seconds_needed(size: ClipSize, num_frames: NumFrames, longest: int | None) -> float | None:
+def seconds_needed(size: ClipSize, num_frames: NumFrames, longest: int | None) -> Fraction | None:
     """Upper bound in seconds on the sound that a video needs, by the same rules as `video_size`; None: unknown."""
     count = num_frames if isinstance(num_frames, int) else max(size.num_frames, longest or 0)
-    return count / float(size.fps) if count > 0 and size.fps > 0 else None
+    return count / size.fps if count > 0 and size.fps > 0 else None
 
 
 def video_size(

@@ -12,7 +12,7 @@ from mtv_jax.ops.attention import attention, merge_heads, split_heads
 from mtv_jax.ops.block_conv import strided_conv1d
 from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import stack_layers
-from mtv_jax.typing import Array, Float
+from mtv_jax.typing import Array, Float, Int
 
 _ROUNDED_CONVOLUTIONS = (1, 2)
 """Those of the waveform's convolutions whose inputs may be rounded to `dtype`."""
@@ -20,17 +20,24 @@ _ROUNDED_CONVOLUTIONS = (1, 2)
 
 def interpolate_frames(x: Float[Array, "b t c"], num_frames: int) -> Float[Array, "b F c"]:
     """Linear interpolation along time with the corners aligned: first on first, last on last frame."""
-    return interpolate_at(x, np.arange(num_frames) * ((x.shape[1] - 1) / max(num_frames - 1, 1)))
+    length = x.shape[1]
+    position = np.arange(num_frames) * ((length - 1) / max(num_frames - 1, 1))
+    left = np.minimum(position.astype(np.int32), length - 1)
+    return _between(x, jnp.asarray(left), jnp.asarray(position - left, jnp.float32))
 
 
 def interpolate_at(x: Float[Array, "b t c"], positions: Float[Array, "F"]) -> Float[Array, "b F c"]:
     """Linear interpolation along time at fractional indices; constant beyond the ends."""
-    last = x.shape[1] - 1
-    positions = jnp.clip(jnp.asarray(positions, jnp.float32), 0, last)
+    positions = jnp.clip(positions, 0, x.shape[1] - 1)
     left = positions.astype(jnp.int32)
-    right = jnp.minimum(left + 1, last)
-    weight = (positions - left)[:, None]
-    return x[:, left] * (1 - weight) + x[:, right] * weight
+    return _between(x, left, positions - left)
+
+
+def _between(
+    x: Float[Array, "b t c"], left: Int[Array, "F"], weight: Float[Array, "F"]
+) -> Float[Array, "b F c"]:
+    right = jnp.minimum(left + 1, x.shape[1] - 1)
+    return x[:, left] * (1 - weight[:, None]) + x[:, right] * weight[:, None]
 
 
 class PositionalConv(nn.Module):
