@@ -204,7 +204,7 @@ class CurateConfig:
 
     Attributes:
       remove_speech: whether the separator's speech is taken out of the sound that `agreement` hears, for films with a
-        narrator; such sound is kept as `sounds.flac`, and has to be as loud as `filters.min_dbfs`.
+        narrator; what is left has to be as loud as `filters.min_dbfs`.
       retries: how often a stage that fails on an item is tried again before the item is quarantined.
       diarizer: a model of the role `diarizer`, which says who speaks; "" turns it off.
       person_detector: a model of the role `person_detector`; "" turns it off, and the filter of voice-over with it.

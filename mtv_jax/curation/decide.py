@@ -92,7 +92,8 @@ def _filter_rules(config: CurateConfig) -> list[Rule]:
         found.append(Rule("black bars", "bars", "share", "maximum", filters.max_bars))
     if filters.min_dbfs is not None:
         found.append(Rule("silent", "sound", "dbfs", "minimum", filters.min_dbfs))
-        found.append(Rule("silent without speech", "narration", "dbfs", "minimum", filters.min_dbfs))
+    if filters.min_dbfs is not None and config.remove_speech:
+        found.append(Rule("silent without speech", "agreement", "dbfs", "minimum", filters.min_dbfs))
     if filters.max_clipped is not None:
         found.append(Rule("clipped", "sound", "clipped", "maximum", filters.max_clipped))
     if filters.max_missing_sound is not None:

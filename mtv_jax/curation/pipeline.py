@@ -4,8 +4,8 @@ from mtv_jax.curation.config import CurateConfig
 from mtv_jax.curation.probe import ProbeConfig
 from mtv_jax.curation.roles import check_model
 from mtv_jax.curation.settings import Settings
-from mtv_jax.curation.stages import MIX, SOUNDS, Stage
-from mtv_jax.curation.steps.agreement import Agreement, Narration
+from mtv_jax.curation.stages import Stage
+from mtv_jax.curation.steps.agreement import Agreement
 from mtv_jax.curation.steps.last import Caption, Encode
 from mtv_jax.curation.steps.media import Clips, Probe
 from mtv_jax.curation.steps.people import LipSync, Mouths, Persons, Speaking
@@ -24,7 +24,6 @@ def make_stages(settings: Settings) -> list[Stage]:
     filters, heard = config.filters, not settings.frames_only
     compared = heard and bool(config.demixing.separator)
     voices = heard and bool(config.person_detector) and bool(config.diarizer)
-    agreement = Agreement(config.agreement.embedder, SOUNDS if config.remove_speech else MIX)
     second = [SecondSeparation(config.demixing.separator), Demixing()] if compared else []
     stages: list[tuple[bool, Stage]] = [
         (True, Probe(ProbeConfig(needs_sound=heard))),
@@ -34,8 +33,10 @@ def make_stages(settings: Settings) -> list[Stage]:
         (heard and bool(config.diarizer), Speakers(config.diarizer)),
         (heard and bool(config.quality.model), Quality(config.quality.model)),
         (heard and (filters.min_dbfs, filters.max_clipped) != (None, None), Sound()),
-        (heard and config.remove_speech, Narration()),
-        (heard and bool(config.agreement.embedder), agreement),
+        (
+            heard and bool(config.agreement.embedder),
+            Agreement(config.agreement.embedder, config.remove_speech),
+        ),
         (filters.min_motion is not None, Motion()),
         (filters.max_bars is not None, Bars()),
         (heard and config.duplicates.on, Fingerprint()),

@@ -16,8 +16,8 @@ from mtv_jax.curation.roles import Evidence, unavailable
 
 Scope = Literal["film", "clip"]
 
-CLIP, MIX, SPEECH, SOUNDS = "clip.mp4", "mix.flac", "speech.flac", "sounds.flac"
-"""Files in the folder of a clip: its picture, its sound, its voices, and, if they are taken out, the rest."""
+CLIP, MIX, SPEECH = "clip.mp4", "mix.flac", "speech.flac"
+"""Files in the folder of a clip: its picture, its sound, and its voices."""
 
 LAST = ("caption", "encode")
 """The stages that run on clips which the others have let through."""

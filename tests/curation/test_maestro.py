@@ -9,6 +9,7 @@ from separators import CARD
 
 from mtv_jax import curate
 from mtv_jax.curation import roles
+from mtv_jax.curation.heard import heard
 from mtv_jax.curation.pipeline import make_stages
 from mtv_jax.curation.release import release_problems
 from mtv_jax.curation.roles import Embeddings
@@ -20,7 +21,6 @@ from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.io.video import write_video
-from mtv_jax.names import TRACKS
 
 SCORES = ("keyframe_audio", "keyframe_text", "audio_text")
 RULES = ["--config.filters.min_motion=0", "--config.duplicates.on=False", "--config.agreement.label_clips=2"]
@@ -111,7 +111,7 @@ def test_records_have_their_label_and_scores_and_no_recording_is_on_both_sides(c
     assert {record.id for record in records} == kept(curated)
     for record in records:
         assert record.prompt == record.facts["label"] in ("dog barking", "cat meowing")
-        assert set(record.facts["agreement"]) == {*SCORES, "label"}
+        assert set(record.facts["agreement"]) == {*SCORES, "label", "dbfs"}
     splits = {}
     for line in map(json.loads, sources.read_text().splitlines()):
         splits.setdefault(line["split"], set()).add(line["recording"])
@@ -164,16 +164,40 @@ def test_a_narrator_is_taken_out_before_the_sound_is_heard(
     options += [f"--config.agreement.{name}=0" for name in (*SCORES, "told_apart")]
     assert run(sources, tmp_path / "out", *options, "--encoders", str(pipeline_folder)) == 0
     clip = next(path for path in (tmp_path / "out/work/films").glob("*/*/*") if path.is_dir())
-    tracks = {name: read_audio(clip / f"{name}.flac", 16000) for name in ("mix", "sounds", *TRACKS)}
-    np.testing.assert_allclose(tracks["sounds"], tracks["effects"] + tracks["music"], atol=1e-4)
-    np.testing.assert_allclose(tracks["sounds"], tracks["mix"] - tracks["speech"], atol=1e-4)
-    rows = {(row["item"], row["stage"]): row for row in ledger(tmp_path / "out")}
-    found = rows[clip.name, "narration"]["evidence"]
-    assert found["dbfs"] == pytest.approx(rms_dbfs(tracks["mix"]) - 6.02, abs=0.05)
-    quieter = evidence(tmp_path / "out")
-    with_speech = evidence(curated)
-    assert quieter.keys() == with_speech.keys()
-    assert all(quieter[name]["audio_text"] != with_speech[name]["audio_text"] for name in quieter)
+    mix, speech = (read_audio(clip / f"{name}.flac", 16000) for name in ("mix", "speech"))
+    np.testing.assert_allclose(heard(clip, without_speech=True), mix - speech, atol=1e-4)
+    quieter, loud = evidence(tmp_path / "out"), evidence(curated)
+    assert quieter[clip.name]["dbfs"] == pytest.approx(rms_dbfs(mix) - 6.02, abs=0.05)
+    assert all(quieter[name]["dbfs"] == pytest.approx(loud[name]["dbfs"] - 6.02, abs=0.05) for name in loud)
+    assert all(quieter[name]["audio_text"] != loud[name]["audio_text"] for name in loud)
+
+
+def test_another_embedder_hears_rejected_clips_again_whose_tracks_are_gone(
+    sources, pipeline_folder, tmp_path, monkeypatch
+):
+    separate_into_halves(monkeypatch)
+    monkeypatch.setattr(
+        roles, "_made", {("embedder", f"imagebind:{name}", "None"): ByLevel() for name in "ab"}
+    )
+    shares = [f"--config.agreement.{name}=0.3" for name in SCORES]
+    options = [
+        *SMALL,
+        *shares,
+        "--config.agreement.told_apart=0",
+        "--encoders",
+        str(pipeline_folder),
+        "--overwrite",
+    ]
+    out, found = tmp_path / "out", []
+    for name in "aab":
+        config = ["--config", f"configs/maestro/curate.py:imagebind={name},narrator"]
+        assert run(sources, out, *config, *options) == 0
+        found.append((len(ledger(out)), kept(out)))
+        assert not [row for row in ledger(out) if row["status"] == "error"]
+    assert 0 < len(found[0][1]) < 9
+    assert found[0] == found[1]  # nothing was left to do
+    assert found[2][0] > found[1][0]
+    assert found[2][1] == found[1][1]
 
 
 def test_evidence_of_random_weights_is_not_released():

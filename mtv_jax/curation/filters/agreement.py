@@ -14,28 +14,33 @@ import numpy as np
 
 from mtv_jax.curation.filters.fingerprints import to_text
 from mtv_jax.curation.roles import Embedder, Evidence, scores
-from mtv_jax.io.audio import read_audio
+from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.io.video import iter_frames
-from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.maestro.features import cut_clips, num_clips
 from mtv_jax.typing import Float, UInt8
 
 
 def agreement_scores(
-    clip: Path, sound: Path, seconds: float, frames: int, label: str | None, embedder: Embedder
+    clip: Path,
+    sound: Float[np.ndarray, "s"],
+    seconds: float,
+    frames: int,
+    label: str | None,
+    embedder: Embedder,
 ) -> Evidence:
-    """`keyframe_audio`, `keyframe_text`, `audio_text`, `label`, and `vectors`: the embeddings of sound and label.
+    """`keyframe_audio`, `keyframe_text`, `audio_text`, `label`, `dbfs` of the sound, and `vectors`: the embeddings of
+    sound and label.
 
     Without a label there is only the cosine of key frames and sound.
 
     Args:
       clip: video file.
-      sound: sound file.
+      sound: at 16 kHz (`mtv_jax.curation.heard`).
       seconds, frames: their length.
       label: such as "dog barking".
       embedder: the network.
     """
-    segments = cut_clips(read_audio(sound, TRACK_RATE), seconds, "tiled")
+    segments = cut_clips(sound, seconds, "tiled")
     indices = key_frames(frames, num_clips(seconds))
     found = embedder.embed(pick_frames(iter_frames(clip), indices), segments, label)
     mean = found.sounds.mean(axis=0)
@@ -45,7 +50,7 @@ def agreement_scores(
         evidence["keyframe_text"] = float((found.keyframes @ found.label).mean())
         evidence["audio_text"] = float(mean @ found.label)
         vectors["label"] = to_text(_bits(found.label))
-    return scores(**evidence, label=label, vectors=vectors)
+    return scores(**evidence, dbfs=round(rms_dbfs(sound), 3), label=label, vectors=vectors)
 
 
 def key_frames(frames: int, segments: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Stages of Maestro's curation: sound without its narrator, and whether picture, sound and label belong together."""
+"""The stage of Maestro's curation: whether picture, sound and label belong together."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,45 +6,25 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import soundfile
-
 from mtv_jax.curation.filters.agreement import agreement_scores
-from mtv_jax.curation.roles import Embedder, find_model, scores
-from mtv_jax.curation.stages import CLIP, SOUNDS, SPEECH, Item, Outcome, Stage
-from mtv_jax.io.audio import read_audio, write_audio
-from mtv_jax.io.levels import rms_dbfs
-
-_KEPT = ("effects.flac", "music.flac")
-"""All of the sound but speech: the tracks of a separator add up to the mix."""
-
-
-@dataclass(frozen=True)
-class Narration(Stage):
-    """The sound of a clip without speech, and the levels of both."""
-
-    name = "narration"
-    needs = ("clips", "separation")
-    files = (SOUNDS,)
-
-    def run(self, item: Item, clips: Mapping[str, Item]) -> Outcome:
-        """See `Stage`."""
-        rate = soundfile.info(item.folder / SPEECH).samplerate
-        first, second = (read_audio(item.folder / name, rate) for name in _KEPT)
-        sounds = first + second
-        write_audio(item.folder / SOUNDS, sounds, rate)
-        speech = rms_dbfs(read_audio(item.folder / SPEECH, rate))
-        return Outcome(scores(dbfs=round(rms_dbfs(sounds), 3), speech_dbfs=round(speech, 3)))
+from mtv_jax.curation.heard import heard
+from mtv_jax.curation.roles import Embedder, find_model
+from mtv_jax.curation.stages import CLIP, Item, Outcome, Stage
 
 
 @dataclass(frozen=True)
 class Agreement(Stage):
-    """Cosines of the embeddings of key frames, of the sound in the file `heard`, and of the label."""
+    """Cosines of the embeddings of key frames, of the sound, perhaps without its speech, and of the label."""
 
     model: str
-    heard: str
+    without_speech: bool
 
     name = "agreement"
-    needs = ("clips", "narration")
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """See `Stage`."""
+        return ("clips", "separation") if self.without_speech else ("clips",)
 
     @property
     def embedder(self) -> Embedder:
@@ -63,7 +43,5 @@ class Agreement(Stage):
         """See `Stage`."""
         cut, label = item.evidence["clips"], item.about.get("label")
         frames, seconds = cut["num_frames"], float(cut["num_frames"] / Fraction(cut["fps"]))
-        found = agreement_scores(
-            item.folder / CLIP, item.folder / self.heard, seconds, frames, label, self.embedder
-        )
-        return Outcome(found)
+        sound = heard(item.folder, without_speech=self.without_speech)
+        return Outcome(agreement_scores(item.folder / CLIP, sound, seconds, frames, label, self.embedder))

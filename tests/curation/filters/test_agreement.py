@@ -9,7 +9,6 @@ from mtv_jax.curation.adapters.imagebind import ImageBindEmbedder
 from mtv_jax.curation.filters.agreement import agreement_scores, key_frames, pick_frames
 from mtv_jax.curation.filters.fingerprints import from_text
 from mtv_jax.curation.roles import Embedder, Embeddings, find_model
-from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.io.video import write_video
@@ -66,13 +65,12 @@ def clip(tmp_path_factory):
     tone = np.sin(2 * np.pi * 500 * np.arange(10 * RATE) / RATE) * np.where(
         np.arange(10 * RATE) < 4 * RATE, 0.2, 0.8
     )
-    write_audio(folder / "mix.flac", tone.astype(np.float32), RATE)
-    return folder
+    return folder / "clip.mp4", tone.astype(np.float32)
 
 
 def test_the_cosines_are_means_over_the_segments(clip):
     known = ByShade()
-    found = agreement_scores(clip / "clip.mp4", clip / "mix.flac", 10.0, 21, "tone", known)
+    found = agreement_scores(*clip, 10.0, 21, "tone", known)
     assert known.seen == pytest.approx([0, 60, 120, 180, 200], abs=2)
     assert known.heard == pytest.approx([0.2, 0.2, 0.8, 0.8, 0.8], abs=0.01)
     pictures, sounds = np.array([0, 0.6, 1.2, 1.8, 2.0]), np.array([0.2, 0.2, 0.8, 0.8, 0.8])
@@ -85,8 +83,8 @@ def test_the_cosines_are_means_over_the_segments(clip):
 
 
 def test_without_a_label_there_is_the_cosine_of_picture_and_sound_alone(clip):
-    found = agreement_scores(clip / "clip.mp4", clip / "mix.flac", 10.0, 21, None, ByShade())
-    assert {name for name in found if isinstance(found[name], float)} == {"keyframe_audio"}
+    found = agreement_scores(*clip, 10.0, 21, None, ByShade())
+    assert {name for name in found if isinstance(found[name], float)} == {"keyframe_audio", "dbfs"}
     assert (found["label"], set(found["vectors"])) == (None, {"sound"})
 
 
@@ -95,8 +93,7 @@ def test_random_weights_give_cosines_and_are_a_stub(clip):
     assert isinstance(embedder, Embedder)
     assert (embedder.card().fidelity, embedder.card().weights) == ("stub", None)
     one, other = (
-        agreement_scores(clip / "clip.mp4", clip / "mix.flac", 10.0, 21, label, embedder)
-        for label in ("dog barking", "cat meowing")
+        agreement_scores(*clip, 10.0, 21, label, embedder) for label in ("dog barking", "cat meowing")
     )
     names = ("keyframe_audio", "keyframe_text", "audio_text")
     assert all(-1 <= one[name] <= 1 for name in names)
