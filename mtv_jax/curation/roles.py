@@ -211,7 +211,10 @@ ADAPTERS: Mapping[str, Mapping[str, str]] = {
         "lr_asd": "mtv_jax.curation.adapters.lr_asd:LrAsd",
         "jsonl": "mtv_jax.curation.adapters.jsonl_people:JsonlSpeaker",
     },
-    "embedder": {"imagebind": "mtv_jax.curation.adapters.imagebind:ImageBindEmbedder"},
+    "embedder": {
+        "imagebind": "mtv_jax.curation.adapters.imagebind:ImageBindEmbedder",
+        "jsonl": "mtv_jax.curation.adapters.jsonl_embedder:JsonlEmbedder",
+    },
     "captioner": {
         "detectors": "mtv_jax.curation.adapters.detectors:Detectors",
         "endpoint": "mtv_jax.curation.adapters.endpoint:Endpoint",

@@ -1,6 +1,7 @@
 """Maestro's curation from a published layout to shards: verdicts by medians, narration, splits, report, account."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.io.video import write_video
+from mtv_jax.theatre import TheatreConfig, render_clip
 
 SCORES = ("keyframe_audio", "keyframe_text", "audio_text")
 RULES = ["--config.filters.min_motion=0", "--config.duplicates.on=False", "--config.agreement.label_clips=2"]
@@ -85,7 +87,8 @@ def evidence(out):
 
 def expected(found, **shares):
     """The clips above the cut-offs."""
-    cuts = {name: np.quantile([e[name] for e in found.values()], shares.get(name, 0.5)) for name in SCORES}
+    shares = {name: shares.get(name, 0.5) for name in SCORES}
+    cuts = {name: np.quantile([e[name] for e in found.values()], s) for name, s in shares.items() if s}
     return {clip for clip, e in found.items() if all(e[name] > cut for name, cut in cuts.items())}
 
 
@@ -210,3 +213,40 @@ def test_evidence_of_random_weights_is_not_released():
     (stage,) = [stage for stage in stages if stage.name == "agreement"]
     problems = release_problems({"agreement": stage.cards()}, Verdicts([], []))
     assert problems == ["embedder is by ImageBind with random weights, a stub"]
+
+
+def test_theatre_clips_go_all_the_way_with_random_weights_and_are_stamped(
+    pipeline_folder, tmp_path, monkeypatch, capsys
+):
+    separate_into_halves(monkeypatch)
+    for index in range(4):
+        config = TheatreConfig(num_frames=6, height=64, width=64, fps=Fraction(12))
+        clip = render_clip(7, index, config)
+        place = tmp_path / "films" / ("even_numbers", "odd_numbers")[index % 2] / f"clip {index}_1.mp4"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sound = sum(clip.tracks.values()) + np.float32(0.01)
+        write_video(place, clip.frames, 12, audio=sound, sample_rate=16000)
+    curate.main(["sources", "--layout", "landscape", "--videos", str(tmp_path / "films"), "--test", "1"])
+    out = tmp_path / "out"
+    options = [
+        "--config",
+        "configs/maestro/curate.py:imagebind=random",
+        *SMALL,
+        "--encoders",
+        str(pipeline_folder),
+    ]
+    options += ["--config.agreement.told_apart=0", "--config.agreement.audio_text=0"]
+    options += ["--config.agreement.keyframe_text=0.1", "--config.agreement.keyframe_audio=0.1"]
+    assert run(tmp_path / "films" / "sources.jsonl", out, *options) == 0
+    found = evidence(out)
+    assert len(found) == 4
+    assert all(-1 <= scores[name] <= 1 for scores in found.values() for name in SCORES)
+    assert kept(out) == expected(found, keyframe_audio=0.1, keyframe_text=0.1, audio_text=0)
+    curate.main(["verify", str(out)])
+    assert "every one of 2.00 s of the films is accounted for" in capsys.readouterr().out
+    with pytest.raises(UserError, match="embedder is by ImageBind with random weights, a stub"):
+        curate.main(["pack", str(out), "--release"])
+    curate.main(["report", str(out)])
+    stamp = "not to be released: embedder is by ImageBind with random weights, a stub"
+    assert stamp in (out / "report.html").read_text()
+    assert open_shards(out).manifest["info"]["models"]["agreement"]["embedder"]["fidelity"] == "stub"
