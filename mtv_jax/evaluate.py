@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mtv_jax.evaluation.flags import SUITE, evaluate_parser, given
+from mtv_jax.evaluation.flags import SUITE, SUITE_NAMES, SUITES, evaluate_parser, given
+from mtv_jax.evaluation.objects.options import ObjectsOptions
 from mtv_jax.evaluation.report.schema import RESULTS
 from mtv_jax.evaluation.study.options import study_parser
-from mtv_jax.evaluation.theatre.options import SuiteOptions
 from mtv_jax.evaluation.videos.options import NAMES, GenerateOptions, Part, VideoOptions, generate_parser
 from mtv_jax.io.cli import run
 from mtv_jax.io.errors import UserError
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         print("\n".join(catalogue_lines()))
         return 0
     if args.compare is not None:
-        given(args, (), (*SUITE, *NAMES), "without --compare")
+        given(args, (), (*SUITE_NAMES, *NAMES), "without --compare")
         if args.files or args.scene or args.suite:
             raise UserError("--compare: takes two results and measures nothing; leave the rest out")
         from mtv_jax.evaluation.report.compare import comparison_lines
@@ -60,22 +60,33 @@ def _measure_suite(args: argparse.Namespace) -> int:
         raise UserError(f"{args.files[0]}: --suite {args.suite} makes its own videos; leave files out")
     if args.scene is not None:
         raise UserError(f"--scene {args.scene}: is for a video, not with --suite {args.suite}")
-    options = SuiteOptions(**given(args, SUITE, NAMES, "without --suite"))
+    others = SUITE_NAMES - SUITE[args.suite].keys()
+    given(args, (), others, "with another --suite")
+    options = SUITES[args.suite](**given(args, SUITE[args.suite], NAMES, "without --suite"))
     check_output(args.out, folder=True)
     options.check(force=args.force)
     with FolderLock(args.out, "--out"):
-        from mtv_jax.evaluation.theatre.pipeline import evaluate_pipeline
-
-        report, done = evaluate_pipeline(options, args.out, overwrite=args.overwrite)
+        report, done = _run_suite(options, args.out, overwrite=args.overwrite)
     if done:
         print(f"{args.out / RESULTS}: the same measurement was made before; remove it to measure again")
         return 0
     return _show(report, args.out)
 
 
+def _run_suite(options: Any, out: Path, *, overwrite: bool) -> Any:
+    """Measures by the suite that the options are of."""
+    if isinstance(options, ObjectsOptions):
+        from mtv_jax.evaluation.objects.pipeline import evaluate_objects
+
+        return evaluate_objects(options, out, overwrite=overwrite)
+    from mtv_jax.evaluation.theatre.pipeline import evaluate_pipeline
+
+    return evaluate_pipeline(options, out, overwrite=overwrite)
+
+
 def _measure_scene(args: argparse.Namespace) -> int:
     """Measures a video against its scene."""
-    given(args, (), (*SUITE, *NAMES), "without --scene")
+    given(args, (), (*SUITE_NAMES, *NAMES), "without --scene")
     if len(args.files) != 1:
         raise UserError(f"--scene {args.scene}: takes one video, not {len(args.files)}")
     check_output(args.out, folder=True, overwrite=args.overwrite, marks=[RESULTS])
@@ -86,7 +97,7 @@ def _measure_scene(args: argparse.Namespace) -> int:
 
 def _measure_videos(args: argparse.Namespace) -> int:
     """Measures videos by metrics."""
-    options = VideoOptions(**given(args, NAMES, SUITE, "with --suite theatre"))
+    options = VideoOptions(**given(args, NAMES, SUITE_NAMES, "with --suite"))
     if not args.files and options.manifest is None:
         raise UserError(
             "no videos: name some or give a --manifest, or measure a pipeline by --suite theatre --preset NAME"

@@ -3,43 +3,37 @@
 Imports nothing heavy, since the command's `--help` reads it.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
+from mtv_jax.evaluation.options import option
 from mtv_jax.io.cli import count
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
-
-
-def _option(default: Any, help_text: str, **flag: Any) -> Any:
-    """A field, with the options of its flag for `argparse`."""
-    shown = "" if default is None or default is False or default == "" else f" (default: {default})"
-    return field(default=default, metadata={"help": help_text + shown, **flag})
 
 
 @dataclass(frozen=True)
 class SuiteOptions:
     """What is measured, and how its videos are made; the metadata of each field has its help."""
 
-    preset: str = _option("", "preset (tiny), pipeline folder or training directory to measure; required")
-    clips: int = _option(
+    preset: str = option("", "preset (tiny), pipeline folder or training directory to measure; required")
+    clips: int = option(
         200, "number of clips, rendered afresh from seeds that training cannot reach", type=count
     )
-    seeds: int = _option(3, "number of noises that each clip is generated from", type=count)
-    seed: int = _option(0, "of the clips and the first noise", type=int)
-    steps: int = _option(8, "sampling steps (DDIM)", type=count)
-    guidance_scale: float = _option(1.0, "of text and sound; 1 is none", type=float)
-    batch_size: int = _option(16, "number of clips generated at once", type=count)
-    dtype: str = _option("float32", "that the networks compute in", choices=("float32", "bfloat16"))
-    videos: int = _option(8, "number of example videos in the report", type=int)
-    real_sounds: bool = _option(
+    seeds: int = option(3, "number of noises that each clip is generated from", type=count)
+    seed: int = option(0, "of the clips and the first noise", type=int)
+    steps: int = option(8, "sampling steps (DDIM)", type=count)
+    guidance_scale: float = option(1.0, "of text and sound; 1 is none", type=float)
+    batch_size: int = option(16, "number of clips generated at once", type=count)
+    dtype: str = option("float32", "that the networks compute in", choices=("float32", "bfloat16"))
+    videos: int = option(8, "number of example videos in the report", type=int)
+    real_sounds: bool = option(
         False,
         "speech and strikes are bundled recordings that no training uses (8 s of two voices that it knows, a strike "
         "of each prop); music stays synthetic, and SyncSynth is left out",
         action="store_true",
     )
-    mixed: str | None = _option(
+    mixed: str | None = option(
         None,
         f"mix the tracks of each clip into one sound and separate it again, by {DEFAULT_SEPARATOR} or the one named; "
         "'raw': use the mix as every track",
@@ -47,7 +41,7 @@ class SuiteOptions:
         const=DEFAULT_SEPARATOR,
         metavar="SEPARATOR",
     )
-    allow_random_weights: bool = _option(
+    allow_random_weights: bool = option(
         False, "measure parts that were not trained, as an invalid result", action="store_true"
     )
 

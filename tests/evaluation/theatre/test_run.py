@@ -132,7 +132,7 @@ def test_the_page_needs_nothing_from_elsewhere(report, outcome):
     ("argv", "message"),
     [
         ([], "no videos"),
-        (["--clips", "200"], "--clips: only with --suite theatre"),
+        (["--clips", "200"], "--clips: only with --suite"),
         (["a.mp4", "--guidance-scale", "2"], "--guidance-scale: only with"),
         (["a.mp4", "--suite", "theatre"], r"a\.mp4: --suite theatre makes its own videos"),
         (["--suite", "theatre"], "--preset NAME"),
