@@ -24,7 +24,7 @@ NATIVE = "native"
 _SIZES = (
     "By default clips are as those that the pipeline of --encoders was trained on, if it is ours (tiny: 25 frames of "
     "64 x 64 at 12 a second). With a backbone of others they are MTV's, whatever that backbone was trained on: 49 "
-    "frames of 480 x 720."
+    "frames of 480 x 720. The config of `run` may say otherwise (config.size)."
 )
 
 
