@@ -80,7 +80,7 @@ def measure(workdir: Path, readers: Readers, clips: int, sampling_steps: int) ->
     made = {"clips": clips, "sampling_steps": sampling_steps, **provenance(folder)}
     if not file.exists() or read_json(file)["made"] != made:
         pipe = Pipeline.from_pretrained(folder)
-        theatre = evaluation_clips(Run(stage_of(pipe), clips))
+        theatre = evaluation_clips(Run(stage_of(pipe.defaults.clip, pipe.tracks), clips))
         show = partial(generated, pipe, steps=sampling_steps, guidance_scale=1.0, batch_size=16)
         samples = watch(readers, theatre, [0], show)
         write_json(file, {"made": made, "figures": [figure.to_json() for figure in figures(samples)]})

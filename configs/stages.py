@@ -14,6 +14,14 @@ A mixture is given by weights, of which those not 0 count. All five subsets in e
 
 With all of them 0 every clip is read.
 
+Several speakers, each with a track of its own bound to `Person1`, `Person2`, ... of the text by a learned embedding:
+
+    python -m mtv_jax.curate theatre --speakers 4 --out runs/tiny/theatre-speakers=4
+    python -m mtv_jax.train --config configs/stage3.py:tiny,speakers=4
+
+for any number up to 8 (the theatre has room for 4); runs and their starting points are apart by number. Each speaker's
+track is dropped by a draw of its own.
+
 Conditions are dropped by independent draws: text (.1) and the three tracks at once (.05) as in MTV's code, which drops
 no track alone; each track alone (.05) is ours, so that guidance can weigh tracks apart: it leads away from predictions
 without one track, and those must have been trained. A track is zero for .0975 of the samples, then.
@@ -60,8 +68,9 @@ DROP_TRACK = 0.05
 
 
 def get_stage(number: int, arg: str = "") -> ConfigDict:
-    """The config of a stage, 1 to 5, at full size or `tiny`."""
-    tiny = parse_arg(arg, tiny=False).tiny
+    """The config of a stage, 1 to 5, at full size or `tiny`, for one or more `speakers`."""
+    chosen = parse_arg(arg, tiny=False, speakers=1)
+    several = f"-speakers={chosen.speakers}" if chosen.speakers != 1 else ""
     config = tree("denoiser")
     config.stream = number
     config.model.name = "mtv"
@@ -69,12 +78,17 @@ def get_stage(number: int, arg: str = "") -> ConfigDict:
     config.loss.keyframes = to_tree(KeyframeConfig)
     config.data.mixture = ConfigDict({name: float(name == SUBSETS[number - 1]) for name in SUBSETS})
     config.optimizer.start_factor = 0.05
-    if tiny:
-        config.init_from = f"runs/stage{number - 1}-tiny" if number > 1 else "runs/tiny/backbone/pipeline"
+    if chosen.tiny:
+        config.init_from = (
+            f"runs/stage{number - 1}-tiny{several}" if number > 1 else "runs/tiny/backbone/pipeline"
+        )
         _make_tiny(config, number)
+        config.data.dir += several
     else:
-        config.init_from = f"runs/stage{number - 1}" if number > 1 else "runs/backbone"
+        config.init_from = f"runs/stage{number - 1}{several}" if number > 1 else "runs/backbone"
         _make_full(config)
+    if several:
+        config.model.overrides = ConfigDict({"controlnet": {"num_speakers": chosen.speakers}})
     return config
 
 

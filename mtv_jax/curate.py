@@ -141,7 +141,7 @@ def _theatre(args: argparse.Namespace) -> None:
     check_folder(args.out, overwrite=args.overwrite)
     size = replace(_size(args), native_rate=False)  # there are no videos that could have their own
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
-    config = TheatreBuild(size, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
+    config = TheatreBuild(size, args.clips, args.seed, args.frames_only, args.speakers)
     if args.frames_only:
         check_room(args.out, config.num_bytes, force=args.force)
     with locked(args.out):

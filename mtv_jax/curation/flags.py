@@ -236,6 +236,13 @@ def _add_theatre(commands: Any) -> None:
     theatre.add_argument("--fps", type=frame_rate, help="frames a second (default: see above, or 24)")
     theatre.add_argument("--clips", type=int, default=400, help="how many")
     theatre.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
+    theatre.add_argument(
+        "--speakers",
+        type=int,
+        default=1,
+        help="of the model that the clips are for, up to 4: with more than 1, up to so many heads are seen, and each "
+        "has a track of its own (speech, speech2, ...), which is silence while it does not speak",
+    )
 
 
 def _add_objects(commands: Any) -> None:

@@ -21,7 +21,7 @@ from mtv_jax.data.shards import write_shards
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_text
-from mtv_jax.names import SUBSETS, TRACKS
+from mtv_jax.names import SUBSETS
 from mtv_jax.text.theatre_language import theatre_prompt
 from mtv_jax.theatre import (
     EVALUATION_SEEDS,
@@ -30,7 +30,7 @@ from mtv_jax.theatre import (
     TheatreConfig,
     render_clip,
 )
-from mtv_jax.theatre.plan import VERSION
+from mtv_jax.theatre.plan import MOST_ACTORS, VERSION, actors_of
 
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""
@@ -40,13 +40,16 @@ TRUTH = "truth.jsonl"
 class TheatreBuild:
     """Which clips to make: the first `clips` of the theatre `seed`, as large and long as `size` says.
 
-    `frames_only` keeps pixels (to train an autoencoder) instead of latents, text and sound.
+    `num_speakers` is that of the model which the clips are for: each actor has a track, and there are up to as many
+    heads (`theatre.plan.actors_of`). `frames_only` keeps pixels (to train an autoencoder) instead of latents, text and
+    sound.
     """
 
     size: ClipSize
     clips: int
     seed: int = 0
     frames_only: bool = False
+    num_speakers: int = 1
 
     def __post_init__(self):
         self.size.check()
@@ -54,6 +57,10 @@ class TheatreBuild:
             raise UserError(f"clips {self.clips}: must be at least 1")
         if not 0 <= self.seed < EVALUATION_SEEDS:
             raise UserError(f"seed {self.seed}: must be in 0..2**32 - 1; those above are kept for evaluation")
+        if not 1 <= self.num_speakers <= MOST_ACTORS:
+            raise UserError(
+                f"speakers {self.num_speakers}: must be from 1 to {MOST_ACTORS}, who fit on the stage"
+            )
 
     @property
     def num_bytes(self) -> int:
@@ -64,7 +71,14 @@ class TheatreBuild:
     def stage(self) -> TheatreConfig:
         """The config of the theatre."""
         size = self.size
-        return TheatreConfig(height=size.height, width=size.width, num_frames=size.num_frames, fps=size.fps)
+        return TheatreConfig(
+            height=size.height,
+            width=size.width,
+            num_frames=size.num_frames,
+            fps=size.fps,
+            actors=actors_of(self.num_speakers),
+            num_speakers=self.num_speakers,
+        )
 
 
 def build_theatre(out: Path, encoders: Encoders | None, config: TheatreBuild) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def _record(
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None and not config.frames_only:
-        tracks = {name: clip.tracks[name] for name in TRACKS}
+        tracks = {name: clip.tracks[name] for name in config.stage.tracks}
         arrays = encoders.encode(clip.frames, tracks, encoders.text.encode([prompt])[0], size)
     return ClipRecord(
         id=clip_id(digest, 0, size.num_frames, base),

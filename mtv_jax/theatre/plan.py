@@ -118,10 +118,8 @@ class TheatreConfig:
     def to_json(self) -> dict[str, Any]:
         """All fields, as JSON has them; `num_speakers` only if there may be several."""
         values = dataclasses.asdict(self) | {"fps": [self.fps.numerator, self.fps.denominator]}
-        if self.num_speakers == 1:
-            del values[
-                "num_speakers"
-            ]  # so that clips keep the identity that they had before there was this field
+        if self.num_speakers == 1:  # clips keep the identity from before there was this field
+            del values["num_speakers"]
         return values
 
 

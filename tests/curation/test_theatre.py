@@ -110,3 +110,23 @@ def test_existing_shards_are_not_replaced_without_overwrite(shards, tmp_path):
 def test_bad_requests_say_what_is_wrong(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         run(tmp_path / "out", *FRAMES, *options)
+
+
+def test_clips_for_several_speakers_have_a_track_for_each(pipeline_folder, tmp_path):
+    run(tmp_path / "out", "--clips", "12", "--speakers", "3", "--encoders", str(pipeline_folder))
+    opened, truths = open_shards(tmp_path / "out"), read_truth(tmp_path / "out")
+    stage = opened.manifest["info"]["theatre"]
+    assert (stage["num_speakers"], len(stage["actors"])) == (3, 4)
+    assert {len(truth["looks"]) for truth in truths} == {0, 1, 2, 3}
+    silence = None
+    for number, truth in enumerate(truths):
+        arrays = opened.read(number).arrays
+        voices = [arrays[name] for name in ("speech", "speech2", "speech3")]
+        if not truth["speakers"]:
+            silence = voices[0]
+        for actor, voice in enumerate(voices):
+            if silence is not None:
+                assert (voice != silence).any() == (actor in truth["speakers"])
+    assert silence is not None
+    with pytest.raises(UserError, match="speakers 5: must be from 1 to 4"):
+        run(tmp_path / "more", "--speakers", "5", *FRAMES)

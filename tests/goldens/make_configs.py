@@ -17,7 +17,11 @@ SAVED = FILE.with_name("saved.json")
 """Configs as the version before generated trees saved them in checkpoints; given, not made."""
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ARGUMENTS = {
-    **{f"stage{number}": ("", "tiny") for number in range(1, 6)},
+    "stage1": ("", "tiny", "speakers=2"),
+    "stage2": ("", "tiny"),
+    "stage3": ("", "tiny", "tiny,speakers=4"),
+    "stage4": ("", "tiny"),
+    "stage5": ("", "tiny"),
     "vae": ("", "tiny"),
     "tiny/backbone": ("",),
     "tiny/denoiser": ("",),

@@ -1,4 +1,4 @@
-"""Sixteen simulated devices train as one does, with rows, weights, heads and tokens split at once."""
+"""Sixteen simulated devices train a model of four speakers as one does: rows, weights, heads and tokens are split."""
 
 import json
 import os
@@ -15,6 +15,7 @@ SCRIPT = """
     import json
     import jax, numpy as np
     from mtv_jax.models.registry import make_config, make_model
+    from mtv_jax.names import control_tracks
     from mtv_jax.ops import attention
     from mtv_jax.sharding.mesh import MeshConfig, make_mesh, put_batch
     from mtv_jax.training import steps
@@ -22,11 +23,12 @@ SCRIPT = """
     from mtv_jax.training.tasks import DenoiserLossConfig, denoiser_task
 
     dit = {"num_layers": 2, "num_attention_heads": 4, "patch_size": 2}
-    config = make_config("mtv", "tiny", {"dit": dit, "controlnet": {"temporal_compression_ratio": 4}})
+    control = {"temporal_compression_ratio": 4, "context_tokens": 2, "num_speakers": 4}
+    config = make_config("mtv", "tiny", {"dit": dit, "controlnet": control})
     task = denoiser_task(make_model("mtv", config), DenoiserLossConfig(scaling_factor=1.0))
     rng = np.random.default_rng(0)
     shapes = {"latents_mean": (2, 4, 4, 8), "latents_logvar": (2, 4, 4, 8), "text": (5, 64)}
-    shapes |= {name: (5, 4, 64) for name in ("speech", "effects", "music")}
+    shapes |= {name: (5, 4, 64) for name in control_tracks(4)}
     batches = [
         {name: rng.normal(size=(4, *shape)).astype(np.float32) for name, shape in shapes.items()}
         for _ in range(3)
@@ -49,11 +51,12 @@ SCRIPT = """
         return out, state
 
     one, _ = run(alone)
-    attention._SPLIT_QUERIES = 10  # more than an interval has tokens of sound
+    attention._SPLIT_QUERIES = 12  # more than an interval has tokens of sound
     many, state = run(split)
-    kernel = state.params["params"]["transformer"]["blocks"]["attn1"]["to_q"]["kernel"]
+    blocks = state.params["params"]["transformer"]["blocks"]
+    kernel, spoken = blocks["attn1"]["to_q"]["kernel"], blocks["injection"]["attn_speech4"]["to_q"]["kernel"]
     moment = state.opt_state[1].mu["params"]["transformer"]["blocks"]["ff"]["up"]["kernel"]
-    shards = [[x.shape, x.addressable_shards[0].data.shape] for x in (kernel, moment)]
+    shards = [[x.shape, x.addressable_shards[0].data.shape] for x in (kernel, spoken, moment)]
     print(json.dumps({"one": one, "many": many, "shards": shards}))
 """
 

@@ -11,6 +11,7 @@ from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.video import probe
+from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, make_denoise
 
 STEPS = {"num_inference_steps": 2, "progress": False}
@@ -75,6 +76,15 @@ def test_without_guidance_all_tracks_are_zero_and_the_speakers_stay():
         "effects": [0, 0, 0, 1],
         "music": [0, 0, 0, 1],
     }
+
+
+def test_of_four_speakers_each_may_have_a_scale_of_its_own():
+    config = GenerateConfig(
+        track_scales=(("text", 6.0), ("speech", 4.0), ("speech3", 2.0)), guidance_scale=1.0
+    )
+    groups, scales = config.groups(control_tracks(4))
+    assert groups == [["text"], ["speech", "speech2"], ["speech3"], ["speech4"], ["effects", "music"]]
+    assert scales == [6.0, 4.0, 2.0, 4.0, 1.0]
 
 
 def test_a_second_speaker_for_a_model_of_one_is_an_error(pipeline_folder, voices):

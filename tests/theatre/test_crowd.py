@@ -1,15 +1,18 @@
 """Scenes of up to four heads, each with a voice and a track of its own."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from mtv_jax.evaluation.theatre.cases import Case, performed, see
+from mtv_jax.evaluation.theatre.cases import Case, performed, see, variants
+from mtv_jax.evaluation.theatre.pipeline import stage_of
 from mtv_jax.evaluation.theatre.readers import fitting_clips, readers_of
 from mtv_jax.evaluation.theatre.suite import figures
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
-from mtv_jax.names import speech_track
+from mtv_jax.names import control_tracks, speech_track
 from mtv_jax.text.template import read_prompt
 from mtv_jax.text.theatre_language import plan_of_prompt, theatre_prompt
 from mtv_jax.theatre import EVALUATION_SEEDS, TheatreConfig, plan_clip, render_clip, render_frames
@@ -128,6 +131,31 @@ def test_lips_that_follow_another_s_track_are_not_bound(clips, readers):
 
     assert bound(exchange=False) == 1
     assert bound(exchange=True) < 0.2
+
+
+def test_the_theatre_of_four_speakers_meets_the_suite(clips, readers):
+    samples = [
+        {name: see(readers, case, performed(case)) for name, case in cases.items()}
+        for cases in variants(clips[:12], 0)
+    ]
+    assert {"own", "other_speech", "silent_speech", "other_text"} <= {name for s in samples for name in s}
+    found = {figure.id: figure.value for figure in figures(samples)}
+    assert found["lips.bound"] == 1
+    assert found["lips.correlation"] > 0.99
+    assert found["lips.exact_lag"] > 0.95
+    assert found["lips.without_speech"] < 0.1
+    assert found["other_head.opening"] < 0.1
+    assert found["looks.correct"] > 0.97
+
+
+def test_a_pipeline_of_four_speakers_is_measured_on_four_heads():
+    size = ClipSize(25, Fraction(12), 64, 64)
+    for count, heads in ((1, 2), (2, 2), (3, 3), (4, 4)):
+        stage = stage_of(size, control_tracks(count))
+        assert (stage.num_speakers, len(stage.actors) - 1) == (count, heads)
+    assert stage_of(size, control_tracks(1)) == TheatreConfig()
+    with pytest.raises(UserError, match="a model of 5 speakers: the theatre has room for 4"):
+        stage_of(size, control_tracks(5))
 
 
 def test_data_of_one_speaker_are_as_before():

@@ -22,6 +22,7 @@ from mtv_jax.evaluation.theatre.cases import Case
 from mtv_jax.evaluation.theatre.mixed import mixed_tracks
 from mtv_jax.evaluation.theatre.options import SuiteOptions
 from mtv_jax.evaluation.theatre.run import Outcome, Run, measure
+from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
@@ -57,7 +58,7 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
         return read_report(out / RESULTS), True
     check_output(out, folder=True, overwrite=overwrite, marks=[RESULTS])
     run = Run(
-        stage_of(pipe),
+        stage_of(pipe.defaults.clip, pipe.tracks),
         options.clips,
         options.seeds,
         options.seed,
@@ -83,9 +84,12 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
     return report, False
 
 
-def stage_of(pipe: Pipeline) -> TheatreConfig:
-    """The theatre at the size and length of a pipeline's videos, with as many speakers as it takes."""
-    size, speakers = pipe.defaults.clip, sum(track_kind(name) == "speech" for name in pipe.tracks)
+def stage_of(size: ClipSize, tracks: Sequence[str]) -> TheatreConfig:
+    """The theatre at the size and length of a pipeline's videos, with as many speakers as its tracks are of.
+
+    Raises UserError for more speakers than fit on the stage.
+    """
+    speakers = sum(track_kind(name) == "speech" for name in tracks)
     if speakers > MOST_ACTORS:
         raise UserError(f"a model of {speakers} speakers: the theatre has room for {MOST_ACTORS}")
     return TheatreConfig(
