@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +29,16 @@ from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.request import Limits
 from mtv_jax.pipelines.run import Encoded, GenerateConfig, Request, decode_windows, film
 from mtv_jax.pipelines.timeline.plan import Timeline
+from mtv_jax.pipelines.timeline.prompts import Prompts
 from mtv_jax.pipelines.timeline.windows import Window
 from mtv_jax.pipelines.video import FrameStream, Video
 from mtv_jax.pipelines.windows import Prefix, clean_latents, window_frames
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
+
+if TYPE_CHECKING:
+    from mtv_jax.pipelines.preflight import Preflight
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Pipeline(abc.ABC):
 
     needs_picture: ClassVar[bool] = False
     """Whether it needs a first frame (image to video)."""
+    takes_windows: ClassVar[bool] = False
+    """Whether a video may be made in several windows, each of which goes on from those before."""
     needs_prompt: ClassVar[bool] = True
     """Whether a video needs a prompt that is not blank."""
 
@@ -137,8 +143,10 @@ class Pipeline(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
-        """The arguments of a call with their sounds decoded, and the size of the video, before networks are loaded.
+    def preflight(
+        cls, folder: Path, arguments: Mapping[str, Any], prompts: Sequence[Prompts] = ()
+    ) -> "Preflight":
+        """What is known of a call before networks are loaded, with the plan for each of `prompts`.
 
         `arguments` are by name, without those that differ among the videos of a command (prompt and seed). Raises
         UserError for what the configs of the folder say it does not support.
@@ -190,6 +198,8 @@ class Pipeline(abc.ABC):
             frames=vae.temporal_compression_ratio,
             pixels=vae.spatial_compression_ratio * backbone_config(self.denoiser).patch_size,
             needs_full_audio=self.needs_full_audio,
+            windows=self.makes_windows,
+            tracks=self.tracks,
         )
 
     def noise(self, keys: Key[Array, "b"], clip: ClipSize) -> Float[Array, "b f h w c"]:
@@ -287,7 +297,7 @@ class Pipeline(abc.ABC):
     @property
     def makes_windows(self) -> bool:
         """Whether it makes videos in several windows: each continues clean latent frames of the one before."""
-        return backbone_config(self.denoiser).frames_per_token == 1 and not self.needs_picture
+        return self.takes_windows and backbone_config(self.denoiser).frames_per_token == 1
 
     def _window_text(self, requests: Sequence[Request], encoded: Encoded, window: Window) -> Array:
         """Embeddings of the texts of a window, mixed by their weights."""

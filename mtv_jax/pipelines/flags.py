@@ -1,6 +1,7 @@
 """The flags of `python -m mtv_jax.sample`, in groups."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mtv_jax.io.cli import (
     add_force,
     add_normalize_loudness,
     add_overwrite,
+    count,
     frame_rate,
     parser,
     whole_number,
@@ -17,6 +19,8 @@ from mtv_jax.io.cli import (
 from mtv_jax.io.errors import UserError
 from mtv_jax.names import LAYOUT_NAMES, MAESTRO_PRESETS, SAMPLERS
 from mtv_jax.pipelines.several import parse_seeds
+from mtv_jax.pipelines.timeline.plan import KEYFRAME_FITS, LONG_VIDEO
+from mtv_jax.pipelines.timeline.prompts import Prompts
 
 
 def sample_parser() -> argparse.ArgumentParser:
@@ -56,12 +60,40 @@ def add_model(top: argparse.ArgumentParser) -> None:
 def add_prompt(top: argparse.ArgumentParser) -> None:
     """Adds what the video shows."""
     prompts = top.add_mutually_exclusive_group()
-    prompts.add_argument("--prompt", help="description of the video; only Maestro does without")
+    prompts.add_argument(
+        "--prompt",
+        action="append",
+        help="description of the video, or of its beginning; only Maestro does without. Several are spread over it by "
+        "--prompt-spacing",
+    )
     prompts.add_argument(
         "--prompts",
         type=Path,
         metavar="FILE",
         help="text file with a prompt per line; makes a video for each (see --out)",
+    )
+    top.add_argument(
+        "--prompt-at",
+        action="append",
+        default=[],
+        metavar="SECOND=TEXT",
+        help="prompt that holds from a second on (4='A woman ...'); may be repeated",
+    )
+    top.add_argument(
+        "--prompt-spacing", choices=("even",), help="give each --prompt the same part of the video"
+    )
+    top.add_argument(
+        "--transition",
+        type=float,
+        metavar="SECONDS",
+        help="mix one prompt into the next over so many seconds around its time (default: 0, a cut)",
+    )
+    top.add_argument(
+        "--story",
+        type=Path,
+        metavar="FILE",
+        help="YAML file of the prompts, tracks, keyframes and all else of one video (docs/sampling.md); flags take "
+        "precedence",
     )
     top.add_argument(
         "--negative-prompt",
@@ -71,8 +103,15 @@ def add_prompt(top: argparse.ArgumentParser) -> None:
         "--keyframe",
         action="append",
         default=[],
-        metavar="FRAME=FILE",
-        help="picture that a frame of the video shows, transparent parts on white; may be repeated",
+        metavar="WHEN=FILE",
+        help="picture that a frame (48=a.png) or a second (2.5s=a.png) of the video shows, transparent parts on white; "
+        "may be repeated",
+    )
+    top.add_argument(
+        "--keyframe-fit",
+        choices=KEYFRAME_FITS,
+        help="how a picture of another shape is fitted: crop fills the frame, pad shows all of it on black (default: "
+        "crop)",
     )
 
 
@@ -85,6 +124,11 @@ def add_output(top: argparse.ArgumentParser) -> None:
         "x_seed0.mp4, x_prompt0.mp4 or x_prompt0_seed0.mp4, and a folder gets out_seed0.mp4 and so on",
     )
     add_overwrite(top)
+    top.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan (windows, and which prompt, keyframe and track is where), and make no video",
+    )
     top.add_argument(
         "--draw-boxes",
         action="store_true",
@@ -100,8 +144,13 @@ def add_sound(group: argparse._ArgumentGroup) -> None:
         help="folder of tracks by name (speech.wav, effects.flac, ...), as mtv_jax.demix writes it; a track given by "
         "its own flag takes precedence",
     )
-    group.add_argument("--speech", help="sound file of the voice, which moves the lips")
-    group.add_argument("--speech2", help="sound file of the second speaker, for a model of two")
+    group.add_argument(
+        "--speech",
+        action="append",
+        metavar="[PERSON=]FILE",
+        help="sound file of the voice, which moves the lips; for a model of more speakers one for each, by the name in "
+        "the prompt (Person2=b.wav)",
+    )
     group.add_argument("--effects", help="sound file of the effects, which time events")
     group.add_argument("--music", help="sound file of the music, which sets the mood")
     group.add_argument("--audio", help="one mixed file (or a video) instead of tracks; it is separated first")
@@ -159,7 +208,7 @@ def add_sources(group: argparse._ArgumentGroup) -> None:
 def add_sampling(group: argparse._ArgumentGroup) -> None:
     """Adds the sampler's options."""
     seeds = group.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, default=0, help="the same seed gives the same video")
+    seeds.add_argument("--seed", type=int, help="the same seed gives the same video (default: 0)")
     seeds.add_argument(
         "--seeds",
         type=parse_seeds,
@@ -169,8 +218,10 @@ def add_sampling(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--steps", type=int, help="sampling steps (default: the model's; mostly 50, tiny 8)")
     group.add_argument(
         "--guidance",
-        type=float,
-        help="guidance scale of text and sound; 1 disables guidance (default: the model's; mostly 3.5, tiny 1)",
+        type=parse_guidance,
+        metavar="SCALE|NAME=SCALE,...",
+        help="guidance scale of text and sound; 1 disables guidance (default: the model's; mostly 3.5, tiny 1). Or one "
+        "for each (text=6,speech=4,effects=3,music=2): those left out have 1, and 0 is as without",
     )
     group.add_argument(
         "--guidance-schedule",
@@ -185,7 +236,14 @@ def add_sampling(group: argparse._ArgumentGroup) -> None:
 
 def add_size(group: argparse._ArgumentGroup) -> None:
     """Adds length, size and frame rate."""
-    group.add_argument(
+    length = group.add_mutually_exclusive_group()
+    length.add_argument(
+        "--duration",
+        type=float,
+        metavar="SECONDS",
+        help="of the video, to the frame; one that is longer than the model manages is made in windows",
+    )
+    length.add_argument(
         "--num-frames",
         type=_num_frames,
         metavar="N|auto",
@@ -199,6 +257,24 @@ def add_size(group: argparse._ArgumentGroup) -> None:
         "--width", type=int, help="pixels, divisible by 16, for tiny by 32 (default: the model's)"
     )
     group.add_argument("--fps", type=frame_rate, help="frames a second (default: the model's)")
+    group.add_argument(
+        "--window-frames",
+        type=count,
+        metavar="N",
+        help="most frames that are made at once, 1 + 4k (default: what the model is known to manage)",
+    )
+    group.add_argument(
+        "--window-overlap",
+        type=count,
+        metavar="N",
+        help="frames of a window that were made before, 1 + 4k (default: 5, two latent frames)",
+    )
+    group.add_argument(
+        "--long-video",
+        choices=LONG_VIDEO,
+        help="how a window goes on: from the last latent frames, or from their pictures encoded again, as MTV's code "
+        "does, of which colours drift (default: latent)",
+    )
 
 
 def _num_frames(text: str) -> int | str:
@@ -210,17 +286,70 @@ def _num_frames(text: str) -> int | str:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames, nor auto") from error
 
 
-def parse_keyframes(options: list[str]) -> dict[int, str]:
-    """The picture files by frame of flags such as `0=first.png`. Raises UserError for any other."""
+def parse_guidance(text: str) -> float | dict[str, float]:
+    """The scale of a flag such as 6, or scales by condition, text=6,speech=4. Raises argparse's error for another."""
+    scales = {}
+    for part in text.split(",") if "=" in text else [f"={text}"]:
+        name, _, scale = part.strip().rpartition("=")
+        try:
+            number = float(scale)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: is no scale such as 6, nor text=6,speech=4"
+            ) from error
+        if name in scales or ("=" in text and not name):
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: {part!r} must be a NAME=SCALE of its own, such as text=6"
+            )
+        scales[name] = number
+    return scales.get("", scales)
+
+
+def parse_keyframes(options: list[str]) -> dict[str, str]:
+    """The picture files by frame or second of flags such as `0=first.png`. Raises UserError for any other."""
     pictures = {}
     for option in options:
-        frame, equals, file = option.partition("=")
-        if not equals or not frame.isdecimal() or not file:
-            raise UserError(f"--keyframe {option}: must be FRAME=FILE, such as 0=first.png")
-        if int(frame) in pictures:
-            raise UserError(f"--keyframe {option}: frame {frame} has a picture already")
-        pictures[int(frame)] = file
+        when, equals, file = option.partition("=")
+        if not equals or not when or not file:
+            raise UserError(f"--keyframe {option}: must be WHEN=FILE, such as 0=first.png or 2.5s=next.png")
+        if when in pictures:
+            raise UserError(f"--keyframe {option}: {when} has a picture already")
+        pictures[when] = file
     return pictures
+
+
+def parse_speech(options: list[str]) -> dict[str, str]:
+    """The sounds by track of flags such as `a.wav` and `Person2=b.wav`. Raises UserError for a track given twice."""
+    sounds = {}
+    for option in options:
+        person, equals, file = option.partition("=")
+        named = equals and person.isidentifier() and not os.path.exists(option)
+        track = f"speech:{person}" if named else "speech"
+        if track in sounds:
+            raise UserError(f"--speech {option}: {track} is given twice; name speakers, as in Person2=b.wav")
+        sounds[track] = file if named else option
+    return sounds
+
+
+def parse_prompts(args: argparse.Namespace) -> Prompts | None:
+    """The prompts of one video; None if no flag gives any. Raises UserError for flags that contradict each other."""
+    if not args.prompt_at:
+        texts = args.prompt or []
+        return texts[0] if len(texts) == 1 else texts or None
+    if args.prompts is not None:
+        raise UserError(f"--prompt-at {args.prompt_at[0]}: not with --prompts, of which each is a video")
+    if len(args.prompt or []) > 1:
+        raise UserError(f"--prompt {args.prompt[1]!r}: is the second; --prompt-at says when another holds")
+    timed = [(0.0, text) for text in args.prompt or []]
+    for option in args.prompt_at:
+        second, equals, text = option.partition("=")
+        try:
+            timed.append((float(second.removesuffix("s")), text))
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UserError(f"--prompt-at {option}: must be SECOND=TEXT, such as 4='A woman ...'")
+    return timed
 
 
 def named_preset(argv: Sequence[str]) -> str | None:
@@ -232,26 +361,37 @@ def named_preset(argv: Sequence[str]) -> str | None:
 
 _OTHER_NAMES = {"steps": "num_inference_steps", "guidance": "guidance_scale", "guidance_schedule": "guidance"}
 """Flags whose arguments of a call have other names."""
-_NO_ARGUMENTS = ("preset", "describe", "dtype", "prompt", "prompts", "out", "overwrite", "draw_boxes")
-_NO_ARGUMENTS += ("seed", "seeds", "list_sources", "keyframe", "tracks")
+_NO_ARGUMENTS = ("preset", "describe", "dtype", "prompt", "prompts", "prompt_at", "story", "out", "overwrite")
+_NO_ARGUMENTS += ("dry_run", "draw_boxes", "seed", "seeds", "list_sources", "keyframe", "tracks", "speech")
 """Flags that are no arguments of a call, or are converted first."""
 
 
-def call_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of a pipeline's call that all videos of a command share: those whose flags are given."""
-    from mtv_jax.pipelines.request import track_folder
+def parse_sample(argv: Sequence[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """The flags, and the arguments of a call that they give: those that all videos of a command share.
 
-    parser = sample_parser()
-    given = {
+    Raises UserError for values that are malformed.
+    """
+    args = sample_parser().parse_args(argv)
+    # Parsed again without defaults, so that a flag that repeats one still takes precedence over a story.
+    bare = sample_parser()
+    bare.set_defaults(**dict.fromkeys(vars(args)))
+    values = {
         _OTHER_NAMES.get(name, name): value
-        for name, value in vars(args).items()
-        if name not in _NO_ARGUMENTS and value != parser.get_default(name)
+        for name, value in vars(bare.parse_args(argv)).items()
+        if name not in _NO_ARGUMENTS and value is not None
     }
-    if args.tracks is not None:
-        given["tracks"] = track_folder(args.tracks)
     if args.keyframe:
-        given["keyframes"] = parse_keyframes(args.keyframe)
-    return given
+        values["keyframes"] = parse_keyframes(args.keyframe)
+    voices = parse_speech(args.speech or [])
+    if "speech" in voices:
+        values["speech"] = voices.pop("speech")
+    if args.tracks is not None:
+        from mtv_jax.pipelines.request import track_folder
+
+        values["tracks"] = track_folder(args.tracks)
+    if voices:
+        values["tracks"] = {**values.get("tracks", {}), **voices}
+    return args, values
 
 
 def flag_of(argument: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jax.sharding import Mesh
@@ -25,6 +25,8 @@ class MTVPipeline(TrackPipeline):
     """The pipeline of `MTV`. `audio_encoder` turns tracks into features per frame."""
 
     audio_encoder: AudioEncoder = field(kw_only=True)
+
+    takes_windows: ClassVar[bool] = True
 
     @classmethod
     def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class MTVPipeline(TrackPipeline):
     def _features(self, requests: Sequence[Request], clip: ClipSize) -> dict[str, np.ndarray]:
         """[b F L c] of each track, for all frames that the latent frames of a video stand for."""
         frames = 1 + self.vae.config.temporal_compression_ratio * (self._latent_frames(clip) - 1)
-        silence = np.zeros(round(clip.duration * TRACK_RATE), np.float32)
+        silence = np.zeros(round(frames / clip.fps * TRACK_RATE), np.float32)
         rows = []
         for request in requests:
             heard = {name: request.tracks.get(name, silence) for name in self.tracks}

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import jax
 
+from mtv_jax.audio.tracks import by_track
 from mtv_jax.diffusion.guidance import GuidanceKind
 from mtv_jax.diffusion.samplers import SamplerConfig
 from mtv_jax.io.errors import UserError
@@ -29,13 +30,14 @@ class VideoOptions:
       num_frames: what the model supports (`python -m mtv_jax.sample --describe`: mostly 1 + 4k), or "auto": as many
         as the longest sound fills, up to what the model is known to manage in one call (`tiny`: 241). Without sound,
         and for a model of which that is not known, it is the length of its training.
+      duration: seconds instead of `num_frames`: exactly round(duration * fps) frames, of any length.
       fps: frames a second; default what the model was trained at, as for the next two.
       height, width: pixels, divisible by what the model supports (mostly 16; `tiny`: 32).
       num_inference_steps: steps of the sampler; default the model's, as for guidance_scale and sampler (MTV: 50, 3.5
         and `dpm++`).
       guidance_scale: of all conditions jointly; 1 is none. A dict gives single conditions (`text`, and the names of
-        tracks) scales of their own (those left out have 1; `speech2` that of `speech`), at one network branch for
-        each that differs.
+        tracks) scales of their own, at one network branch for each that differs. Those left out have 1, further
+        speakers that of `speech`, and 0 is as without: a silent track, no text.
       guidance: `constant`, or `dynamic` over the steps (`mtv_jax.diffusion.guidance`).
       sampler: `dpm++`, `ddim` or `ddpm`.
       seed: from 0 to 2**64 - 1; the same seed and inputs give the same video.
@@ -46,10 +48,11 @@ class VideoOptions:
         one that was killed goes on at its window. Remove the folder when the video is written.
       progress: show it, on stderr.
 
-    Raises UserError for an invalid seed.
+    Raises UserError for an invalid seed, and for both a number of frames and a duration.
     """
 
     num_frames: NumFrames = AUTO
+    duration: float | None = None
     fps: float | Fraction | None = None
     height: int | None = None
     width: int | None = None
@@ -65,6 +68,8 @@ class VideoOptions:
 
     def __post_init__(self):
         check_seed(self.seed)
+        if self.duration is not None and self.num_frames not in (None, AUTO):
+            raise UserError(f"duration {self.duration} and num_frames {self.num_frames}: give one of them")
 
     def steps(self, default: SamplingDefaults) -> int:
         """Number of steps of the sampler."""
@@ -80,7 +85,7 @@ class VideoOptions:
         scale = default.guidance_scale if self.guidance_scale is None else self.guidance_scale
         if not isinstance(scale, Mapping):
             return GenerateConfig(chosen, self.guidance, float(scale))
-        known = ("text", *conditions)
+        known, scale = ("text", *conditions), by_track(scale)
         if unknown := sorted(set(scale) - set(known)):
             raise UserError(f"guidance_scale of {', '.join(unknown)}: conditions are {', '.join(known)}")
         return GenerateConfig(chosen, self.guidance, 1.0, tuple(scale.items()))

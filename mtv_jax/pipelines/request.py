@@ -5,12 +5,12 @@ Nothing here needs a network.
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from mtv_jax.audio.tracks import MIX
+from mtv_jax.audio.tracks import MIX, by_track, check_persons, check_sounds
 from mtv_jax.io.audio import Recording, read_recording
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
@@ -18,9 +18,13 @@ from mtv_jax.io.files import existing_directory
 from mtv_jax.io.limits import MAX_RATE, MIN_RATE, check_clip
 from mtv_jax.io.notes import note
 from mtv_jax.models.mst_controlnet.config import MAX_SPEAKERS
-from mtv_jax.names import control_tracks
+from mtv_jax.names import PERSON, control_tracks, person_of, track_name
 from mtv_jax.pipelines.options import AUTO, NumFrames, VideoOptions
 from mtv_jax.pipelines.run import GenerateConfig
+from mtv_jax.pipelines.timeline.grid import total_frames
+from mtv_jax.pipelines.timeline.plan import Timeline
+from mtv_jax.pipelines.timeline.prompts import Prompts, texts_of
+from mtv_jax.text.template import persons_in
 from mtv_jax.weights.model_index import PipelineDefaults
 
 SOUNDS = (*control_tracks(MAX_SPEAKERS), MIX)
@@ -42,13 +46,36 @@ Sound = str | os.PathLike | Recording
 def sound_files(tracks: Mapping[str, Sound] | None, named: Mapping[str, Sound | None]) -> dict[str, Sound]:
     """The sounds by name (`SOUNDS`): `tracks`, and those given by `named` arguments, which take precedence.
 
-    Raises UserError for a track of an unknown name.
+    `tracks` may be named by speakers too (`speech:Person2`). Raises UserError for a track of an unknown name.
     """
-    tracks = tracks or {}
+    tracks = by_track(tracks or {})
     if unknown := sorted(set(tracks) - set(SOUNDS)):
         raise UserError(f"tracks: {', '.join(unknown)}: known names are {', '.join(SOUNDS)}")
     given = {**tracks, **{name: path for name, path in named.items() if path is not None}}
     return {name: given[name] for name in SOUNDS if name in given}
+
+
+def check_tracks(files: Mapping[str, Sound], taken: Sequence[str]) -> None:
+    """Raises UserError for sounds that a pipeline of these tracks does not take."""
+    if files and not taken:
+        raise UserError(f"{', '.join(files)}: this pipeline has no controlnet; it takes no sound")
+    check_sounds(paths_of(files), taken)
+
+
+def check_speakers(tracks: Iterable[str], prompt: Prompts) -> None:
+    """Raises UserError for speakers that no text names, and for a gap in their numbers.
+
+    `tracks` are by the names that were given: who speaks is bound by the text, so a speaker that is given as a person
+    (`speech:Person2`) must be in it.
+    """
+    described = {person for text in texts_of(prompt) for person in persons_in(text)}
+    pairs = [(name, track_name(name) or name) for name in tracks]
+    for name, track in pairs:
+        if name != track and person_of(track) not in described:
+            raise UserError(
+                f"{name}: no prompt names {PERSON}{person_of(track)}; describe that person, as '{PERSON}1: ...'"
+            )
+    check_persons([track for _, track in pairs], described)
 
 
 def read_sounds(files: Mapping[str, Sound], keep: float | Fraction | None) -> dict[str, Recording]:
@@ -99,12 +126,16 @@ class Limits:
       defaults: of the pipeline.
       frames, pixels: what the length (1 + `frames` * k) and the sides of a video must be divisible by.
       needs_full_audio: whether the features of a clip depend on the sound after it.
+      windows: whether a video may be made in several windows.
+      tracks: names of the tracks that it takes.
     """
 
     defaults: PipelineDefaults
     frames: int
     pixels: int
     needs_full_audio: bool
+    windows: bool = False
+    tracks: tuple[str, ...] = ()
 
 
 def read_request(
@@ -119,14 +150,18 @@ def read_request(
     size = limits.defaults.clip.replace(fps=options.fps, height=options.height, width=options.width)
     longest = limits.defaults.sampling.max_num_frames
     whole = MIX in files or limits.needs_full_audio
-    keep = None if whole else seconds_needed(size, options.num_frames, longest)
+    exact = options.duration is not None
+    num_frames = total_frames(options.duration, size.fps) if exact else options.num_frames
+    # The autoencoder may make a few frames more than are asked for, which hear their sound too.
+    more = limits.frames if exact else 0
+    keep = None if whole else seconds_needed(size, num_frames, longest, more=more)
     sounds = read_sounds(files, keep)
     clip = video_size(
         size,
         {name: sound.duration for name, sound in sounds.items()},
-        num_frames=options.num_frames,
+        num_frames=num_frames,
         longest=longest,
-        frames=limits.frames,
+        frames=1 if exact else limits.frames,
         pixels=limits.pixels,
         steps=options.steps(limits.defaults.sampling),
         force=options.force,
@@ -134,10 +169,15 @@ def read_request(
     return sounds, clip
 
 
-def seconds_needed(size: ClipSize, num_frames: NumFrames, longest: int | None) -> Fraction | None:
-    """Upper bound in seconds on the sound that a video needs, by the same rules as `video_size`; None: unknown."""
+def seconds_needed(
+    size: ClipSize, num_frames: NumFrames, longest: int | None, *, more: int = 0
+) -> Fraction | None:
+    """Upper bound in seconds on the sound that a video needs, by the same rules as `video_size`; None: unknown.
+
+    `more` frames are added to it.
+    """
     count = num_frames if isinstance(num_frames, int) else max(size.num_frames, longest or 0)
-    return count / size.fps if count > 0 and size.fps > 0 else None
+    return (count + more) / size.fps if count > 0 and size.fps > 0 else None
 
 
 def video_size(
@@ -190,8 +230,13 @@ def _filled(size: ClipSize, seconds: Sequence[float], longest: int | None, step:
     return (count - 1) // step * step + 1
 
 
-def log_adjustments(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Recording]) -> None:
-    """Logs a warning for each sound that is cut or padded, and for sizes that the model was not trained at."""
+def log_adjustments(
+    clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[str, Recording], *, at_once: int | None = None
+) -> None:
+    """Logs a warning for each sound that is cut or padded, and for sizes that the model was not trained at.
+
+    `at_once` is how many frames of the video are sampled at once; None: all.
+    """
     trained = defaults.clip
     for name, sound in sounds.items():
         _log_length_mismatch(name, sound, float(clip.duration))
@@ -207,11 +252,23 @@ def log_adjustments(clip: ClipSize, defaults: PipelineDefaults, sounds: Mapping[
         )
     known = defaults.sampling.max_num_frames
     longest = max(trained.num_frames, known or 0)
-    if (known is None and clip.num_frames != trained.num_frames) or clip.num_frames > longest:
+    count = at_once or clip.num_frames
+    if (known is None and count != trained.num_frames) or count > longest:
         also = f" and is known to keep in step up to {longest}" if longest > trained.num_frames else " alone"
+        name = "num_frames" if at_once in (None, clip.num_frames) else "window of frames"
         note(
-            f"num_frames {clip.num_frames}: this model was trained at {trained.num_frames}{also}; at others it may "
+            f"{name} {count}: this model was trained at {trained.num_frames}{also}; at others it may "
             "not keep in step with its sound"
+        )
+
+
+def note_dropped(timeline: Timeline) -> None:
+    """Logs a warning if more frames are generated than were asked for."""
+    dropped = timeline.generated_frames - timeline.num_frames
+    if dropped:
+        note(
+            f"{timeline.num_frames} frames: the autoencoder makes 1 + {timeline.ratio}k; "
+            f"{timeline.generated_frames} are generated and the last {dropped} dropped"
         )
 
 

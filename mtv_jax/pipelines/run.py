@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -55,7 +55,7 @@ class GenerateConfig:
       guidance_scale: of text and sound jointly (MTV: 3.5); 1 follows the conditions without guidance, and
         costs half.
       track_scales: scales of single conditions (`text` and names of tracks) instead. Further speakers (`speech2`,
-        ...) use that of `speech` unless they have one.
+        ...) use that of `speech` unless they have one. 0 is the same as without: a silent track, no text.
     """
 
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
@@ -69,12 +69,19 @@ class GenerateConfig:
 
     def groups(self, tracks: Sequence[str]) -> tuple[list[list[str]], list[float]]:
         """Groups of conditions that share a scale, in the order in which guidance adds them, and the scales."""
+        scales = {name: self._own_scale(name) for name in (TEXT, *tracks)}
+        # What is absent is not guided: it is the same in all branches.
+        return guidance_groups(
+            {name: self.guidance_scale if scale is None else scale or 1.0 for name, scale in scales.items()}
+        )
+
+    def is_absent(self, name: str) -> bool:
+        """Whether a condition has a scale of its own that is 0, and is left out."""
+        return self._own_scale(name) == 0
+
+    def _own_scale(self, name: str) -> float | None:
         own = dict(self.track_scales)
-
-        def scale(name: str) -> float:
-            return own.get(name, own.get(track_kind(name), self.guidance_scale))
-
-        return guidance_groups({name: scale(name) for name in (TEXT, *tracks)})
+        return own.get(name, own.get(track_kind(name)))
 
     def is_plain(self, scales: Sequence[float]) -> bool:
         """Whether these scales ask for the conditional prediction alone."""
@@ -216,6 +223,7 @@ def film(
 
     Raises as `sample`.
     """
+    requests = [audible(request, config) for request in requests]
     windows = timeline.windows if timeline is not None and len(timeline.windows) > 1 else ()
     job = _Job(pipe, requests, clip, config, windows, pipe.encode(requests, clip), progress)
     make = job.make
@@ -314,6 +322,12 @@ def reconstruct(
         yield from decode_latents(pipe.vae, pipe.vae_params, pipe.vae.normalise(mean))[:count]
 
 
+def audible(request: Request, config: GenerateConfig) -> Request:
+    """The request without the tracks whose scale is 0, so that they are silent."""
+    heard = {name: track for name, track in request.tracks.items() if not config.is_absent(name)}
+    return replace(request, tracks=heard)
+
+
 def check_follows_sound(pipe: Any) -> None:
     """Raises UserError if a pipeline cannot make a video of text and sound alone."""
     if pipe.needs_picture:
@@ -341,6 +355,9 @@ def make_denoise(model: Any, params: Params, encoded: Encoded, config: GenerateC
     # A model without tracks of its own takes any: the conditions say which.
     groups, scales = config.groups(model.tracks or tuple(encoded.conditions.tracks))
     plain, branches = config.is_plain(scales), encoded.conditions
+    if config.is_absent(TEXT):
+        no_text = jnp.zeros_like(branches.text) if encoded.no_text is None else encoded.no_text
+        branches = replace(branches, text=no_text)
     if not plain:
         branches = branches.for_guidance(groups, no_text=encoded.no_text)
 

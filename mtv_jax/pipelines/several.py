@@ -13,6 +13,7 @@ from mtv_jax.io.cli import report_error
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import read_text
 from mtv_jax.io.limits import check_bound
+from mtv_jax.pipelines.timeline.prompts import Prompts
 
 if TYPE_CHECKING:
     from mtv_jax.pipelines.base import Pipeline
@@ -25,7 +26,7 @@ _MOST_VIDEOS = 10_000
 class Wanted:
     """A video to be made, and the file for it."""
 
-    prompt: str
+    prompt: Prompts
     seed: int
     out: Path
 
@@ -42,7 +43,7 @@ class Several:
     prompts: Path | None = None
     seeds: list[range] | None = None
 
-    def videos(self, out: Path, prompt: str | None, seed: int, *, force: bool = False) -> list[Wanted]:
+    def videos(self, out: Path, prompt: Prompts | None, seed: int, *, force: bool = False) -> list[Wanted]:
         """All videos: each prompt with each seed. `prompt` and `seed` are those of a single video.
 
         `out` is the file of a single video. With several, x.mp4 becomes x_seed0.mp4, x_prompt0.mp4 or
@@ -52,7 +53,7 @@ class Several:
         named = out.suffix.lower() in SUFFIXES
         if not named and self.prompts is None and self.seeds is None:
             raise UserError(f"--out {out}: the name must end in {' or '.join(SUFFIXES)}")
-        prompts = [prompt or ""] if self.prompts is None else read_prompts(self.prompts)
+        prompts: list[Prompts] = [prompt or ""] if self.prompts is None else [*read_prompts(self.prompts)]
         seeds = [range(seed, seed + 1)] if self.seeds is None else self.seeds
         count = len(prompts) * sum(part.stop - part.start for part in seeds)
         check_bound("videos", count, _MOST_VIDEOS, force=force)

@@ -273,7 +273,7 @@ def test_command_writes_the_video(pipeline_folder, sounds, tmp_path, capsys):
     ("argv", "message"),
     [
         (["--out", "clip.avi"], r"must end in \.mp4"),
-        (["--out", "clip.mp4", "--keyframe", "first.png"], "FRAME=FILE"),
+        (["--out", "clip.mp4", "--keyframe", "first.png"], "WHEN=FILE"),
         (["--out", "clip.mp4", "--num-frames", "7"], "5 and 9"),
     ],
 )

@@ -36,7 +36,7 @@ def voices(tmp_path_factory):
 
 
 def test_second_speaker_is_heard_and_seen(pipe, voices):
-    both = pipe("two people talk", **voices, **STEPS)
+    both = pipe("two people talk", tracks=voices, **STEPS)
     alone = pipe("two people talk", speech=voices["speech"], **STEPS)
     assert np.abs(both.frames.astype(int) - alone.frames).max() > 0
     assert np.abs(both.audio - alone.audio).max() > 0.1  # and is in the sound of the video
@@ -90,7 +90,7 @@ def test_of_four_speakers_each_may_have_a_scale_of_its_own():
 def test_a_second_speaker_for_a_model_of_one_is_an_error(pipeline_folder, voices):
     one = Pipeline.from_pretrained(pipeline_folder)
     with pytest.raises(UserError, match=r"speech2\.wav: this model has one speaker"):
-        one("two people talk", **voices, **STEPS)
+        one("two people talk", tracks=voices, **STEPS)
     with pytest.raises(UserError, match="guidance_scale of speech2"):
         one("two people talk", guidance_scale={"speech2": 2.0}, **STEPS)
 
@@ -100,12 +100,23 @@ def test_command_takes_both_voices(folder, voices, tmp_path, capsys):
         "--preset",
         folder,
         "--prompt",
-        "two people talk",
+        "Person1 and Person2 talk",
         "--out",
         tmp_path / "two.mp4",
         "--steps",
         "2",
     ]
-    command.main([str(a) for a in (*argv, "--speech", voices["speech"], "--speech2", voices["speech2"])])
+    command.main(
+        [
+            str(a)
+            for a in (
+                *argv,
+                "--speech",
+                f"Person1={voices['speech']}",
+                "--speech",
+                f"Person2={voices['speech2']}",
+            )
+        ]
+    )
     assert probe(tmp_path / "two.mp4").has_audio
     assert "with sound" in capsys.readouterr().out

@@ -29,7 +29,7 @@ from mtv_jax.pipelines.maestro.layout import STEREO, check_layout, fixed_layout,
 from mtv_jax.pipelines.maestro.sources import Source, read_sources
 from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.places import Scene
-from mtv_jax.pipelines.preflight import folder_limits
+from mtv_jax.pipelines.preflight import Preflight, folder_limits
 from mtv_jax.pipelines.request import (
     Limits,
     Sound,
@@ -38,7 +38,9 @@ from mtv_jax.pipelines.request import (
     read_request,
 )
 from mtv_jax.pipelines.run import Encoded, Request
-from mtv_jax.pipelines.timeline.prompts import check_prompt
+from mtv_jax.pipelines.timeline.grid import Grid
+from mtv_jax.pipelines.timeline.plan import Timeline, single_window
+from mtv_jax.pipelines.timeline.prompts import Prompts, check_prompt
 from mtv_jax.pipelines.video import Video
 from mtv_jax.typing import Params
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
@@ -134,7 +136,9 @@ class MaestroPipeline(Pipeline):
         )
 
     @classmethod
-    def preflight(cls, folder: Path, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClipSize]:
+    def preflight(
+        cls, folder: Path, arguments: Mapping[str, Any], prompts: Sequence[Prompts] = ()
+    ) -> Preflight:
         """As of the base class."""
         sizes = {name: arguments[name] for name in arguments if name not in cls.own_arguments()}
         audio, layout = arguments.get("audio"), arguments.get("layout", "auto")
@@ -149,9 +153,11 @@ class MaestroPipeline(Pipeline):
         sources, sounds, clip = read_call(limits, given, audio, layout, maestro, how, tokens=tokens)
         if audio is not None:
             text_separator(arguments.get("source_separator") or folder)
-            return {**arguments, "sources": sources, "audio": sounds[MIX]}, clip
-        decoded = [replace(source, sound=sounds[source.name]) for source in sources]
-        return {**arguments, "sources": decoded}, clip
+            decoded = {"sources": sources, "audio": sounds[MIX]}
+        else:
+            decoded = {"sources": [replace(source, sound=sounds[source.name]) for source in sources]}
+        timelines = [_one_window(clip, prompt, limits.frames) for prompt in prompts]
+        return Preflight({**arguments, **decoded}, clip, sounds, (), timelines)
 
     @classmethod
     def load_parts(cls, folder: Path, denoiser: Any, *, dtype: Any, mesh: Mesh | None) -> dict[str, Any]:
@@ -280,6 +286,13 @@ def read_call(
     if layout == STEREO:
         check_stereo(sounds)
     return found, sounds, clip
+
+
+def _one_window(clip: ClipSize, prompt: Any, ratio: int) -> Timeline:
+    """The plan of a video. Raises UserError for several prompts."""
+    if not isinstance(prompt, str):
+        raise UserError("prompt: Maestro takes one for the whole video, without a time")
+    return single_window(Grid(clip.num_frames, clip.fps, ratio), prompt)
 
 
 def _published(defaults: PipelineDefaults, preset: MaestroPreset | None) -> MaestroDefaults:

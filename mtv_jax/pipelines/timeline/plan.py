@@ -36,7 +36,8 @@ class StoryOptions:
       keyframe_fit: how a picture of another shape is fitted: `crop` fills the frame, `pad` shows all of it on black.
       window_frames: most frames of a window, 1 + `ratio` * k; default: the longest video that the model is known to
         manage in one call.
-      window_overlap: frames of a window that were made before, 1 + `ratio` * k; it must be below `window_frames`.
+      window_overlap: frames of a window that were made before, 1 + `ratio` * k, fewer than `window_frames`; default: 5,
+        as in MTV's code, or fewer in shorter windows.
       long_video: how a window continues what is before it: `latent` takes its last latent frames, `released` decodes
         and encodes them, as MTV's code does.
     """
@@ -112,12 +113,18 @@ class Timeline(Grid):
         """Whether it is one window of one text."""
         return len(self.windows) == 1 and len(self.windows[0].texts) == 1
 
+    @property
+    def frames_at_once(self) -> int:
+        """Frames of the longest window."""
+        return max(self.last_frame(len(window) - 1) + 1 for window in self.windows)
+
 
 def plan_timeline(
     grid: Grid,
     prompt: Prompts | Any,
     *,
     longest: int | None,
+    full: bool = False,
     keyframes: Mapping[Any, Any] | None = None,
     options: StoryOptions | None = None,
 ) -> Timeline:
@@ -132,13 +139,18 @@ def plan_timeline(
       grid: the frames of the video.
       prompt: a prompt, pairs of a second and a prompt, or prompts to spread.
       longest: frames that the model manages in one call, if no `window_frames` are given; None: one window.
+      full: whether it is known at that length alone (`Sizes.full`).
       keyframes: pictures by frame, or by second such as "2.5s".
       options: how it is laid out.
 
     Raises UserError for what does not fit.
     """
     options = options or StoryOptions()
-    sizes = window_sizes(grid, options, longest)
+    sizes = window_sizes(grid, options, longest, full=full)
+    if sizes.longest == 1 < grid.latent_frames:
+        raise UserError(
+            f"window_frames {sizes.longest}: a window that goes on from another has at least {1 + grid.ratio}"
+        )
     changes = _changes(grid, timed_prompts(prompt, grid, options.prompt_spacing), options.transition, sizes)
     borders = [change.border for change in changes] + [grid.latent_frames]
     windows: list[Window] = []
@@ -150,23 +162,33 @@ def plan_timeline(
     )
 
 
-def window_sizes(grid: Grid, options: StoryOptions, longest: int | None) -> Sizes:
-    """Sizes of windows in latent frames. Raises UserError for those that the autoencoder or the overlap does not allow.
+def single_window(grid: Grid, text: str) -> Timeline:
+    """The plan of a video that one window of one text makes."""
+    texts = ((text, 1.0),)
+    window = Window(0, grid.latent_frames, 0, texts)
+    return Timeline(grid.num_frames, grid.fps, grid.ratio, (window,), changes=(Change(0, 0, texts),))
 
-    Without `window_frames` the longest window is that of the model.
+
+def window_sizes(grid: Grid, options: StoryOptions, longest: int | None, *, full: bool = False) -> Sizes:
+    """Sizes of windows in latent frames, at most those of `longest` frames unless `options` say otherwise.
+
+    The default overlap is less in a model that knows only shorter videos. Raises UserError for sizes that the
+    autoencoder does not have, and windows that are not longer than their overlap.
     """
-    overlap = OVERLAP_FRAMES if options.window_overlap is None else options.window_overlap
     for name, given in (("window_frames", options.window_frames), ("window_overlap", options.window_overlap)):
         if given is not None:
             _check_length(name, given, grid.ratio)
-    shared = (overlap - 1) // grid.ratio + 1
     frames = longest if options.window_frames is None else options.window_frames
-    if frames is None:
-        return Sizes(None, shared)
-    most = (frames - 1) // grid.ratio + 1
-    if most <= shared:
-        raise UserError(f"window_frames {frames}: must be more than the overlap of windows, {overlap}")
-    return Sizes(most, shared)
+    most = None if frames is None else (frames - 1) // grid.ratio + 1
+    if options.window_overlap is None:
+        shared = (OVERLAP_FRAMES - 1) // grid.ratio + 1
+        return Sizes(most, shared if most is None else max(min(shared, most - 1), 1), full)
+    shared = (options.window_overlap - 1) // grid.ratio + 1
+    if most is not None and most <= shared:
+        raise UserError(
+            f"window_frames {frames}: must be more than the overlap of windows, {options.window_overlap}"
+        )
+    return Sizes(most, shared, full)
 
 
 def _check_length(name: str, frames: Any, ratio: int) -> None:
@@ -271,6 +293,8 @@ def place_keyframes(
 
 def _frame_of(grid: Grid, where: Any) -> tuple[int, str]:
     """The frame of a key, and the key as text."""
+    if isinstance(where, str) and re.fullmatch(r"-?[0-9]{1,9}", where):
+        where = int(where)
     if hasattr(where, "__index__") and not isinstance(where, bool):
         return int(where), str(int(where))
     found = _SECOND.fullmatch(where) if isinstance(where, str) else None

@@ -13,7 +13,8 @@ class Window:
 
     Attributes:
       start, stop: the latent frames [start, stop) of the video.
-      prefix: how many of them, at its start, were made before; they are clean, and stay as they are.
+      prefix: how many of them, at its start, were made before, by one window or several; they are clean, and stay as
+        they are.
       texts: what it shows. The embeddings of several texts are mixed by their weights.
     """
 
@@ -38,10 +39,13 @@ class Sizes:
     Attributes:
       longest: most of a window; None: one window has all of the video.
       overlap: that a window has in common with what is before it; it adds at least as many.
+      full: whether each window has `longest`, for a model that is known at that length alone: a window that adds fewer
+        has more in common with what is before it.
     """
 
     longest: int | None
     overlap: int
+    full: bool = False
 
     @property
     def shortest(self) -> int:
@@ -68,17 +72,24 @@ def split(start: int, stop: int, texts: Texts, sizes: Sizes) -> list[Window]:
     One length is one compilation. Where it does not divide evenly, later windows have one more latent frame in common
     with those before them.
     """
-    overlap, new = sizes.overlap, stop - start
-    most = new if sizes.longest is None else sizes.longest
+    longest, overlap, new = sizes.longest, sizes.overlap, stop - start
+    if longest is None or (start == 0 and new <= longest):
+        prefix = overlap if start else 0
+        return [Window(start - prefix, stop, prefix, texts)]
+    if sizes.full and start == 0:
+        return [Window(0, longest, 0, texts), *split(longest, stop, texts, sizes)]
     # The first window of a video has nothing before it.
     first = overlap if start == 0 else 0
-    count = max(-(-(new - first) // (most - overlap)), 1) if sizes.longest is not None else 1
+    count = max(-(-(new - first) // (longest - overlap)), 1)
     shared = overlap * count - first
     length = -(-(new + shared) // count)
     extra = length * count - shared - new
     windows, at = [], start
     for i in range(count):
         prefix = 0 if at == 0 else overlap + (i >= count - extra)
-        windows.append(Window(at - prefix, at - prefix + length, prefix, texts))
-        at = windows[-1].stop
+        until = at - prefix + length
+        if sizes.full:
+            prefix = min(at, longest - (until - at))
+        windows.append(Window(at - prefix, until, prefix, texts))
+        at = until
     return windows

@@ -71,6 +71,15 @@ def test_windows_add_each_latent_frame_once_and_have_one_length():
             assert new > room
 
 
+def test_windows_of_a_model_that_knows_one_length_have_that_length():
+    for start, new, longest, overlap in itertools.product((0, 40), range(1, 130), (7, 13), (1, 2, 6)):
+        windows = split(start, start + new, TEXT, Sizes(longest, overlap, full=True))
+        assert added(windows) == list(range(start, start + new))
+        assert {len(window) for window in windows} == {longest if start or new > longest else new}
+        assert all(window.prefix >= overlap for window in windows[bool(start == 0) :])
+        assert len(windows) == len(split(start, start + new, TEXT, Sizes(longest, overlap)))
+
+
 def test_a_prefix_is_the_end_of_the_window_before():
     timeline = plan([(0, "a"), (1.0, "b"), (1.3, "c"), (9.0, "d")], transition=0.2)
     for before, after in itertools.pairwise(timeline.windows):
@@ -98,6 +107,12 @@ def test_windows_are_no_longer_than_the_model_manages():
     assert max(len(w) for w in plan("a", seconds=60, longest=49, window_frames=33).windows) <= 9
     (window,) = plan("a", seconds=60, longest=None).windows
     assert len(window) == 361
+
+
+def test_the_default_overlap_fits_into_short_windows():
+    assert {w.prefix for w in plan("a", longest=5).windows[1:]} == {1}
+    assert {w.prefix for w in plan("a", longest=49).windows[1:]} <= {2, 3}
+    assert plan("a", seconds=1 / 24, longest=1).is_plain
 
 
 def test_a_video_that_one_window_has_room_for_is_one_window():
@@ -169,7 +184,12 @@ def test_prompts_without_times_are_spread_when_asked():
         ([(0, "a"), (4, "b"), (4.5, "c")], {"transition": 1.0}, "prompts at 4 and 4.5 s are nearer"),
         ("a", {"transition": -1.0}, "transition -1.0: must be at least 0"),
         ("a", {"transition": float("inf")}, "transition inf: must be a finite number"),
-        ("a", {"window_frames": 5}, "window_frames 5: must be more than the overlap of windows, 5"),
+        (
+            "a",
+            {"window_frames": 5, "window_overlap": 5},
+            "window_frames 5: must be more than the overlap of windows, 5",
+        ),
+        ("a", {"window_frames": 1}, "window_frames 1: a window that goes on from another has at least 5"),
         ("a", {"window_frames": 9, "window_overlap": 13}, "must be more than the overlap of windows, 13"),
         ("a", {"window_frames": 50}, "window_frames 50: must be 1 + 4k; the nearest are 49 and 53"),
         ("a", {"window_overlap": 0}, "window_overlap 0: must be a number of frames, at least 1"),
