@@ -116,9 +116,7 @@ class TrackPipeline(Pipeline, ABC):
         whole = clip.replace(num_frames=timeline.generated_frames)
         heard = self.tracks_of(sounds, whole, separator=separator, normalize_loudness=normalize_loudness)
         pictures = {keyframe.frame: keyframe.picture for keyframe in timeline.keyframes.values()}
-        request = Request(
-            texts_of(prompt)[0], heard, *how.keys(), negative_prompt, pictures, keyframe_fit
-        )
+        request = Request(texts_of(prompt)[0], heard, *how.keys(), negative_prompt, pictures, keyframe_fit)
         return self.make(request, sounds, clip, config, how, timeline)
 
     @classmethod
