@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mtv_jax.io.config import to_plain
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory
 from mtv_jax.models.registry import make_config, trained_by
+from mtv_jax.names import person_of
 from mtv_jax.pipelines.presets import PIPELINE
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task
@@ -66,8 +68,24 @@ def set_up(config: TrainConfig) -> Setup:
     model, task = make_task(config)
     shards = open_shards(config.data.dir)
     reading = config.data.pipeline(task.keys, config.data_seed)
+    _check_speakers(task.keys, shards)
     check_reading(shards, reading)
     return Setup(config, model, task, shards, reading)
+
+
+def _check_speakers(keys: Sequence[str], shards: ShardSet) -> None:
+    """Raises UserError for shards of more or fewer speakers than the network takes.
+
+    Of more, some would be seen to speak and not heard.
+    """
+    taken, there = (
+        sum(person_of(name) is not None for name in names) for names in (keys, list(shards.shapes))
+    )
+    if taken and there and taken != there:
+        raise UserError(
+            f"{shards.directory}: has the speech of {there} speaker(s), and the network takes {taken}; make shards for "
+            f"as many, or give --config.model.overrides.controlnet.num_speakers={there}"
+        )
 
 
 def make_job(setup: Setup, values: ConfigDict, workdir: Path, **options: Any) -> Job:

@@ -15,11 +15,13 @@ from mtv_jax.data.records import ClipRecord, ClipSource, clip_id
 from mtv_jax.data.shards import open_shards, write_shards
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.io.audio import write_audio
+from mtv_jax.io.errors import UserError
 from mtv_jax.names import TRACK_RATE, control_tracks, speech_track
 from mtv_jax.training import steps
 from mtv_jax.training.build import make_task
 from mtv_jax.training.configs import load_train_config, train_config
 from mtv_jax.training.export import export
+from mtv_jax.training.job import set_up
 from mtv_jax.weights.rules import flat_paths
 
 COUNTS = (1, 2, 3, 4)
@@ -87,6 +89,12 @@ def test_a_step_reads_and_trains_every_speaker(config_of, count):
         jax.eval_shape(step, shapes, silent)
     injections = {path.split("/")[3] for path in flat_paths(after.params) if "/attn_" in path}
     assert injections == {f"attn_{name}" for name in control_tracks(count)[:-1]}
+
+
+def test_shards_for_another_number_of_speakers_are_refused(config_of):
+    set_up(config_of(4))
+    with pytest.raises(UserError, match=r"of 4 speaker\(s\), and the network takes 2; .*num_speakers=4"):
+        set_up(config_of(2))
 
 
 @pytest.mark.parametrize("count", COUNTS)
