@@ -204,7 +204,14 @@ def test_another_embedder_hears_rejected_clips_again_whose_tracks_are_gone(
 
 
 def test_the_config_says_how_long_and_large_clips_are_where_no_flag_does(sources, capsys):
-    options = ["--config", "configs/maestro/curate.py:imagebind=random", "--videos", str(sources), "--out", "out"]
+    options = [
+        "--config",
+        "configs/maestro/curate.py:imagebind=random",
+        "--videos",
+        str(sources),
+        "--out",
+        "out",
+    ]
     curate.main(["plan", *options])
     assert "clips of 81 frames" in capsys.readouterr().out
     curate.main(["plan", *options, "--num-frames", "5"])

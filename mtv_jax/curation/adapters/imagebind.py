@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +16,7 @@ from mtv_jax.models.registry import replace_fields
 from mtv_jax.models.shapes import random_params
 from mtv_jax.text.clip_tokenizer import installed_vocabulary, load_clip_tokenizer
 from mtv_jax.typing import Array, Float, Int, Params, UInt8
-from mtv_jax.weights.pretrained import load_model, read_config
+from mtv_jax.weights.pretrained import build_model, load_model, read_config
 
 RANDOM = "random"
 """Instead of a folder: a tiny network with random weights, whose evidence is that of a stub."""
@@ -35,8 +37,11 @@ class ImageBindEmbedder:
         self._folder = None if folder == RANDOM else existing_directory(folder)
 
     def card(self) -> ModelCard:
-        """The card. Raises UserError if the folder has no weights, or those of another network."""
+        """The card. Raises UserError for what every clip would meet: no weights, another network, no tokenizer."""
         folder = self._folder
+        if folder is not None:
+            _check_network(build_model(folder), folder)
+            _load_tokenizer(self._vocabulary)
         if folder is None or read_config(folder)[1] is not None:
             return ModelCard("ImageBind with random weights", "1", "Apache-2.0", None, "stub")
         files = sorted(folder.glob("*.safetensors"))
@@ -66,9 +71,14 @@ class ImageBindEmbedder:
         length = self._network[0].config.context_length
         if self._folder is None:
             return _byte_tokens(label, length)
+        return _load_tokenizer(self._vocabulary).encode([label], length)[0]
+
+    @property
+    def _vocabulary(self) -> Path:
+        """CLIP's, of a folder."""
+        assert self._folder is not None
         own = self._folder / TOKENIZER
-        tokenizer = _load_tokenizer(own if own.is_dir() else installed_vocabulary())
-        return tokenizer.encode([label], length)[0]
+        return own if own.is_dir() else installed_vocabulary()
 
     @functools.cached_property
     def _network(self) -> tuple[ImageBind, Params]:
@@ -76,9 +86,14 @@ class ImageBindEmbedder:
             model = ImageBind(replace_fields(ImageBindConfig.tiny(), {"vocab_size": _BYTES + 2}))
             return model, random_params(model, 0)
         model, params = load_model(self._folder)
-        if not isinstance(model, ImageBind):
-            raise UserError(f"{self._folder}: a {type(model).__name__}, not the whole of ImageBind")
-        return model, params
+        return _check_network(model, self._folder), params
+
+
+def _check_network(model: Any, folder: Path) -> ImageBind:
+    """The network. Raises UserError if it is another one."""
+    if not isinstance(model, ImageBind):
+        raise UserError(f"{folder}: a {type(model).__name__}, not the whole of ImageBind")
+    return model
 
 
 _load_tokenizer = functools.lru_cache(maxsize=1)(load_clip_tokenizer)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from maestro_folders import write_clip_tokenizer
 
+from mtv_jax.curation.adapters import imagebind
 from mtv_jax.curation.adapters.imagebind import ImageBindEmbedder
 from mtv_jax.curation.filters.agreement import agreement_scores, key_frames, pick_frames
 from mtv_jax.curation.filters.fingerprints import from_text
@@ -111,6 +112,7 @@ def test_a_folder_of_weights_has_their_card_and_another_network_is_refused(tmp_p
     untrained = tmp_path / "untrained"
     untrained.mkdir()
     write_json(untrained / "config.json", config_to_json(config) | {"_untrained_seed": 1})
+    write_clip_tokenizer(untrained / "tokenizer")
     assert ImageBindEmbedder(str(untrained)).card().fidelity == "stub"
     model = ImageBind(config)
     save_model(tmp_path / "whole", model, jax.tree.map(np.asarray, random_params(model, 1)))
@@ -124,4 +126,8 @@ def test_a_folder_of_weights_has_their_card_and_another_network_is_refused(tmp_p
     audio = ImageBindAudio(ImageBindAudioConfig.tiny())
     save_model(tmp_path / "audio", audio, jax.tree.map(np.asarray, random_params(audio, 1)))
     with pytest.raises(UserError, match="a ImageBindAudio, not the whole of ImageBind"):
-        ImageBindEmbedder(str(tmp_path / "audio")).embed(np.zeros((1, 9, 9, 3), np.uint8), [], None)
+        ImageBindEmbedder(str(tmp_path / "audio")).card()
+    (tmp_path / "whole" / "tokenizer" / "merges.txt").write_text("no merges\nx\n")
+    imagebind._load_tokenizer.cache_clear()
+    with pytest.raises(UserError, match="not a list of merges"):  # before any clip is judged
+        embedder.card()
