@@ -65,12 +65,24 @@ def _measure_suite(args: argparse.Namespace) -> int:
     options = SUITES[args.suite](**given(args, SUITE[args.suite], NAMES, "without --suite"))
     check_output(args.out, folder=True)
     options.check(force=args.force)
+    if getattr(options, "scales", None):
+        return _measure_scales(options, args.out, overwrite=args.overwrite)
     with FolderLock(args.out, "--out"):
         report, done = _run_suite(options, args.out, overwrite=args.overwrite)
     if done:
         print(f"{args.out / RESULTS}: the same measurement was made before; remove it to measure again")
         return 0
     return _show(report, args.out)
+
+
+def _measure_scales(options: Any, out: Path, *, overwrite: bool) -> int:
+    """Measures a pipeline at several guidance scales of each track."""
+    from mtv_jax.evaluation.theatre.scales import TABLE, evaluate_scales
+
+    with FolderLock(out, "--out"):
+        print(evaluate_scales(options, out, overwrite=overwrite))
+    print(f"table: {out / TABLE}")
+    return 0
 
 
 def _run_suite(options: Any, out: Path, *, overwrite: bool) -> Any:

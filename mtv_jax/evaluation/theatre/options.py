@@ -3,6 +3,7 @@
 Imports nothing heavy, since the command's `--help` reads it.
 """
 
+import argparse
 from dataclasses import dataclass
 
 from mtv_jax.audio.separation.separators import DEFAULT_SEPARATOR
@@ -10,6 +11,20 @@ from mtv_jax.evaluation.options import option
 from mtv_jax.io.cli import count
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
+
+SCALES = (0.0, 1.0, 2.0, 4.0)
+"""Guidance scales of a track that are compared."""
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """The scales of a flag. Raises argparse's error for others than numbers, each once."""
+    try:
+        scales = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be scales such as 0,1,2,4") from error
+    if len(set(scales)) < len(scales):
+        raise argparse.ArgumentTypeError(f"{text!r}: one is listed twice")
+    return scales
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,15 @@ class SuiteOptions:
         const=DEFAULT_SEPARATOR,
         metavar="SEPARATOR",
     )
+    scales: tuple[float, ...] | None = option(
+        None,
+        "instead of one report, a table of effect and leak of each track at these guidance scales of that track alone "
+        "(without a value: 0,1,2,4)",
+        nargs="?",
+        const=SCALES,
+        type=parse_scales,
+        metavar="SCALE,...",
+    )
     allow_random_weights: bool = option(
         False, "measure parts that were not trained, as an invalid result", action="store_true"
     )
@@ -52,7 +76,8 @@ class SuiteOptions:
         for name in ("clips", "seeds", "videos", "batch_size"):
             check_bound(name, getattr(self, name), MAX_CLIPS, force=force)
         check_bound("steps", self.steps, MAX_STEPS, force=force)
-        check_guidance(self.guidance_scale)
+        for scale in (self.guidance_scale, *(self.scales or ())):
+            check_guidance(scale)
         if self.videos < 0:
             raise UserError(f"--videos {self.videos}: must not be negative")
         if self.mixed is not None:

@@ -43,7 +43,13 @@ _KEPT = ".generated"
 """Folder of the videos that were generated, until the report is there."""
 
 
-def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> tuple[Report, bool]:
+TrackScales = tuple[tuple[str, float], ...]
+"""Guidance scales of single tracks (`GenerateConfig.track_scales`)."""
+
+
+def evaluate_pipeline(
+    options: SuiteOptions, out: Path, *, overwrite: bool, track_scales: TrackScales = ()
+) -> tuple[Report, bool]:
     """Measures a pipeline and writes the report to a folder; continues a measurement that was stopped.
 
     Returns the report, and whether it was there already: results of exactly the same measurement are kept. Those of
@@ -54,6 +60,8 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
     _check(pipe, options)
     sounds = SoundLibrary.held_out() if options.real_sounds else None
     origin = _origin(pipe, options, sounds)
+    if track_scales:
+        origin["track_scales"] = {name: scale for name, scale in track_scales}
     if _provenance_of(out / RESULTS) == origin:
         return read_report(out / RESULTS), True
     check_output(out, folder=True, overwrite=overwrite, marks=[RESULTS])
@@ -72,6 +80,7 @@ def evaluate_pipeline(options: SuiteOptions, out: Path, *, overwrite: bool) -> t
         guidance_scale=options.guidance_scale,
         batch_size=options.batch_size,
         mixed=options.mixed,
+        track_scales=track_scales,
     )
     outcome = measure(
         run,
@@ -110,6 +119,7 @@ def generated(
     guidance_scale: float,
     batch_size: int,
     mixed: str | None = None,
+    track_scales: TrackScales = (),
 ) -> Iterator[np.ndarray]:
     """Frames uint8 [F H W 3] that a pipeline makes of each case, in order; shows progress.
 
@@ -125,7 +135,9 @@ def generated(
         )
         for case in cases
     )
-    config = GenerateConfig(SamplerConfig(SAMPLER, steps), guidance_scale=guidance_scale)
+    config = GenerateConfig(
+        SamplerConfig(SAMPLER, steps), guidance_scale=guidance_scale, track_scales=track_scales
+    )
     frames = sample(pipe, requests, pipe.defaults.clip, config, batch_size=batch_size)
     return progress(frames, f"generating ({batch_size} clips at once)", total=len(cases))
 
