@@ -71,7 +71,7 @@ def clip(tmp_path_factory):
 
 def test_the_cosines_are_means_over_the_segments(clip):
     known = ByShade()
-    found = agreement_scores(*clip, 10.0, 21, "tone", known)
+    found = agreement_scores(clip[0], clip[1], 10.0, 21, "tone", known)
     assert known.seen == pytest.approx([0, 60, 120, 180, 200], abs=2)
     assert known.heard == pytest.approx([0.2, 0.2, 0.8, 0.8, 0.8], abs=0.01)
     pictures, sounds = np.array([0, 0.6, 1.2, 1.8, 2.0]), np.array([0.2, 0.2, 0.8, 0.8, 0.8])
@@ -84,7 +84,7 @@ def test_the_cosines_are_means_over_the_segments(clip):
 
 
 def test_without_a_label_there_is_the_cosine_of_picture_and_sound_alone(clip):
-    found = agreement_scores(*clip, 10.0, 21, None, ByShade())
+    found = agreement_scores(clip[0], clip[1], 10.0, 21, None, ByShade())
     assert {name for name in found if isinstance(found[name], float)} == {"keyframe_audio", "dbfs"}
     assert (found["label"], set(found["vectors"])) == (None, {"sound"})
 
@@ -94,7 +94,8 @@ def test_random_weights_give_cosines_and_are_a_stub(clip):
     assert isinstance(embedder, Embedder)
     assert (embedder.card().fidelity, embedder.card().weights) == ("stub", None)
     one, other = (
-        agreement_scores(*clip, 10.0, 21, label, embedder) for label in ("dog barking", "cat meowing")
+        agreement_scores(clip[0], clip[1], 10.0, 21, label, embedder)
+        for label in ("dog barking", "cat meowing")
     )
     names = ("keyframe_audio", "keyframe_text", "audio_text")
     assert all(-1 <= one[name] <= 1 for name in names)
