@@ -52,6 +52,9 @@ IA = "frames fit their sound (IA)"
 STEADY = "pictures move without flicker"
 TEXT_C = "videos show what their text says (Text-C)"
 
+PLACES = "each source stands in its box"
+TIMES = "a source is seen to sound when it does"
+
 SYNC_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 """Frames by which pictures are taken to be late for the figures `sync_confidence`."""
 
@@ -143,6 +146,17 @@ _TABLE = (
         target=0.10,
         at_most=True,
     ),
+    Claim("objects.accuracy", PLACES, "share of boxes with the right thing", target=0.80),
+    Claim("objects.all_right", PLACES, "share of clips with all boxes right"),
+    Claim("objects.overlap", PLACES, "overlap of things with their boxes (IoU)"),
+    Claim("objects.other_boxes", PLACES, "boxes exchanged: share with the right thing", target=0.80),
+    Claim("objects.other_sounds", PLACES, "control: another clip's sounds", target=0.10, at_most=True),
+    Claim("objects.silence", PLACES, "control: silence"),
+    Claim("objects.changes_f1", TIMES, "F1 of beginnings and ends within a frame"),
+    Claim("objects.changes_exact", TIMES, "F1 of beginnings and ends in the very frame"),
+    Claim("objects.changes_of_others", TIMES, "control: those of the clip's other things"),
+    Claim("objects.brightness", TIMES, "rank correlation of loudness and brightness"),
+    Claim("objects.size", TIMES, "rank correlation of loudness and size"),
     Claim("sync.significant", SYNC, "p < 0.01", target=0.95),
     Claim("sync.frozen", SYNC, "control: frozen, p < 0.01", target=0.05, at_most=True),
     Claim("sync.other_speech", SYNC, "control: another clip's speech, p < 0.01", target=0.05, at_most=True),
@@ -191,6 +205,7 @@ BASELINES = {
 
 SUITES = {
     "theatre": "Does it follow its sound, track by track, and its text?",
+    "objects": "Does each source of a mix stand in its box?",
     "scene": "Does the video follow the sounds of its scene?",
     "videos": "How good are the videos, by published metrics?",
 }

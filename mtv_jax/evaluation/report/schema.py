@@ -3,7 +3,7 @@
 An object of
 
     schema_version  2
-    suite           "theatre", "scene" or "videos"
+    suite           "theatre", "objects", "scene" or "videos"
     valid           false if parts of the pipeline were not trained
     untrained       names of those parts
     figures         a list: id, value, interval, n, target, met, baselines, note; and, from the table of claims, in

@@ -1,0 +1,90 @@
+"""Mixes to draw: which sounds, where their sources belong, and what readers see of the result.
+
+Each clip comes in variants: as it is; with the sounds of another clip in its boxes; with its boxes exchanged; and in
+silence. The last three are controls.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mtv_jax.evaluation.objects.readers import Seen, kind_in_box, read_things
+from mtv_jax.theatre import EVALUATION_SEEDS
+from mtv_jax.theatre.objects import KINDS, ObjectClip, ObjectsConfig, plan_objects, render_objects
+from mtv_jax.typing import Float, UInt8
+
+OWN, OTHER_SOUNDS, OTHER_BOXES, SILENCE = "own", "other_sounds", "other_boxes", "silence"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mix to draw.
+
+    Attributes:
+      clip: what the result is compared with.
+      sounds: of each source, float32 [s] at 16 kHz, by a name.
+      places: where each belongs, by the same names: left, top, right, bottom in shares of the frame.
+      seed: of the noise.
+    """
+
+    clip: ObjectClip
+    sounds: Mapping[str, Float[np.ndarray, "s"]]
+    places: Mapping[str, Float[np.ndarray, "4"]]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen in the frames of a case: the kind that covers most of each place, by name, and every thing."""
+
+    case: Case
+    kinds: Mapping[str, str]
+    things: Mapping[str, Seen]
+
+
+def evaluation_clips(count: int, *, things: int, seed: int = 0) -> list[ObjectClip]:
+    """Clips of two or three `things` and no background, from seeds that training never uses; no two things alike.
+
+    Raises ValueError for other numbers.
+    """
+    if things not in (2, 3):
+        raise ValueError(f"things {things}: must be 2 or 3")
+    chances = tuple(float(number == things) for number in range(4))
+    config = replace(ObjectsConfig(), things=chances, background=0.0)
+    return [render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config)) for index in range(count)]
+
+
+def variants(clips: Sequence[ObjectClip], seed: int) -> list[dict[str, Case]]:
+    """The cases of each clip, by name. Other sounds are those of the next clip without any kind in common.
+
+    If there is none, that variant is left out.
+    """
+    found = []
+    for number, clip in enumerate(clips):
+        own = Case(clip, {kind: clip.sources[kind] for kind in clip.places}, clip.places, seed)
+        cases = {OWN: own}
+        rest = [*clips[number + 1 :], *clips[:number]]
+        other = next((c for c in rest if not set(c.places) & set(clip.places)), None)
+        if other is not None:
+            sounds = dict(zip(clip.places, (other.sources[kind] for kind in other.places), strict=True))
+            cases[OTHER_SOUNDS] = replace(own, sounds=sounds)
+        kinds = list(clip.places)
+        cases[OTHER_BOXES] = replace(
+            own, places=dict(zip(kinds, (clip.places[kind] for kind in kinds[1:] + kinds[:1]), strict=True))
+        )
+        silent = {kind: np.zeros_like(sound) for kind, sound in own.sounds.items()}
+        cases[SILENCE] = replace(own, sounds=silent)
+        found.append(cases)
+    return found
+
+
+def see(case: Case, frames: UInt8[np.ndarray, "f h w 3"]) -> Look:
+    """Reads the frames of a case."""
+    kinds = {name: kind_in_box(frames, place) for name, place in case.places.items()}
+    return Look(case, kinds, read_things(frames))
+
+
+def true_activity(look: Look) -> dict[str, Float[np.ndarray, "f"]]:
+    """Activity in each frame of the things of the clip."""
+    return {kind: look.case.clip.activity[kind] for kind in look.case.places if kind in KINDS}
