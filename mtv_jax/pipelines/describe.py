@@ -17,7 +17,7 @@ from mtv_jax.names import control_tracks
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.text import theatre_language
 from mtv_jax.weights.json_config import CONFIG_FILE, UNTRAINED_SEED
-from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MAESTRO, TextOptions, read_class, read_defaults
+from mtv_jax.weights.model_index import IMAGE_TO_VIDEO, MAESTRO, MTV, TextOptions, read_class, read_defaults
 
 ABOUT = "about.json"
 _DENOISERS = "transformer", "unet"
@@ -61,7 +61,10 @@ def _clips(folder: Path, size: ClipSize) -> list[tuple[str, str]]:
             "size",
             f"{size.width} x {size.height} pixels, as it was trained (multiples of {cells} run, and were not trained)",
         ),
-        ("length", f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths})"),
+        (
+            "length",
+            f"{size.num_frames} frames, {seconds:.2f} s, as it was trained ({lengths}){_windows(folder)}",
+        ),
         ("rate", _rate(size)),
     ]
 
@@ -73,6 +76,15 @@ def _rate(size: ClipSize) -> str:
         if size.native_rate
         else f"{rate}, as it was trained"
     )
+
+
+def _windows(folder: Path) -> str:
+    """What a longer video is made of."""
+    if read_class(folder) != MTV:
+        return ""
+    defaults = read_defaults(folder)
+    most = defaults.sampling.max_num_frames or defaults.clip.num_frames
+    return f"; longer videos are made in windows of up to {most}"
 
 
 def _patch(folder: Path) -> int:
@@ -94,7 +106,7 @@ def _taken(folder: Path) -> list[tuple[str, str]]:
             ("sound", "one mix, in which they are found by their names, or a file for each"),
             ("keyframes", "none"),
         ]
-    pictures = "one, at frame 0" if system == IMAGE_TO_VIDEO else "pictures at any frames"
+    pictures = "one, at frame 0" if system == IMAGE_TO_VIDEO else "pictures at any frames, one a latent frame"
     return [("tracks", _tracks(folder)), ("keyframes", pictures)]
 
 
