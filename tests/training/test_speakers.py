@@ -114,6 +114,9 @@ def test_speakers_differ_by_their_weights_only():
     """Who has which number does not matter: identities are the embeddings and each speaker's injection."""
     model, params = network_of(4)
     rng, names = np.random.default_rng(1), control_tracks(4)
+    params = jax.tree.map(lambda x: x, params)
+    for i in range(4):
+        params["params"]["controlnet"][f"speaker_embedding_{i}"] = rng.normal(size=8).astype(np.float32)
     tracks = {name: rng.normal(size=(1, 5, 2, 8)).astype(np.float32) for name in names}
     latents, text = rng.normal(size=(1, 2, 4, 4, 4)), rng.normal(size=(1, 24, 8))
     order = [2, 0, 3, 1]
