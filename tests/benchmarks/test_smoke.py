@@ -395,6 +395,15 @@ def test_lengths(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_silence(tmp_path):
+    script("silence").main(["--steps=1", "--clips=1", f"--out={tmp_path / 'silence.json'}"])
+    rows = json.loads((tmp_path / "silence.json").read_text())["rows"]
+    assert [row["heard"] for row in rows][:2] == ["own speech", "nothing"]
+    assert all(row["open"] in (0, 1) for row in rows)
+    assert sum("frames_late" in row for row in rows) == 3
+
+
+@pytest.mark.slow
 def test_theatre_vae(capsys):
     script("theatre_vae").main([f"--vae={TINY}", "--clips=4"])
     found = printed(capsys)
