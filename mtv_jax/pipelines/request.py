@@ -255,7 +255,7 @@ def log_adjustments(
     count = at_once or clip.num_frames
     if (known is None and count != trained.num_frames) or count > longest:
         also = f" and is known to keep in step up to {longest}" if longest > trained.num_frames else " alone"
-        name = "num_frames" if at_once in (None, clip.num_frames) else "window of frames"
+        name = "num_frames" if at_once in (None, clip.num_frames) else "window_frames"
         note(
             f"{name} {count}: this model was trained at {trained.num_frames}{also}; at others it may "
             "not keep in step with its sound"

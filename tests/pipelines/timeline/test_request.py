@@ -106,6 +106,13 @@ def test_a_story_file_is_a_call_and_flags_take_precedence(files, capsys):
     assert "music: tone.wav, 2.00 s: silent from then to 5.00 s" in out
 
 
+def test_the_example_is_a_story(files, capsys):
+    example = pipeline_folder("tiny").parent / "scenes" / "story.yaml"
+    out = printed(capsys, "--story", example)
+    assert "72 frames of 64 x 64, 6.00 s" in out
+    assert out.count("silent from then to 6.00 s") == 3
+
+
 def test_a_flag_that_repeats_its_default_takes_precedence_too(files):
     _, values = parse_sample([*ARGV, "--guidance-schedule", "constant", "--normalize-loudness"])
     assert values == {"guidance": "constant", "normalize_loudness": True}
