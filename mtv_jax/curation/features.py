@@ -56,6 +56,10 @@ def _make_split(
     shards: Path, out: Path, encoders: Mapping[str, Path], made: Mapping[str, AudioEncoder]
 ) -> dict[str, Any]:
     opened = open_shards(shards)
+    if foreign := [track for track in encoders if track not in opened.shapes]:
+        raise UserError(
+            f"--audio-encoder {foreign[0]}: {shards} has no features of this track (those of Maestro have none)"
+        )
     if not (shards / MEDIA / MANIFEST).exists():
         raise UserError(f"{shards}: has no {MEDIA}/, so its features cannot be made anew")
     media = open_shards(shards / MEDIA)

@@ -16,7 +16,7 @@ from mtv_jax.io.files import check_output, disk_errors, remove_leftovers
 from mtv_jax.io.limits import check_clip
 from mtv_jax.io.lock import FolderLock
 from mtv_jax.pipelines.presets import pipeline_folder
-from mtv_jax.weights.model_index import default_clip_size
+from mtv_jax.weights.model_index import MAESTRO, default_clip_size, read_class
 
 
 def clip_size(
@@ -32,13 +32,16 @@ def clip_size(
 
     Raises UserError for a pipeline that there is not, and for a size out of bounds unless `force`.
     """
-    size = default_clip_size(pipeline_folder(encoders))
+    folder = pipeline_folder(encoders)
+    size = default_clip_size(folder)
     size = size.replace(num_frames=num_frames, height=height, width=width)
     if fps == NATIVE:
         size = replace(size, native_rate=True)
     elif fps is not None:
         size = size.replace(fps=fps, native_rate=False)
     check_clip(size.num_frames, size.fps, size.height, size.width, force=force)
+    # Maestro codes pictures, each alone.
+    size.check(frames=1 if read_class(folder) == MAESTRO else 4)
     return size
 
 

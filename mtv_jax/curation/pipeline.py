@@ -53,6 +53,7 @@ def make_stages(settings: Settings) -> list[Stage]:
                 settings.vae,
                 settings.frames_only,
                 settings.normalize_loudness,
+                config.remove_speech,
             ),
         ),
     ]

@@ -51,7 +51,7 @@ class Settings:
     config: CurateConfig = field(default_factory=CurateConfig)
 
     def __post_init__(self):
-        self.size.check()
+        self.size.check(frames=1)  # what an autoencoder needs is checked with it: `making.clip_size`
         if self.stride < 1:
             raise UserError(f"stride {self.stride}: must be at least 1 frame")
         if self.skip < 0:

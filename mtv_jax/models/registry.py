@@ -12,6 +12,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.models.audiobox import spec as audiobox
 from mtv_jax.models.beats import spec as beats
 from mtv_jax.models.cim import spec as cim
+from mtv_jax.models.cim_unet2d import spec as cim_unet2d
 from mtv_jax.models.clap import spec as clap
 from mtv_jax.models.clap import text_spec as clap_text
 from mtv_jax.models.clip import spec as clip
@@ -66,6 +67,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         clap,
         clap_text,
         cim,
+        cim_unet2d,
         kl_vae,
         clip_text,
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-TaskName = Literal["denoiser", "vae"]
+TaskName = Literal["denoiser", "vae", "cim"]
 
 
 def _call(model: Any, *inputs: Any) -> Any:
@@ -82,7 +82,8 @@ class NetworkSpec:
       config: class of its config, a frozen dataclass whose classmethods are the named variants.
       weights: module with its weight table: `RULES` (or `rules(config)`, where the names depend on the config),
         `config_from_json`, `config_to_json`, and where needed `ALIASES` and `IGNORED` (`mtv_jax.weights.rules`). It
-        is imported when a checkpoint is read or written.
+        is imported when a checkpoint is read or written. Empty for a network of `parts`, as are `class_names` and
+        `folder`.
       class_names: names of its class in `config.json`: diffusers' `_class_name`, transformers'
         `architectures`, or ours.
       folder: of a pipeline folder, the part that holds it.
@@ -104,6 +105,8 @@ class NetworkSpec:
       autoencoder: of a denoiser, the name of the network whose latents it makes.
       extends: name of a network whose parameters are some of its own, by the same paths: it can be trained from that.
       composite: its composition, if it is a backbone with an added part.
+      parts: networks that it is put together from for a training, the denoiser first. Each is stored by itself; its
+        folder has the name of the field of the config and of the group of parameters that are its own.
     """
 
     name: str
@@ -125,11 +128,14 @@ class NetworkSpec:
     autoencoder: str = "vae3d"
     extends: str | None = None
     composite: Composite | None = None
+    parts: tuple["NetworkSpec", ...] = ()
 
     def folder_in(self, pipeline: Path) -> Path:
         """Where `write_model` writes this network in a pipeline folder: a composite fills several parts of it."""
         return pipeline if self.composite else pipeline / self.folder
 
     def backbone_config(self, config: Any) -> Any:
-        """The backbone's part of a config of this network: all of it unless the network is composite."""
-        return getattr(config, self.composite.backbone_field) if self.composite else config
+        """The backbone's part of a config of this network: all of it unless the network is composite or has parts."""
+        if self.composite:
+            return getattr(config, self.composite.backbone_field)
+        return getattr(config, self.parts[0].folder) if self.parts else config

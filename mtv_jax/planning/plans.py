@@ -22,10 +22,11 @@ from mtv_jax.planning.report import Plan, Work
 from mtv_jax.planning.sizes import LatentSize
 from mtv_jax.sharding.mesh import AnyMesh, abstract_mesh, check_batch_size, replicated
 from mtv_jax.training.build import DTYPES, make_task
+from mtv_jax.training.cim_task import CIMLossConfig
 from mtv_jax.training.configs import TrainConfig, load_train_config, train_config
 from mtv_jax.training.optim import is_trainable
 from mtv_jax.training.samples import decodes_in_tiles
-from mtv_jax.training.tasks import DenoiserLossConfig
+from mtv_jax.training.tasks import VAELossConfig
 
 BRANCHES = 2
 """Branches of guidance: with and without the conditions."""
@@ -56,13 +57,12 @@ def training_state_bytes(spec: str) -> int:
     # No data is read, so the path may be missing.
     values["data"]["dir"] = values["data"].get("dir") or "none"
     config = train_config(values)
-    if isinstance(config.loss, DenoiserLossConfig):
-        config = with_scale(config)
-    model, task = make_task(config)
-    if isinstance(config.loss, DenoiserLossConfig):
-        batch = training_batch(model, latent_size(model), 1)
-    else:
+    if isinstance(config.loss, VAELossConfig):
+        model, task = make_task(config)
         batch = {"video": _rows(1, (5, 16, 16, model.config.in_channels))}
+    else:
+        model, task = make_task(with_scale(config))
+        batch = training_batch(model, latent_size(model), 1)
     mesh = abstract_mesh(config.mesh, jax.device_count())
     return placed_bytes(programs.Training.of(task, config.optimizer, batch, mesh).state)
 
@@ -116,7 +116,13 @@ def training_work(config: TrainConfig, model: Any, size: LatentSize) -> Work:
     needed, run = forward_flops(model, size).training(
         is_trainable(config.optimizer), recomputes=config.model.remat in ("block", "offload")
     )
-    return Work(needed * config.data.batch_size, run * config.data.batch_size)
+    rows = config.data.batch_size * passes(config)
+    return Work(needed * rows, run * rows)
+
+
+def passes(config: TrainConfig) -> int:
+    """How often a step runs the network on each row."""
+    return config.loss.copies if isinstance(config.loss, CIMLossConfig) else 1
 
 
 def sampling_plans(config: TrainConfig, topology: Topology, steps: int, sources: int = 0) -> list[Plan]:
@@ -125,6 +131,8 @@ def sampling_plans(config: TrainConfig, topology: Topology, steps: int, sources:
     `sources` is the number of sources of sound in boxes, for a UNet (Maestro). Raises UserError for other networks.
     """
     model, _ = make_task(with_scale(config))
+    if config.task == "cim":
+        raise UserError("--sample: the task 'cim' makes no videos; plan configs/maestro/video.py")
     if sources and spec_of(model).autoencoder != "kl_vae":
         raise UserError(
             f"--sources: network {config.model.name} takes no sources in boxes; videocrafter does"
@@ -161,8 +169,8 @@ def _autoencoder(model: Any, dtype: Any) -> Any:
 
 def with_scale(config: TrainConfig) -> TrainConfig:
     """The config with a placeholder latent scale, which does not affect shapes."""
-    if not isinstance(config.loss, DenoiserLossConfig):
-        raise UserError(f"config.task {config.task!r}: only the training of a denoiser can be planned")
+    if isinstance(config.loss, VAELossConfig):
+        raise UserError(f"config.task {config.task!r}: the training of an autoencoder cannot be planned")
     return replace(config, loss=replace(config.loss, scaling_factor=config.loss.scaling_factor or 1.0))
 
 

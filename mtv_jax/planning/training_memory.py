@@ -91,4 +91,5 @@ def row_bound(model: Any, shards: ShardSet) -> int:
     backbone = backbone_config(model)
     tokens = tokens_of(backbone, LatentSize(*shards.shapes["latents_mean"][:3]))
     layer = 80 * tokens * backbone.width + 8 * backbone.num_attention_heads * tokens * min(tokens, 2048)
-    return 4 * layer * (backbone.num_layers + 2)
+    copies = 2 if spec_of(model).task == "cim" else 1  # of the sound, one of which is augmented
+    return copies * 4 * layer * (backbone.num_layers + 2)

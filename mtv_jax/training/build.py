@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.registry import make_config, make_model, network
+from mtv_jax.training.cim_task import CIMLossConfig, cim_task
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.tasks import Task, VAELossConfig, denoiser_task, vae_task
 
@@ -26,4 +27,6 @@ def make_task(config: TrainConfig) -> tuple[Any, Task]:
     model = make_model(section.name, values, dtype=DTYPES[section.dtype], **options)
     if isinstance(config.loss, VAELossConfig):
         return model, vae_task(model, config.loss)
+    if isinstance(config.loss, CIMLossConfig):
+        return model, cim_task(model, config.loss)
     return model, denoiser_task(model, config.loss)

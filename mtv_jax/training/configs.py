@@ -19,10 +19,11 @@ from mtv_jax.names import SamplerName
 from mtv_jax.ops.seeds import check_seed
 from mtv_jax.ops.stack import REMAT_POLICIES
 from mtv_jax.sharding.mesh import MeshConfig
+from mtv_jax.training.cim_task import CIMLossConfig
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.tasks import DenoiserLossConfig, VAELossConfig
 
-TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig}
+TASKS = {"denoiser": DenoiserLossConfig, "vae": VAELossConfig, "cim": CIMLossConfig}
 
 MAY_CHANGE = (
     "num_steps",
@@ -33,6 +34,7 @@ MAY_CHANGE = (
     "compilation_cache",
     "data.dir",
     "init_from",
+    "pipeline",
 )
 """Keys (or sections) whose values may differ when a run is resumed. The others identify the run: a checkpoint with
 other values belongs to another run. (The data is identified by its content, `data.shards`, not its path; the starting
@@ -148,6 +150,7 @@ class TrainConfig:
     Attributes:
       init_from: what a new run starts from: a training directory or a pipeline folder
         (`mtv_jax.training.init`). None or "": random weights.
+      pipeline: of the task `cim`, a Maestro pipeline folder: a copy of it with the trained network is exported.
       ablation: one of `ABLATIONS`, or None; `train_config` changes model and optimiser accordingly.
       seed: of new parameters, of the order of the data, and of all random draws in a step.
       stream: which of the seed's streams of data order and random draws to use. Runs that start from one another
@@ -158,7 +161,7 @@ class TrainConfig:
     task: str
     num_steps: int
     model: ModelSection
-    loss: DenoiserLossConfig | VAELossConfig
+    loss: DenoiserLossConfig | VAELossConfig | CIMLossConfig
     data: DataSection
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
@@ -170,6 +173,7 @@ class TrainConfig:
     stream: int = 0
     compilation_cache: str = "auto"
     init_from: str | None = None
+    pipeline: str | None = None
     ablation: str | None = None
 
     def __post_init__(self):
@@ -241,7 +245,7 @@ def _copy_value(source: Any, target: Any, key: str) -> None:
 
 
 def tree(task: str) -> ConfigDict:
-    """The tree of `TrainConfig` for a task, `denoiser` or `vae`: every field with its default.
+    """The tree of `TrainConfig` for a task, `denoiser`, `vae` or `cim`: every field with its default.
 
     A config file starts from it and overrides fields. Fields without a default (`num_steps`, `model.name`,
     `model.variant`, `data.dir`, `data.batch_size`) are None. `train_config` is the inverse.

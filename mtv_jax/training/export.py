@@ -14,6 +14,8 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import atomic_directory, link_tree, read_json_object, visible, write_json
 from mtv_jax.models.registry import NETWORKS, make_config, make_model
 from mtv_jax.training.checkpoint import load_trained
+from mtv_jax.training.cim_export import export_cim
+from mtv_jax.training.cim_task import CIMLossConfig
 from mtv_jax.training.configs import TrainConfig, saved_train_config
 from mtv_jax.training.tasks import VAELossConfig
 from mtv_jax.typing import Params
@@ -33,12 +35,14 @@ _CLIPS = 16
 """Number of clips that the scale of the latents is measured on."""
 
 
-def export(workdir: Path, out: Path) -> None:
+def export(workdir: Path, out: Path, *, pipeline: str | None = None) -> None:
     """Writes the newest checkpoint of a run as a pipeline folder.
 
     A denoiser is exported with the encoders of its shards and is ready to sample. An autoencoder is exported as a
-    folder with `vae/`, whose `scaling_factor` is measured: one over the latents' standard deviation. Raises UserError
-    if there is no checkpoint, or the shards are missing.
+    folder with `vae/`, whose `scaling_factor` is measured: one over the latents' standard deviation. A CIM is exported
+    in a copy of the Maestro folder `pipeline` (default: that of the config), or alone if there is none.
+
+    Raises UserError if there is no checkpoint, or the shards are missing.
     """
     params, run = load_trained(workdir)
     config = saved_train_config(run["config"])
@@ -50,6 +54,8 @@ def export(workdir: Path, out: Path) -> None:
             scale = 1 / latent_deviation(make_model(section.name, network), params, Path(config.data.dir))
             network = dataclasses.replace(network, scaling_factor=round(scale, 6))
             write_model(spec.folder_in(temporary), make_model(section.name, network), params)
+        elif isinstance(config.loss, CIMLossConfig):
+            export_cim(temporary, network, params, pipeline or config.pipeline)
         else:
             link_encoders(encoders_folder(config), temporary)
             _set_scale(temporary / "vae", config.loss.scaling_factor)

@@ -4,26 +4,35 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from mtv_jax.io.errors import UserError
+from mtv_jax.models.cim_unet2d import CIMUNet2DConfig
 from mtv_jax.models.denoisers import backbone_of
 from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.pipelines.presets import CHECKPOINTS, PRESETS, pipeline_folder
 from mtv_jax.sharding.distributed import gather
+from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.training.checkpoint import Checkpoints, read_params
 from mtv_jax.training.state import merge
 from mtv_jax.typing import Params
 from mtv_jax.weights.composite import join_params, split_params
 from mtv_jax.weights.json_config import CONFIG_FILE
+from mtv_jax.weights.model_index import TextOptions, text_options
 from mtv_jax.weights.pretrained import build_model, load_model
 from mtv_jax.weights.rules import flat_paths
+
+_NEEDED = "a CIM is trained with unet/ (of pictures), imagebind/, text_encoder/ and tokenizer/"
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,8 @@ def _load_checkpoint(workdir: Path, step: int, mesh: Mesh) -> Params:
 def _folder(folder: Path, model: nn.Module) -> Start:
     """The part of a pipeline folder that is `model`, or what `model` extends; the backbone of one with a controlnet."""
     spec, composite = spec_of(model), spec_of(model).composite
+    if spec.parts:
+        return _cim_parts(folder, model)
     needed = folder / (composite.backbone.folder if composite else spec.folder)
     if not (needed / CONFIG_FILE).exists():
         raise UserError(
@@ -149,6 +160,48 @@ def _folder(folder: Path, model: nn.Module) -> Start:
         lambda mesh: join_params(composite, _load(folder, mesh)),
         frozenset(flat_paths(own)),
     )
+
+
+def _cim_parts(folder: Path, model: Any) -> Start:
+    """The parts of a `CIMUNet2D` in a folder, each in its own; there need not be a `cim/`."""
+    shapes, absent = {}, frozenset[str]()
+    parts = {part.folder: part for part in spec_of(model).parts}
+    for name, part in parts.items():
+        if (folder / name / CONFIG_FILE).exists():
+            found = build_model(folder / name)
+            if spec_of(found) is not part:
+                raise UserError(
+                    f"config.init_from {folder / name}: a network {spec_of(found).name!r}, must be {part.name!r}"
+                )
+            shapes[name] = parameter_shapes(found)["params"]
+        elif name == "cim":
+            whole = flat_paths(parameter_shapes(model))
+            absent = frozenset(path for path in whole if path.startswith(f"{name}/"))
+        else:
+            raise UserError(f"config.init_from {folder}: no {name}/ in it; {_NEEDED}")
+    if not (folder / "text_encoder").is_dir():
+        raise UserError(f"config.init_from {folder}: no text_encoder/ in it; {_NEEDED}")
+    config = model.config
+    shapes["no_text"] = jax.ShapeDtypeStruct((config.text_length, config.unet.text_embed_dim), jnp.float32)
+
+    def load(mesh: Mesh) -> Params:
+        read = {name: _load(folder / name, mesh)["params"] for name in shapes if name in parts}
+        return {"params": read | {"no_text": _empty_text(folder, config)}}
+
+    return Start(str(folder), {"params": shapes}, load, absent)
+
+
+def _empty_text(folder: Path, config: CIMUNet2DConfig) -> np.ndarray:
+    """The embedding [l d] of an empty text, encoded as the folder says if it is a pipeline of ours."""
+    options = text_options(folder) or TextOptions(config.text_length)
+    encoder = TextEncoder.from_pretrained(folder, replace(options, text_length=config.text_length))
+    (text,) = encoder([""])
+    if text.shape[1] != config.unet.text_embed_dim:
+        raise UserError(
+            f"config.init_from {folder}: text_encoder/ gives {text.shape[1]} numbers a token, unet/ takes "
+            f"{config.unet.text_embed_dim}"
+        )
+    return text
 
 
 def _load(folder: Path, mesh: Mesh) -> Params:

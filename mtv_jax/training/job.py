@@ -20,6 +20,7 @@ from mtv_jax.names import person_of
 from mtv_jax.pipelines.presets import PIPELINE
 from mtv_jax.sharding.mesh import check_batch_size, make_mesh
 from mtv_jax.training.build import make_task
+from mtv_jax.training.cim_export import check_pipeline
 from mtv_jax.training.configs import TrainConfig
 from mtv_jax.training.export import encoders_folder, export, has_encoders
 from mtv_jax.training.init import initial_params_of
@@ -55,7 +56,16 @@ def check_config(config: TrainConfig) -> None:
         raise UserError(
             f"config.model.name {section.name!r}: the task {config.task!r} trains {' or '.join(known)}"
         )
-    make_config(section.name, section.variant, section.overrides)
+    network = make_config(section.name, section.variant, section.overrides)
+    if config.task == "cim" and (config.sample.every or config.evaluate.every):
+        raise UserError(
+            "config.sample.every, config.evaluate.every: the task 'cim' makes no videos; set them to 0, and sample "
+            "from the exported pipeline"
+        )
+    if config.pipeline and config.task != "cim":
+        raise UserError(f"config.pipeline {config.pipeline}: only the task 'cim' has one")
+    if config.pipeline:
+        check_pipeline(Path(config.pipeline), network)
 
 
 def set_up(config: TrainConfig) -> Setup:
@@ -126,18 +136,18 @@ def run_job(job: Job) -> int:
     if jax.process_index() == 0:
         print(f"checkpoints and metrics: {job.workdir}")
         done = int(state.step) >= job.config.num_steps
-        if done and (job.config.task == "vae" or has_encoders(job.config)):
-            _export(job.workdir)
+        if done and (job.config.task != "denoiser" or has_encoders(job.config)):
+            _export(job.workdir, job.config.pipeline)
     return 0
 
 
-def _export(workdir: Path) -> None:
+def _export(workdir: Path, pipeline: str | None) -> None:
     """Makes the pipeline folder of a finished run, or prints the command that does."""
     if jax.process_count() > 1:
         # Orbax reads with all processes or with one, and the others have exited by now.
         print(f"pipeline folder: python -m mtv_jax.convert --from train --in {workdir} --out DIR")
         return
-    export(workdir, workdir / PIPELINE)
+    export(workdir, workdir / PIPELINE, pipeline=pipeline)
     print(f"pipeline folder: {workdir / PIPELINE}")
 
 

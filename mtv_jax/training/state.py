@@ -23,14 +23,14 @@ class TrainState:
       params: the trainable parameters.
       frozen: the others: no gradient, no optimiser state, no average.
       opt_state: of `params` alone.
-      ema: moving average of `params`, or None.
+      ema: moving average of `params`, or None (for which JAX puts other values into trees of shardings).
     """
 
     step: Any
     params: Params
     frozen: Params
     opt_state: Any
-    ema: Params | None
+    ema: Any
 
     def all_params(self, average: bool = False) -> Params:
         """The variables for `model.apply`; with `average`, the moving average where there is one."""

@@ -135,6 +135,12 @@ def default_clip_size(folder: Path) -> ClipSize:
     return _own_defaults(folder, index).clip if _DEFAULTS in index else ClipSize(native_rate=True)
 
 
+def text_options(folder: Path) -> TextOptions | None:
+    """How a pipeline folder of ours encodes prompts; None for a folder of others, of any class."""
+    path = folder / INDEX
+    return read_defaults(folder).text if path.exists() and _DEFAULTS in read_json_object(path) else None
+
+
 def _own_defaults(folder: Path, index: dict[str, Any]) -> PipelineDefaults:
     with errors_in_file(folder / INDEX):
         return PipelineDefaults.from_json(index[_DEFAULTS])
@@ -179,9 +185,9 @@ def index_json(defaults: PipelineDefaults) -> dict[str, Any]:
     return _index_json(defaults.to_json(), MTV if defaults.maestro is None else MAESTRO)
 
 
-def encoders_json(clip: ClipSize, text: TextOptions) -> dict[str, Any]:
+def encoders_json(clip: ClipSize, text: TextOptions, class_name: str) -> dict[str, Any]:
     """The same for encoders alone: their clips and text encoding, without sampling defaults."""
-    return _index_json(clip.to_json() | dataclasses.asdict(text), MTV)
+    return _index_json(clip.to_json() | dataclasses.asdict(text), class_name)
 
 
 def _index_json(defaults: dict[str, Any], class_name: str) -> dict[str, Any]:

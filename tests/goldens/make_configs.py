@@ -30,6 +30,7 @@ ARGUMENTS = {
     "tiny/vae": ("",),
     "maestro/image": ("", "tiny"),
     "maestro/vae": ("",),
+    "maestro/cim": ("", "tiny", "released", "landscape"),
     "maestro/video": ("", "tiny", "objects"),
 }
 """The arguments that each config takes."""

@@ -6,6 +6,7 @@ import math
 
 import jax
 import pytest
+from cim_networks import NETWORK
 from jax.sharding import AbstractMesh
 
 from mtv_jax.io.config import load_config
@@ -120,6 +121,29 @@ def test_sampling_with_sources_in_boxes_is_planned_with_the_autoencoder_of_pictu
     assert decoder["memory_bytes_per_device"]["autoencoder"] == expected
 
 
+def test_the_training_of_a_cim_runs_its_network_for_the_sound_and_its_copy(tmp_path):
+    network = f"--config.model.overrides={NETWORK}"
+    tiny = (
+        "--config=configs/maestro/cim.py:tiny",
+        "--config.model.variant=tiny",
+        network,
+        "--topology=h100:1",
+    )
+    plain = ("--config.loss.augment.frequency_masks=0", "--config.loss.augment.time_warp=0")
+    found = []
+    for flags in ((), plain):
+        assert main([*tiny, *flags, "--report", str(tmp_path / "plan.json"), "--overwrite"]) == 0
+        (step,) = json.loads((tmp_path / "plan.json").read_text())
+        found.append(step)
+    assert found[0]["flops"]["needed"] == 2 * found[1]["flops"]["needed"]
+    memory = found[0]["memory_bytes_per_device"]
+    assert memory["optimiser state"] == pytest.approx(2 * memory["parameters that train"], abs=64)
+    assert memory["frozen parameters"] > memory["parameters that train"]
+    assert memory["temporary"] > 1.5 * found[1]["memory_bytes_per_device"]["temporary"]
+    with pytest.raises(UserError, match="the task 'cim' makes no videos"):
+        main([*tiny, "--sample"])
+
+
 def test_bounds_follow_from_the_chip(plan):
     bounds = plan.least_seconds()
     assert bounds["operations"] == pytest.approx(8e15 / (8 * 918e12))
@@ -156,7 +180,7 @@ def test_errors_are_reported_before_anything_is_compiled(args, message):
 
 
 def test_the_training_of_an_autoencoder_is_not_planned():
-    with pytest.raises(UserError, match="only the training of a denoiser"):
+    with pytest.raises(UserError, match="the training of an autoencoder cannot be planned"):
         main(["--config", "configs/vae.py"])
 
 

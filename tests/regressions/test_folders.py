@@ -13,7 +13,7 @@ from curation.films import PLAIN, separate_into_halves
 
 from mtv_jax import curate
 from mtv_jax.audio.silence import is_silent
-from mtv_jax.curation.encoders import Encoders
+from mtv_jax.curation.encoders import TrackEncoders
 from mtv_jax.data.shards import open_shards
 from mtv_jax.evaluation.videos.manifest import items_of
 from mtv_jax.io.audio import write_audio
@@ -65,7 +65,7 @@ def clips(tmp_path_factory) -> Path:
 @pytest.fixture
 def no_networks(monkeypatch):
     """Records without running an encoder: what is tested is which videos become some."""
-    monkeypatch.setattr(Encoders, "encode", lambda *_: {"latents_mean": np.zeros((2, 1), np.float16)})
+    monkeypatch.setattr(TrackEncoders, "encode", lambda *_: {"latents_mean": np.zeros((2, 1), np.float16)})
     monkeypatch.setattr(TextEncoder, "encode", lambda *_: [np.zeros((1, 1), np.float32)])
     separate_into_halves(monkeypatch)
 

@@ -6,7 +6,6 @@ joined is ours; the paper does not say. A clip is judged by where its cosines ar
 (`mtv_jax.curation.population`), since those of different modalities have different levels.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mtv_jax.curation.filters.fingerprints import to_text
 from mtv_jax.curation.roles import Embedder, Evidence, scores
 from mtv_jax.io.levels import rms_dbfs
 from mtv_jax.io.video import iter_frames
-from mtv_jax.pipelines.maestro.features import cut_clips, num_clips
+from mtv_jax.pipelines.maestro.features import cut_clips, key_frames, num_clips
 from mtv_jax.typing import Float, UInt8
 
 
@@ -41,7 +40,7 @@ def agreement_scores(
       embedder: the network.
     """
     segments = cut_clips(sound, seconds, "tiled")
-    indices = key_frames(frames, num_clips(seconds))
+    indices = key_frames(frames, num_clips(seconds)).tolist()
     found = embedder.embed(pick_frames(iter_frames(clip), indices), segments, label)
     mean = found.sounds.mean(axis=0)
     evidence = {"keyframe_audio": float((found.keyframes * found.sounds).sum(axis=1).mean())}
@@ -51,12 +50,6 @@ def agreement_scores(
         evidence["audio_text"] = float(mean @ found.label)
         vectors["label"] = to_text(_bits(found.label))
     return scores(**evidence, dbfs=round(rms_dbfs(sound), 3), label=label, vectors=vectors)
-
-
-def key_frames(frames: int, segments: int) -> list[int]:
-    """The frame of each segment: min(s n, F - 1) with n = ceil(F / (S - 1)), of a single segment the first."""
-    step = math.ceil(frames / (segments - 1)) if segments > 1 else 0
-    return [min(segment * step, frames - 1) for segment in range(segments)]
 
 
 def pick_frames(

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mtv_jax.audio.loudness import normalize_speech
-from mtv_jax.audio.tracks import mixed
+from mtv_jax.audio.tracks import MIX, mixed
 from mtv_jax.curation.arrays import ARRAYS, write_clip_arrays
 from mtv_jax.curation.captions.config import CaptionsConfig
 from mtv_jax.curation.captions.known import Known, disagreements
 from mtv_jax.curation.encoders import Encoders, encoder_folders, encoder_identity
+from mtv_jax.curation.heard import heard
 from mtv_jax.curation.ledger import OK
 from mtv_jax.curation.roles import Captioner, find_model, scores
 from mtv_jax.curation.stages import CLIP, Item, Outcome, Stage
@@ -68,13 +69,18 @@ class Caption(Stage):
 
 @dataclass(frozen=True)
 class Encode(Stage):
-    """The arrays of a clip's record: pixels, or latents, text and the features of its tracks."""
+    """The arrays of a clip's record: pixels, or latents, text and sound.
+
+    Of sound it has the features of the tracks or, with encoders of Maestro, the spectrograms of all of it,
+    perhaps without speech.
+    """
 
     size: ClipSize
     encoders: str
     vae: str | None
     frames_only: bool
     normalize_loudness: bool
+    without_speech: bool = False
 
     name = "encode"
     version = 2
@@ -101,7 +107,10 @@ class Encode(Stage):
         if not self.frames_only:
             made = load_encoders(self.encoders, self.vae)
             text = made.text.encode([item.evidence["caption"]["prompt"]])[0]
-            tracks = clip_tracks(item.folder, normalize_loudness=self.normalize_loudness)
+            if made.hears_mix:
+                tracks = {MIX: heard(item.folder, without_speech=self.without_speech)}
+            else:
+                tracks = clip_tracks(item.folder, normalize_loudness=self.normalize_loudness)
             size = dataclasses.replace(self.size, fps=Fraction(cut["fps"]))
             arrays = made.encode(frames, tracks, text, size)
         write_clip_arrays(item.folder, item.id, arrays)

@@ -51,6 +51,15 @@ def cut_clips(
     return [clip - clip.mean(dtype=np.float64).astype(np.float32) for clip in clips]
 
 
+def key_frames(num_frames: int, clips: int) -> Int[np.ndarray, "s"]:
+    """The frame of each clip's picture in training: min(s n, F - 1) for clip s, with n = ceil(F / (S - 1)).
+
+    The first and the last clip have the first and the last frame; a single clip has the first (Maestro, section 3.1).
+    """
+    step = -(-num_frames // max(clips - 1, 1))
+    return np.minimum(np.arange(clips) * step, num_frames - 1)
+
+
 def clip_of_frames(num_frames: int, clips: int, frames_per_clip: int | None) -> Int[np.ndarray, "f"]:
     """The clip whose tokens each frame has: floor(f S / N_F), or a clip for so many frames (released code: 8)."""
     frames = np.arange(num_frames)

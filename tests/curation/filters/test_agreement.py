@@ -7,7 +7,7 @@ from maestro_folders import write_clip_tokenizer
 
 from mtv_jax.curation.adapters import imagebind
 from mtv_jax.curation.adapters.imagebind import ImageBindEmbedder
-from mtv_jax.curation.filters.agreement import agreement_scores, key_frames, pick_frames
+from mtv_jax.curation.filters.agreement import agreement_scores, pick_frames
 from mtv_jax.curation.filters.fingerprints import from_text
 from mtv_jax.curation.roles import Embedder, Embeddings, find_model
 from mtv_jax.io.errors import UserError
@@ -16,6 +16,7 @@ from mtv_jax.io.video import write_video
 from mtv_jax.models.imagebind import ImageBind, ImageBindAudio, ImageBindAudioConfig, ImageBindConfig
 from mtv_jax.models.registry import replace_fields
 from mtv_jax.models.shapes import random_params
+from mtv_jax.pipelines.maestro.features import key_frames
 from mtv_jax.weights.imagebind import config_to_json
 from mtv_jax.weights.pretrained import save_model
 
@@ -33,7 +34,7 @@ RATE = 16_000
     ],
 )
 def test_key_frames_are_at_min_of_s_n_and_the_last(frames, segments, expected):
-    assert key_frames(frames, segments) == expected
+    assert key_frames(frames, segments).tolist() == expected
     shades = np.arange(frames, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
     picked = pick_frames(iter(shades), expected)
     assert picked[:, 0, 0, 0].tolist() == expected
