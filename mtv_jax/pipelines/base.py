@@ -32,7 +32,7 @@ from mtv_jax.pipelines.timeline.plan import Timeline
 from mtv_jax.pipelines.timeline.prompts import Prompts
 from mtv_jax.pipelines.timeline.windows import Window
 from mtv_jax.pipelines.video import FrameStream, Video
-from mtv_jax.pipelines.windows import Prefix, clean_latents, window_frames
+from mtv_jax.pipelines.windows import Given, clean_latents, window_frames
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 from mtv_jax.weights.model_index import PipelineDefaults
@@ -263,7 +263,7 @@ class Pipeline(abc.ABC):
         requests: Sequence[Request],
         encoded: Encoded,
         window: Window,
-        prefix: Prefix | None,
+        given: Given | None,
     ) -> Encoded:
         """The conditions of a window of a longer video.
 
@@ -271,7 +271,7 @@ class Pipeline(abc.ABC):
           requests: what the video is made of.
           encoded: the conditions of the whole.
           window: the window; of several texts the embeddings are mixed.
-          prefix: its first latent frames, if it continues another.
+          given: the latent frames that it begins with: its anchor, and its prefix.
 
         Raises UserError if the denoiser takes no clean frames.
         """
@@ -281,7 +281,7 @@ class Pipeline(abc.ABC):
             )
         conditions = encoded.conditions
         keyframes = None if encoded.keyframes is None else (encoded.keyframes, conditions.clean_mask)
-        values, mask = clean_latents(window, prefix, keyframes)
+        values, mask = clean_latents(window, given, keyframes)
         frames = window_frames(window, self.vae.config.temporal_compression_ratio)
         tracks = self.window_tracks(conditions.tracks, frames)
         text = self._window_text(requests, encoded, window)
@@ -289,7 +289,7 @@ class Pipeline(abc.ABC):
             replace(conditions, text=text, tracks=tracks, clean_mask=mask), values, encoded.no_text
         )
 
-    def window_tracks(self, tracks: Mapping[str, Any], frames: range) -> dict[str, Any]:
+    def window_tracks(self, tracks: Mapping[str, Any], frames: Sequence[int]) -> dict[str, Any]:
         """The features of some frames of a video, as the denoiser takes them for a part of it."""
         assert not tracks, "a pipeline with tracks says which belong to a window"
         return {}

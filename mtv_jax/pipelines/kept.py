@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mtv_jax.io.files import atomic_path, read_text, write_text
-from mtv_jax.pipelines.windows import Latents, MakeWindow, Prefix
+from mtv_jax.pipelines.windows import Given, Latents, MakeWindow
 
 _IDENTITY = "identity.txt"
 
@@ -34,10 +34,10 @@ class KeptWindows:
     def kept_or_made(self, make: MakeWindow) -> MakeWindow:
         """Makes and keeps windows that are not there."""
 
-        def kept(number: int, prefix: Prefix | None) -> Latents:
+        def kept(number: int, given: Given | None) -> Latents:
             file = self._folder / f"window_{number:04}.npy"
             if not file.is_file():
-                latents = np.asarray(make(number, prefix))
+                latents = np.asarray(make(number, given))
                 with atomic_path(file) as temporary, temporary.open("wb") as out:
                     np.save(out, latents)
             return jnp.asarray(np.load(file))

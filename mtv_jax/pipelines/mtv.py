@@ -46,7 +46,7 @@ class MTVPipeline(TrackPipeline):
         """As its audio encoder."""
         return self.audio_encoder.needs_full_audio
 
-    def window_tracks(self, tracks: Mapping[str, Any], frames: range) -> dict[str, Any]:
+    def window_tracks(self, tracks: Mapping[str, Any], frames: Sequence[int]) -> dict[str, Any]:
         """As of the base class: each frame with those around it in the video, [b F W L c]."""
         return dict(frames_around(tracks, frames, self.denoiser.config.controlnet.window))
 

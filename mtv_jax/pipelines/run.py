@@ -17,6 +17,7 @@ from mtv_jax.diffusion.conditions import TEXT, Conditions
 from mtv_jax.diffusion.guidance import GuidanceKind, guidance_groups, guidance_scale, guided
 from mtv_jax.diffusion.noise.base import NoiseSchedule
 from mtv_jax.diffusion.samplers import (
+    Clean,
     Denoise,
     SamplerConfig,
     SamplerState,
@@ -34,12 +35,13 @@ from mtv_jax.io.video import made_by
 from mtv_jax.models.vae3d import Tiling, decode_pieces, encode_stream, tiled_decode_pieces
 from mtv_jax.names import track_kind
 from mtv_jax.ops.seeds import seed_key
+from mtv_jax.pipelines.approach import approached, reach
 from mtv_jax.pipelines.kept import KeptWindows, identity_of
 from mtv_jax.pipelines.keyframes import Picture
 from mtv_jax.pipelines.places import Scene
 from mtv_jax.pipelines.timeline.plan import KeyframeFit, Timeline
 from mtv_jax.pipelines.timeline.windows import Window
-from mtv_jax.pipelines.windows import Latents, MakeWindow, Prefix, continued, window_clip, window_keys
+from mtv_jax.pipelines.windows import Given, Latents, MakeWindow, continued, window_clip, window_keys
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
@@ -165,7 +167,7 @@ class System(Protocol):
         ...
 
     def encode_window(
-        self, requests: Sequence[Request], encoded: Encoded, window: Window, prefix: Prefix | None
+        self, requests: Sequence[Request], encoded: Encoded, window: Window, given: Given | None
     ) -> Encoded:
         """Those of a window of a longer video, of which `encoded` are the conditions."""
         ...
@@ -249,12 +251,12 @@ class _Job:
     encoded: Encoded
     progress: Callable[[int, str], Iterable[int]] | None
 
-    def make(self, number: int, prefix: Prefix | None) -> Latents:
-        """The latents of a window, which continues `prefix`."""
+    def make(self, number: int, given: Given | None) -> Latents:
+        """The latents of a window, which begins with those that are given."""
         encoded, clip, label = self.encoded, self.clip, "sampling"
         if self.windows:
             window = self.windows[number]
-            encoded = self.pipe.encode_window(self.requests, encoded, window, prefix)
+            encoded = self.pipe.encode_window(self.requests, encoded, window, given)
             clip = window_clip(clip, window, self.pipe.vae.config.temporal_compression_ratio)
             label = f"sampling window {number + 1} of {len(self.windows)}"
         noise_keys, step_keys = self._keys()
@@ -270,7 +272,24 @@ class _Job:
             label=label,
         )
         check_latents(latents)
-        return latents
+        return self._approached(number, latents)
+
+    def _approached(self, number: int, latents: Latents) -> Latents:
+        """The latents of a window without its anchor, and with its keyframes approached."""
+        clean, free, places = self._clean(), 0, range(latents.shape[1])
+        if self.windows:
+            window = self.windows[number]
+            latents = latents[:, len(window.anchor) :]
+            free, places = window.prefix, range(window.start, window.stop)
+        if clean is None:
+            return latents
+        most = reach(self.clip.fps, self.pipe.vae.config.temporal_compression_ratio)
+        return jnp.asarray(approached(latents, places, free, clean, most))
+
+    def _clean(self) -> Clean | None:
+        if self.encoded.keyframes is None or self.encoded.conditions.clean_mask is None:
+            return None
+        return self.encoded.keyframes, self.encoded.conditions.clean_mask
 
     def identity(self, timeline: Timeline) -> str:
         """Of all that decides the latents."""

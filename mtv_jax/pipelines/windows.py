@@ -18,19 +18,27 @@ from mtv_jax.pipelines.timeline.windows import Window
 from mtv_jax.typing import Array, Bool, Float, Key
 
 Latents = Float[Array, "b f h w c"]
-Prefix = Float[Array, "b p h w c"]
-"""The first latent frames of a window that continues another."""
-MakeWindow = Callable[[int, Prefix | None], Latents]
-"""The latent frames of a window, prefix included, from its number and its prefix (None: it begins the video)."""
+Given = Float[Array, "b p h w c"]
+"""The latent frames that a window begins with: its anchor, and its prefix."""
+MakeWindow = Callable[[int, Given | None], Latents]
+"""The latent frames of a window, prefix included, from its number and what it begins with (None: nothing)."""
 
 
 def continued(make: MakeWindow, windows: Sequence[Window]) -> Iterator[Latents]:
     """The latent frames that each window adds, where the last ones of a window are the prefix of the next."""
-    latents = None
+    latents, anchor = None, None
     for number, window in enumerate(windows):
-        prefix = None if latents is None or not window.prefix else latents[:, -window.prefix :]
-        latents = make(number, prefix)
-        yield latents[:, window.prefix :]
+        given = []
+        if window.anchor:
+            given.append(anchor)
+        if latents is not None and window.prefix:
+            given.append(latents[:, -window.prefix :])
+        latents = make(number, jnp.concatenate(given, axis=1) if given else None)
+        added = latents[:, window.prefix :]
+        following = windows[number + 1].anchor if number + 1 < len(windows) else range(0)
+        if following and following.start == window.new.start:
+            anchor = added[:, : len(following)]
+        yield added
 
 
 def window_keys(keys: Key[Array, "b"], number: int) -> Key[Array, "b"]:
@@ -42,16 +50,20 @@ def window_keys(keys: Key[Array, "b"], number: int) -> Key[Array, "b"]:
 
 def window_clip(clip: ClipSize, window: Window, ratio: int) -> ClipSize:
     """The size of a window as a video of its own."""
-    return clip.replace(num_frames=1 + ratio * (len(window) - 1))
+    return clip.replace(num_frames=1 + ratio * (len(window.latents) - 1))
 
 
-def window_frames(window: Window, ratio: int) -> range:
-    """The frames of the video whose sound a window is given, as many as a video of its length has."""
-    return range(window.start * ratio, (window.stop - 1) * ratio + 1)
+def window_frames(window: Window, ratio: int) -> list[int]:
+    """The frames of the video whose sound a window is given, as many as a video of its length has.
+
+    These are all that its latent frames stand for, but only the last one of the first.
+    """
+    first, *rest = window.latents
+    return [first * ratio, *(frame for k in rest for frame in range(1 + (k - 1) * ratio, k * ratio + 1))]
 
 
 def frames_around(
-    features: Mapping[str, Float[np.ndarray, "b F L c"]], frames: range, size: int
+    features: Mapping[str, Float[np.ndarray, "b F L c"]], frames: Sequence[int], size: int
 ) -> dict[str, Float[np.ndarray, "b f W L c"]]:
     """Features of `frames` of a whole video, each with the `size` frames around it, clamped at the video's ends."""
     offsets = np.arange(size) - size // 2
@@ -60,21 +72,23 @@ def frames_around(
 
 
 def clean_latents(
-    window: Window, prefix: Prefix | None, keyframes: Clean | None
+    window: Window, given: Given | None, keyframes: Clean | None
 ) -> tuple[Float[Array, "b n h w c"], Bool[Array, "b n"]] | tuple[None, None]:
-    """The clean latent frames of a window [b n h w c] and their mask [b n]: its prefix, and keyframes behind that.
+    """The clean latent frames of a window [b n h w c] and their mask [b n]: those given, and keyframes behind them.
 
     `keyframes` are those of the whole video. None, None: there are none.
     """
-    if prefix is None and keyframes is None:
+    if given is None and keyframes is None:
         return None, None
+    places = window.latents
     if keyframes is None:
-        assert prefix is not None
-        batch, _, *cells = prefix.shape
-        values = np.zeros((batch, len(window), *cells), np.float32)
+        assert given is not None
+        batch, _, *cells = given.shape
+        values = np.zeros((batch, len(places), *cells), np.float32)
         mask = np.zeros(values.shape[:2], bool)
     else:
-        values, mask = (np.array(part[:, window.start : window.stop]) for part in keyframes)
-    if prefix is not None:
-        values[:, : window.prefix], mask[:, : window.prefix] = np.asarray(prefix), True
+        values, mask = (np.array(part[:, np.array(places)]) for part in keyframes)
+    if given is not None:
+        count = given.shape[1]
+        values[:, :count], mask[:, :count] = np.asarray(given), True
     return jnp.asarray(values), jnp.asarray(mask)

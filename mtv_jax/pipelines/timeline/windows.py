@@ -1,7 +1,7 @@
 """Windows: the parts in which a long video is made, and where they begin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Texts = tuple[tuple[str, float], ...]
 """Texts and their weights, which sum to 1."""
@@ -16,17 +16,25 @@ class Window:
       prefix: how many of them, at its start, were made before, by one window or several; they are clean, and stay as
         they are.
       texts: what it shows. The embeddings of several texts are mixed by their weights.
+      anchor: latent frames of the video that are given in front of it, clean: the first of those that show its texts.
+        All windows refer to the same ones, so that what each passes on wrongly does not add up.
     """
 
     start: int
     stop: int
     prefix: int
     texts: Texts
+    anchor: range = range(0)
 
     @property
     def new(self) -> range:
         """The latent frames that it adds to the video."""
         return range(self.start + self.prefix, self.stop)
+
+    @property
+    def latents(self) -> list[int]:
+        """The latent frames of the video that are sampled together, in order."""
+        return [*self.anchor, *range(self.start, self.stop)]
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -51,6 +59,18 @@ class Sizes:
     def shortest(self) -> int:
         """Fewest that a window adds."""
         return max(self.overlap, 1)
+
+
+def anchored(windows: Sequence[Window], count: int) -> list[Window]:
+    """Windows with an anchor of `count` latent frames, where those are before the window."""
+    found: list[Window] = []
+    first = 0
+    for window in windows:
+        if not found or window.texts != found[-1].texts:
+            first = window.new.start
+        before = first + count <= window.start
+        found.append(replace(window, anchor=range(first, first + count) if before else range(0)))
+    return found
 
 
 def place_borders(targets: Sequence[int], total: int, shortest: int) -> list[int]:
