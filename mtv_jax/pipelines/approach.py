@@ -41,7 +41,7 @@ def approached(
     found = np.array(latents)
     values, mask = (np.asarray(part) for part in keyframes)
     usual = np.abs(np.diff(found, axis=1)).mean(axis=1)
-    for row, at in np.argwhere(mask[:, : places.stop + most]):
+    for row, at in np.argwhere(mask[:, : places.stop + most]).tolist():
         if not at or at < places.start + free:
             continue
         sides = [i for i in (at - 1, at + 1) if i in places] or [places.stop - 1]

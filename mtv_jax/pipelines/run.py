@@ -41,7 +41,7 @@ from mtv_jax.pipelines.keyframes import Picture
 from mtv_jax.pipelines.places import Scene
 from mtv_jax.pipelines.timeline.plan import KeyframeFit, Timeline
 from mtv_jax.pipelines.timeline.windows import Window
-from mtv_jax.pipelines.windows import Given, Latents, MakeWindow, continued, window_clip, window_keys
+from mtv_jax.pipelines.windows import Given, Latents, MakeWindow, continued, cuts, window_clip, window_keys
 from mtv_jax.typing import Array, Float, Key, Params, UInt8
 
 T = TypeVar("T")
@@ -264,8 +264,8 @@ class _Job:
             self.pipe.denoiser,
             self.pipe.denoiser_params,
             encoded,
-            self.pipe.noise(window_keys(noise_keys, number), clip),
-            window_keys(step_keys, number),
+            self.pipe.noise(window_keys(noise_keys, self.windows, number), clip),
+            window_keys(step_keys, self.windows, number),
             self.pipe.schedule,
             self.config,
             progress=self.progress,
@@ -274,7 +274,7 @@ class _Job:
         check_latents(latents)
         return self._approached(number, latents)
 
-    def _approached(self, number: int, latents: Latents) -> Latents:
+    def _approached(self, number: int, latents: Latents) -> Float[Array, "b n h w c"]:
         """The latents of a window without its anchor, and with its keyframes approached."""
         clean, free, places = self._clean(), 0, range(latents.shape[1])
         if self.windows:
@@ -315,7 +315,7 @@ def _reencoded(
     ratio, frames = pipe.vae.config.temporal_compression_ratio, None
     for number, window in enumerate(windows):
         shared, prefix = (1 + ratio * (window.prefix - 1) if window.prefix else 0), None
-        if frames is not None and shared:
+        if frames is not None and not cuts(windows, number):
             pieces = encode_stream(pipe.vae, pipe.vae_params, jnp.asarray(to_unit(frames[:, -shared:])))
             prefix = pipe.vae.normalise(jnp.concatenate([mean for mean, _ in pieces], axis=1))
         latents = [make(number, prefix)]

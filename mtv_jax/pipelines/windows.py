@@ -28,24 +28,31 @@ def continued(make: MakeWindow, windows: Sequence[Window]) -> Iterator[Latents]:
     """The latent frames that each window adds, where the last ones of a window are the prefix of the next."""
     latents, anchor = None, None
     for number, window in enumerate(windows):
-        given = []
-        if window.anchor:
-            given.append(anchor)
-        if latents is not None and window.prefix:
-            given.append(latents[:, -window.prefix :])
-        latents = make(number, jnp.concatenate(given, axis=1) if given else None)
-        added = latents[:, window.prefix :]
-        following = windows[number + 1].anchor if number + 1 < len(windows) else range(0)
-        if following and following.start == window.new.start:
-            anchor = added[:, : len(following)]
-        yield added
+        if cuts(windows, number):
+            latents = make(number, None)
+            anchor = latents[:, window.prefix :]
+        else:
+            assert latents is not None
+            assert anchor is not None
+            given = [anchor[:, : len(window.anchor)], latents[:, -window.prefix :]]
+            latents = make(number, jnp.concatenate(given, axis=1))
+        yield latents[:, window.prefix :]
 
 
-def window_keys(keys: Key[Array, "b"], number: int) -> Key[Array, "b"]:
-    """The keys of a window's noise; those of the first are those of a video of one window."""
-    if not number:
+def cuts(windows: Sequence[Window], number: int) -> bool:
+    """Whether a window begins anew: it is the first, or the one before shows other texts."""
+    return not number or windows[number].texts != windows[number - 1].texts
+
+
+def window_keys(keys: Key[Array, "b"], windows: Sequence[Window], number: int) -> Key[Array, "b"]:
+    """The keys of a window's noise.
+
+    Windows that begin a text have those of a video of one window, so that the picture is composed alike.
+    """
+    behind = next(i for i in range(number + 1) if not windows or cuts(windows, number - i))
+    if not behind:
         return keys
-    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+    return jax.vmap(lambda key: jax.random.fold_in(key, behind))(keys)
 
 
 def window_clip(clip: ClipSize, window: Window, ratio: int) -> ClipSize:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pipeline_folders import make_small
+from pipeline_folders import SMALL, make_small
 
 from mtv_jax import Pipeline
 from mtv_jax.diffusion.samplers import SamplerConfig
@@ -21,6 +22,7 @@ from mtv_jax.models.vae3d import (
     tiled_decode_pieces,
 )
 from mtv_jax.pipelines import run
+from mtv_jax.pipelines.approach import approached, reach
 from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.run import GenerateConfig, Request, film
 from mtv_jax.pipelines.timeline.grid import Grid
@@ -93,9 +95,12 @@ def test_windows_share_latents_and_differ_in_noise(pipe, watch):
     for (_, _, before), (encoded, _, latents), window in zip(
         seen.calls, seen.calls[1:], timeline.windows[1:], strict=False
     ):
-        np.testing.assert_array_equal(latents[:, : window.prefix], before[:, -window.prefix :])
-        assert np.asarray(encoded.conditions.clean_mask).sum() == window.prefix
-        assert np.abs(latents[:, window.prefix :]).max() > 0
+        anchor, count = len(window.anchor), len(window.anchor) + window.prefix
+        np.testing.assert_array_equal(latents[:, anchor:count], before[:, -window.prefix :])
+        np.testing.assert_array_equal(latents[:, :anchor], seen.calls[0][2][:, :anchor])
+        assert np.asarray(encoded.conditions.clean_mask).sum() == count
+        assert np.abs(latents[:, count:]).max() > 0
+    assert any(window.anchor for window in timeline.windows)
     noises = [noise for _, noise, _ in seen.calls]
     assert all(np.abs(a[:, :3] - b[:, :3]).max() > 0.5 for a, b in itertools.combinations(noises, 2))
 
@@ -104,7 +109,7 @@ def test_frames_are_those_of_all_latents_decoded_at_once(pipe, watch):
     timeline, seen = plan(pipe), watch()
     frames = made(pipe, timeline)
     added = [
-        latents[:, window.prefix :]
+        latents[:, len(window.anchor) + window.prefix :]
         for (_, _, latents), window in zip(seen.calls, timeline.windows, strict=True)
     ]
     latents = jnp.asarray(np.concatenate(added, axis=1))
@@ -132,7 +137,8 @@ def test_each_frame_hears_what_it_would_in_the_whole_video(pipe, watch):
     for (encoded, _, _), window in zip(seen.calls, timeline.windows, strict=True):
         heard = np.asarray(encoded.conditions.tracks["speech"])
         # The frames of the window's latent frames behind the first, and the last frame of that.
-        frames = slice(RATIO * window.start, RATIO * (window.stop - 1) + 1)
+        first, *rest = window.latents
+        frames = [RATIO * first, *(RATIO * k - 3 + i for k in rest for i in range(RATIO))]
         np.testing.assert_array_equal(heard, around[:, frames])
 
 
@@ -150,26 +156,31 @@ def test_a_keyframe_is_in_the_window_of_its_frame(pipe, watch):
     latent, rows = 5, []  # of frames 17 to 20
     for (encoded, _, latents), window in zip(seen.calls, timeline.windows, strict=True):
         mask = np.asarray(encoded.conditions.clean_mask)[0]
-        wanted = set(range(window.prefix)) | ({latent - window.start} & set(range(len(window))))
-        assert set(np.flatnonzero(mask).tolist()) == wanted
+        given = window.latents[: len(window.anchor) + window.prefix]
+        assert [window.latents[i] in (*given, latent) for i in range(len(mask))] == mask.tolist()
         if latent in window.new:
-            rows.append(latents[0, latent - window.start])
+            rows.append(latents[0, window.latents.index(latent)])
     (found,) = rows
     clip = pipe.defaults.clip.replace(num_frames=FRAMES)
     values, _ = pipe.encode_keyframes([request(keyframes={17: PICTURE})], clip)
     np.testing.assert_allclose(found, values[0, latent], atol=1e-6)
 
 
-def test_texts_of_a_window_are_mixed_by_their_weights(pipe, watch):
+def test_texts_of_a_window_are_mixed_and_begin_anew(pipe, watch):
     timeline, seen = plan(pipe), watch()
     first, *rest = timeline.windows
     mix = (("a stage", 0.25), ("a dog", 0.75))
-    rest[0] = dataclasses.replace(rest[0], texts=mix)
-    rest[1] = dataclasses.replace(rest[1], texts=(("a dog", 1.0),))
-    made(pipe, dataclasses.replace(timeline, windows=(first, *rest)))
-    stage, both, dog = (np.asarray(encoded.conditions.text) for encoded, _, _ in seen.calls[:3])
+    rest[0] = dataclasses.replace(rest[0], texts=mix, anchor=range(0))
+    rest[1] = dataclasses.replace(rest[1], texts=(("a dog", 1.0),), anchor=range(0))
+    made(pipe, dataclasses.replace(timeline, windows=(first, *rest[:2])))
+    stage, both, dog = (np.asarray(encoded.conditions.text) for encoded, _, _ in seen.calls)
     assert np.abs(stage - dog).max() > 1e-3
     np.testing.assert_allclose(both, 0.25 * stage + 0.75 * dog, atol=1e-6)
+    # Clean frames of another text would outweigh the text; the composition is that of the same noise.
+    assert all(encoded.conditions.clean_mask is None for encoded, _, _ in seen.calls)
+    count = min(noise.shape[1] for _, noise, _ in seen.calls)
+    for _, noise, _ in seen.calls[1:]:
+        np.testing.assert_array_equal(noise[:, :count], seen.calls[0][1][:, :count])
 
 
 def test_the_released_way_encodes_the_last_frames_again(pipe, watch):
@@ -229,15 +240,46 @@ def test_a_pipeline_of_one_call_takes_no_windows(pipe, monkeypatch):
         made(pipe, plan(pipe))
 
 
+def test_a_keyframe_is_faded_in_and_out_as_far_as_it_stands_out():
+    latents = np.zeros((1, 9, 1, 1, 2), np.float32)
+    latents[0, :, 0, 0, 1] = [0, 4, 0, 4, 0, 4, 0, 4, 0]  # changes by 4 from frame to frame anyway
+    values, mask = np.zeros_like(latents), np.zeros((1, 9), bool)
+    values[0, 4], mask[0, 4] = 4.0, True
+    latents[0, 4] = 4.0
+    found = approached(latents, range(9), 0, (values, mask), 3)
+    usual = np.abs(np.diff(latents[0, :, 0, 0, 0])).mean()
+    wanted = (4 - usual) * np.array([0, 0.25, 0.5, 0.75, 0, 0.75, 0.5, 0.25, 0])
+    np.testing.assert_allclose(found[0, :, 0, 0, 0] - latents[0, :, 0, 0, 0], wanted, atol=1e-6)
+    np.testing.assert_array_equal(found[..., 1], latents[..., 1])
+    # What was made before stays, and a keyframe behind the window is approached too.
+    before = approached(latents, range(9), 4, (values, mask), 3)
+    np.testing.assert_array_equal(before[0, :4], latents[0, :4])
+    assert np.abs(before[0, 5] - latents[0, 5]).max() > 0
+    behind = approached(latents[:, :4], range(4), 0, (values, mask), 3)
+    assert np.flatnonzero(behind[0, :, 0, 0, 0]).tolist() == [1, 2, 3]
+
+
+def test_fades_of_keyframes_end_at_the_next():
+    latents = np.zeros((1, 6, 1, 1, 1), np.float32)
+    values, mask = np.zeros_like(latents), np.zeros((1, 6), bool)
+    mask[0, [0, 2, 4]], values[0, 2] = True, 8.0
+    found = approached(latents, range(6), 0, (values, mask), 3)[0, :, 0, 0, 0]
+    np.testing.assert_array_equal(found, [0, 4, 0, 4, 0, 0])
+    assert reach(Fraction(24), 4) == 3
+    assert reach(Fraction(12), 1) == 6
+
+
 @pytest.mark.parametrize("cuts", [(4, 9), (1, 2, 3), (13,)])
 def test_pieces_of_latents_decode_as_the_whole(cuts):
-    vae, params = make_small("vae3d")
+    vae, params = make_small(
+        "vae3d", overrides=SMALL["vae3d"] | {"block_out_channels": [4, 4], "temporal_compression_ratio": 2}
+    )
     latents = jax.random.normal(jax.random.key(0), (1, 13, 4, 8, vae.config.latent_channels))
     whole = jnp.concatenate(list(decode_stream(vae, params, latents)), axis=1)
     pieces = jnp.split(latents, cuts, axis=1)
     streamed = jnp.concatenate(list(decode_pieces(vae, params, iter(pieces), 13)), axis=1)
     np.testing.assert_array_equal(streamed, whole)
-    tiling = Tiling(16, 16)
+    tiling = Tiling(4, 8)
     tiles = tiled_decode(vae, params, latents, tiling)
     in_tiles = jnp.concatenate(list(tiled_decode_pieces(vae, params, iter(pieces), 13, tiling)), axis=1)
     np.testing.assert_array_equal(in_tiles, tiles)

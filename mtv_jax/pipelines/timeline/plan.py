@@ -3,14 +3,14 @@
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mtv_jax.io.errors import UserError
 from mtv_jax.pipelines.timeline.grid import Grid, exact_seconds
 from mtv_jax.pipelines.timeline.prompts import Prompts, PromptSpacing, TimedPrompt, timed_prompts
-from mtv_jax.pipelines.timeline.windows import Sizes, Texts, Window, place_borders, split
+from mtv_jax.pipelines.timeline.windows import Sizes, Texts, Window, anchored, place_borders, split
 
 if TYPE_CHECKING:
     from mtv_jax.pipelines.keyframes import Picture
@@ -116,7 +116,7 @@ class Timeline(Grid):
     @property
     def frames_at_once(self) -> int:
         """Frames of the longest window."""
-        return max(self.last_frame(len(window) - 1) + 1 for window in self.windows)
+        return max(self.last_frame(len(window.latents) - 1) + 1 for window in self.windows)
 
 
 def plan_timeline(
@@ -155,11 +155,20 @@ def plan_timeline(
     borders = [change.border for change in changes] + [grid.latent_frames]
     windows: list[Window] = []
     for change, (start, stop) in zip(changes, itertools.pairwise(borders), strict=True):
-        windows += split(start, stop, change.texts, sizes)
+        windows += _of_text(start, stop, change.texts, sizes, options.long_video)
     placed = place_keyframes(grid, keyframes or {}, options.keyframe_fit)
     return Timeline(
         grid.num_frames, grid.fps, grid.ratio, tuple(windows), placed, tuple(changes), options.long_video
     )
+
+
+def _of_text(start: int, stop: int, texts: Texts, sizes: Sizes, long_video: LongVideo) -> list[Window]:
+    """The windows that show a text; in latent space those behind the first have an anchor, as long as their overlap."""
+    if sizes.longest is None or long_video == "released":
+        return split(start, stop, texts, sizes)
+    anchor = min(sizes.overlap, (sizes.longest - sizes.overlap) // 2)
+    windows = split(start, stop, texts, replace(sizes, overlap=sizes.overlap + anchor))
+    return anchored(windows, anchor, full=sizes.full)
 
 
 def single_window(grid: Grid, text: str) -> Timeline:

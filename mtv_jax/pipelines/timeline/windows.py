@@ -61,15 +61,19 @@ class Sizes:
         return max(self.overlap, 1)
 
 
-def anchored(windows: Sequence[Window], count: int) -> list[Window]:
-    """Windows with an anchor of `count` latent frames, where those are before the window."""
+def anchored(windows: Sequence[Window], count: int, *, full: bool) -> list[Window]:
+    """The windows of a text, in which `count` latent frames of the overlap make room for an anchor.
+
+    Windows keep their length with it; one without an anchor is shorter, unless they all are `full`.
+    """
     found: list[Window] = []
-    first = 0
-    for window in windows:
-        if not found or window.texts != found[-1].texts:
-            first = window.new.start
-        before = first + count <= window.start
-        found.append(replace(window, anchor=range(first, first + count) if before else range(0)))
+    for number, window in enumerate(windows):
+        first = windows[0].new.start
+        shorter = replace(window, start=window.start + count, prefix=window.prefix - count)
+        if number and first + count <= shorter.start:
+            found.append(replace(shorter, anchor=range(first, first + count)))
+        else:
+            found.append(window if full or not window.prefix else shorter)
     return found
 
 
