@@ -14,6 +14,7 @@ import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def make(preset: str, seconds: float, streamed: bool, size: int, folder: Path) -
     from mtv_jax.pipelines.timeline.grid import Grid, total_frames
     from mtv_jax.pipelines.timeline.plan import StoryOptions, plan_timeline
 
-    pipe = Pipeline.from_pretrained(preset)
+    pipe: Any = Pipeline.from_pretrained(preset)
     fps = pipe.defaults.clip.fps
     clip = pipe.defaults.clip.replace(num_frames=total_frames(seconds, fps), height=size, width=size)
     noise = np.random.default_rng(0).normal(0, 0.1, round(seconds * VIDEO_SOUND_RATE)).astype(np.float32)
