@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from mtv_jax import Pipeline
 from mtv_jax.evaluation.report.schema import Figure
 from mtv_jax.evaluation.scene import Scene
@@ -50,7 +52,7 @@ def read(pipe: Pipeline, readers: Readers, clip: TheatreClip) -> list[Figure]:
         video = pipe(prompt, tracks=files, num_frames=config.num_frames, fps=config.fps)
     envelope = loudness(clip.tracks["speech"], config.num_frames, config.fps)
     performance = Performance(clip.tracks, {"speech": envelope}, Mood(**mood) if mood else None)
-    return scene_figures(Scene(clip.plan, prompt, performance), readers, video.frames)
+    return scene_figures(Scene(clip.plan, prompt, performance), readers, np.asarray(video.frames))
 
 
 def _mean(values: Iterable[float | None]) -> float:
