@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from front_doors import exit_code
 from maestro_folders import SIZE, write_maestro
-from mtv_jax.evaluation.objects.cases import OWN, evaluation_clips, variants
 
 from mtv_jax import Pipeline, evaluate
+from mtv_jax.evaluation.objects.cases import OWN, evaluation_clips, variants
 from mtv_jax.evaluation.objects.pipeline import perfect, request_of
 from mtv_jax.evaluation.report.schema import read_report
 from mtv_jax.io.clip_size import ClipSize
