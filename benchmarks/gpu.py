@@ -349,7 +349,7 @@ def preset() -> dict[str, Any]:
             pipe = Pipeline.from_pretrained("tiny")
             for _ in range(3 if where == "gpu" else 1):
                 begun = time.perf_counter()
-                frames[where] = pipe(prompt, **sound, progress=False).frames.astype(float)
+                frames[where] = np.asarray(pipe(prompt, **sound, progress=False).frames, float)
                 times.append(time.perf_counter() - begun)
     difference = np.abs(frames["gpu"] - frames["cpu"])
     return {
