@@ -85,9 +85,14 @@ def test_every_window_of_a_long_video_hears_its_own_sound(ratio):
     for window in timeline.windows:
         around = frames_around({"speech": whole[None]}, window_frames(window, ratio), 5)
         heard = around["speech"][0, :, 2].mean(axis=(1, 2))
-        # From the last frame of its first latent frame to that of its last one.
-        first, last = window.start * ratio, (window.stop - 1) * ratio
-        np.testing.assert_array_equal(heard.argsort(), loudness[first : last + 1].argsort())
+        # From the last frame of its first latent frame to that of its last one; before them those of its anchor.
+        own = range(window.start * ratio, (window.stop - 1) * ratio + 1)
+        frames = [*own]
+        if window.anchor:
+            anchor = range(window.anchor.start * ratio, (window.anchor.stop - 1) * ratio + 1)
+            frames = [*anchor, *range(own.start - ratio + 1, own.stop)]
+        np.testing.assert_array_equal(heard.argsort(), loudness[frames].argsort())
+    assert any(window.anchor for window in timeline.windows)
 
 
 def test_sound_that_starts_late_in_its_file_is_late(tmp_path):
