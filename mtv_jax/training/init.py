@@ -22,6 +22,7 @@ from mtv_jax.models.registry import spec_of
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.pipelines.presets import CHECKPOINTS, PRESETS, pipeline_folder
 from mtv_jax.sharding.distributed import gather
+from mtv_jax.sharding.rules import tree_shardings
 from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.training.checkpoint import Checkpoints, read_params
 from mtv_jax.training.state import merge
@@ -186,7 +187,8 @@ def _cim_parts(folder: Path, model: Any) -> Start:
 
     def load(mesh: Mesh) -> Params:
         read = {name: _load(folder / name, mesh)["params"] for name in shapes if name in parts}
-        return {"params": read | {"no_text": _empty_text(folder, config)}}
+        params = {"params": read | {"no_text": _empty_text(folder, config)}}
+        return jax.device_put(params, tree_shardings(params, mesh))
 
     return Start(str(folder), {"params": shapes}, load, absent)
 

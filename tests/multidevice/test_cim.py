@@ -17,11 +17,13 @@ SCRIPT = """
     import jax
     from cim_networks import make_cim_batch, make_cim_network
     from mtv_jax.sharding.mesh import MeshConfig, make_mesh, put_batch
+    from mtv_jax.sharding.rules import tree_shardings
     from mtv_jax.training import steps
     from mtv_jax.training.cim_task import CIMLossConfig, cim_task
     from mtv_jax.training.optim import OptimizerConfig
 
     model, params = make_cim_network()
+    params = jax.device_get(params)
     task = cim_task(model, CIMLossConfig(scaling_factor=1.0))
     optimizer = OptimizerConfig(1e-3, schedule="constant", ema_decay=0.0, clip_norm=1.0, trainable=("cim/.*",))
     batches = [make_cim_batch(4, seed) for seed in range(2)]
@@ -29,7 +31,7 @@ SCRIPT = """
 
     def run(mesh):
         _, shardings = steps.state_shardings(init, mesh)
-        state = steps.compile_init(init, shardings, params)
+        state = steps.compile_init(init, shardings, jax.device_put(params, tree_shardings(params, mesh)))
         step = steps.compile_step(steps.make_step(task, optimizer, 2, 0), shardings, mesh)
         out = []
         for batch in batches:

@@ -122,7 +122,7 @@ def test_sampling_with_sources_in_boxes_is_planned_with_the_autoencoder_of_pictu
 
 
 def test_the_training_of_a_cim_runs_its_network_for_the_sound_and_its_copy(tmp_path):
-    network = f"--config.model.overrides={NETWORK}"
+    network = f"--config.model.overrides={NETWORK | {'text_length': 77}}"
     tiny = (
         "--config=configs/maestro/cim.py:tiny",
         "--config.model.variant=tiny",
