@@ -22,7 +22,7 @@ from typing import Any
 from theatre_curation import CONFIG, SEED
 
 from mtv_jax.audio.features import track_features
-from mtv_jax.curation.encoders import Encoders, stored
+from mtv_jax.curation.encoders import Encoders, TrackEncoders, stored
 from mtv_jax.curation.report.truth import read_truth, truth_of
 from mtv_jax.data.manifests import ENCODERS, MANIFEST
 from mtv_jax.data.records import ClipRecord
@@ -69,6 +69,7 @@ def own_record(record: ClipRecord, films: Path, encoders: Encoders) -> ClipRecor
     waves = perform(plan, SoundLibrary.training()).tracks
     first, length = round(-part["start"] * TRACK_RATE), round(record.num_frames / fps * TRACK_RATE)
     tracks = {name: fit_length(waves[name][max(0, first) :], length) for name in TRACKS}
+    assert isinstance(encoders, TrackEncoders)
     features = track_features(encoders.audio, tracks, record.num_frames, fps)
     prompt = theatre_prompt(describe(plan))
     changed = {"text": encoders.text.encode([prompt])[0], **features}

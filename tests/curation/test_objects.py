@@ -13,7 +13,7 @@ from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.theatre.objects import ObjectsConfig, plan_objects, render_objects
-from mtv_jax.weights.model_index import TextOptions, encoders_json
+from mtv_jax.weights.model_index import MAESTRO, TextOptions, encoders_json
 from mtv_jax.weights.pretrained import save_model
 
 
@@ -27,7 +27,7 @@ def encoders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
     save_model(folder / "vae", *make_small("kl_vae"))
     save_model(folder / "text_encoder", *make_small("t5"))
-    write_json(folder / "model_index.json", encoders_json(ClipSize(), TextOptions(20, "zeros")))
+    write_json(folder / "model_index.json", encoders_json(ClipSize(), TextOptions(20, "zeros"), MAESTRO))
     return folder
 
 

@@ -22,7 +22,7 @@ from curation.films import (
 from mtv_jax import curate
 from mtv_jax.curation import roles
 from mtv_jax.curation.config import CurateConfig
-from mtv_jax.curation.encoders import Encoders
+from mtv_jax.curation.encoders import Encoders, TrackEncoders
 from mtv_jax.curation.steps import last, media, sound
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.audio import read_audio
@@ -114,6 +114,7 @@ def test_sound_is_that_of_its_clip_and_heard_at_the_rate_of_its_film(tmp_path, p
         *("--encoders", str(pipeline_folder)),
     )
     shards, encoders = open_shards(tmp_path / "out"), Encoders.from_pretrained(pipeline_folder)
+    assert isinstance(encoders, TrackEncoders)
     assert shards.manifest["fps"] is None
     assert len(shards) == 2
     for record in map(shards.read, range(2)):

@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -90,7 +91,8 @@ def test_patches_are_the_normalised_patches_themselves(tmp_path):
     make_patches.main(["--out", str(tmp_path)])
     model, params = load_model(tmp_path / "imagebind")
     mel = np.random.default_rng(0).standard_normal((1, 128, 204)).astype(np.float32)
-    tokens = np.asarray(model.apply(params, mel).tokens)[0]
+    encoded: Any = model.apply(params, mel)
+    tokens = np.asarray(encoded.tokens)[0]
     patch = mel[0, 16:32, 32:48].reshape(-1)  # row 1, column 2 of 8 x 12
     projected = patch @ np.asarray(params["params"]["audio"]["patch_embedding"]["kernel"]).reshape(256, -1)
     normal = (projected - projected.mean()) / np.sqrt(projected.var() + 1e-5)

@@ -143,7 +143,7 @@ def test_the_paper_s_stage_trains_samples_and_is_exported(walked, tmp_path, monk
     assert isinstance(paper.schedule, Schedule)
     assert paper.schedule.config.prediction == "epsilon"
     assert paper.denoiser.config.controlnet.separate_feed_forward
-    frames = paper("noise", progress=False).frames
+    frames = np.asarray(paper("noise", progress=False).frames)
     assert frames.shape == (5, 16, 16, 3)
     assert frames.std() > 0
 

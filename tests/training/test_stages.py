@@ -44,7 +44,7 @@ from mtv_jax.training.configs import (
 )
 from mtv_jax.training.job import make_job, set_up
 from mtv_jax.training.optim import learning_rate_schedule
-from mtv_jax.training.tasks import denoiser_task, drop_conditions
+from mtv_jax.training.tasks import DenoiserLossConfig, denoiser_task, drop_conditions
 from mtv_jax.weights.pretrained import load_model
 from mtv_jax.weights.rules import flat_paths
 
@@ -88,10 +88,15 @@ def _without_what_is_tiny(config: TrainConfig, first: TrainConfig, last: bool) -
     """Stages of the tiny model have lengths of their own, the rate falls in the last only, and the first, which
     learns lips, weighs what moves most."""
     assert config.optimizer.schedule == ("linear" if last else "constant")
-    assert config.loss.motion_weight < first.loss.motion_weight
+    assert _motion_weight(config) < _motion_weight(first)
     optimizer = dataclasses.replace(config.optimizer, schedule=first.optimizer.schedule)
-    loss = dataclasses.replace(config.loss, motion_weight=first.loss.motion_weight)
+    loss = dataclasses.replace(config.loss, motion_weight=_motion_weight(first))
     return dataclasses.replace(config, num_steps=first.num_steps, optimizer=optimizer, loss=loss)
+
+
+def _motion_weight(config: TrainConfig) -> float:
+    assert isinstance(config.loss, DenoiserLossConfig)
+    return config.loss.motion_weight
 
 
 def test_one_mixed_stage_has_the_steps_rates_and_clips_of_the_five():
@@ -102,8 +107,8 @@ def test_one_mixed_stage_has_the_steps_rates_and_clips_of_the_five():
     for part in parts:
         mixture = part.data.pipeline(("text",), 0).mixture
         assert mixture == {name: s.num_steps for name, s in zip(SUBSETS, stages, strict=True)}
-    weighed = sum(s.num_steps * s.loss.motion_weight for s in stages)
-    assert sum(p.num_steps * p.loss.motion_weight for p in parts) == pytest.approx(weighed)
+    weighed = sum(s.num_steps * _motion_weight(s) for s in stages)
+    assert sum(p.num_steps * _motion_weight(p) for p in parts) == pytest.approx(weighed)
     assert parts[0].init_from == stages[0].init_from
     assert parts[1].init_from == "runs/tiny/mixed-early"
     assert parts[0].stream != parts[1].stream
