@@ -187,6 +187,9 @@ class Known(tuple):
     def fingerprints(self):
         return ((name, name, found["fingerprint"]) for film in self for name, found in film.clips.items())
 
+    def vectors(self):
+        return iter(())
+
     @classmethod
     def of(cls, **clipped):
         return cls(
