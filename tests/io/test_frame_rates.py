@@ -33,6 +33,8 @@ def test_a_written_video_is_exact(tmp_path, fps):
         times = [frame.pts * fraction(frame.time_base) for frame in container.decode(stream)]
     assert times == [i / fps for i in range(count)]
     heard = read_audio(path, None, mono=False)
-    assert heard.shape == (length, 2)
+    # FFmpeg 8.0 (PyAV 17) decodes the last packet whole, beyond the length that the file states.
+    packet = 1024 if av.library_versions["libavcodec"][0] < 63 else 1
+    assert heard.shape == (-(-length // packet) * packet, 2)
     assert np.abs(heard[: length // 2 - 2048]).max() > 0.1
     assert np.abs(heard[length // 2 + 2048 :]).max(initial=0) < 1e-3
