@@ -149,9 +149,9 @@ def _theatre(args: argparse.Namespace) -> None:
 
 
 def _objects(args: argparse.Namespace) -> None:
+    from mtv_jax.curation.encoders import PictureEncoders
     from mtv_jax.curation.making import check_folder, locked, summary
     from mtv_jax.curation.objects import ObjectsBuild, build_objects
-    from mtv_jax.curation.picture_encoders import PictureEncoders
 
     check_folder(args.out, overwrite=args.overwrite)
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)

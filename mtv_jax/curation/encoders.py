@@ -126,6 +126,28 @@ class MaestroEncoders(Encoders):
         return cim_arrays(self.vae, self.vae_params, frames, sound, size.duration, text, self.clip_sampler)
 
 
+@dataclass(frozen=True)
+class PictureEncoders(Encoders):
+    """For the training of a denoiser without sound: posterior of the latents, and text."""
+
+    @staticmethod
+    def from_pretrained(path: str | os.PathLike, vae: str | os.PathLike | None = None) -> "PictureEncoders":
+        """As of the base class, of any pipeline folder; its network for sounds is not needed, and is left out."""
+        folder = pipeline_folder(path)
+        folders = _part_folders(folder, PARTS, vae)
+        model, params = load_model(folders.get("vae", folder / "vae"))
+        text = TextEncoder.from_pretrained(folder, read_defaults(folder).text)
+        return PictureEncoders(model, params, text, folders)
+
+    def encode(
+        self, frames: UInt8[np.ndarray, "F H W 3"], tracks: Tracks, text: np.ndarray, size: ClipSize
+    ) -> dict[str, np.ndarray]:
+        """Posterior of the clip's latents, and text."""
+        mean, logvar = _posterior(self.vae, self.vae_params, to_unit(frames)[None])
+        arrays = {"latents_mean": mean[0], "latents_logvar": logvar[0], "text": text}
+        return {name: stored(name, array) for name, array in arrays.items()}
+
+
 def cim_arrays(
     vae: nn.Module,
     vae_params: Params,
@@ -180,7 +202,12 @@ def encoder_folders(path: str | os.PathLike, vae: str | os.PathLike | None = Non
         if sound == AUDIO_ENCODER:
             missing += "; a backbone has none: put that of the controlnet there (MTV's is facebook/wav2vec2-base-960h)"
         raise UserError(missing)
-    folders = {name: folder / name for name in (*PARTS, sound) if (folder / name).is_dir()}
+    return _part_folders(folder, (*PARTS, sound), vae)
+
+
+def _part_folders(folder: Path, parts: tuple[str, ...], vae: str | os.PathLike | None) -> dict[str, Path]:
+    """The folder of each of `parts` that a pipeline has; the autoencoder of another one if `vae` is given."""
+    folders = {name: folder / name for name in parts if (folder / name).is_dir()}
     if vae is not None:
         other = pipeline_folder(vae)
         folders["vae"] = other / "vae" if (other / "vae").is_dir() else other

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mtv_jax.curation.picture_encoders import PictureEncoders
+from mtv_jax.curation.encoders import PictureEncoders
 from mtv_jax.curation.synthetic import make_parts, read_parts
 from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
@@ -109,7 +109,9 @@ def truth_of(clip: ObjectClip) -> dict[str, Any]:
 def _record(clip: ObjectClip, encoders: PictureEncoders | None, config: ObjectsBuild) -> ClipRecord:
     size, plan = config.size, clip.plan
     base = (size.fps.denominator, size.fps.numerator)
-    arrays = {"video": clip.frames} if encoders is None else encoders.encode(clip.frames, clip.prompt)
+    arrays = {"video": clip.frames}
+    if encoders is not None:
+        arrays = encoders.encode(clip.frames, {}, encoders.text.encode([clip.prompt])[0], size)
     return ClipRecord(
         id=clip_id(plan.identity, 0, size.num_frames, base),
         prompt=clip.prompt,

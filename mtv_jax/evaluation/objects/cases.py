@@ -79,6 +79,21 @@ def variants(clips: Sequence[ObjectClip], seed: int) -> list[dict[str, Case]]:
     return found
 
 
+def performed(case: Case) -> UInt8[np.ndarray, "f h w 3"]:
+    """The world's own frames for a case: the thing of each sound, in the place of the sound."""
+    plan = case.clip.plan
+    things = {thing.kind: thing for thing in plan.things}
+    by_sound = {case.clip.sources[kind].tobytes(): kind for kind in things}
+    shown = []
+    for name, sound in case.sounds.items():
+        kind = by_sound.get(sound.tobytes())
+        if kind is not None:
+            there = next(k for k in things if np.array_equal(case.clip.places[k], case.places[name]))
+            sizes = {key: getattr(things[there], key) for key in ("x", "y", "half_width", "half_height")}
+            shown.append(replace(things[kind], **sizes))
+    return render_objects(replace(plan, things=tuple(shown))).frames
+
+
 def see(case: Case, frames: UInt8[np.ndarray, "f h w 3"]) -> Look:
     """Reads the frames of a case."""
     kinds = {name: kind_in_box(frames, place) for name, place in case.places.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.diffusion.mosaic.mosaic import lowest_located
-from mtv_jax.evaluation.objects.cases import OWN, Case, Look, evaluation_clips, see, variants
+from mtv_jax.evaluation.objects.cases import OWN, Case, Look, evaluation_clips, performed, see, variants
 from mtv_jax.evaluation.objects.options import Method, ObjectsOptions
 from mtv_jax.evaluation.objects.suite import Sample, figures
 from mtv_jax.evaluation.report.output import write_report
@@ -27,7 +27,7 @@ from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.places import Place, Scene
 from mtv_jax.pipelines.presets import pipeline_folder
 from mtv_jax.pipelines.run import Request, reconstruct, row_request, sample
-from mtv_jax.theatre.objects import ObjectClip, ObjectsConfig, render_objects
+from mtv_jax.theatre.objects import ObjectClip, ObjectsConfig
 from mtv_jax.theatre.objects.plan import VERSION
 from mtv_jax.typing import UInt8
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
@@ -65,11 +65,11 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
 
     noises = range(options.seed, options.seed + options.seeds)
     found = watch(clips, noises, resumable(show, out / _KEPT, origin), keep)
-    truth = watch(clips, [0], lambda cases: map(perfect, cases))
+    truth = watch(clips, [0], lambda cases: map(performed, cases))
     coded = watch(
         clips,
         [0],
-        lambda cases: reconstruct(pipe, map(perfect, cases), batch_size=options.batch_size),
+        lambda cases: reconstruct(pipe, map(performed, cases), batch_size=options.batch_size),
     )
     baselines = {"theatre": figures(truth), "autoencoder": figures(coded)}
     report = Report(
@@ -130,21 +130,6 @@ def watch(
             keep(case, frames)
         samples[-1][name] = see(case, frames)
     return list[Sample](samples)
-
-
-def perfect(case: Case) -> Frames:
-    """The frames that the world itself shows for a case: the thing of each sound, in the place of the sound."""
-    plan = case.clip.plan
-    things = {thing.kind: thing for thing in plan.things}
-    by_sound = {case.clip.sources[kind].tobytes(): kind for kind in things}
-    shown = []
-    for name, sound in case.sounds.items():
-        kind = by_sound.get(sound.tobytes())
-        if kind is not None:
-            there = next(k for k in things if np.array_equal(case.clip.places[k], case.places[name]))
-            sizes = {key: getattr(things[there], key) for key in ("x", "y", "half_width", "half_height")}
-            shown.append(dataclasses.replace(things[kind], **sizes))
-    return render_objects(dataclasses.replace(plan, things=tuple(shown))).frames
 
 
 def _write_video(out: Path, case: Case, frames: Frames) -> VideoRow:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mtv_jax.models.unet import UNetConfig
+from mtv_jax.models.unet2d.config import UNet2DConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +37,7 @@ class VideoCrafterConfig(UNetConfig):
     @classmethod
     def objects(cls) -> "VideoCrafterConfig":
         """`UNet2DConfig.objects` with parts over time, for clips of 16 frames."""
-        return cls(
-            in_channels=8,
-            out_channels=8,
-            block_out_channels=(64, 80),
-            attention_levels=(True, True),
-            layers_per_block=1,
-            attention_head_dim=16,
-            text_embed_dim=64,
-            norm_num_groups=16,
-            sample_frames=16,
-            sample_height=8,
-            sample_width=12,
-        )
+        return cls(**{**vars(UNet2DConfig.objects()), "sample_frames": 16})
 
     @classmethod
     def videocrafter2(cls) -> "VideoCrafterConfig":

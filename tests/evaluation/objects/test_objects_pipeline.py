@@ -9,8 +9,8 @@ from front_doors import exit_code
 from maestro_folders import SIZE, write_maestro
 
 from mtv_jax import Pipeline, evaluate
-from mtv_jax.evaluation.objects.cases import OWN, evaluation_clips, variants
-from mtv_jax.evaluation.objects.pipeline import perfect, request_of
+from mtv_jax.evaluation.objects.cases import OWN, evaluation_clips, performed, variants
+from mtv_jax.evaluation.objects.pipeline import request_of
 from mtv_jax.evaluation.report.schema import read_report
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
@@ -47,7 +47,7 @@ def test_methods_say_which_steps_locate_and_vanilla_has_no_boxes(folder, case):
 
 
 def test_perfect_frames_of_its_own_case_are_the_clips(case):
-    np.testing.assert_array_equal(perfect(case), case.clip.frames)
+    np.testing.assert_array_equal(performed(case), case.clip.frames)
 
 
 def test_the_command_measures_a_folder_once(folder, tmp_path, capsys):

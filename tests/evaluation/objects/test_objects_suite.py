@@ -11,6 +11,7 @@ from mtv_jax.evaluation.objects.cases import (
     OWN,
     SILENCE,
     evaluation_clips,
+    performed,
     see,
     variants,
 )
@@ -23,27 +24,11 @@ def clips() -> list[ObjectClip]:
     return evaluation_clips(12, things=2)
 
 
-def drawn(case):
-    """The frames that a perfect model makes: each thing where its sound's place is."""
-    clip = case.clip
-    by_sound = {sound.tobytes(): kind for kind, sound in clip.sources.items()}
-    things = []
-    for name, sound in case.sounds.items():
-        kind = by_sound.get(sound.tobytes())
-        if kind is None:
-            continue
-        thing = next(t for t in clip.plan.things if t.kind == kind)
-        there = next(t for t in clip.plan.things if np.array_equal(clip.places[t.kind], case.places[name]))
-        sizes = {key: getattr(there, key) for key in ("x", "y", "half_width", "half_height")}
-        things.append(replace(thing, **sizes))
-    return render_objects(replace(clip.plan, things=tuple(things))).frames
-
-
 def values_of(samples):
     return {figure.id.removeprefix("objects."): figure.value for figure in figures(samples)}
 
 
-def seen(clips, draw=drawn):
+def seen(clips, draw=performed):
     return [{name: see(case, draw(case)) for name, case in cases.items()} for cases in variants(clips, 0)]
 
 
@@ -73,13 +58,13 @@ def test_perfect_pictures_reach_the_ceilings_and_controls_fail(clips):
 
 
 def test_things_in_each_others_boxes_are_wrong(clips):
-    found = values_of(seen(clips, lambda case: drawn(variants([case.clip], 0)[0][OTHER_BOXES])))
+    found = values_of(seen(clips, lambda case: performed(variants([case.clip], 0)[0][OTHER_BOXES])))
     assert found["accuracy"] == 0
     assert found["overlap"] < 0.1
 
 
 def test_pictures_that_are_late_lose_the_changes_and_not_the_places(clips):
-    found = values_of(seen(clips, lambda case: np.roll(drawn(case), 2, axis=0)))
+    found = values_of(seen(clips, lambda case: np.roll(performed(case), 2, axis=0)))
     assert found["accuracy"] == 1
     assert found["changes_f1"] < 0.5
 
