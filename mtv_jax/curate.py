@@ -1,11 +1,13 @@
 """`python -m mtv_jax.curate`: from films, or a synthetic theatre, to shards; and shards checked."""
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mtv_jax.curation.executors.local import ENVIRONMENT
 from mtv_jax.curation.flags import curate_parser
 from mtv_jax.io.cli import run
 from mtv_jax.io.config import split_overrides
@@ -57,6 +59,8 @@ def _sources(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    # As workers have it, so that shards are the same bytes without any. Before JAX and torch start, which read it once.
+    os.environ.update(ENVIRONMENT)
     from mtv_jax.curation.commands import BadFilmsError, run_and_pack
     from mtv_jax.curation.making import summary, warn_of_left_out
 
@@ -149,9 +153,8 @@ def _theatre(args: argparse.Namespace) -> None:
 
 
 def _objects(args: argparse.Namespace) -> None:
-    from mtv_jax.curation.encoders import PictureEncoders
     from mtv_jax.curation.making import check_folder, locked, summary
-    from mtv_jax.curation.objects import ObjectsBuild, build_objects
+    from mtv_jax.curation.objects import ObjectsBuild, build_objects, load_encoders
 
     check_folder(args.out, overwrite=args.overwrite)
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
@@ -160,7 +163,7 @@ def _objects(args: argparse.Namespace) -> None:
         check_room(args.out, config.num_bytes, force=args.force)
     elif args.encoders is None:
         raise UserError("--encoders: name the pipeline folder to encode with, or give --frames-only")
-    encoders = None if args.frames_only else PictureEncoders.from_pretrained(args.encoders, args.vae)
+    encoders = None if args.frames_only else load_encoders(config, args.encoders, args.vae)
     with locked(args.out):
         print(summary(args.out, build_objects(args.out, encoders, config)))
 

@@ -251,14 +251,14 @@ def _add_objects(commands: Any) -> None:
         "objects",
         "make shards of synthetic sounding objects",
         "Make shards of synthetic clips in which one to three things make sounds, for the parts of Maestro "
-        "(configs/maestro): 16 frames of 64 x 96 pixels, 2 frames a second, or single pictures.",
+        "(configs/maestro): 16 frames of 64 x 96 pixels, 2 frames a second, or single pictures, or clips of one sound.",
     )
     objects.add_argument("--out", type=Path, required=True, help="folder for the shards")
     objects.add_argument(
         "--content",
-        choices=("clips", "pictures"),
+        choices=("clips", "pictures", "sources"),
         default="clips",
-        help="what a record is: a clip, or a picture of one frame",
+        help="what a record is: a clip, a picture of one frame, or a clip of one sound (for configs/maestro/cim.py)",
     )
     objects.add_argument(
         "--encoders", metavar="FOLDER", help="pipeline folder whose text encoder and autoencoder to use"

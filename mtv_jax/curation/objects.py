@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mtv_jax.curation.encoders import PictureEncoders
+from mtv_jax.audio.tracks import MIX
+from mtv_jax.curation.encoders import Encoders, MaestroEncoders, PictureEncoders
 from mtv_jax.curation.synthetic import make_parts, read_parts
 from mtv_jax.data.manifests import ENCODERS
 from mtv_jax.data.records import ClipRecord, ClipSource, clip_id, decode_record, encode_record
@@ -28,7 +29,7 @@ from mtv_jax.theatre.objects.plan import VERSION
 TRUTH = "truth.jsonl"
 """Beside the manifest: a line of JSON a clip, for evaluation only."""
 
-Content = Literal["clips", "pictures"]
+Content = Literal["clips", "pictures", "sources"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
 
 
@@ -36,8 +37,8 @@ CONTENTS: tuple[Content, ...] = get_args(Content)
 class ObjectsBuild:
     """Which clips to make: the first `clips` of the world `seed`.
 
-    `content` is `clips` or `pictures` of one frame. `frames_only` keeps pixels (to train an autoencoder) instead of
-    latents and text.
+    `content` is `clips`, `pictures` of one frame, or `sources`: clips of one sound each, for the Condition Injection
+    Module. `frames_only` keeps pixels (to train an autoencoder) instead of latents and text.
     """
 
     content: Content
@@ -52,11 +53,13 @@ class ObjectsBuild:
             raise UserError(f"clips {self.clips}: must be at least 1")
         if not 0 <= self.seed < EVALUATION_SEEDS:
             raise UserError(f"seed {self.seed}: must be in 0..2**32 - 1; those above are kept for evaluation")
+        if self.frames_only and self.content == "sources":
+            raise UserError("content 'sources' with pixels only: their sound would be lost; give encoders instead")
 
     @property
     def world(self) -> ObjectsConfig:
         """The config of the world."""
-        return ObjectsConfig() if self.content == "clips" else ObjectsConfig.pictures()
+        return _WORLDS[self.content]()
 
     @property
     def size(self) -> ClipSize:
@@ -70,7 +73,27 @@ class ObjectsBuild:
         return self.clips * self.size.num_frames * self.size.height * self.size.width
 
 
-def build_objects(out: Path, encoders: PictureEncoders | None, config: ObjectsBuild) -> dict[str, Any]:
+_WORLDS = {
+    "clips": ObjectsConfig,
+    "pictures": ObjectsConfig.pictures,
+    "sources": ObjectsConfig.single_sources,
+}
+
+
+def load_encoders(config: ObjectsBuild, encoders: str, vae: str | None) -> Encoders:
+    """Those of the pipeline folder `encoders` that the clips of `config` need; the autoencoder of `vae` if given.
+
+    Raises UserError for a folder that lacks one.
+    """
+    if config.content != "sources":
+        return PictureEncoders.from_pretrained(encoders, vae)
+    found = Encoders.from_pretrained(encoders, vae)
+    if not isinstance(found, MaestroEncoders):
+        raise UserError(f"{encoders}: content 'sources' needs the encoders of a Maestro, with imagebind/")
+    return found
+
+
+def build_objects(out: Path, encoders: Encoders | None, config: ObjectsBuild) -> dict[str, Any]:
     """Writes shards of the clips and returns the manifest. `encoders` may be None with `frames_only`."""
     work = out / ".work"
     identity = encoders.identity if encoders is not None else {}
@@ -106,12 +129,13 @@ def truth_of(clip: ObjectClip) -> dict[str, Any]:
     return {"seed": clip.plan.seed, "index": clip.plan.index, "background": clip.plan.background, **rounded}
 
 
-def _record(clip: ObjectClip, encoders: PictureEncoders | None, config: ObjectsBuild) -> ClipRecord:
+def _record(clip: ObjectClip, encoders: Encoders | None, config: ObjectsBuild) -> ClipRecord:
     size, plan = config.size, clip.plan
     base = (size.fps.denominator, size.fps.numerator)
     arrays = {"video": clip.frames}
     if encoders is not None:
-        arrays = encoders.encode(clip.frames, {}, encoders.text.encode([clip.prompt])[0], size)
+        tracks = {MIX: clip.mix} if encoders.hears_mix else {}
+        arrays = encoders.encode(clip.frames, tracks, encoders.text.encode([clip.prompt])[0], size)
     return ClipRecord(
         id=clip_id(plan.identity, 0, size.num_frames, base),
         prompt=clip.prompt,

@@ -10,7 +10,7 @@ from mtv_jax.models.registry import make_model
 from mtv_jax.models.unet.config import UNetConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
-from mtv_jax.weights.model_index import INDEX, MAESTRO, index_json, read_class, read_defaults
+from mtv_jax.weights.model_index import INDEX, MAESTRO, TEXT_TO_VIDEO, index_json, read_class, read_defaults
 from mtv_jax.weights.pretrained import load_config, write_model
 
 HEARING = {"imagebind": "imagebind_audio", "cim": "cim"}
@@ -18,11 +18,15 @@ HEARING = {"imagebind": "imagebind_audio", "cim": "cim"}
 
 
 def check_pipeline(folder: Path, config: CIMUNet2DConfig) -> None:
-    """Raises UserError unless `folder` is a Maestro pipeline whose UNet takes the tokens of the trained CIM."""
+    """Raises UserError unless `folder` has a video UNet that takes the tokens of the trained CIM.
+
+    It is a Maestro pipeline, or one of text alone (configs/maestro/video.py).
+    """
     existing_directory(folder)
-    if read_class(folder) != MAESTRO:
+    if read_class(folder) not in (MAESTRO, TEXT_TO_VIDEO) or not (folder / "unet").is_dir():
         raise UserError(
-            f"config.pipeline {folder}: not a Maestro pipeline; its {INDEX} says {read_class(folder)}"
+            f"config.pipeline {folder}: no pipeline with a unet/ that makes videos; its {INDEX} says "
+            f"{read_class(folder)}"
         )
     unet = load_config(folder / "unet")
     if not isinstance(unet, UNetConfig) or unet.text_embed_dim != config.cim.output_dim:

@@ -1,12 +1,14 @@
 """Jobs run in other processes, whose deaths cost no other job."""
 
 import os
+from pathlib import Path
 
 import pytest
-from curation.workers import Fragile, job
+from curation.workers import CountThreads, Fragile, job
 
+from mtv_jax import curate
 from mtv_jax.curation.executors.inline import InlineExecutor
-from mtv_jax.curation.executors.local import LocalExecutor
+from mtv_jax.curation.executors.local import ENVIRONMENT, LocalExecutor
 from mtv_jax.io.errors import UserError
 
 
@@ -55,3 +57,29 @@ def test_processes_are_used_again_and_jobs_are_told_as_in_one_process(pool):
 def test_an_error_that_is_no_films_fault_ends_the_run(pool):
     with pytest.raises(UserError, match="the disk is full"):
         spelt(pool.run([job("a?b")]))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_a_worker_runs_networks_on_one_thread():
+    executor = LocalExecutor(CountThreads(), 1)
+    try:
+        (event, _) = executor.run([job("a")])
+    finally:
+        executor.close()
+    assert event.message.rows[0]["threads"] == 1
+
+
+def test_a_run_without_workers_has_one_thread_too(tmp_path, monkeypatch):
+    seen = []
+
+    def run_and_pack(*_args, **_options):
+        seen.append(os.environ["NPROC"])
+        raise UserError("stopped")
+
+    for name in ENVIRONMENT:  # what is set is undone after the test
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setattr("mtv_jax.curation.commands.run_and_pack", run_and_pack)
+    monkeypatch.setattr("mtv_jax.curate._settings", lambda _args: None)
+    with pytest.raises(UserError, match="stopped"):
+        curate.main(["run", "--videos", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "0"])
+    assert seen == ["1"]

@@ -16,10 +16,13 @@ ENVIRONMENT: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "NPROC": "1",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "MALLOC_TRIM_THRESHOLD_": "65536",
 }
 """Of workers: one thread for each model, since there is a worker for each core; a GPU's memory is shared.
+
+`NPROC` is XLA's: it sizes the pool of threads of JAX's networks, whose results depend on it in their last bits.
 
 The last is of glibc, as in Dask's workers: memory that is free is given back. Without it pieces between others stay, up
 to 130 MB after some minutes of separation, and more with each minute; separation takes a tenth longer with it.

@@ -80,8 +80,8 @@ class ObjectsConfig:
 
     @classmethod
     def single_sources(cls) -> "ObjectsConfig":
-        """One source that keeps its level: what the Condition Injection Module learns from."""
-        return cls(things=(0.25, 0.75, 0.0, 0.0), background=0.0, silent=0.0, steady=1.0)
+        """One source that keeps its level and whose label says it: what the Condition Injection Module learns from."""
+        return cls(things=(0.25, 0.75, 0.0, 0.0), background=0.0, silent=0.0, steady=1.0, state_words=1.0)
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
