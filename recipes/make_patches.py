@@ -5,6 +5,9 @@
 ImageBind's network for sounds with the variant `patches`: its patch embedding is a fixed projection with orthonormal
 rows, positions are sinusoids of frequency and time, and the output weights of its one block are zero, so that the
 tokens are the normalised patches themselves. What they mean is left to the Condition Injection Module.
+
+A folder without `model_index.json` gets one of the encoders of sounding objects (`recipes/train_tiny_text.py --world
+objects` puts the text encoder there).
 """
 
 import argparse
@@ -13,13 +16,19 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from mtv_jax.io.clip_size import ClipSize
+from mtv_jax.io.files import write_json
 from mtv_jax.models.imagebind.config import ImageBindAudioConfig
 from mtv_jax.models.registry import make_model
 from mtv_jax.models.shapes import parameter_shapes
+from mtv_jax.theatre.objects import ObjectsConfig
 from mtv_jax.typing import Params
+from mtv_jax.weights.model_index import INDEX, MAESTRO, TextOptions, encoders_json
 from mtv_jax.weights.pretrained import save_model
 
 SEED = 1002
+TEXT = TextOptions(77, "zeros")
+"""How prompts of the tiny pipeline are encoded: CLIP's length, since the UNets are Stable Diffusion's."""
 _POSITION = 0.5
 """Size of the sinusoids beside patches of unit variance."""
 
@@ -52,10 +61,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="pipeline folder; writes imagebind/ in it")
+    parser.add_argument("--out", type=Path, required=True, help="pipeline folder; imagebind/ is written in it")
     args = parser.parse_args(argv)
     config = ImageBindAudioConfig.patches()
     save_model(args.out / "imagebind", make_model("imagebind_audio", config), patches(config))
+    if not (args.out / INDEX).exists():
+        world = ObjectsConfig()
+        size = ClipSize(world.num_frames, world.fps, world.height, world.width)
+        write_json(args.out / INDEX, encoders_json(size, TEXT, MAESTRO))
     print(args.out / "imagebind")
 
 

@@ -10,7 +10,7 @@ from mtv_jax.models.registry import make_model
 from mtv_jax.models.unet.config import UNetConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
-from mtv_jax.weights.model_index import INDEX, MAESTRO, TEXT_TO_VIDEO, index_json, read_class, read_defaults
+from mtv_jax.weights.model_index import INDEX, index_json, read_defaults
 from mtv_jax.weights.pretrained import load_config, write_model
 
 HEARING = {"imagebind": "imagebind_audio", "cim": "cim"}
@@ -23,13 +23,13 @@ def check_pipeline(folder: Path, config: CIMUNet2DConfig) -> None:
     It is a Maestro pipeline, or one of text alone (configs/maestro/video.py).
     """
     existing_directory(folder)
-    if read_class(folder) not in (MAESTRO, TEXT_TO_VIDEO) or not (folder / "unet").is_dir():
+    unet = load_config(folder / "unet") if (folder / "unet").is_dir() else None
+    if not isinstance(unet, UNetConfig):
         raise UserError(
-            f"config.pipeline {folder}: no pipeline with a unet/ that makes videos; its {INDEX} says "
-            f"{read_class(folder)}"
+            f"config.pipeline {folder}: no unet/ in it that makes videos; give a Maestro pipeline, or what "
+            "configs/maestro/video.py trains"
         )
-    unet = load_config(folder / "unet")
-    if not isinstance(unet, UNetConfig) or unet.text_embed_dim != config.cim.output_dim:
+    if unet.text_embed_dim != config.cim.output_dim:
         raise UserError(
             f"config.pipeline {folder}: unet/ does not take tokens of {config.cim.output_dim} numbers, which are the "
             "trained network's"

@@ -1,6 +1,7 @@
 """Sounding objects as shards: pixels or latents, with the truth beside them."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ from mtv_jax.data.shards import open_shards
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
+from mtv_jax.models.imagebind import log_mels
+from mtv_jax.pipelines.maestro.features import cut_clips
 from mtv_jax.theatre.objects import ObjectsConfig, plan_objects, render_objects
 from mtv_jax.weights.model_index import MAESTRO, TextOptions, encoders_json
 from mtv_jax.weights.pretrained import save_model
@@ -57,6 +60,23 @@ def test_latents_and_text_of_pictures(tmp_path, encoders):
     assert record.prompt == clip.prompt
     assert record.arrays["text"].ndim == 2
     assert (tmp_path / "out" / "encoders" / "vae" / "config.json").exists()
+
+
+def test_single_sources_are_what_the_condition_injection_module_learns_from(tmp_path, encoders):
+    hearing = shutil.copytree(encoders, tmp_path / "hearing")
+    save_model(hearing / "imagebind", *make_small("imagebind_audio"))
+    run(tmp_path / "out", "--content", "sources", "--clips", "2", "--encoders", str(hearing))
+    record = open_shards(tmp_path / "out").read(1)
+    clip = render_objects(plan_objects(0, 1, ObjectsConfig.single_sources()))
+    assert len(clip.sources) == 1
+    want = log_mels(cut_clips(clip.mix, 8.0, "tiled"))
+    np.testing.assert_allclose(record.arrays["mel"], want, atol=2e-2)
+    assert len(record.arrays["latents_mean"]) == len(want) == 4
+    assert (tmp_path / "out" / "encoders" / "imagebind" / "config.json").exists()
+    with pytest.raises(UserError, match="imagebind"):
+        run(tmp_path / "other", "--content", "sources", "--clips", "2", "--encoders", str(encoders))
+    with pytest.raises(UserError, match="their sound would be lost"):
+        run(tmp_path / "other", "--content", "sources", "--frames-only")
 
 
 def test_latents_need_encoders(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from mtv_jax.curation.encoders import Encoders
 from mtv_jax.data.shards import open_shards
 from mtv_jax.io.audio import read_audio
 from mtv_jax.io.errors import UserError
+from mtv_jax.io.files import write_json
 from mtv_jax.io.video import write_video
 from mtv_jax.models.imagebind import log_mels
 from mtv_jax.models.registry import make_model
@@ -24,7 +26,15 @@ from mtv_jax.text.pretrained import TextEncoder
 from mtv_jax.training.checkpoint import load_trained
 from mtv_jax.training.cim_export import export_cim
 from mtv_jax.training.init import check_start, find_start
-from mtv_jax.weights.model_index import MAESTRO, TextOptions, read_class, read_defaults
+from mtv_jax.weights.maestro_defaults import MaestroDefaults
+from mtv_jax.weights.model_index import (
+    MAESTRO,
+    TEXT_TO_VIDEO,
+    TextOptions,
+    index_json,
+    read_class,
+    read_defaults,
+)
 from mtv_jax.weights.pretrained import load_model, save_model
 from mtv_jax.weights.rules import flat_paths
 
@@ -155,6 +165,21 @@ def test_tokens_from_the_second_slot_on_are_sampled_so(maestro, tmp_path):
     np.testing.assert_allclose(cim["params"]["latents"], params["params"]["cim"]["latents"], atol=1e-6)
 
 
+def test_a_pipeline_of_text_becomes_a_maestro(maestro, tmp_path):
+    text = tmp_path / "text"
+    text.mkdir()
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        shutil.copytree(maestro / part, text / part)
+    defaults = replace(read_defaults(maestro), maestro=None)
+    write_json(text / "model_index.json", index_json(defaults) | {"_class_name": TEXT_TO_VIDEO})
+    model, params = make_cim_network()
+    (tmp_path / "out").mkdir()
+    export_cim(tmp_path / "out", model.config, params, str(text))
+    made = tmp_path / "out"
+    assert read_class(made) == MAESTRO
+    assert read_defaults(made) == replace(defaults, maestro=MaestroDefaults())
+
+
 def test_a_cim_in_the_folder_is_trained_further(image, tmp_path):
     folder = shutil.copytree(image, tmp_path / "image")
     model, params = make_cim_network()
@@ -187,7 +212,7 @@ def test_folders_that_do_not_do_are_refused_before_training(shards, image, maest
     for flags, message in (
         (["--config.pipeline=nowhere"], "nowhere"),
         ([f"--config.pipeline={shards / 'encoders'}"], "encoders"),
-        ([f"--config.pipeline={image}"], "not a Maestro pipeline"),
+        ([f"--config.pipeline={image}"], "no unet/ in it that makes videos"),
         (["--config.sample.every=5"], "the task 'cim' makes no videos"),
         (["--config.evaluate.every=5"], "the task 'cim' makes no videos"),
     ):
