@@ -7,7 +7,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import existing_directory, link_tree, read_json_object, visible, write_json
 from mtv_jax.models.cim_unet2d import CIMUNet2DConfig
 from mtv_jax.models.registry import make_model
-from mtv_jax.models.unet.config import UNetConfig
+from mtv_jax.models.videocrafter.config import VideoCrafterConfig
 from mtv_jax.typing import Params
 from mtv_jax.weights.maestro_defaults import MaestroDefaults
 from mtv_jax.weights.model_index import INDEX, index_json, read_defaults
@@ -24,7 +24,7 @@ def check_pipeline(folder: Path, config: CIMUNet2DConfig) -> None:
     """
     existing_directory(folder)
     unet = load_config(folder / "unet") if (folder / "unet").is_dir() else None
-    if not isinstance(unet, UNetConfig):
+    if not isinstance(unet, VideoCrafterConfig):
         raise UserError(
             f"config.pipeline {folder}: no unet/ in it that makes videos; give a Maestro pipeline, or what "
             "configs/maestro/video.py trains"
