@@ -173,6 +173,9 @@ def _scene(args: argparse.Namespace) -> None:
     from mtv_jax.theatre import EVALUATION_SEEDS, SoundLibrary, TheatreConfig
 
     check_output(args.out, folder=True, overwrite=args.overwrite, marks=[FILE])
+    if args.things is not None:
+        _objects_scene(args)
+        return
     sounds = {track: getattr(args, track) for track in TRACKS if getattr(args, track) is not None}
     if args.prompt is None:
         if sounds or args.onsets is not None:
@@ -190,6 +193,16 @@ def _scene(args: argparse.Namespace) -> None:
     print(
         f"{args.out}: a scene; `python -m mtv_jax.evaluate VIDEO --scene {args.out} --out DIR` measures by it"
     )
+
+
+def _objects_scene(args: argparse.Namespace) -> None:
+    from mtv_jax.evaluation.objects.scene import write_objects_scene
+
+    clip = write_objects_scene(args.out, args.index, things=args.things, seed=args.seed)
+    print(f"{args.out}: a scene of sounding objects; its sources, for `python -m mtv_jax.sample`:")
+    for kind, place in clip.places.items():
+        box = ",".join(f"{side:.3f}" for side in place)
+        print(f"  --source {kind}={args.out / kind}.flac@{box}")
 
 
 def _settings(args: argparse.Namespace) -> "Settings":

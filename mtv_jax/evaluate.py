@@ -102,9 +102,11 @@ def _measure_scene(args: argparse.Namespace) -> int:
     if len(args.files) != 1:
         raise UserError(f"--scene {args.scene}: takes one video, not {len(args.files)}")
     check_output(args.out, folder=True, overwrite=args.overwrite, marks=[RESULTS])
+    from mtv_jax.evaluation.objects.scene import evaluate_objects_scene, is_objects_scene
     from mtv_jax.evaluation.scene_suite import evaluate_scene
 
-    return _show(evaluate_scene(args.files[0], args.scene, args.out), args.out)
+    measure = evaluate_objects_scene if is_objects_scene(Path(args.scene)) else evaluate_scene
+    return _show(measure(args.files[0], args.scene, args.out), args.out)
 
 
 def _measure_videos(args: argparse.Namespace) -> int:

@@ -300,6 +300,12 @@ def _add_scene(commands: Any) -> None:
         "--real-sounds", action="store_true", help="speech and effects of the clip are held-out recordings"
     )
     scene.add_argument(
+        "--things",
+        type=int,
+        choices=(2, 3),
+        help="make a mix of so many sounding objects instead, with a sound and a box for each",
+    )
+    scene.add_argument(
         "--prompt",
         help="of your scene, in the form that `python -m mtv_jax.sample --preset tiny --describe` shows",
     )

@@ -14,6 +14,9 @@ from mtv_jax.theatre import EVALUATION_SEEDS
 from mtv_jax.theatre.objects import KINDS, ObjectClip, ObjectsConfig, plan_objects, render_objects
 from mtv_jax.typing import Float, UInt8
 
+THINGS = (2, 3)
+"""Numbers of things that a mix may have."""
+
 OWN, OTHER_SOUNDS, OTHER_BOXES, SILENCE = "own", "other_sounds", "other_boxes", "silence"
 
 
@@ -44,25 +47,37 @@ class Look:
 
 
 def evaluation_clips(count: int, *, things: int, seed: int = 0) -> list[ObjectClip]:
-    """Clips of two or three `things` and no background, from seeds that training never uses; no two things alike.
+    """The first clips of `evaluation_clip`."""
+    return [evaluation_clip(index, things=things, seed=seed) for index in range(count)]
+
+
+def evaluation_clip(index: int, *, things: int, seed: int = 0) -> ObjectClip:
+    """A clip of two or three `things` and no background, from seeds that training never uses; no two things alike.
 
     Raises ValueError for other numbers.
     """
-    if things not in (2, 3):
-        raise ValueError(f"things {things}: must be 2 or 3")
+    if things not in THINGS:
+        raise ValueError(f"things {things}: must be one of {THINGS}")
     chances = tuple(float(number == things) for number in range(4))
     config = replace(ObjectsConfig(), things=chances, background=0.0)
-    return [render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config)) for index in range(count)]
+    return render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config))
 
 
-def variants(clips: Sequence[ObjectClip], seed: int) -> list[dict[str, Case]]:
+def own_case(clip: ObjectClip, seed: int) -> Case:
+    """A clip as it is, from a noise."""
+    return Case(clip, {kind: clip.sources[kind] for kind in clip.places}, clip.places, seed)
+
+
+def variants(clips: Sequence[ObjectClip], seed: int, *, controls: bool = True) -> list[dict[str, Case]]:
     """The cases of each clip, by name. Other sounds are those of the next clip without any kind in common.
 
-    If there is none, that variant is left out.
+    If there is none, that variant is left out. Without `controls` there is the clip as it is, alone.
     """
+    if not controls:
+        return [{OWN: own_case(clip, seed)} for clip in clips]
     found = []
     for number, clip in enumerate(clips):
-        own = Case(clip, {kind: clip.sources[kind] for kind in clip.places}, clip.places, seed)
+        own = own_case(clip, seed)
         cases = {OWN: own}
         rest = [*clips[number + 1 :], *clips[:number]]
         other = next((c for c in rest if not set(c.places) & set(clip.places)), None)

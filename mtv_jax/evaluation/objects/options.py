@@ -24,6 +24,9 @@ class ObjectsOptions:
     seeds: int = option(1, "number of noises that each mix is drawn from", type=count)
     seed: int = option(0, "of the mixes and the first noise", type=int)
     things: int = option(2, "number of sounding things of a mix", type=int, choices=(2, 3))
+    without_controls: bool = option(
+        False, "leave out other sounds, other boxes and silence: a quarter of the time", action="store_true"
+    )
     method: Method = option(
         "both",
         "Object Locating and Mosaic Denoising, one of them in all steps, or vanilla: all tokens everywhere",

@@ -64,13 +64,13 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
             rows.append(_write_video(out, case, frames))
 
     noises = range(options.seed, options.seed + options.seeds)
-    found = watch(clips, noises, resumable(show, out / _KEPT, origin), keep)
-    truth = watch(clips, [0], lambda cases: map(performed, cases))
-    coded = watch(
-        clips,
-        [0],
-        lambda cases: reconstruct(pipe, map(performed, cases), batch_size=options.batch_size),
-    )
+    def code(cases: Sequence[Case]) -> Iterable[Frames]:
+        return reconstruct(pipe, map(performed, cases), batch_size=options.batch_size)
+
+    controls = not options.without_controls
+    found = watch(clips, noises, resumable(show, out / _KEPT, origin), keep, controls=controls)
+    truth = watch(clips, [0], lambda cases: map(performed, cases), controls=controls)
+    coded = watch(clips, [0], code, controls=controls)
     baselines = {"theatre": figures(truth), "autoencoder": figures(coded)}
     report = Report(
         "objects", _beside(figures(found), baselines), origin, rows, untrained=list(pipe.untrained)
@@ -117,12 +117,19 @@ def watch(
     seeds: Iterable[int],
     show: Callable[[Sequence[Case]], Iterable[Frames]],
     keep: Callable[[Case, Frames], None] = lambda _case, _frames: None,
+    *,
+    controls: bool = True,
 ) -> list[Sample]:
-    """Reads all variants of all clips from the first noise, then all from the next.
+    """Reads all variants (`controls`: or the first alone) of all clips from the first noise, then all from the next.
 
     `keep` is called with each clip's own case and its frames.
     """
-    cases = [item for seed in seeds for found in variants(clips, seed) for item in found.items()]
+    cases = [
+        item
+        for seed in seeds
+        for found in variants(clips, seed, controls=controls)
+        for item in found.items()
+    ]
     samples: list[dict[str, Look]] = []
     for (name, case), frames in zip(cases, show([case for _, case in cases]), strict=True):
         if name == OWN:  # the first of a clip's variants

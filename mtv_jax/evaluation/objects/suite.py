@@ -28,28 +28,20 @@ def figures(samples: Sequence[Sample]) -> list[Figure]:
 
 @dataclass(frozen=True)
 class _PlaceRow:
-    """Of a clip: shares of its boxes that hold the kind of their sound, and overlap; the same under controls."""
+    """Of a clip: shares of its boxes that hold the kind of their sound, and overlap; the same under its controls."""
 
     clip: int
     right: float
     overlap: float
     all_right: float
-    other_sounds: float | None
-    other_boxes: float
-    silence: float
+    controls: Mapping[str, float]
 
 
 def _place_row(sample: Sample) -> _PlaceRow:
     own = sample[OWN]
-    other = sample.get(OTHER_SOUNDS)
+    controls = {name: _right(look) for name, look in sample.items() if name != OWN}
     return _PlaceRow(
-        own.case.clip.plan.index,
-        _right(own),
-        _overlap(own),
-        float(_right(own) == 1),
-        None if other is None else _right(other),
-        _right(sample[OTHER_BOXES]),
-        _right(sample[SILENCE]),
+        own.case.clip.plan.index, _right(own), _overlap(own), float(_right(own) == 1), controls
     )
 
 
@@ -65,15 +57,15 @@ def _overlap(look: Look) -> float:
 
 
 def _place_figures(rows: Sequence[_PlaceRow]) -> list[Figure]:
-    other = [(row.clip, row.other_sounds) for row in rows if row.other_sounds is not None]
-    return [
+    found = [
         *mean_figure("objects.accuracy", [(row.clip, row.right) for row in rows]),
         *mean_figure("objects.all_right", [(row.clip, row.all_right) for row in rows]),
         *mean_figure("objects.overlap", [(row.clip, row.overlap) for row in rows]),
-        *mean_figure("objects.other_boxes", [(row.clip, row.other_boxes) for row in rows]),
-        *mean_figure("objects.other_sounds", other),
-        *mean_figure("objects.silence", [(row.clip, row.silence) for row in rows]),
     ]
+    for name in (OTHER_BOXES, OTHER_SOUNDS, SILENCE):
+        with_it = [(row.clip, row.controls[name]) for row in rows if name in row.controls]
+        found += mean_figure(f"objects.{name}", with_it)
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A contact sheet: for each clip a row of its frames, and under them the waves of its three tracks, in step.
+"""A contact sheet: for each clip a row of its frames, and under them the waves of its tracks, in step.
 
 A frame is above the time at which it is shown. The loudness of speech, which opens mouths, is drawn over its wave, and
 onsets are marked in the effects.
@@ -7,14 +7,14 @@ onsets are marked in the effects.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from mtv_jax.names import TRACK_RATE, TRACKS
+from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre.sounds import loudness
 
 COLUMNS = 11
@@ -38,11 +38,15 @@ _ONSET_REST = 0.15  # seconds in which there is no second onset
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip to show: frames uint8 [F H W 3] at `fps`, and tracks float32 [s] at 16 kHz by their names."""
+    """A clip to show: frames uint8 [F H W 3] at `fps`, and tracks float32 [s] at 16 kHz by their names.
+
+    `colours` names the tracks that are shown, from the top.
+    """
 
     frames: np.ndarray
     tracks: Mapping[str, np.ndarray]
     fps: float | Fraction
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=lambda: COLOURS)
 
 
 def contact_sheet(strips: Sequence[Strip]) -> UInt8[np.ndarray, "h w 3"]:
@@ -52,21 +56,21 @@ def contact_sheet(strips: Sequence[Strip]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def draw_strip(strip: Strip) -> UInt8[np.ndarray, "h w 3"]:
-    """One clip: `COLUMNS` frames spaced evenly in time, then a lane each for speech, effects and music."""
+    """One clip: `COLUMNS` frames spaced evenly in time, then a lane for each track."""
     count = len(strip.frames)
     frames = draw_frames(strip.frames, COLUMNS)
     samples = round(count * TRACK_RATE / strip.fps)
     lanes = []
-    for name in TRACKS:
+    for name, colour in strip.colours.items():
         wave = np.asarray(strip.tracks[name], np.float32)[:samples]
         wave = np.pad(wave, (0, samples - len(wave)))
-        lane = draw_wave(wave, frames.shape[1], COLOURS[name])
+        lane = draw_wave(wave, frames.shape[1], colour)
         if name == "speech":
             _draw_loudness(lane, loudness(wave, count, Fraction(strip.fps)))
         if name == "effects":
             _draw_onsets(lane, onsets(wave), samples / TRACK_RATE)
         lanes.append(lane)
-    return _named(np.concatenate([frames, *lanes]), frames.shape[0])
+    return _named(np.concatenate([frames, *lanes]), frames.shape[0], strip.colours)
 
 
 def draw_frames(frames: UInt8[np.ndarray, "F H W 3"], columns: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -124,10 +128,12 @@ def _draw_onsets(lane: np.ndarray, times: Sequence[float], seconds: float) -> No
         lane[:, min(int(time / seconds * lane.shape[1]), lane.shape[1] - 1)] = ONSET
 
 
-def _named(picture: np.ndarray, first_lane: int) -> np.ndarray:
+def _named(
+    picture: np.ndarray, first_lane: int, colours: Mapping[str, tuple[int, int, int]]
+) -> np.ndarray:
     """The picture with the tracks' names on its left."""
     sheet = Image.fromarray(np.pad(picture, [(0, 0), (MARGIN, 0), (0, 0)], constant_values=255))
     draw = ImageDraw.Draw(sheet)
-    for number, name in enumerate(TRACKS):
-        draw.text((4, first_lane + number * LANE + LANE // 2 - 6), name, fill=COLOURS[name])
+    for number, (name, colour) in enumerate(colours.items()):
+        draw.text((4, first_lane + number * LANE + LANE // 2 - 6), name, fill=colour)
     return np.asarray(sheet)
