@@ -144,6 +144,32 @@ tiny: setup  ## train the preset `tiny` from scratch and measure it (hours; can 
 	@echo "its max_num_frames is noted in model_index.json by hand, after benchmarks/lengths.py"
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
+# The same for Maestro's preset, on the world of sounding objects.
+MAESTRO := runs/maestro
+OBJECTS := $(RUN) mtv_jax.curate objects --encoders $(MAESTRO)/encoders --vae $(MAESTRO)/vae-mse
+maestro: setup  ## train the preset `maestro-tiny` from scratch and measure it (hours; can be stopped and restarted)
+	test -e $(MAESTRO)/frames/manifest.json || \
+	  $(RUN) mtv_jax.curate objects --content pictures --frames-only --clips 8000 --seed 7 --out $(MAESTRO)/frames
+	$(RUN) mtv_jax.train --config configs/maestro/vae.py
+	$(RUN) mtv_jax.train --config configs/maestro/vae.py:mse
+	test -e $(MAESTRO)/encoders/tokenizer || \
+	  $(BIN)/python recipes/train_tiny_text.py --world objects --out $(MAESTRO)/encoders
+	$(BIN)/python recipes/make_patches.py --out $(MAESTRO)/encoders
+	test -e $(MAESTRO)/pictures/manifest.json || $(OBJECTS) --content pictures --clips 12000 --out $(MAESTRO)/pictures
+	$(RUN) mtv_jax.train --config configs/maestro/image.py:tiny
+	test -e $(MAESTRO)/clips/manifest.json || $(OBJECTS) --content clips --clips 1500 --seed 1 --out $(MAESTRO)/clips
+	$(RUN) mtv_jax.train --config configs/maestro/video.py:objects
+	test -e $(MAESTRO)/sources/manifest.json || $(OBJECTS) --content sources --clips 1500 --seed 2 --out $(MAESTRO)/sources
+	$(BIN)/python recipes/make_patches.py --out $(MAESTRO)/image-tiny/pipeline
+	$(RUN) mtv_jax.train --config configs/maestro/cim.py:tiny
+	$(BIN)/python recipes/training_report.py $(MAESTRO)/vae $(MAESTRO)/vae-mse $(MAESTRO)/image-tiny \
+	  $(MAESTRO)/video-objects $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
+	rm -rf $(MAESTRO)/preset
+	$(RUN) mtv_jax.convert --from diffusers --in $(MAESTRO)/cim-tiny/pipeline --out $(MAESTRO)/preset --dtype fp16
+	cp mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/preset
+	$(RUN) mtv_jax.evaluate --suite objects --preset $(MAESTRO)/preset --out $(MAESTRO)/report --overwrite
+	@echo "the preset: $(MAESTRO)/preset (what mtv_jax/assets/maestro-tiny holds); its figures: $(MAESTRO)/report"
+
 # The same path in a few minutes, with a few steps of each part, to show that the parts work together.
 STAGES := runs/stages
 stages: setup  ## run a few steps of each part of `make tiny` (minutes)

@@ -6,7 +6,7 @@ At full size this is stable-diffusion-2-1-base, which is downloaded. `:tiny` tra
 made by
 
     python -m mtv_jax.curate objects --content pictures --clips 12000 --encoders runs/maestro/encoders \
-      --vae runs/maestro/vae/pipeline --out runs/maestro/pictures
+      --vae runs/maestro/vae-mse --out runs/maestro/pictures
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +25,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_tracks = 0.0
     if tiny:
         make_tiny(config)
-        config.num_steps = 6000
+        config.num_steps = 3000
         config.model.variant = "objects"
         config.data.dir = "runs/maestro/pictures"
         config.data.batch_size = 64
