@@ -46,12 +46,18 @@ class Look:
     things: Mapping[str, Seen]
 
 
-def evaluation_clips(count: int, *, things: int, seed: int = 0) -> list[ObjectClip]:
+def evaluation_clips(
+    count: int, *, things: int, seed: int = 0, num_frames: int = ObjectsConfig.num_frames
+) -> list[ObjectClip]:
     """The first clips of `evaluation_clip`."""
-    return [evaluation_clip(index, things=things, seed=seed) for index in range(count)]
+    return [
+        evaluation_clip(index, things=things, seed=seed, num_frames=num_frames) for index in range(count)
+    ]
 
 
-def evaluation_clip(index: int, *, things: int, seed: int = 0) -> ObjectClip:
+def evaluation_clip(
+    index: int, *, things: int, seed: int = 0, num_frames: int = ObjectsConfig.num_frames
+) -> ObjectClip:
     """A clip of two or three `things` and no background, from seeds that training never uses; no two things alike.
 
     Raises ValueError for other numbers.
@@ -59,7 +65,7 @@ def evaluation_clip(index: int, *, things: int, seed: int = 0) -> ObjectClip:
     if things not in THINGS:
         raise ValueError(f"things {things}: must be one of {THINGS}")
     chances = tuple(float(number == things) for number in range(4))
-    config = replace(ObjectsConfig(), things=chances, background=0.0)
+    config = ObjectsConfig(things=chances, background=0.0, num_frames=num_frames)
     return render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config))
 
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from mtv_jax.evaluation.options import option
 from mtv_jax.io.cli import count, whole_number
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.limits import MAX_CLIPS, MAX_STEPS, check_bound, check_guidance
+from mtv_jax.io.limits import MAX_CLIPS, MAX_FRAMES, MAX_STEPS, check_bound, check_guidance
 
 Method = Literal["both", "locating", "denoising", "vanilla"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -24,6 +24,7 @@ class ObjectsOptions:
     seeds: int = option(1, "number of noises that each mix is drawn from", type=count)
     seed: int = option(0, "of the mixes and the first noise", type=int)
     things: int = option(2, "number of sounding things of a mix", type=int, choices=(2, 3))
+    num_frames: int = option(16, "of the mixes and the videos, 2 a second", type=count)
     without_controls: bool = option(
         False, "leave out other sounds, other boxes and silence: a quarter of the time", action="store_true"
     )
@@ -50,6 +51,7 @@ class ObjectsOptions:
             raise UserError("--suite objects: --preset FOLDER, the pipeline to measure, is missing")
         for name in ("clips", "seeds", "videos", "batch_size"):
             check_bound(name, getattr(self, name), MAX_CLIPS, force=force)
+        check_bound("num_frames", self.num_frames, MAX_FRAMES, force=force)
         if self.steps is not None:
             check_bound("steps", self.steps, MAX_STEPS, force=force)
         if self.guidance_scale is not None:

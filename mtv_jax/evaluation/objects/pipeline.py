@@ -56,7 +56,9 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
     def show(cases: Sequence[Case]) -> Iterator[Frames]:
         return drawn(pipe, cases, options)
 
-    clips = evaluation_clips(options.clips, things=options.things, seed=options.seed)
+    clips = evaluation_clips(
+        options.clips, things=options.things, seed=options.seed, num_frames=options.num_frames
+    )
     rows: list[VideoRow] = []
 
     def keep(case: Case, frames: Frames) -> None:
@@ -88,7 +90,8 @@ def drawn(pipe: MaestroPipeline, cases: Sequence[Case], options: ObjectsOptions)
         request_of(pipe, case, options.method, options.locating_steps, config.sampler.num_steps)
         for case in cases
     )
-    frames = sample(pipe, requests, pipe.defaults.clip, config, batch_size=options.batch_size)
+    size = pipe.defaults.clip.replace(num_frames=options.num_frames)
+    frames = sample(pipe, requests, size, config, batch_size=options.batch_size)
     return progress(frames, f"drawing ({options.batch_size} clips at once)", total=len(cases))
 
 
@@ -148,11 +151,11 @@ def _write_video(out: Path, case: Case, frames: Frames) -> VideoRow:
 
 def _check(pipe: MaestroPipeline, options: ObjectsOptions) -> None:
     world, size = ObjectsConfig(), pipe.defaults.clip
-    wanted = ClipSize(world.num_frames, world.fps, world.height, world.width)
+    wanted = ClipSize(size.num_frames, world.fps, world.height, world.width)
     if dataclasses.replace(size, native_rate=False) != wanted:
         raise UserError(
-            f"{options.preset}: makes {size.num_frames} frames of {size.width} x {size.height} at {float(size.fps):g} "
-            f"frames a second; the sounding objects are {wanted.num_frames} of {wanted.width} x {wanted.height} at "
+            f"{options.preset}: makes videos of {size.width} x {size.height} at {float(size.fps):g} "
+            f"frames a second; the sounding objects are {wanted.width} x {wanted.height} at "
             f"{float(wanted.fps):g}"
         )
     if pipe.untrained and not options.allow_random_weights:

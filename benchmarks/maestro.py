@@ -1,0 +1,99 @@
+"""Does the right thing stand in its box, by which way of placing it, and when is it located?
+
+    python benchmarks/maestro.py --preset maestro-tiny --out runs/maestro/table
+
+Draws mixes of sounding objects with vanilla attention, Object Locating, Mosaic Denoising and both, which take turns
+after so many steps (Maestro's Fig. 7 and 14), on pairs, on triples, and at other lengths (C.18), and writes `table.json`
+and `table.md`. A row at a time (`--rows`); what was done is not repeated, and what was stopped resumes.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from mtv_jax.evaluation.objects.options import ObjectsOptions
+from mtv_jax.evaluation.objects.pipeline import evaluate_objects
+from mtv_jax.evaluation.report.schema import Report
+from mtv_jax.io.files import write_json, write_text
+
+WAYS: dict[str, dict[str, Any]] = {
+    "both": {"without_controls": False},
+    "vanilla": {"method": "vanilla"},
+    "locating": {"method": "locating"},
+    "denoising": {"method": "denoising"},
+    "located-3": {"locating_steps": 3},
+    "located-12": {"locating_steps": 12},
+}
+"""Options of each way. `both` locates in as many steps as the folder says (6), `locating` in all, `denoising` in none."""
+ROWS: dict[str, dict[str, Any]] = {
+    **{f"pairs/{name}": {"things": 2, **options} for name, options in WAYS.items()},
+    **{f"triples/{name}": {"things": 3, **options} for name, options in WAYS.items()},
+    "frames/32": {"num_frames": 32},
+    "frames/48": {"num_frames": 48},
+}
+SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "changes_of_others", "brightness", "size")
+CONTROLS = ("other_boxes", "other_sounds", "silence")
+
+
+def measure(name: str, preset: str, out: Path, given: dict[str, Any]) -> Report:
+    """The report of a row, made unless it is there."""
+    options = ObjectsOptions(preset, **{"without_controls": True, **ROWS[name], **given})
+    options.check()
+    return evaluate_objects(options, out / name.replace("/", "-"), overwrite=True)[0]
+
+
+def cells(report: Report, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Value, interval and number of clips of some figures, with their ceilings."""
+    found = {figure.id.removeprefix("objects."): figure for figure in report.figures}
+    return {
+        name: {
+            "value": found[name].value,
+            "interval": found[name].interval,
+            "clips": found[name].n,
+            "ceilings": found[name].baselines,
+        }
+        for name in names
+        if name in found
+    }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The table in Markdown: values with 95 % intervals, and under them the ceilings."""
+    lines = ["| mixes, way | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 1) + "|"]
+    for name, figures in rows.items():
+        shown = [_cell(figures.get(key)) for key in SHOWN]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figure: dict[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    interval = figure["interval"]
+    bounds = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return f"{figure['value']:.2f}{bounds}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--preset", default="maestro-tiny", help="preset or folder of a Maestro")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the reports and the table")
+    parser.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=list(ROWS), help="which to measure")
+    for field in dataclasses.fields(ObjectsOptions):
+        if field.name in ("clips", "seed", "steps", "batch_size"):
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=int, default=field.default)
+    args = vars(parser.parse_args(argv))
+    preset, out, names = (args.pop(name) for name in ("preset", "out", "rows"))
+    rows = {}
+    for name in names:
+        rows[name] = cells(measure(name, preset, out, args), SHOWN + CONTROLS)
+        write_json(out / "table.json", {"clips": args["clips"], "seed": args["seed"], "rows": rows})
+        write_text(out / "table.md", table(rows))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
