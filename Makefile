@@ -12,6 +12,8 @@ EVAL_DEMO ?= runs/eval_demo
 TRAIN_DEMO ?= runs/train_demo
 DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
+MIX ?= mtv_jax/assets/scenes/mix
+MAESTRO_DEMO ?= runs/maestro_demo
 WORKERS ?= 2
 
 .PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo eval-demo train-demo demo-data tiny stages test test-all mutants parity run-parity test-lowest run-lowest \

@@ -25,7 +25,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.drop_tracks = 0.0
     if tiny:
         make_tiny(config)
-        config.num_steps = 3000
+        config.num_steps = 2200
         config.model.variant = "objects"
         config.data.dir = "runs/maestro/pictures"
         config.data.batch_size = 64

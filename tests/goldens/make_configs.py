@@ -29,7 +29,7 @@ ARGUMENTS = {
     "tiny/mixed": ("", "early", "late"),
     "tiny/vae": ("",),
     "maestro/image": ("", "tiny"),
-    "maestro/vae": ("",),
+    "maestro/vae": ("", "mse"),
     "maestro/cim": ("", "tiny", "released", "landscape"),
     "maestro/video": ("", "tiny", "objects"),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtv_jax.evaluation.objects.readers import Seen, kind_in_box, read_things
+from mtv_jax.evaluation.report.contact_sheet import Strip
 from mtv_jax.theatre import EVALUATION_SEEDS
 from mtv_jax.theatre.objects import KINDS, ObjectClip, ObjectsConfig, plan_objects, render_objects
 from mtv_jax.typing import Float, UInt8
@@ -119,6 +120,17 @@ def see(case: Case, frames: UInt8[np.ndarray, "f h w 3"]) -> Look:
     """Reads the frames of a case."""
     kinds = {name: kind_in_box(frames, place) for name, place in case.places.items()}
     return Look(case, kinds, read_things(frames))
+
+
+def strip_of(case: Case, frames: UInt8[np.ndarray, "f h w 3"]) -> Strip:
+    """The frames with boxes, above the sounds of the sources in the colours of their things, for a contact sheet."""
+    shown, (height, width) = frames.copy(), frames.shape[1:3]
+    for place in case.places.values():
+        left, top, right, bottom = (place * np.array([width - 1, height - 1] * 2)).round().astype(int)
+        shown[:, [top, bottom], left : right + 1] = 255
+        shown[:, top : bottom + 1, [left, right]] = 255
+    colours = {kind: KINDS[kind] for kind in case.places}
+    return Strip(shown, case.sounds, case.clip.plan.config.fps, colours)
 
 
 def true_activity(look: Look) -> dict[str, Float[np.ndarray, "f"]]:

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.diffusion.mosaic.mosaic import lowest_located
-from mtv_jax.evaluation.objects.cases import OWN, Case, Look, evaluation_clips, performed, see, variants
+from mtv_jax.evaluation.objects.cases import OWN, Case, Look, evaluation_clips, performed, see, strip_of, variants
 from mtv_jax.evaluation.objects.options import Method, ObjectsOptions
 from mtv_jax.evaluation.objects.suite import Sample, figures
-from mtv_jax.evaluation.report.output import write_report
+from mtv_jax.evaluation.report.contact_sheet import Strip, contact_sheet
+from mtv_jax.evaluation.report.output import SHEET, write_report
 from mtv_jax.evaluation.report.provenance import provenance
 from mtv_jax.evaluation.report.resume import resumable
 from mtv_jax.evaluation.report.schema import RESULTS, Figure, Report, VideoRow, read_report
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, read_json_object
+from mtv_jax.io.pictures import write_image
 from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACK_RATE
@@ -60,10 +62,12 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
         options.clips, things=options.things, seed=options.seed, num_frames=options.num_frames
     )
     rows: list[VideoRow] = []
+    strips: list[Strip] = []
 
     def keep(case: Case, frames: Frames) -> None:
         if len(rows) < options.videos and case.seed == options.seed:
             rows.append(_write_video(out, case, frames))
+            strips.append(strip_of(case, frames))
 
     noises = range(options.seed, options.seed + options.seeds)
     def code(cases: Sequence[Case]) -> Iterable[Frames]:
@@ -74,8 +78,15 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
     truth = watch(clips, [0], lambda cases: map(performed, cases), controls=controls)
     coded = watch(clips, [0], code, controls=controls)
     baselines = {"theatre": figures(truth), "autoencoder": figures(coded)}
+    if strips:
+        write_image(out / SHEET, contact_sheet(strips))
     report = Report(
-        "objects", _beside(figures(found), baselines), origin, rows, untrained=list(pipe.untrained)
+        "objects",
+        _beside(figures(found), baselines),
+        origin,
+        rows,
+        untrained=list(pipe.untrained),
+        contact_sheet=SHEET if strips else None,
     )
     write_report(out, report)
     shutil.rmtree(out / _KEPT)

@@ -11,9 +11,9 @@ A scene is a folder with the sound of each source, `KIND.flac`, their sum `mix.f
 import os
 from pathlib import Path
 
-from mtv_jax.evaluation.objects.cases import OWN, THINGS, Case, evaluation_clip, own_case, performed, see
+from mtv_jax.evaluation.objects.cases import OWN, THINGS, Case, evaluation_clip, own_case, performed, see, strip_of
 from mtv_jax.evaluation.objects.suite import figures
-from mtv_jax.evaluation.report.contact_sheet import Strip, contact_sheet
+from mtv_jax.evaluation.report.contact_sheet import contact_sheet
 from mtv_jax.evaluation.report.output import SHEET, write_report
 from mtv_jax.evaluation.report.schema import Report, VideoRow
 from mtv_jax.evaluation.scene import FILE
@@ -23,7 +23,7 @@ from mtv_jax.io.files import existing_file, read_json_object, sha256, write_json
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import read_video
 from mtv_jax.names import TRACK_RATE
-from mtv_jax.theatre.objects import KINDS, ObjectClip
+from mtv_jax.theatre.objects import ObjectClip
 
 OBJECTS = "objects"
 """The entry of scene.json that says that it is of this kind."""
@@ -67,7 +67,7 @@ def evaluate_objects_scene(video: Path, folder: Path, out: Path) -> Report:
     Raises UserError for files that cannot be read, and a video of another length or shape than the scene's.
     """
     video, case = existing_file(video), read_objects_scene(folder)
-    frames, fps = read_video(video)
+    frames, _ = read_video(video)
     config = case.clip.plan.config
     wanted = (config.num_frames, config.height, config.width, 3)
     if frames.shape != wanted:
@@ -76,9 +76,7 @@ def evaluate_objects_scene(video: Path, folder: Path, out: Path) -> Report:
             f"{wanted[2]} x {wanted[1]}"
         )
     found = figures([{OWN: see(case, frames)}])
-    colours = {kind: KINDS[kind] for kind in case.places}
-    strips = [Strip(shown, case.sounds, fps, colours) for shown in (frames, performed(case))]
-    write_image(out / SHEET, contact_sheet(strips))
+    write_image(out / SHEET, contact_sheet([strip_of(case, frames), strip_of(case, performed(case))]))
     shown = video.resolve().is_relative_to(out.resolve())
     name = video.resolve().relative_to(out.resolve()).as_posix() if shown else video.name
     row = VideoRow(name, sha256(video), case.clip.prompt, shown=shown)

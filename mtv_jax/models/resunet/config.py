@@ -52,3 +52,8 @@ class ResUNetConfig:
     def tiny(cls) -> "ResUNetConfig":
         """A small network for tests, at 4 kHz."""
         return cls(widths=(4, 6), condition_size=16, sample_rate=4000, n_fft=256, hop=64)
+
+    @classmethod
+    def objects(cls) -> "ResUNetConfig":
+        """For the sounding objects (`mtv_jax.theatre.objects`), at 16 kHz."""
+        return cls(widths=(8, 16, 24, 32), condition_size=16, sample_rate=16_000, n_fft=512, hop=128)

@@ -59,6 +59,7 @@ def test_the_command_measures_a_folder_once(folder, tmp_path, capsys):
     assert values["objects.accuracy"].baselines["theatre"] == 1
     assert values["objects.accuracy"].n == 2
     assert (out / report.rows[0].video).exists()
+    assert (out / report.contact_sheet).exists()
     assert "share of boxes with the right thing" in capsys.readouterr().out
     assert evaluate.main([*flags, "--out", str(out)]) == 0
     assert "the same measurement was made before" in capsys.readouterr().out
