@@ -3,8 +3,9 @@
     python benchmarks/maestro.py --preset maestro-tiny --out runs/maestro/table
 
 Draws mixes of sounding objects with vanilla attention, Object Locating, Mosaic Denoising and both, which take turns
-after so many steps (Maestro's Fig. 7 and 14), on pairs, on triples, and at other lengths (C.18), and writes `table.json`
-and `table.md`. A row at a time (`--rows`); what was done is not repeated, and what was stopped resumes.
+after so many steps (Maestro's Fig. 7 and 14), on pairs, on triples, on what a separator finds in pairs, and at other
+lengths (C.18), and writes `table.json` and `table.md`. A row at a time (`--rows`); what was done is not repeated, and
+what was stopped resumes.
 """
 
 import argparse
@@ -25,10 +26,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "located-3": {"locating_steps": 3},
     "located-12": {"locating_steps": 12},
 }
-"""Options of each way. `both` locates in as many steps as the folder says (6), `locating` in all, `denoising` in none."""
+"""Options of each way. `both` locates in as many steps as the folder says (6), `locating` in all, `denoising` never."""
 ROWS: dict[str, dict[str, Any]] = {
     **{f"pairs/{name}": {"things": 2, **options} for name, options in WAYS.items()},
     **{f"triples/{name}": {"things": 3, **options} for name, options in WAYS.items()},
+    "pairs/separated": {"separated": True},
     "frames/32": {"num_frames": 32},
     "frames/48": {"num_frames": 48},
 }
@@ -58,12 +60,12 @@ def cells(report: Report, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     }
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """The table in Markdown: values with 95 % intervals, and under them the ceilings."""
-    lines = ["| mixes, way | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 1) + "|"]
+def table(rows: dict[str, dict[str, Any]], shown: tuple[str, ...] = SHOWN) -> str:
+    """The table in Markdown: values with 95 % intervals."""
+    lines = ["| | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
     for name, figures in rows.items():
-        shown = [_cell(figures.get(key)) for key in SHOWN]
-        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+        values = [_cell(figures.get(key)) for key in shown]
+        lines.append(f"| {name} | " + " | ".join(values) + " |")
     return "\n".join(lines) + "\n"
 
 

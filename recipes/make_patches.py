@@ -61,7 +61,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="pipeline folder; imagebind/ is written in it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="pipeline folder; imagebind/ is written in it"
+    )
     args = parser.parse_args(argv)
     config = ImageBindAudioConfig.patches()
     save_model(args.out / "imagebind", make_model("imagebind_audio", config), patches(config))

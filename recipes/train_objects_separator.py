@@ -99,7 +99,9 @@ def is_statistic(path: Any) -> bool:
 def si_sdr(found: np.ndarray, target: np.ndarray) -> float:
     """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019)."""
     part = found @ target / max(float(target @ target), 1e-9) * target
-    return float(10 * np.log10(max(float(part @ part), 1e-12) / max(float(((found - part) ** 2).sum()), 1e-12)))
+    return float(
+        10 * np.log10(max(float(part @ part), 1e-12) / max(float(((found - part) ** 2).sum()), 1e-12))
+    )
 
 
 def judge(folder: Path, clips: int) -> dict[str, float]:
@@ -113,7 +115,12 @@ def judge(folder: Path, clips: int) -> dict[str, float]:
         for kind, wave in heard.items():
             before.append(si_sdr(clip.mix, wave))
             after.append(si_sdr(tracks[kind][:, 0], wave))
-    return {"clips": clips, "sources": len(before), "si_sdr_mix": float(np.mean(before)), "si_sdr": float(np.mean(after))}
+    return {
+        "clips": clips,
+        "sources": len(before),
+        "si_sdr_mix": float(np.mean(before)),
+        "si_sdr": float(np.mean(after)),
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -137,10 +144,15 @@ def main(argv: list[str] | None = None) -> None:
         "separator": models_[0].init(keys[0], mixes, jnp.zeros((1, config.projection_dim))),
         "text": models_[1].init(keys[1], tokens[:1], method="text_features"),
     }
-    labels = jax.tree_util.tree_map_with_path(lambda path, _: "fixed" if is_statistic(path) else "trained", params)
+    labels = jax.tree_util.tree_map_with_path(
+        lambda path, _: "fixed" if is_statistic(path) else "trained", params
+    )
     rate = optax.warmup_cosine_decay_schedule(0.0, 3e-3, min(30, args.steps // 2), args.steps)
     optimizer = optax.multi_transform(
-        {"trained": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)), "fixed": optax.set_to_zero()},
+        {
+            "trained": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)),
+            "fixed": optax.set_to_zero(),
+        },
         labels,
     )
 

@@ -54,7 +54,9 @@ class ObjectsBuild:
         if not 0 <= self.seed < EVALUATION_SEEDS:
             raise UserError(f"seed {self.seed}: must be in 0..2**32 - 1; those above are kept for evaluation")
         if self.frames_only and self.content == "sources":
-            raise UserError("content 'sources' with pixels only: their sound would be lost; give encoders instead")
+            raise UserError(
+                "content 'sources' with pixels only: their sound would be lost; give encoders instead"
+            )
 
     @property
     def world(self) -> ObjectsConfig:

@@ -51,9 +51,7 @@ def evaluation_clips(
     count: int, *, things: int, seed: int = 0, num_frames: int = ObjectsConfig.num_frames
 ) -> list[ObjectClip]:
     """The first clips of `evaluation_clip`."""
-    return [
-        evaluation_clip(index, things=things, seed=seed, num_frames=num_frames) for index in range(count)
-    ]
+    return [evaluation_clip(index, things=things, seed=seed, num_frames=num_frames) for index in range(count)]
 
 
 def evaluation_clip(

@@ -28,6 +28,11 @@ class ObjectsOptions:
     without_controls: bool = option(
         False, "leave out other sounds, other boxes and silence: a quarter of the time", action="store_true"
     )
+    separated: bool = option(
+        False,
+        "sounds are what the folder's separator finds in their mix, by their names",
+        action="store_true",
+    )
     method: Method = option(
         "both",
         "Object Locating and Mosaic Denoising, one of them in all steps, or vanilla: all tokens everywhere",
@@ -58,6 +63,8 @@ class ObjectsOptions:
             check_guidance(self.guidance_scale)
         if self.videos < 0:
             raise UserError(f"--videos {self.videos}: must not be negative")
+        if self.separated and not self.without_controls:
+            raise UserError("--separated: the controls have no mix; give --without-controls too")
         if self.locating_steps is not None and self.method != "both":
             raise UserError(
                 f"--locating-steps {self.locating_steps}: is for the method both, not {self.method}"

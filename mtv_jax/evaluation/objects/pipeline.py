@@ -7,8 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mtv_jax.audio.separation.by_text.base import SeparatorByText
 from mtv_jax.diffusion.mosaic.mosaic import lowest_located
-from mtv_jax.evaluation.objects.cases import OWN, Case, Look, evaluation_clips, performed, see, strip_of, variants
+from mtv_jax.evaluation.objects.cases import (
+    OWN,
+    Case,
+    Look,
+    evaluation_clips,
+    performed,
+    see,
+    strip_of,
+    variants,
+)
 from mtv_jax.evaluation.objects.options import Method, ObjectsOptions
 from mtv_jax.evaluation.objects.suite import Sample, figures
 from mtv_jax.evaluation.report.contact_sheet import Strip, contact_sheet
@@ -24,6 +34,7 @@ from mtv_jax.io.progress import progress
 from mtv_jax.io.video import write_video
 from mtv_jax.names import TRACK_RATE
 from mtv_jax.pipelines.base import Pipeline
+from mtv_jax.pipelines.maestro.hearing import text_separator
 from mtv_jax.pipelines.maestro.pipeline import MaestroPipeline
 from mtv_jax.pipelines.options import VideoOptions
 from mtv_jax.pipelines.places import Place, Scene
@@ -70,6 +81,7 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
             strips.append(strip_of(case, frames))
 
     noises = range(options.seed, options.seed + options.seeds)
+
     def code(cases: Sequence[Case]) -> Iterable[Frames]:
         return reconstruct(pipe, map(performed, cases), batch_size=options.batch_size)
 
@@ -97,6 +109,9 @@ def drawn(pipe: MaestroPipeline, cases: Sequence[Case], options: ObjectsOptions)
     """Frames that a pipeline makes of each case, in order; shows progress."""
     how = VideoOptions(num_inference_steps=options.steps, guidance_scale=options.guidance_scale)
     config = how.config(pipe.defaults.sampling, ())
+    if options.separated:
+        separator = text_separator(pipeline_folder(options.preset))
+        cases = [separated(case, separator) for case in cases]
     requests = (
         request_of(pipe, case, options.method, options.locating_steps, config.sampler.num_steps)
         for case in cases
@@ -104,6 +119,13 @@ def drawn(pipe: MaestroPipeline, cases: Sequence[Case], options: ObjectsOptions)
     size = pipe.defaults.clip.replace(num_frames=options.num_frames)
     frames = sample(pipe, requests, size, config, batch_size=options.batch_size)
     return progress(frames, f"drawing ({options.batch_size} clips at once)", total=len(cases))
+
+
+def separated(case: Case, separator: SeparatorByText) -> Case:
+    """The case with what a separator finds of each source in the mix of all, by the names."""
+    mix = np.sum(list(case.sounds.values()), axis=0, dtype=np.float32)
+    tracks = separator.separate(mix[:, None], TRACK_RATE, list(case.sounds))
+    return dataclasses.replace(case, sounds={name: track[:, 0] for name, track in tracks.items()})
 
 
 def request_of(
@@ -139,10 +161,7 @@ def watch(
     `keep` is called with each clip's own case and its frames.
     """
     cases = [
-        item
-        for seed in seeds
-        for found in variants(clips, seed, controls=controls)
-        for item in found.items()
+        item for seed in seeds for found in variants(clips, seed, controls=controls) for item in found.items()
     ]
     samples: list[dict[str, Look]] = []
     for (name, case), frames in zip(cases, show([case for _, case in cases]), strict=True):

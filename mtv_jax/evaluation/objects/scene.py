@@ -11,7 +11,16 @@ A scene is a folder with the sound of each source, `KIND.flac`, their sum `mix.f
 import os
 from pathlib import Path
 
-from mtv_jax.evaluation.objects.cases import OWN, THINGS, Case, evaluation_clip, own_case, performed, see, strip_of
+from mtv_jax.evaluation.objects.cases import (
+    OWN,
+    THINGS,
+    Case,
+    evaluation_clip,
+    own_case,
+    performed,
+    see,
+    strip_of,
+)
 from mtv_jax.evaluation.objects.suite import figures
 from mtv_jax.evaluation.report.contact_sheet import contact_sheet
 from mtv_jax.evaluation.report.output import SHEET, write_report
@@ -37,9 +46,7 @@ def write_objects_scene(folder: str | os.PathLike, index: int, *, things: int, s
         write_audio(folder / f"{kind}.flac", sound, TRACK_RATE)
     write_audio(folder / MIX_FILE, clip.mix, TRACK_RATE)
     places = {kind: [round(float(side), 4) for side in place] for kind, place in clip.places.items()}
-    write_json(
-        folder / FILE, {OBJECTS: {"seed": seed, "index": index, "things": things}, "places": places}
-    )
+    write_json(folder / FILE, {OBJECTS: {"seed": seed, "index": index, "things": things}, "places": places})
     return clip
 
 

@@ -40,9 +40,7 @@ class _PlaceRow:
 def _place_row(sample: Sample) -> _PlaceRow:
     own = sample[OWN]
     controls = {name: _right(look) for name, look in sample.items() if name != OWN}
-    return _PlaceRow(
-        own.case.clip.plan.index, _right(own), _overlap(own), float(_right(own) == 1), controls
-    )
+    return _PlaceRow(own.case.clip.plan.index, _right(own), _overlap(own), float(_right(own) == 1), controls)
 
 
 def _right(look: Look) -> float:

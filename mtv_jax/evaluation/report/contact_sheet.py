@@ -128,9 +128,7 @@ def _draw_onsets(lane: np.ndarray, times: Sequence[float], seconds: float) -> No
         lane[:, min(int(time / seconds * lane.shape[1]), lane.shape[1] - 1)] = ONSET
 
 
-def _named(
-    picture: np.ndarray, first_lane: int, colours: Mapping[str, tuple[int, int, int]]
-) -> np.ndarray:
+def _named(picture: np.ndarray, first_lane: int, colours: Mapping[str, tuple[int, int, int]]) -> np.ndarray:
     """The picture with the tracks' names on its left."""
     sheet = Image.fromarray(np.pad(picture, [(0, 0), (MARGIN, 0), (0, 0)], constant_values=255))
     draw = ImageDraw.Draw(sheet)

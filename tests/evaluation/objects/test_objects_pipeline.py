@@ -10,7 +10,7 @@ from maestro_folders import SIZE, write_maestro
 
 from mtv_jax import Pipeline, evaluate
 from mtv_jax.evaluation.objects.cases import OWN, evaluation_clips, performed, variants
-from mtv_jax.evaluation.objects.pipeline import request_of
+from mtv_jax.evaluation.objects.pipeline import request_of, separated
 from mtv_jax.evaluation.report.schema import read_report
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
@@ -65,6 +65,18 @@ def test_the_command_measures_a_folder_once(folder, tmp_path, capsys):
     assert "the same measurement was made before" in capsys.readouterr().out
 
 
+def test_separated_sounds_are_those_of_the_mix(case):
+    class Halves:
+        def separate(self, samples, sample_rate, words):
+            assert sample_rate == 16000
+            return {word: samples * (number + 1) for number, word in enumerate(words)}
+
+    found = separated(case, Halves()).sounds
+    mix = sum(case.sounds.values())
+    for number, name in enumerate(case.sounds):
+        np.testing.assert_allclose(found[name], mix * (number + 1), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -73,6 +85,7 @@ def test_the_command_measures_a_folder_once(folder, tmp_path, capsys):
             ["--suite", "objects", "--preset", "x", "--method", "vanilla", "--locating-steps", "3"],
             "is for the method both",
         ),
+        (["--suite", "objects", "--preset", "x", "--separated"], "the controls have no mix"),
         (["--suite", "objects", "--preset", "x", "--mixed"], "with another --suite"),
         (["--suite", "theatre", "--preset", "tiny", "--things", "3"], "with another --suite"),
     ],

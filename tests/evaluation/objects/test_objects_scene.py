@@ -28,7 +28,10 @@ def scene(tmp_path_factory):
 def measure(tmp_path, frames, scene):
     write_video(tmp_path / "video.mp4", frames, 2)
     assert evaluate.main([str(tmp_path / "video.mp4"), "--scene", str(scene), "--out", str(tmp_path)]) == 0
-    return {figure.id.removeprefix("objects."): figure.value for figure in read_report(tmp_path / "results.json").figures}
+    return {
+        figure.id.removeprefix("objects."): figure.value
+        for figure in read_report(tmp_path / "results.json").figures
+    }
 
 
 def test_the_files_are_the_clips_sounds_and_places(scene, clip):
