@@ -47,7 +47,7 @@ def _of_objects(config: ConfigDict) -> None:
     config.model.update({"variant": "objects", "dtype": "float32", "remat": "none"})
     config.loss.schedule = to_tree(ScheduleConfig)
     image.make_tiny(config)
-    config.num_steps = 1000
+    config.num_steps = 800
     config.init_from = "runs/maestro/image-tiny/pipeline"
     config.data.dir = "runs/maestro/clips"
-    config.data.batch_size = 8
+    config.data.batch_size = 4
