@@ -59,12 +59,13 @@ def evaluation_clip(
 ) -> ObjectClip:
     """A clip of two or three `things` and no background, from seeds that training never uses; no two things alike.
 
-    Raises ValueError for other numbers.
+    Levels change from segment to segment, since nothing says what a source is that is silent throughout. Raises
+    ValueError for other numbers.
     """
     if things not in THINGS:
         raise ValueError(f"things {things}: must be one of {THINGS}")
     chances = tuple(float(number == things) for number in range(4))
-    config = ObjectsConfig(things=chances, background=0.0, num_frames=num_frames)
+    config = ObjectsConfig(things=chances, background=0.0, steady=0.0, num_frames=num_frames)
     return render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config))
 
 
