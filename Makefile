@@ -172,11 +172,13 @@ maestro: setup  ## train the preset `maestro-tiny` from scratch and measure it (
 	test -e $(MAESTRO)/sources/manifest.json || $(OBJECTS) --content sources --clips 1500 --seed 2 --out $(MAESTRO)/sources
 	$(BIN)/python recipes/make_patches.py --out $(MAESTRO)/image-tiny/pipeline
 	$(RUN) mtv_jax.train --config configs/maestro/cim.py:tiny
+	test -e $(MAESTRO)/separator/fit.json || \
+	  $(BIN)/python recipes/train_objects_separator.py --out $(MAESTRO)/separator
 	$(BIN)/python recipes/training_report.py $(MAESTRO)/vae $(MAESTRO)/vae-mse $(MAESTRO)/image-tiny \
 	  $(MAESTRO)/video-objects $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
 	rm -rf $(MAESTRO)/preset
 	$(RUN) mtv_jax.convert --from diffusers --in $(MAESTRO)/cim-tiny/pipeline --out $(MAESTRO)/preset --dtype fp16
-	cp mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/preset
+	cp -r mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap $(MAESTRO)/preset
 	$(RUN) mtv_jax.evaluate --suite objects --preset $(MAESTRO)/preset --out $(MAESTRO)/report --overwrite
 	@echo "the preset: $(MAESTRO)/preset (what mtv_jax/assets/maestro-tiny holds); its figures: $(MAESTRO)/report"
 

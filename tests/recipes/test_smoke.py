@@ -9,15 +9,18 @@ import jax
 import numpy as np
 import pytest
 
+from mtv_jax.audio.separation.by_text.audiosep import AudioSep
 from mtv_jax.evaluation.syncsynth import load_syncsynth
 from mtv_jax.io.audio import read_audio, write_audio
 from mtv_jax.io.errors import UserError
 from mtv_jax.training.checkpoint import Checkpoints
+from mtv_jax.weights.model_index import text_options
 from mtv_jax.weights.pretrained import load_config, load_model
 from recipes import (
     cut_recordings,
     make_patches,
     report_picture,
+    train_objects_separator,
     train_syncsynth,
     train_tiny_text,
     training_report,
@@ -99,6 +102,18 @@ def test_patches_are_the_normalised_patches_themselves(tmp_path):
     positions = np.asarray(params["params"]["audio"]["position_embedding"])
     np.testing.assert_allclose(tokens[1 + 12 + 2], normal + positions[1 + 12 + 2], atol=1e-4)
     assert len(np.unique(positions.round(4), axis=0)) == 97
+    assert text_options(tmp_path) == make_patches.TEXT
+
+
+@pytest.mark.slow
+def test_train_objects_separator_leaves_an_audiosep(tmp_path):
+    out = tmp_path / "out"
+    train_objects_separator.main([f"--out={out}", "--steps=2", "--sounds=1", "--clips=1"])
+    fit = json.loads((out / "fit.json").read_text())
+    assert fit["held_out"]["sources"] == 2
+    mix = np.random.default_rng(0).standard_normal((16000, 1)).astype(np.float32)
+    tracks = AudioSep(str(out)).separate(mix, 16000, ["bell", "rain"])
+    assert {name: track.shape for name, track in tracks.items()} == {"bell": (16000, 1), "rain": (16000, 1)}
 
 
 @pytest.mark.slow
