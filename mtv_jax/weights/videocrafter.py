@@ -142,28 +142,32 @@ def config_from_json(values: Mapping[str, Any]) -> VideoCrafterConfig:
 
 
 def _levels(width: Any, factors: Any, resolutions: Any) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Widths of all levels, and the levels with transformers, from factors of the width and of the resolution."""
-    whole = all(isinstance(n, int) and n > 0 for of in (factors, resolutions) for n in of)
-    if not isinstance(width, int) or not whole or factors[0] != 1:
-        raise UserError(f"{_ORIGIN}: {', '.join(_LEVELS)}: must be whole numbers, the first channel_mult 1")
+    """Widths of all levels, and the levels with transformers, from factors of the width and of the resolution.
+
+    Factors may be fractions of which the width makes whole numbers, such as 1.25; the original's are whole.
+    """
+    whole = isinstance(width, int) and all(isinstance(n, int) and n > 0 for n in resolutions)
+    widths = [width * n for n in factors if isinstance(n, int | float) and n > 0] if whole else []
+    if len(widths) != len(factors) or any(n % 1 for n in widths) or factors[0] != 1:
+        raise UserError(
+            f"{_ORIGIN}: {', '.join(_LEVELS)}: must make whole numbers, and the first channel_mult must be 1"
+        )
     halvings = [2**level for level in range(len(factors))]
     if strange := sorted(set(resolutions) - set(halvings)):
         raise UserError(f"{_ORIGIN}: attention_resolutions {strange}: not among {halvings}")
     levels = tuple(factor in resolutions for factor in halvings)
-    return tuple(width * factor for factor in factors), levels
+    return tuple(map(int, widths)), levels
 
 
 def config_to_json(config: VideoCrafterConfig) -> dict[str, Any]:
-    """The config.json of `config`. Raises UserError for widths that are not multiples of the first."""
+    """The config.json of `config`."""
     first, *_ = widths = config.block_out_channels
-    if any(width % first for width in widths):
-        raise UserError(f"block_out_channels {widths}: must be multiples of the first in {CLASS_NAME}")
     return {
         "_class_name": CLASS_NAME,
         **{key: getattr(config, field) for key, field in _FIELDS.items()},
         **_FIXED,
         "model_channels": first,
-        "channel_mult": [width // first for width in widths],
+        "channel_mult": [width / first if width % first else width // first for width in widths],
         "attention_resolutions": [
             2**level for level, attends in enumerate(config.attention_levels) if attends
         ],

@@ -194,8 +194,9 @@ def test_bfloat16_is_close(outputs):
     assert 1e-4 < np.sqrt(((out - want) ** 2).mean() / (want**2).mean()) < 2e-2
 
 
-@pytest.mark.parametrize("config", [VideoCrafterConfig.tiny(), VideoCrafterConfig.videocrafter2()])
-def test_configs_survive_their_file(config):
+@pytest.mark.parametrize("variant", ["tiny", "objects", "videocrafter2"])
+def test_configs_survive_their_file(variant):
+    config = getattr(VideoCrafterConfig, variant)()
     assert table.config_from_json(table.config_to_json(config)) == config
     own = replace(config, attention_levels=(True,) + (False,) * (config.num_levels - 1), layers_per_block=3)
     assert table.config_from_json(table.config_to_json(own)) == own
@@ -206,7 +207,9 @@ def test_configs_survive_their_file(config):
     [
         ({"use_linear": False}, "use_linear = False is not supported"),
         ({"attention_resolutions": [3]}, r"attention_resolutions \[3\]: not among"),
-        ({"channel_mult": [2, 4]}, "the first channel_mult 1"),
+        ({"channel_mult": [2, 4]}, "the first channel_mult must be 1"),
+        ({"channel_mult": [1, 1.3]}, "must make whole numbers"),
+        ({"channel_mult": [1, "2"]}, "must make whole numbers"),
         ({"image_size": 64}, "image_size 64"),
         ({"num_head_channels": 5}, r"divisible by attention_head_dim \(5\)"),
         ({"num_classes": 3}, "unknown keys num_classes"),
