@@ -169,13 +169,16 @@ maestro: setup  ## train the preset `maestro-tiny` from scratch and measure it (
 	$(RUN) mtv_jax.train --config configs/maestro/image.py:tiny
 	test -e $(MAESTRO)/clips/manifest.json || $(OBJECTS) --content clips --clips 1500 --seed 1 --out $(MAESTRO)/clips
 	$(RUN) mtv_jax.train --config configs/maestro/video.py:objects
+	test -e $(MAESTRO)/clips-partial/manifest.json || \
+	  $(OBJECTS) --content clips --clips 1500 --seed 4 --unnamed 0.5 --out $(MAESTRO)/clips-partial
+	$(RUN) mtv_jax.train --config configs/maestro/video.py:objects,partial
 	test -e $(MAESTRO)/sources/manifest.json || $(OBJECTS) --content sources --clips 1500 --seed 2 --out $(MAESTRO)/sources
 	$(BIN)/python recipes/make_patches.py --out $(MAESTRO)/image-tiny/pipeline
 	$(RUN) mtv_jax.train --config configs/maestro/cim.py:tiny
 	test -e $(MAESTRO)/separator/fit.json || \
 	  $(BIN)/python recipes/train_objects_separator.py --out $(MAESTRO)/separator
 	$(BIN)/python recipes/training_report.py $(MAESTRO)/vae $(MAESTRO)/vae-mse $(MAESTRO)/image-tiny \
-	  $(MAESTRO)/video-objects $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
+	  $(MAESTRO)/video-objects $(MAESTRO)/video-objects-partial $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
 	rm -rf $(MAESTRO)/preset
 	$(RUN) mtv_jax.convert --from diffusers --in $(MAESTRO)/cim-tiny/pipeline --out $(MAESTRO)/preset --dtype fp16
 	cp -r mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap $(MAESTRO)/preset

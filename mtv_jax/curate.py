@@ -158,7 +158,8 @@ def _objects(args: argparse.Namespace) -> None:
 
     check_folder(args.out, overwrite=args.overwrite)
     check_bound("clips", args.clips, MAX_CLIPS, force=args.force)
-    config = ObjectsBuild(args.content, clips=args.clips, seed=args.seed, frames_only=args.frames_only)
+    made = {name: getattr(args, name) for name in ("clips", "seed", "frames_only", "unnamed")}
+    config = ObjectsBuild(args.content, **made)
     if args.frames_only:
         check_room(args.out, config.num_bytes, force=args.force)
     elif args.encoders is None:

@@ -30,6 +30,7 @@ from mtv_jax.names import TRACK_RATE
 from mtv_jax.theatre.objects import BACKGROUNDS, KINDS
 from mtv_jax.theatre.objects.clip import LEVEL
 from mtv_jax.theatre.objects.sounds import sound_of
+from mtv_jax.typing import Params
 from mtv_jax.weights.pretrained import write_model
 
 NAMES = (*KINDS, *BACKGROUNDS)
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     tokens = jnp.asarray([row + [1] * (LENGTH - len(row)) for row in rows])
     rng, keys = np.random.default_rng(SEED + 1), jax.random.split(jax.random.key(SEED))
     mixes, _, _ = make_batch(rng, bank, 1)
-    params = {
+    params: Params = {
         "separator": models_[0].init(keys[0], mixes, jnp.zeros((1, config.projection_dim))),
         "text": models_[1].init(keys[1], tokens[:1], method="text_features"),
     }

@@ -67,9 +67,9 @@ def _make_released(config: ConfigDict) -> None:
 
 def _make_tiny(config: ConfigDict) -> None:
     """For two cores: float32, small batches, a higher rate, few steps; the schedule of the tiny UNets."""
-    config.num_steps = 300
+    config.num_steps = 1000
     config.init_from = "runs/maestro/image-tiny/pipeline"
-    config.pipeline = "runs/maestro/video-objects/pipeline"
+    config.pipeline = "runs/maestro/video-objects-partial/pipeline"
     config.data.dir = "runs/maestro/sources"
     config.data.batch_size = 16
     config.data.num_workers = 0

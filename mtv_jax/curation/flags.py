@@ -266,6 +266,12 @@ def _add_objects(commands: Any) -> None:
     objects.add_argument("--vae", help="folder with another autoencoder (or the training directory of one)")
     objects.add_argument("--frames-only", action="store_true", help="keep pixels, to train an autoencoder")
     objects.add_argument("--clips", type=int, default=400, help="how many")
+    objects.add_argument(
+        "--unnamed",
+        type=float,
+        default=0.0,
+        help="chance that a prompt leaves out something that is there, as captions do; one thing is always named",
+    )
     objects.add_argument("--seed", type=int, default=0, help="of the clips; below 2**32")
     add_force(objects)
     add_overwrite(objects)

@@ -38,13 +38,15 @@ class ObjectsBuild:
     """Which clips to make: the first `clips` of the world `seed`.
 
     `content` is `clips`, `pictures` of one frame, or `sources`: clips of one sound each, for the Condition Injection
-    Module. `frames_only` keeps pixels (to train an autoencoder) instead of latents and text.
+    Module. `frames_only` keeps pixels (to train an autoencoder) instead of latents and text. `unnamed` is the chance
+    that a prompt leaves a source out.
     """
 
     content: Content
     clips: int
     seed: int = 0
     frames_only: bool = False
+    unnamed: float = 0.0
 
     def __post_init__(self):
         if self.content not in CONTENTS:
@@ -61,7 +63,7 @@ class ObjectsBuild:
     @property
     def world(self) -> ObjectsConfig:
         """The config of the world."""
-        return _WORLDS[self.content]()
+        return dataclasses.replace(_WORLDS[self.content](), unnamed=self.unnamed)
 
     @property
     def size(self) -> ClipSize:

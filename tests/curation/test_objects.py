@@ -1,5 +1,6 @@
 """Sounding objects as shards: pixels or latents, with the truth beside them."""
 
+import dataclasses
 import json
 import shutil
 
@@ -15,7 +16,7 @@ from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import write_json
 from mtv_jax.models.imagebind import log_mels
 from mtv_jax.pipelines.maestro.features import cut_clips
-from mtv_jax.theatre.objects import ObjectsConfig, plan_objects, render_objects
+from mtv_jax.theatre.objects import ObjectsConfig, objects_prompt, plan_objects, render_objects
 from mtv_jax.weights.model_index import MAESTRO, TextOptions, encoders_json
 from mtv_jax.weights.pretrained import save_model
 
@@ -82,6 +83,17 @@ def test_single_sources_are_what_the_condition_injection_module_learns_from(tmp_
 def test_latents_need_encoders(tmp_path):
     with pytest.raises(UserError, match="--encoders"):
         run(tmp_path / "out", "--clips", "2")
+
+
+def test_prompts_may_leave_things_out(tmp_path):
+    run(tmp_path / "out", "--content", "pictures", "--frames-only", "--clips", "9", "--unnamed", "0.5")
+    opened = open_shards(tmp_path / "out")
+    config = dataclasses.replace(ObjectsConfig.pictures(), unnamed=0.5)
+    plans = [plan_objects(0, index, config) for index in range(9)]
+    assert [opened.read(index).prompt for index in range(9)] == [objects_prompt(plan) for plan in plans]
+    assert any(len(plan.named) < len(plan.activities) for plan in plans)
+    with pytest.raises(UserError, match="chances"):
+        run(tmp_path / "other", "--frames-only", "--unnamed", "2")
 
 
 def test_seeds_of_evaluation_are_refused(tmp_path):

@@ -31,7 +31,7 @@ ARGUMENTS = {
     "maestro/image": ("", "tiny"),
     "maestro/vae": ("", "mse"),
     "maestro/cim": ("", "tiny", "released", "landscape"),
-    "maestro/video": ("", "tiny", "objects"),
+    "maestro/video": ("", "tiny", "objects", "objects,partial"),
 }
 """The arguments that each config takes."""
 SPECS = tuple(

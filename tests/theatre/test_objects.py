@@ -86,6 +86,20 @@ def test_a_prompt_names_things_and_lasting_states():
     assert f"a {first.kind} and" in objects_prompt(dataclasses.replace(plan, things=(changing, second)))
 
 
+def test_a_prompt_may_leave_sources_out_but_never_all():
+    config = ObjectsConfig(things=(0.0, 0.0, 0.5, 0.5), background=0.5, unnamed=0.5)
+    named = there = 0
+    for index in range(100):
+        plan = plan_objects(5, index, config)
+        words = set(objects_prompt(plan).replace(",", "").split())
+        assert words & set(plan.activities) == set(plan.named) != set()
+        named, there = named + len(plan.named), there + len(plan.activities)
+        whole = plan_objects(5, index, dataclasses.replace(config, unnamed=0.0))
+        assert set(whole.named) == set(plan.activities)
+        assert (whole.things, whole.grey) == (plan.things, plan.grey)
+    assert 0.6 < named / there < 0.75  # 1/n + (1 - 1/n) / 2 of n
+
+
 def test_single_sources_keep_their_level():
     config = ObjectsConfig.single_sources()
     for index in range(40):

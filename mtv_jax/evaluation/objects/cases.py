@@ -64,7 +64,7 @@ def evaluation_clip(
     """
     if things not in THINGS:
         raise ValueError(f"things {things}: must be one of {THINGS}")
-    chances = tuple(float(number == things) for number in range(4))
+    chances = (0.0, 0.0, float(things == 2), float(things == 3))
     config = ObjectsConfig(things=chances, background=0.0, steady=0.0, num_frames=num_frames)
     return render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config))
 

@@ -10,6 +10,7 @@ A scene is a folder with the sound of each source, `KIND.flac`, their sum `mix.f
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mtv_jax.evaluation.objects.cases import (
     OWN,
@@ -58,14 +59,18 @@ def is_objects_scene(folder: Path) -> bool:
 def read_objects_scene(folder: Path) -> Case:
     """The case of a scene. Raises UserError for a `scene.json` that does not name a clip."""
     value = read_json_object(folder / FILE)[OBJECTS]
-    names = ("seed", "index", "things")
-    numbers = [value.get(name) for name in names] if isinstance(value, dict) else []
-    if [type(number) for number in numbers] != [int] * 3 or min(numbers) < 0 or numbers[2] not in THINGS:
+    named = value if isinstance(value, dict) else {}
+    seed, index, things = (_number(named.get(name)) for name in ("seed", "index", "things"))
+    if seed is None or index is None or things not in THINGS:
         raise UserError(
             f'{folder / FILE}: no scene: {OBJECTS!r} is {{"seed": N, "index": N, "things": 2 or 3}}, not {value!r}'
         )
-    seed, index, things = numbers
     return own_case(evaluation_clip(index, things=things, seed=seed), 0)
+
+
+def _number(value: Any) -> int | None:
+    """A whole number that is not negative; None for anything else."""
+    return value if type(value) is int and value >= 0 else None
 
 
 def evaluate_objects_scene(video: Path, folder: Path, out: Path) -> Report:

@@ -65,11 +65,13 @@ def render_objects(plan: ObjectsPlan) -> ObjectClip:
 def objects_prompt(plan: ObjectsPlan) -> str:
     """The words for a clip: `a loud bell and a silent drum, rain`; without states, `a bell and a drum, rain`.
 
-    A state is said only where it lasts for the whole clip.
+    A state is said only where it lasts for the whole clip, and what is not named is left out.
     """
-    named = [f"a {_state(plan, thing.activity)}{thing.kind}" for thing in plan.things]
+    named = [
+        f"a {_state(plan, thing.activity)}{thing.kind}" for thing in plan.things if thing.kind in plan.named
+    ]
     words = " and ".join(named)
-    if plan.background is None:
+    if plan.background is None or plan.background not in plan.named:
         return words
     behind = f"{_state(plan, plan.background_activity)}{plan.background}"
     return f"{words}, {behind}" if words else behind

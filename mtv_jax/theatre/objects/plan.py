@@ -35,6 +35,7 @@ class ObjectsConfig:
       silent: chance that a thing is silent in a segment (at least one source is heard in each clip).
       steady: chance that all levels stay as they are over the clip.
       state_words: chance that the prompt says how loud each thing is.
+      unnamed: chance that the prompt leaves a source out, as captions do; one of them is always named.
     """
 
     height: int = 64
@@ -46,6 +47,7 @@ class ObjectsConfig:
     silent: float = 0.2
     steady: float = 0.5
     state_words: float = 0.6
+    unnamed: float = 0.0
 
     def __post_init__(self):
         if self.num_frames < 1:
@@ -57,7 +59,7 @@ class ObjectsConfig:
             raise UserError(f"width {self.width}: must be at least 1.5 times the height {self.height}")
         if self.fps <= 0:
             raise UserError(f"fps {self.fps}: must be positive")
-        chances = (*self.things, self.background, self.silent, self.steady, self.state_words)
+        chances = (*self.things, self.background, self.silent, self.steady, self.state_words, self.unnamed)
         if len(self.things) != 4 or not all(0 <= p <= 1 for p in chances) or abs(sum(self.things) - 1) > 1e-6:
             raise UserError(
                 f"chances {chances}: each must be in 0..1, and those of 0 to 3 things add up to 1"
@@ -110,6 +112,7 @@ class ObjectsPlan:
       background_activity: in each segment.
       grey: shade of the wall.
       stated: whether the prompt says how loud things are.
+      named: what the prompt names.
     """
 
     seed: int
@@ -120,6 +123,7 @@ class ObjectsPlan:
     background_activity: tuple[float, ...]
     grey: float
     stated: bool
+    named: tuple[str, ...]
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A separate stream for each purpose."""
@@ -167,7 +171,15 @@ def plan_objects(seed: int, index: int, config: ObjectsConfig | None = None) -> 
         background_activity=levels[count] if background else (),
         grey=float(rng.uniform(0.4, 0.62)),
         stated=bool(stated),
+        named=_named(_rng(seed, index, "named"), (*kinds, *([background] if background else [])), config),
     )
+
+
+def _named(rng: np.random.Generator, sources: tuple[str, ...], config: ObjectsConfig) -> tuple[str, ...]:
+    """The sources that the prompt names."""
+    always = int(rng.integers(len(sources)))
+    kept = rng.random(len(sources)) >= config.unnamed
+    return tuple(name for i, name in enumerate(sources) if kept[i] or i == always)
 
 
 def _levels(
