@@ -102,10 +102,13 @@ def test_a_prompt_may_leave_sources_out_but_never_all():
 
 def test_single_sources_keep_their_level():
     config = ObjectsConfig.single_sources()
-    for index in range(40):
+    silent = 0
+    for index in range(100):
         levels = plan_objects(0, index, config).activities
         assert len(levels) == 1
-        assert len(set(next(iter(levels.values())))) == 1
+        (level,) = set(next(iter(levels.values())))
+        silent += level == 0
+    assert 3 <= silent <= 20
 
 
 def test_kinds_differ_in_sound():

@@ -32,7 +32,8 @@ class ObjectsConfig:
       num_frames, fps: the length; a single frame is a picture.
       things: chances of no, one, two and three things; without any there is a background.
       background: chance that a background sounds too.
-      silent: chance that a thing is silent in a segment (at least one source is heard in each clip).
+      silent: chance that a source is silent in a segment.
+      heard: whether one source at least is heard in each clip.
       steady: chance that all levels stay as they are over the clip.
       state_words: chance that the prompt says how loud each thing is.
       unnamed: chance that the prompt leaves a source out, as captions do; one of them is always named.
@@ -45,6 +46,7 @@ class ObjectsConfig:
     things: tuple[float, float, float, float] = (0.06, 0.34, 0.34, 0.26)
     background: float = 0.25
     silent: float = 0.2
+    heard: bool = True
     steady: float = 0.5
     state_words: float = 0.6
     unnamed: float = 0.0
@@ -82,8 +84,12 @@ class ObjectsConfig:
 
     @classmethod
     def single_sources(cls) -> "ObjectsConfig":
-        """One source that keeps its level and whose label says it: what the Condition Injection Module learns from."""
-        return cls(things=(0.25, 0.75, 0.0, 0.0), background=0.0, silent=0.0, steady=1.0, state_words=1.0)
+        """One source that keeps its level and whose label says it: what the Condition Injection Module learns from.
+
+        Some are silent, since sources of mixes are at times.
+        """
+        one = (0.25, 0.75, 0.0, 0.0)
+        return cls(things=one, background=0.0, silent=0.1, heard=False, steady=1.0, state_words=1.0)
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
@@ -185,12 +191,12 @@ def _named(rng: np.random.Generator, sources: tuple[str, ...], config: ObjectsCo
 def _levels(
     rng: np.random.Generator, sources: int, config: ObjectsConfig, steady: bool
 ) -> list[tuple[float, ...]]:
-    """Activity of each source in each segment; someone is heard."""
+    """Activity of each source in each segment."""
     shape = (sources, config.segments)
     levels = rng.uniform(*_LEVELS, shape) * (rng.random(shape) >= config.silent)
     if steady:
         levels[:] = levels[:, :1]
-    if not levels.any():
+    if config.heard and not levels.any():
         levels[int(rng.integers(sources))] = rng.uniform(*_LEVELS)
     return [tuple(round(float(level), 4) for level in row) for row in levels]
 
