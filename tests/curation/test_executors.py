@@ -60,7 +60,8 @@ def test_an_error_that_is_no_films_fault_ends_the_run(pool):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_a_worker_runs_networks_on_one_thread():
+def test_a_worker_runs_networks_on_one_thread(monkeypatch):
+    monkeypatch.setenv("NPROC", "3")
     executor = LocalExecutor(CountThreads(), 1)
     try:
         (event, _) = executor.run([job("a")])
