@@ -12,11 +12,9 @@ EVAL_DEMO ?= runs/eval_demo
 TRAIN_DEMO ?= runs/train_demo
 DEMO_DATA ?= runs/demo_data
 SCENE ?= mtv_jax/assets/scenes/bell
-MIX ?= mtv_jax/assets/scenes/mix
-MAESTRO_DEMO ?= runs/maestro_demo
 WORKERS ?= 2
 
-.PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo maestro-demo eval-demo train-demo demo-data tiny maestro stages test test-all mutants parity run-parity test-lowest run-lowest \
+.PHONY: help setup setup-dev mtcnn openclip resemblyzer spleeter demo eval-demo train-demo demo-data tiny maestro stages test test-all mutants parity run-parity test-lowest run-lowest \
   find-python check lint bench clean
 .DEFAULT_GOAL := help
 
@@ -96,14 +94,6 @@ demo: setup  ## generate a video of a bundled scene and measure how well it foll
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
-# Its separator finds the two sounds in the mix by their names.
-maestro-demo: setup  ## draw a bundled mix of two sounds, the source of each in its box, and measure it (a minute)
-	$(RUN) mtv_jax.sample --preset maestro-tiny --audio $(MIX)/mix.flac $(MIX_SOURCES) \
-	  --out $(MAESTRO_DEMO)/demo.mp4 --overwrite
-	$(RUN) mtv_jax.evaluate $(MAESTRO_DEMO)/demo.mp4 --scene $(MIX) --out $(MAESTRO_DEMO) --overwrite
-	@echo "the demo's video: $(MAESTRO_DEMO)/demo.mp4"
-MIX_SOURCES := --source bell@.69,.32,.96,.79 --source bird@.04,.41,.33,.89
-
 eval-demo: setup  ## score right and spoiled videos by every metric, and check that each moves as it must (5 minutes)
 	$(BIN)/python benchmarks/eval_demo.py --out $(EVAL_DEMO)
 
@@ -154,10 +144,10 @@ tiny: setup  ## train the preset `tiny` from scratch and measure it (hours; can 
 	@echo "its max_num_frames is noted in model_index.json by hand, after benchmarks/lengths.py"
 	@echo "the preset: runs/tiny/preset (what mtv_jax/assets/tiny holds); its figures: runs/tiny/report"
 
-# The same for Maestro's preset, on the world of sounding objects.
+# The same for a tiny Maestro, on the world of sounding objects.
 MAESTRO := runs/maestro
 OBJECTS := $(RUN) mtv_jax.curate objects --encoders $(MAESTRO)/encoders --vae $(MAESTRO)/vae-mse
-maestro: setup  ## train the preset `maestro-tiny` from scratch and measure it (hours; can be stopped and restarted)
+maestro: setup  ## train a tiny Maestro from scratch and measure it (hours; can be stopped and restarted)
 	test -e $(MAESTRO)/frames/manifest.json || \
 	  $(RUN) mtv_jax.curate objects --content pictures --frames-only --clips 8000 --seed 7 --out $(MAESTRO)/frames
 	$(RUN) mtv_jax.train --config configs/maestro/vae.py
@@ -181,9 +171,9 @@ maestro: setup  ## train the preset `maestro-tiny` from scratch and measure it (
 	  $(MAESTRO)/video-objects $(MAESTRO)/video-objects-partial $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
 	rm -rf $(MAESTRO)/preset
 	$(RUN) mtv_jax.convert --from diffusers --in $(MAESTRO)/cim-tiny/pipeline --out $(MAESTRO)/preset --dtype fp16
-	cp -r mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap $(MAESTRO)/preset
+	cp -r $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap $(MAESTRO)/preset
 	$(RUN) mtv_jax.evaluate --suite objects --preset $(MAESTRO)/preset --out $(MAESTRO)/report --overwrite
-	@echo "the preset: $(MAESTRO)/preset (what mtv_jax/assets/maestro-tiny holds); its figures: $(MAESTRO)/report"
+	@echo "the pipeline: $(MAESTRO)/preset; its figures: $(MAESTRO)/report"
 
 # The same path in a few minutes, with a few steps of each part, to show that the parts work together.
 STAGES := runs/stages

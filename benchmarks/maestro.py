@@ -1,6 +1,6 @@
 """Does the right thing stand in its box, by which way of placing it, and when is it located?
 
-    python benchmarks/maestro.py --preset maestro-tiny --out runs/maestro/table
+    python benchmarks/maestro.py --preset runs/maestro/preset --out runs/maestro/table
 
 Draws mixes of sounding objects with vanilla attention, Object Locating, Mosaic Denoising and both, which take turns
 after so many steps (Maestro's Fig. 7 and 14), on pairs, on triples, on what a separator finds in pairs, and at other
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--preset", default="maestro-tiny", help="preset or folder of a Maestro")
+    parser.add_argument("--preset", default="runs/maestro/preset", help="folder of a Maestro")
     parser.add_argument("--out", type=Path, required=True, help="folder for the reports and the table")
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=list(ROWS), help="which to measure")
     for field in dataclasses.fields(ObjectsOptions):
