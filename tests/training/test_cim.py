@@ -85,6 +85,7 @@ def command(shards, workdir, *more):
         *("--config.model.variant=tiny", f"--config.model.overrides={NETWORK}", "--config.data.batch_size=2"),
         *("--config.data.text_length=12", "--config.init_from=", "--config.loss.schedule.prediction=epsilon"),
         "--config.loss.schedule.zero_terminal_snr=false",
+        "--config.pipeline=",
         *("--config.checkpoint.every=1", "--config.compilation_cache=", *more),
     ]
 
