@@ -166,7 +166,7 @@ maestro: setup  ## train a tiny Maestro from scratch and measure it (hours; can 
 	$(BIN)/python recipes/make_patches.py --out $(MAESTRO)/image-tiny/pipeline
 	$(RUN) mtv_jax.train --config configs/maestro/cim.py:tiny
 	test -e $(MAESTRO)/separator/fit.json || \
-	  $(BIN)/python recipes/train_objects_separator.py --out $(MAESTRO)/separator
+	  $(RUN) recipes.train_objects_separator --out $(MAESTRO)/separator
 	$(BIN)/python recipes/training_report.py $(MAESTRO)/vae $(MAESTRO)/vae-mse $(MAESTRO)/image-tiny \
 	  $(MAESTRO)/video-objects $(MAESTRO)/video-objects-partial $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
 	rm -rf $(MAESTRO)/preset

@@ -1,6 +1,6 @@
 """Maestro's Tables 1 and 2 in miniature: what do lambda_1 and the number of queries do to the CIM?
 
-    python benchmarks/cim_ablations.py --out runs/maestro/ablations    (after `make maestro`, whose shards it needs)
+    python -m benchmarks.cim_ablations --out runs/maestro/ablations    (after `make maestro`, whose shards it needs)
 
 Trains a Condition Injection Module for each value, with the rest of `configs/maestro/cim.py:tiny`, for few steps, and
 measures it by the objects suite on pairs. What was done is not repeated, and what was stopped resumes; `--only` does

@@ -199,6 +199,11 @@ def _scene(args: argparse.Namespace) -> None:
 def _objects_scene(args: argparse.Namespace) -> None:
     from mtv_jax.evaluation.objects.scene import write_objects_scene
 
+    theatres = ("prompt", "onsets", "num_frames", *TRACKS)
+    unused = [name for name in theatres if getattr(args, name) is not None]
+    if unused or args.real_sounds:
+        name = unused[0] if unused else "real_sounds"
+        raise UserError(f"--{name.replace('_', '-')}: is of a scene of the theatre, not with --things")
     clip = write_objects_scene(args.out, args.index, things=args.things, seed=args.seed)
     print(f"{args.out}: a scene of sounding objects; its sources, for `python -m mtv_jax.sample`:")
     for kind, place in clip.places.items():

@@ -1,6 +1,6 @@
 """Makes the separator of Maestro's tiny pipeline: AudioSep's network, which finds sounding objects by their names.
 
-    python recipes/train_objects_separator.py --out runs/maestro/separator
+    python -m recipes.train_objects_separator --out runs/maestro/separator
 
 Trains the ResUNet (`ResUNetConfig.objects`) and a small text half of CLAP from nothing, together, on mixes of the world
 `mtv_jax.theatre.objects`: the loss is the mean absolute error of the wave, as AudioSep's. Words that no prompt of the
@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from benchmarks.separation_metrics import si_sdr
 from mtv_jax.evaluation.objects.cases import evaluation_clips
 from mtv_jax.io.files import atomic_directory, write_json
 from mtv_jax.io.progress import progress
@@ -95,14 +96,6 @@ def loss_of(models: Any, params: Any, tokens: jax.Array, batch: tuple[jax.Array,
 def is_statistic(path: Any) -> bool:
     """Whether a parameter is one of the fixed statistics of a normalisation, which are not trained."""
     return path[-1].key in ("mean", "var")
-
-
-def si_sdr(found: np.ndarray, target: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019)."""
-    part = found @ target / max(float(target @ target), 1e-9) * target
-    return float(
-        10 * np.log10(max(float(part @ part), 1e-12) / max(float(((found - part) ** 2).sum()), 1e-12))
-    )
 
 
 def judge(folder: Path, clips: int) -> dict[str, float]:

@@ -10,11 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # Child processes inherit this. Programs of tests run once or a few times: what their optimisation would save is less
 # than what it costs. And workers and children share what they compile, most of it the same in many of them.
 os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {os.environ.get('XLA_FLAGS', '')}".strip()
-# As `curate run` sets it: tests call it in processes where JAX has started, and compare with workers' bytes.
-os.environ["NPROC"] = "1"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache" / "tests"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# As `curate run` sets it: tests call it in processes where JAX has started, and compare with workers' bytes.
+os.environ["NPROC"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -296,11 +296,12 @@ def _add_scene(commands: Any) -> None:
         help="make a scene folder, which `evaluate --scene` measures a video by",
         description="Make a scene folder: speech.flac, effects.flac, music.flac, and scene.json with prompt, length "
         "and expected events. By default it is a clip of the theatre outside of all training seeds; with "
-        "--prompt, a scene from your prompt and sounds. mtv_jax/evaluation/scene.py documents scene.json.",
+        "--prompt, a scene from your prompt and sounds; with --things, a mix of sounding objects. "
+        "mtv_jax/evaluation/scene.py and mtv_jax/evaluation/objects/scene.py document scene.json.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     scene.add_argument("--out", type=Path, required=True, help="folder to make")
-    scene.add_argument("--seed", type=whole_number, default=0, help="of the theatre")
+    scene.add_argument("--seed", type=whole_number, default=0, help="of the world")
     scene.add_argument("--index", type=whole_number, default=0, help="of the clip in it")
     scene.add_argument(
         "--real-sounds", action="store_true", help="speech and effects of the clip are held-out recordings"

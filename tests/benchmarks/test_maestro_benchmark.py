@@ -1,4 +1,4 @@
-"""The table of ways to place things, at toy size on a Maestro of random weights."""
+"""The table of ways to place things, at toy size on a Maestro of random weights, and that of the CIM's ablations."""
 
 import dataclasses
 import json
@@ -7,9 +7,13 @@ from fractions import Fraction
 import pytest
 from maestro_folders import SIZE, write_maestro
 
-from benchmarks import maestro
+from benchmarks import cim_ablations, maestro
+from mtv_jax.evaluation.report.schema import Figure, Report
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
+from mtv_jax.models.registry import make_config
+from mtv_jax.training.cim_task import CIMLossConfig
+from mtv_jax.training.configs import load_train_config, train_config
 from mtv_jax.weights.model_index import index_json
 
 
@@ -27,3 +31,34 @@ def test_maestro(tmp_path):
     assert "other_boxes" in found["pairs/both"]
     assert "other_boxes" not in found["triples/vanilla"]
     assert (tmp_path / "out" / "table.md").read_text().count("\n| ") == len(rows)
+
+
+def test_each_ablation_changes_its_value_of_the_cim():
+    found = {}
+    for name, flag in cim_ablations.VARIANTS.items():
+        key, value = flag.removeprefix("--config.").split("=")
+        config = train_config(load_train_config("configs/maestro/cim.py:tiny", {key: value}).to_dict())
+        assert isinstance(config.loss, CIMLossConfig)
+        network = make_config(config.model.name, config.model.variant, config.model.overrides)
+        found[name] = (config.loss.lambda_1, network.cim.num_queries)
+    lambdas, queries = cim_ablations.LAMBDAS, cim_ablations.QUERIES
+    assert found == {
+        **{f"lambda_1 {value:g}": (value, 5) for value in lambdas},
+        **{f"N_Q {count}": (0.9, count) for count in queries},
+    }
+
+
+def test_the_table_of_ablations_has_a_row_for_each_training(tmp_path, monkeypatch, capsys):
+    trained = []
+    monkeypatch.setattr(cim_ablations, "train", lambda name, *_: trained.append(name))
+
+    def evaluate(options, _out, **_):
+        assert options.clips == 3
+        return Report("objects", [Figure("objects.accuracy", 0.5, 3, [0.25, 0.75])], {}), False
+
+    monkeypatch.setattr(cim_ablations, "evaluate_objects", evaluate)
+    names = ["lambda_1 0.5", "N_Q 10"]
+    cim_ablations.main([f"--out={tmp_path}", "--clips=3", "--only", *names])
+    assert trained == names
+    assert "| N_Q 10 | 0.50 (0.25 to 0.75) | - |" in capsys.readouterr().out
+    assert list(json.loads((tmp_path / "table.json").read_text())["rows"]) == names

@@ -26,7 +26,6 @@ from mtv_jax.evaluation.report.output import SHEET, write_report
 from mtv_jax.evaluation.report.provenance import provenance
 from mtv_jax.evaluation.report.resume import resumable
 from mtv_jax.evaluation.report.schema import RESULTS, Figure, Report, VideoRow, read_report
-from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
 from mtv_jax.io.files import check_output, read_json_object
 from mtv_jax.io.pictures import write_image
@@ -181,12 +180,10 @@ def _write_video(out: Path, case: Case, frames: Frames) -> VideoRow:
 
 def _check(pipe: MaestroPipeline, options: ObjectsOptions) -> None:
     world, size = ObjectsConfig(), pipe.defaults.clip
-    wanted = ClipSize(size.num_frames, world.fps, world.height, world.width)
-    if dataclasses.replace(size, native_rate=False) != wanted:
+    if (size.fps, size.height, size.width) != (world.fps, world.height, world.width):
         raise UserError(
-            f"{options.preset}: makes videos of {size.width} x {size.height} at {float(size.fps):g} "
-            f"frames a second; the sounding objects are {wanted.width} x {wanted.height} at "
-            f"{float(wanted.fps):g}"
+            f"{options.preset}: makes videos of {size.width} x {size.height} at {float(size.fps):g} frames a second; "
+            f"the sounding objects are {world.width} x {world.height} at {float(world.fps):g}"
         )
     if pipe.untrained and not options.allow_random_weights:
         raise UserError(

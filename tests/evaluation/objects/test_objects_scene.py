@@ -63,3 +63,10 @@ def test_what_is_no_scene_or_of_another_length_is_refused(scene, clip, tmp_path,
     given[2] = tmp_path
     assert exit_code(evaluate.main, *map(str, given)) == 2
     assert "'objects' is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [("--prompt", "a bell"), ("--real-sounds",), ("--speech", "a.wav")])
+def test_flags_of_the_theatre_are_refused(flags, tmp_path, capsys):
+    assert exit_code(curate.main, "scene", "--things", "2", "--out", str(tmp_path / "out"), *flags) == 2
+    assert f"{flags[0]}: is of a scene of the theatre" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
