@@ -4,8 +4,8 @@
 
 Trains a Condition Injection Module for each value, with the rest of `configs/maestro/cim.py:tiny`, for few steps, and
 measures it by the objects suite on pairs. What was done is not repeated, and what was stopped resumes; `--only` does
-some. Writes `table.json` and `table.md`: means over clips with 95 % intervals, which do not cover how trainings differ
-(`--seed` gives another one).
+some, and the rows of another call are kept. Writes `table.json` and `table.md`: means over clips with 95 % intervals,
+which do not cover how trainings differ (`--seed` gives another one).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.maestro import cells, table
 from mtv_jax.evaluation.objects.options import ObjectsOptions
 from mtv_jax.evaluation.objects.pipeline import evaluate_objects
-from mtv_jax.io.files import write_json, write_text
+from mtv_jax.io.files import read_json_object, write_json, write_text
 from mtv_jax.pipelines.presets import PIPELINE
 
 LAMBDAS, QUERIES = (0.0, 0.5, 0.7, 0.9, 1.0), (1, 5, 10, 20)
@@ -24,7 +24,7 @@ VARIANTS = {
     **{f"lambda_1 {value:g}": f"--config.loss.lambda_1={value:g}" for value in LAMBDAS},
     **{f"N_Q {count}": f"--config.model.overrides.cim.num_queries={count}" for count in QUERIES},
 }
-"""Name -> what differs from the config, whose own values are .9 and 5."""
+"""Name -> what differs from the config, whose own values are .5 and 5."""
 SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "brightness")
 
 
@@ -42,20 +42,21 @@ def main(argv: list[str] | None = None) -> None:
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/maestro/ablations"), help="folder of all runs")
-    parser.add_argument("--steps", type=int, default=150, help="of each training, batches of 16")
+    parser.add_argument("--steps", type=int, default=400, help="of each training, batches of 8")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument("--clips", type=int, default=40, help="pairs that each is measured on")
     parser.add_argument("--only", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
     args = parser.parse_args(argv)
-    rows = {}
+    file = args.out / "table.json"
+    rows = read_json_object(file)["rows"] if file.exists() else {}
     for name in args.only:
         workdir = args.out / f"{name.replace(' ', '-')}-{args.seed}"
         train(name, args.seed, args.steps, workdir)
         options = ObjectsOptions(str(workdir), clips=args.clips, without_controls=True)
         report, _ = evaluate_objects(options, workdir / "report", overwrite=True)
         rows[name] = cells(report, SHOWN)
-        made = {"steps": args.steps, "clips": args.clips, "seed": args.seed}
-        write_json(args.out / "table.json", made | {"rows": rows})
+        rows = {name: rows[name] for name in VARIANTS if name in rows}
+        write_json(file, {"steps": args.steps, "seed": args.seed, "rows": rows})
         write_text(args.out / "table.md", table(rows, SHOWN))
     print(table(rows, SHOWN))
 

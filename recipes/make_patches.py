@@ -2,9 +2,11 @@
 
     python recipes/make_patches.py --out runs/maestro/encoders
 
-ImageBind's network for sounds with the variant `patches`: its patch embedding is a fixed projection with orthonormal
-rows, positions are sinusoids of frequency and time, and the output weights of its one block are zero, so that the
-tokens are the normalised patches themselves. What they mean is left to the Condition Injection Module.
+ImageBind's network for sounds with the variant `patches`: its patch embedding is a fixed projection onto orthonormal
+directions, positions are sinusoids of frequency and time, and the output weights of its one block are zero, so that
+the tokens are the projected patches themselves. The projection is scaled down until its layer norm divides by the
+square root of epsilon and not by the deviation; otherwise the norm would take away how loud a sound is. What the tokens
+mean is left to the Condition Injection Module.
 
 A folder without `model_index.json` gets one of the encoders of sounding objects (`recipes/train_tiny_text.py --world
 objects` puts the text encoder there).
@@ -19,6 +21,7 @@ import numpy as np
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.files import write_json
 from mtv_jax.models.imagebind.config import ImageBindAudioConfig
+from mtv_jax.models.imagebind.model import PATCH_EPSILON
 from mtv_jax.models.registry import make_model
 from mtv_jax.models.shapes import parameter_shapes
 from mtv_jax.theatre.objects import ObjectsConfig
@@ -30,7 +33,9 @@ SEED = 1002
 TEXT = TextOptions(77, "zeros")
 """How prompts of the tiny pipeline are encoded: CLIP's length, since the UNets are Stable Diffusion's."""
 _POSITION = 0.5
-"""Size of the sinusoids beside patches of unit variance."""
+"""Size of the sinusoids beside patches of about unit variance."""
+_SMALL = 5e-4
+"""Scale of the projection: patches of unit variance have 2.5e-7 after it, a fortieth of the norm's epsilon."""
 
 
 def patches(config: ImageBindAudioConfig) -> Params:
@@ -40,8 +45,8 @@ def patches(config: ImageBindAudioConfig) -> Params:
     params = zeros["params"]["audio"]
     size, width = config.audio_kernel_size, config.audio.width
     rows = np.linalg.qr(np.random.default_rng(SEED).standard_normal((size * size, width)))[0]
-    params["patch_embedding"]["kernel"] = rows.reshape(size, size, 1, width).astype(np.float32)
-    params["patch_norm"]["scale"] = np.ones(width, np.float32)
+    params["patch_embedding"]["kernel"] = (_SMALL * rows).reshape(size, size, 1, width).astype(np.float32)
+    params["patch_norm"]["scale"] = np.full(width, PATCH_EPSILON**0.5 / _SMALL, np.float32)
     params["position_embedding"] = _POSITION * _positions(config)
     return zeros
 

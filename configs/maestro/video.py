@@ -52,6 +52,7 @@ def _of_objects(config: ConfigDict, *, partial: bool) -> None:
     config.model.update({"variant": "objects", "dtype": "float32", "remat": "none"})
     config.loss.schedule = to_tree(ScheduleConfig)
     image.make_tiny(config)
+    config.sample.update({"num_inference_steps": 17, "guidance_scale": 12.0})
     config.num_steps = 800
     config.init_from = "runs/maestro/image-tiny/pipeline"
     config.data.dir = "runs/maestro/clips"

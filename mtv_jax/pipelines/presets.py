@@ -9,7 +9,7 @@ from mtv_jax.io.errors import UserError
 PIPELINE, CHECKPOINTS = "pipeline", "checkpoints"
 """Folders of a training directory: its pipeline when it is done, and the checkpoints."""
 
-PRESETS = ("tiny",)
+PRESETS = ("tiny", "maestro-tiny")
 """Pipelines that come with the package."""
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from mtv_jax.audio.separation.by_text.base import SeparatorByText
-from mtv_jax.diffusion.mosaic.mosaic import lowest_located
 from mtv_jax.evaluation.objects.cases import (
     OWN,
     Case,
@@ -132,18 +131,17 @@ def request_of(
 ) -> Request:
     """The request of a case; all variants of a clip have the same noise.
 
-    `vanilla` gives every pixel the tokens of all sources, without boxes. `locating_steps` are of the method `both`.
+    `vanilla` gives every pixel the tokens of all sources, without boxes. `locating_steps` are of the method `both`;
+    None: the share of the timesteps that the folder says.
     """
     maestro = pipe.defaults.maestro or MaestroDefaults()
     mosaic = maestro.options("LR")
     if method == "vanilla":
         mosaic = dataclasses.replace(mosaic, strength=0.0, weaken=1.0)
-    located = maestro.locating_steps if locating_steps is None else locating_steps
-    located = {"both": located, "denoising": 0}.get(method, num_steps)
-    timesteps = pipe.schedule.sampling_levels(num_steps).timesteps
+    located = {"both": locating_steps, "denoising": 0}.get(method, num_steps)
     places = {name: Place.at(*(float(side) for side in place)) for name, place in case.places.items()}
     request = row_request("", case.sounds, case.seed, case.clip.plan.index)
-    scene = Scene(places, lowest_located(timesteps, located), mosaic)
+    scene = Scene(places, pipe.locate_until(located, num_steps), mosaic)
     return dataclasses.replace(request, scene=scene)
 
 

@@ -62,7 +62,7 @@ class ImageBindAudioConfig:
 
     @classmethod
     def patches(cls) -> "ImageBindAudioConfig":
-        """The normalised patches of the spectrogram, side by side, as 128 numbers each (`recipes/make_patches.py`)."""
+        """The patches of the spectrogram, side by side, as 128 numbers each (`recipes/make_patches.py`)."""
         return cls(audio=TrunkConfig(width=128, num_layers=1, num_heads=2), embedding_size=8, audio_stride=16)
 
     @classmethod

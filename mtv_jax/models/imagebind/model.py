@@ -14,8 +14,10 @@ from mtv_jax.ops.precision import convolution, dense, layer_norm
 from mtv_jax.ops.stack import run_stack, stack_layers
 from mtv_jax.typing import Array, Float, Int
 
+PATCH_EPSILON = 1e-5
+"""Of the layer norm of sounds' patches."""
 _EPSILON = 1e-6
-"""Of all layer norms but the one of sounds' patches."""
+"""Of all other layer norms."""
 _LARGEST_SCALE = 100.0
 
 
@@ -194,7 +196,7 @@ class AudioTower(Tower):
             dtype=self.dtype,
             conv_general_dilated=convolution,
         )
-        self.patch_norm = layer_norm(1e-5)
+        self.patch_norm = layer_norm(PATCH_EPSILON)
         self.make_tokens(cfg.audio, cfg.audio_tokens)
         self.make_trunk(cfg.audio, extra_key=True)
         self.log_scale = self.param("log_scale", nn.initializers.constant(math.log(20)), ())

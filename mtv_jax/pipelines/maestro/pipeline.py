@@ -14,7 +14,7 @@ from mtv_jax.audio.separation.by_text.base import SeparatorByText
 from mtv_jax.audio.tracks import MIX
 from mtv_jax.diffusion.conditions import Conditions
 from mtv_jax.diffusion.mosaic.contexts import check_slots
-from mtv_jax.diffusion.mosaic.mosaic import Mosaic
+from mtv_jax.diffusion.mosaic.mosaic import Mosaic, lowest_located
 from mtv_jax.io.audio import Recording, fit_length
 from mtv_jax.io.clip_size import ClipSize
 from mtv_jax.io.errors import UserError
@@ -124,7 +124,7 @@ class MaestroPipeline(Pipeline):
         places = place_sources(found, layout, heard)
         scene = Scene(
             places,
-            self._locate_until(locating_steps, config.sampler.num_steps),
+            self.locate_until(locating_steps, config.sampler.num_steps),
             maestro.options(fixed_layout(layout)),
         )
         tracks = {name: sound.mono(TRACK_RATE) for name, sound in heard.items()}
@@ -213,7 +213,7 @@ class MaestroPipeline(Pipeline):
             raise UserError(
                 "requests of one batch: boxes act differently in them (Scene.options); make them apart"
             )
-        default = self._locate_until(None, self.defaults.sampling.num_inference_steps)
+        default = self.locate_until(None, self.defaults.sampling.num_inference_steps)
         until = [request.scene.locate_until for request in requests]
         places = [_places(request) for request in requests]
         boxes = [[place.boxes(clip.num_frames, clip.fps) for place in row.values()] for row in places]
@@ -231,13 +231,15 @@ class MaestroPipeline(Pipeline):
     def _maestro(self, preset: MaestroPreset | None = None) -> MaestroDefaults:
         return _published(self.defaults, preset)
 
-    def _locate_until(self, steps: int | None, num_steps: int) -> float:
-        """The timestep of the last step of Object Locating, of `num_steps`; infinity if there is none."""
+    def locate_until(self, steps: int | None, num_steps: int) -> float:
+        """The timestep of the last step of Object Locating, of `num_steps`; infinity if there is none.
+
+        None steps: the share of the timesteps that the folder says.
+        """
         if steps is None:
             steps = self._maestro().locating_steps
             num_steps = self.defaults.sampling.num_inference_steps
-        timesteps = self.schedule.sampling_levels(num_steps).timesteps
-        return float(timesteps[min(steps, num_steps) - 1]) if steps else float("inf")
+        return lowest_located(self.schedule.sampling_levels(num_steps).timesteps, steps)
 
     def _separate(
         self,
