@@ -96,13 +96,11 @@ demo: setup  ## generate a video of a bundled scene and measure how well it foll
 	$(RUN) mtv_jax.evaluate $(DEMO)/demo.mp4 --scene $(SCENE) --out $(DEMO) --overwrite
 	@echo "the demo's video: $(DEMO)/demo.mp4"
 
-# Its separator finds the two sounds in the mix by their names.
 maestro-demo: setup  ## draw a bundled mix of two sounds, the source of each in its box, and measure it (half a minute)
-	$(RUN) mtv_jax.sample --preset maestro-tiny --audio $(MIX)/mix.flac $(MIX_SOURCES) \
-	  --out $(MAESTRO_DEMO)/demo.mp4 --overwrite
+	$(RUN) mtv_jax.sample --preset maestro-tiny --source car=$(MIX)/car.flac@.12,.09,.43,.51 \
+	  --source bird=$(MIX)/bird.flac@.46,.12,.75,.54 --out $(MAESTRO_DEMO)/demo.mp4 --overwrite
 	$(RUN) mtv_jax.evaluate $(MAESTRO_DEMO)/demo.mp4 --scene $(MIX) --out $(MAESTRO_DEMO) --overwrite
 	@echo "the demo's video: $(MAESTRO_DEMO)/demo.mp4"
-MIX_SOURCES := --source bell@.69,.32,.96,.79 --source bird@.04,.41,.33,.89
 
 eval-demo: setup  ## score right and spoiled videos by every metric, and check that each moves as it must (5 minutes)
 	$(BIN)/python benchmarks/eval_demo.py --out $(EVAL_DEMO)
@@ -181,7 +179,7 @@ maestro: setup  ## train a tiny Maestro from scratch and measure it (hours; can 
 	  $(MAESTRO)/video-objects $(MAESTRO)/video-objects-partial $(MAESTRO)/cim-tiny --out $(MAESTRO)/training.json
 	rm -rf $(MAESTRO)/preset
 	$(RUN) mtv_jax.convert --from diffusers --in $(MAESTRO)/cim-tiny/pipeline --out $(MAESTRO)/preset --dtype fp16
-	cp -r $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap $(MAESTRO)/preset
+	cp -r $(MAESTRO)/separator/separator $(MAESTRO)/separator/clap mtv_jax/assets/maestro-tiny/about.json $(MAESTRO)/preset
 	$(RUN) mtv_jax.evaluate --suite objects --preset $(MAESTRO)/preset --out $(MAESTRO)/report --overwrite
 	@echo "the pipeline: $(MAESTRO)/preset; its figures: $(MAESTRO)/report"
 

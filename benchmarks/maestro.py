@@ -39,6 +39,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "frames/48": {"num_frames": 48},
 }
 SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "changes_of_others", "brightness", "size")
+CEILINGS = {"theatre": "the world's frames", "autoencoder": "after the autoencoder"}
 CONTROLS = ("other_boxes", "other_sounds", "silence")
 
 
@@ -73,6 +74,19 @@ def table(rows: dict[str, dict[str, Any]], shown: tuple[str, ...] = SHOWN) -> st
     return "\n".join(lines) + "\n"
 
 
+def with_ceilings(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows, and as rows the figures of the world's own frames and of these after the autoencoder."""
+    found = dict(rows)
+    for mixes in ("pairs", "triples"):
+        for ceiling in ("theatre", "autoencoder"):
+            if (whole := f"{mixes}/both") in rows:
+                found[f"{mixes}/{CEILINGS[ceiling]}"] = {
+                    key: {"value": cell["ceilings"][ceiling], "interval": None, "clips": cell["clips"]}
+                    for key, cell in rows[whole].items()
+                }
+    return found
+
+
 def _cell(figure: dict[str, Any] | None) -> str:
     if figure is None or figure["value"] is None:
         return "-"
@@ -93,14 +107,16 @@ def main(argv: list[str] | None = None) -> None:
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=int, default=field.default)
     args = vars(parser.parse_args(argv))
     preset, out, names = (args.pop(name) for name in ("preset", "out", "rows"))
-    file = out / "table.json"
+    file, text = out / "table.json", ""
     rows = read_json_object(file)["rows"] if file.exists() else {}
     for name in names:
         rows[name] = cells(measure(name, preset, out, args), SHOWN + CONTROLS)
         rows = {name: rows[name] for name in ROWS if name in rows}
         write_json(file, {"rows": rows})
-        write_text(out / "table.md", table(rows))
-    print(table(rows))
+        controls = {name: row for name, row in rows.items() if CONTROLS[0] in row}
+        text = table(with_ceilings(rows)) + "\n" + table(controls, ("accuracy", *CONTROLS))
+        write_text(out / "table.md", text)
+    print(text)
 
 
 if __name__ == "__main__":

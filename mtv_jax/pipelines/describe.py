@@ -104,10 +104,17 @@ def _taken(folder: Path) -> list[tuple[str, str]]:
         return [
             ("sources", f"up to {most}, each named and with a box, a moving box or the background"),
             ("sound", "one mix, in which they are found by their names, or a file for each"),
+            *_known_sounds(folder),
             ("keyframes", "none"),
         ]
     pictures = "one, at frame 0" if system == IMAGE_TO_VIDEO else "pictures at any frames, one a latent frame"
     return [("tracks", _tracks(folder)), ("keyframes", pictures)]
+
+
+def _known_sounds(folder: Path) -> list[tuple[str, str]]:
+    """What the separator of a folder finds, if its CLAP has a vocabulary of whole words."""
+    words = _vocabulary(folder, "clap")
+    return [("", f"its separator knows {len(words)}, and no other: {', '.join(words)}")] if words else []
 
 
 def _tracks(folder: Path) -> str:
@@ -137,9 +144,9 @@ def _sentences(about: dict[str, Any], words: list[str]) -> list[tuple[str, str]]
     return rows
 
 
-def _vocabulary(folder: Path) -> list[str]:
+def _vocabulary(folder: Path, part: str = "tokenizer") -> list[str]:
     """The vocabulary of a tokenizer of whole words; empty for one of subwords or bytes."""
-    model = _config(folder, "tokenizer/tokenizer.json").get("model", {})
+    model = _config(folder, f"{part}/tokenizer.json").get("model", {})
     if model.get("type") != "WordLevel":
         return []
     return sorted(word for word in model["vocab"] if word.isalnum())

@@ -30,7 +30,13 @@ def test_maestro(tmp_path):
     assert list(found) == rows
     assert found["pairs/both"]["accuracy"]["ceilings"]["theatre"] == 1
     assert [name for name in rows if "other_boxes" in found[name]] == ["pairs/controls"]
-    assert (tmp_path / "out" / "table.md").read_text().count("\n| ") == len(rows)
+    lines = (tmp_path / "out" / "table.md").read_text().splitlines()
+    named = [
+        line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| p") or "/" in line
+    ]
+    ceilings = ["pairs/the world's frames", "pairs/after the autoencoder"]
+    assert named == [*rows, *ceilings, "pairs/controls"]
+    assert lines[1 + 1 + len(rows)].startswith("| pairs/the world's frames | 2 | 1.00 | 1.00 | ")
 
 
 def test_each_ablation_changes_its_value_of_the_cim():

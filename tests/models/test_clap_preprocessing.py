@@ -6,6 +6,7 @@ import pytest
 from mtv_jax.io.errors import UserError
 from mtv_jax.models.clap import ClapFeatureConfig, clap_features, load_clap_tokenizer
 from mtv_jax.models.clap.preprocessing import repeat_pad, windows
+from mtv_jax.pipelines.presets import pipeline_folder
 from tests.clap_folders import write_tokenizer
 
 TRUNCATION = {"unfused": "rand_trunc", "fused": "fusion"}
@@ -71,6 +72,15 @@ def test_texts_are_put_between_start_and_end(tmp_path):
     assert tokens[0][0] == 0
     assert tokens[0][-1] == 2
     assert 1 not in tokens[0]
+
+
+def test_words_that_a_vocabulary_of_words_has_not_are_named():
+    tokenizer = load_clap_tokenizer(pipeline_folder("maestro-tiny") / "clap")
+    assert tokenizer.encode(["bell", "rain"]).shape == (2, 3)
+    with pytest.raises(
+        UserError, match="'bell ringing': not known to this network, which knows bell, bird, car"
+    ):
+        tokenizer.encode(["bell", "bell ringing"])
 
 
 def test_other_tokenizers_are_named(tmp_path):

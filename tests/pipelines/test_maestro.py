@@ -188,6 +188,7 @@ def test_the_folder_describes_itself(folder, capsys):
     shown = capsys.readouterr().out
     assert "32 x 16 pixels, as it was trained (multiples of 2 run" in shown
     assert "up to 3, each named" in shown
+    assert "its separator knows" in shown
     assert "ddim, 4 steps, guidance 12" in shown
     assert "up to 12 tokens" in shown
 

@@ -29,7 +29,7 @@ from mtv_jax.evaluation.report.schema import Report, VideoRow
 from mtv_jax.evaluation.scene import FILE
 from mtv_jax.io.audio import write_audio
 from mtv_jax.io.errors import UserError
-from mtv_jax.io.files import existing_file, read_json_object, sha256, write_json
+from mtv_jax.io.files import atomic_directory, existing_file, read_json_object, sha256, write_json
 from mtv_jax.io.pictures import write_image
 from mtv_jax.io.video import read_video
 from mtv_jax.names import TRACK_RATE
@@ -41,13 +41,15 @@ MIX_FILE = "mix.flac"
 
 
 def write_objects_scene(folder: str | os.PathLike, index: int, *, things: int, seed: int = 0) -> ObjectClip:
-    """Writes a mix as a scene and returns its clip. `scene.json` is last, to mark it as complete."""
-    clip, folder = evaluation_clip(index, things=things, seed=seed), Path(folder)
-    for kind, sound in clip.sources.items():
-        write_audio(folder / f"{kind}.flac", sound, TRACK_RATE)
-    write_audio(folder / MIX_FILE, clip.mix, TRACK_RATE)
+    """Writes a mix as a scene, in place of what the folder holds, and returns its clip."""
+    clip = evaluation_clip(index, things=things, seed=seed)
     places = {kind: [round(float(side), 4) for side in place] for kind, place in clip.places.items()}
-    write_json(folder / FILE, {OBJECTS: {"seed": seed, "index": index, "things": things}, "places": places})
+    with atomic_directory(folder) as temporary:
+        for kind, sound in clip.sources.items():
+            write_audio(temporary / f"{kind}.flac", sound, TRACK_RATE)
+        write_audio(temporary / MIX_FILE, clip.mix, TRACK_RATE)
+        named = {"seed": seed, "index": index, "things": things}
+        write_json(temporary / FILE, {OBJECTS: named, "places": places})
     return clip
 
 

@@ -24,8 +24,16 @@ class ClapTokenizer:
     pad_id: int
 
     def encode(self, texts: Sequence[str]) -> Int[np.ndarray, "n l"]:
-        """Ids of texts, int32, each followed by padding up to the length of the longest."""
+        """Ids of texts, int32, each followed by padding up to the length of the longest.
+
+        Raises UserError for a text with words that are not in a vocabulary of whole words; byte pairs know all.
+        """
         rows = [self.tokenizer.encode(text).ids for text in texts]
+        unknown = self.tokenizer.token_to_id("<unk>")
+        for text, ids in zip(texts, rows, strict=True):
+            if unknown in ids:
+                known = sorted(word for word in self.tokenizer.get_vocab() if word.isalnum())
+                raise UserError(f"sound {text!r}: not known to this network, which knows {', '.join(known)}")
         tokens = np.full((len(rows), max(map(len, rows), default=0)), self.pad_id, np.int32)
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = ids

@@ -44,6 +44,13 @@ def test_the_files_are_the_clips_sounds_and_places(scene, clip):
     }
 
 
+def test_another_mix_replaces_all_files_of_the_former(tmp_path):
+    for index in ("3", "1"):
+        curate.main(["scene", "--things=2", "--index", index, "--out", str(tmp_path / "mix"), "--overwrite"])
+    files = {path.name for path in (tmp_path / "mix").iterdir()}
+    assert files == {"bird.flac", "car.flac", "mix.flac", "scene.json"}
+
+
 def test_the_worlds_own_video_is_right_and_a_mirrored_one_is_not(scene, clip, tmp_path):
     right = measure(tmp_path / "right", clip.frames, scene)
     assert right["accuracy"] == right["all_right"] == 1
