@@ -42,6 +42,9 @@ def test_methods_say_which_steps_locate_and_vanilla_has_no_boxes(folder, case):
     assert found["vanilla"].options.strength == 0
     assert found["both"].options.strength > 0
     assert request_of(pipe, case, "both", 3, 4).scene.locate_until == timesteps[2]
+    twice = pipe.schedule.sampling_levels(8).timesteps
+    share = request_of(pipe, case, "both", None, 8).scene.locate_until
+    assert (twice >= share).sum() == 4  # the timesteps of 2 of the folder's 4 steps
     for kind, place in found["both"].places.items():
         np.testing.assert_allclose(place.boxes(1, Fraction(2))[0], case.clip.places[kind], atol=1e-6)
 
