@@ -7,6 +7,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from maestro_folders import write_letters
 
 from mtv_jax import save_model
 from mtv_jax.audio.separation.base import Separator
@@ -44,7 +45,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("audiosep") / "tiny"
     save_random(path / "separator", AudioSepResUNet(ResUNetConfig.tiny()))
     save_random(path / "clap", ClapText(ClapTextConfig.tiny()))
-    write_tokenizer(path / "clap/tokenizer.json")
+    write_letters(path / "clap/tokenizer.json")
     return path
 
 
@@ -57,17 +58,6 @@ def save_random(folder, model):
         return (random.normal(0, 0.3, leaf.shape) * (not is_variance) + is_variance).astype(np.float32)
 
     save_model(folder, model, jax.tree_util.tree_map_with_path(draw, parameter_shapes(model)))
-
-
-def write_tokenizer(path):
-    """A token for each letter, between those of the start and the end."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
-
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", *"abcdefgh"]
-    made = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    made.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 2)])
-    made.save(str(path))
 
 
 def noise(seconds, rate, channels):
