@@ -32,7 +32,7 @@ WAYS: dict[str, dict[str, Any]] = {
 `denoising` never. 1, 2 and 4 of 17 steps are 3, 6 and 12 of the paper's 50."""
 ROWS: dict[str, dict[str, Any]] = {
     **{f"pairs/{name}": {"things": 2, **options} for name, options in WAYS.items()},
-    "pairs/controls": {"without_controls": False},
+    "pairs/controls": {"things": 2, "without_controls": False},
     **{f"triples/{name}": {"things": 3, **options} for name, options in WAYS.items()},
     "pairs/separated": {"separated": True},
     "frames/32": {"num_frames": 32},
@@ -78,9 +78,9 @@ def with_ceilings(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The rows, and as rows the figures of the world's own frames and of these after the autoencoder."""
     found = dict(rows)
     for mixes in ("pairs", "triples"):
-        for ceiling in ("theatre", "autoencoder"):
+        for ceiling, shown in CEILINGS.items():
             if (whole := f"{mixes}/both") in rows:
-                found[f"{mixes}/{CEILINGS[ceiling]}"] = {
+                found[f"{mixes}/{shown}"] = {
                     key: {"value": cell["ceilings"][ceiling], "interval": None, "clips": cell["clips"]}
                     for key, cell in rows[whole].items()
                 }

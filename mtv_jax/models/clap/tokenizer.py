@@ -33,7 +33,9 @@ class ClapTokenizer:
         for text, ids in zip(texts, rows, strict=True):
             if unknown in ids:
                 known = sorted(word for word in self.tokenizer.get_vocab() if word.isalnum())
-                raise UserError(f"sound {text!r}: not known to this network, which knows {', '.join(known)}")
+                raise UserError(
+                    f"sound {text!r}: not known to this network, which knows {', '.join(known[:20])}"
+                )
         tokens = np.full((len(rows), max(map(len, rows), default=0)), self.pad_id, np.int32)
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = ids

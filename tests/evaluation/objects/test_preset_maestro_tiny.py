@@ -48,9 +48,7 @@ def found(tmp_path_factory):
 
 
 def test_the_right_thing_stands_in_each_box(found):
-    assert (
-        found["objects.accuracy"] >= 0.7
-    )  # of twelve boxes; docs/maestro_tiny.md has the share of 200 pairs
+    assert found["objects.accuracy"] >= 0.7  # of twelve boxes; docs/maestro_tiny.md has 200 pairs
     assert found["objects.overlap"] > 0.15
 
 
