@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mtv_jax.planning.plans import latent_size, training_batch, with_scale
+from mtv_jax.training.build import make_task
+from mtv_jax.training.configs import load_train_config, train_config
 from mtv_jax.training.optim import OptimizerConfig
 from mtv_jax.training.steps import make_init, make_step
 from mtv_jax.training.tasks import Task
@@ -162,3 +165,21 @@ def test_parts_of_a_batch_have_keys_of_their_own():
     _, metrics = jax.jit(make_step(task, CONFIG, 10, 0, accumulate=4))(state, batch(0))
     # The mean of four draws: half as far from 0 as one; the same draw four times would be as far.
     assert float(jnp.std(metrics["noise"])) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny/mixed.py", "tiny/vae.py", "maestro/image.py:tiny", "maestro/cim.py:tiny"]
+)
+def test_no_step_closes_over_an_array_on_a_device(name):
+    # A GPU or TPU would copy it to the host to compile the step, which the loop's transfer guard forbids.
+    values = load_train_config(f"configs/{name}").to_dict()
+    config = train_config(values | {"data": values["data"] | {"dir": "none"}})
+    if "vae" in name:
+        model, task = make_task(config)
+        data = {"video": jax.ShapeDtypeStruct((2, 5, 16, 16, 3), jnp.float32)}
+    else:
+        model, task = make_task(with_scale(config))
+        data = training_batch(model, latent_size(model), 2)
+    state = jax.eval_shape(make_init(task, config.optimizer, 10, 0, data))
+    traced = jax.make_jaxpr(make_step(task, config.optimizer, 10, 0))(state, data)
+    assert not [x.shape for x in traced.consts if isinstance(x, jax.Array)]

@@ -6,10 +6,8 @@ model's dtype.
 """
 
 import dataclasses
-import functools
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -121,19 +119,18 @@ class ScheduleConfig:
         return cls(zero_snr_on="subsampled", spacing="floor", x0_level="nearest")
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=("alphas_cumprod", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod", "scales"),
-    meta_fields=("config",),
-)
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """The full table of T entries as float32 arrays (a pytree; the config is static)."""
+    """The full table of T entries as float32 arrays.
 
-    alphas_cumprod: Float[Array, "T"]
-    sqrt_alphas_cumprod: Float[Array, "T"]
-    sqrt_one_minus_alphas_cumprod: Float[Array, "T"]
-    scales: Float[Array, "T"]
+    The arrays are NumPy's: an array on a device that a function closes over is copied to the host when the function is
+    compiled, which the training loop forbids.
+    """
+
+    alphas_cumprod: Float[np.ndarray, "T"]
+    sqrt_alphas_cumprod: Float[np.ndarray, "T"]
+    sqrt_one_minus_alphas_cumprod: Float[np.ndarray, "T"]
+    scales: Float[np.ndarray, "T"]
     config: ScheduleConfig
 
     @classmethod
@@ -142,7 +139,7 @@ class Schedule:
         config = config or ScheduleConfig()
         abar = full_alphas_cumprod(config)
         arrays = (abar, np.sqrt(abar), np.sqrt(1 - abar), scale_factors(config))
-        return cls(*(jnp.asarray(a, jnp.float32) for a in arrays), config=config)
+        return cls(*(np.asarray(a, np.float32) for a in arrays), config=config)
 
     @property
     def num_train_timesteps(self) -> int:
@@ -157,7 +154,8 @@ class Schedule:
     def levels(self, t: Array) -> tuple[Array, Array]:
         """scale_t sqrt(abar_t) and sqrt(1 - abar_t), in the shape of `t`."""
         index = jnp.asarray(t).astype(jnp.int32)
-        return self.scales[index] * self.sqrt_alphas_cumprod[index], self.sqrt_one_minus_alphas_cumprod[index]
+        signal, sigma = jnp.asarray(self.sqrt_alphas_cumprod), jnp.asarray(self.sqrt_one_minus_alphas_cumprod)
+        return jnp.asarray(self.scales)[index] * signal[index], sigma[index]
 
     def target(
         self, x0: Float[Array, "b ..."], noise: Float[Array, "b ..."], t: Array

@@ -145,12 +145,6 @@ def test_half_precision_latents_meet_the_schedule_in_float32():
         assert result.dtype == jnp.float32
 
 
-def test_schedule_is_a_pytree_with_a_static_config():
-    schedule = Schedule.create()
-    assert len(jax.tree.leaves(schedule)) == 4
-    assert jax.jit(lambda s: s)(schedule).config == schedule.config
-
-
 @pytest.mark.parametrize("field", ["zero_snr_on", "prediction", "spacing", "step_to", "x0_level"])
 def test_unknown_choices_are_named(field):
     with pytest.raises(UserError, match=f"{field}='sideways'"):
