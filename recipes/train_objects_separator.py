@@ -122,7 +122,8 @@ def main(argv: list[str] | None = None) -> None:
         description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=700, help="of 8 mixes of two seconds")
+    parser.add_argument("--steps", type=int, default=1600, help="of 8 mixes of two seconds")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its peak; 3e-3 diverges")
     parser.add_argument("--sounds", type=int, default=40, help="of each kind, to mix from")
     parser.add_argument("--clips", type=int, default=40, help="held-out pairs to judge by")
     args = parser.parse_args(argv)
@@ -141,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     labels = jax.tree_util.tree_map_with_path(
         lambda path, _: "fixed" if is_statistic(path) else "trained", params
     )
-    rate = optax.warmup_cosine_decay_schedule(0.0, 3e-3, min(30, args.steps // 2), args.steps)
+    rate = optax.warmup_cosine_decay_schedule(0.0, args.rate, min(30, args.steps // 2), args.steps)
     optimizer = optax.multi_transform(
         {
             "trained": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)),
@@ -167,6 +168,7 @@ def main(argv: list[str] | None = None) -> None:
         fit = {
             "seed": SEED,
             "steps": args.steps,
+            "rate": args.rate,
             "minutes": round((time.monotonic() - started) / 60, 1),
             "loss": [round(float(np.mean(part)), 4) for part in np.array_split(losses, min(10, args.steps))],
             "held_out": judge(temporary, args.clips),
