@@ -265,7 +265,8 @@ def _step(layers: int) -> dict[str, Any]:
     times, losses = [], []
     for _ in range(6):
         begun = time.perf_counter()
-        state, metrics = run(state, batch)
+        with jax.transfer_guard("disallow"):  # as in the training loop
+            state, metrics = run(state, batch)
         losses.append(float(metrics["loss"]))
         times.append(time.perf_counter() - begun)
     seconds, work = statistics.median(times[1:]), plans.training_work(config, model, size)
