@@ -5,7 +5,7 @@
 Trains a Condition Injection Module for each value, with the rest of `configs/maestro/cim.py:tiny`, for few steps, and
 measures it by the objects suite on pairs. What was done is not repeated, and what was stopped resumes; `--only` does
 some, and the rows of another call are kept. Writes `table.json` and `table.md`: means over clips with 95 % intervals,
-which do not cover how trainings differ (`--seed` gives another one).
+which do not cover how trainings differ (`--seed` with another `--out` gives another one).
 """
 
 import argparse
@@ -47,16 +47,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=40, help="pairs that each is measured on")
     parser.add_argument("--only", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
     args = parser.parse_args(argv)
-    file = args.out / "table.json"
-    rows = read_json_object(file)["rows"] if file.exists() else {}
+    file, how = args.out / "table.json", {"steps": args.steps, "seed": args.seed, "clips": args.clips}
+    before = read_json_object(file) if file.exists() else {"rows": {}, **how}
+    if changed := [name for name, value in how.items() if before[name] != value]:
+        parser.error(f"{file}: its rows have other --{', --'.join(changed)}; give another --out")
+    rows = before["rows"]
     for name in args.only:
-        workdir = args.out / f"{name.replace(' ', '-')}-{args.seed}"
+        workdir = args.out / name.replace(" ", "-")
         train(name, args.seed, args.steps, workdir)
         options = ObjectsOptions(str(workdir), clips=args.clips, without_controls=True)
         report, _ = evaluate_objects(options, workdir / "report", overwrite=True)
         rows[name] = cells(report, SHOWN)
         rows = {name: rows[name] for name in VARIANTS if name in rows}
-        write_json(file, {"steps": args.steps, "seed": args.seed, "rows": rows})
+        write_json(file, {**how, "rows": rows})
         write_text(args.out / "table.md", table(rows, SHOWN))
     print(table(rows, SHOWN))
 

@@ -5,8 +5,9 @@
 Draws mixes of sounding objects with vanilla attention, Object Locating, Mosaic Denoising and both, which take turns
 after so many steps (Maestro's Fig. 7 and 14), on pairs, on triples, on what a separator finds in pairs, and at other
 lengths (C.18), and writes `table.json` and `table.md`. `pairs/controls` draws each pair with other sounds, with other
-boxes and silent, too. A row at a time (`--rows`, `--clips`); rows of another call are kept, what was done is not
-repeated, and what was stopped resumes.
+boxes and silent, too; in `pairs/within` loudness changes in the middle of segments, each of which has its own tokens
+(Fig. 10a). A row at a time (`--rows`, `--clips`); rows of another call are kept, what was done is not repeated, and
+what was stopped resumes.
 """
 
 import argparse
@@ -37,10 +38,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "pairs/separated": {"separated": True},
     "frames/32": {"num_frames": 32},
     "frames/48": {"num_frames": 48},
+    "pairs/within": {"changes_at": 1.0},
 }
 SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "changes_of_others", "brightness", "size")
 CEILINGS = {"theatre": "the world's frames", "autoencoder": "after the autoencoder"}
-CONTROLS = ("other_boxes", "other_sounds", "silence")
+CONTROLS = ("other_boxes", "other_sounds", "other_sounds_followed", "silence")
+OF_SOUNDING = ("brightness_of_sounding", "size_of_sounding")
 
 
 def measure(name: str, preset: str, out: Path, given: dict[str, Any]) -> Report:
@@ -63,6 +66,15 @@ def cells(report: Report, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         for name in names
         if name in found
     }
+
+
+def origin(report: Report) -> dict[str, Any]:
+    """What a row was measured with: seed, code, packages, and the SHA-256 of the weights."""
+    kept = {key: report.provenance[key] for key in ("seed", "code", "packages")}
+    weights = {
+        name: found for name, found in report.provenance["files"].items() if name.endswith(".safetensors")
+    }
+    return {**kept, "weights": weights}
 
 
 def table(rows: dict[str, dict[str, Any]], shown: tuple[str, ...] = SHOWN) -> str:
@@ -108,11 +120,14 @@ def main(argv: list[str] | None = None) -> None:
     args = vars(parser.parse_args(argv))
     preset, out, names = (args.pop(name) for name in ("preset", "out", "rows"))
     file, text = out / "table.json", ""
-    rows = read_json_object(file)["rows"] if file.exists() else {}
+    before = read_json_object(file) if file.exists() else {"rows": {}, "provenance": {}}
+    rows, origins = before["rows"], before["provenance"]
     for name in names:
-        rows[name] = cells(measure(name, preset, out, args), SHOWN + CONTROLS)
+        report = measure(name, preset, out, args)
+        rows[name] = cells(report, SHOWN + CONTROLS + OF_SOUNDING)
         rows = {name: rows[name] for name in ROWS if name in rows}
-        write_json(file, {"rows": rows})
+        origins[name] = origin(report)
+        write_json(file, {"rows": rows, "provenance": origins})
         controls = {name: row for name, row in rows.items() if CONTROLS[0] in row}
         text = table(with_ceilings(rows)) + "\n" + table(controls, ("accuracy", *CONTROLS))
         write_text(out / "table.md", text)

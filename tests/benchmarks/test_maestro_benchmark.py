@@ -68,3 +68,7 @@ def test_the_table_of_ablations_has_a_row_for_each_training(tmp_path, monkeypatc
     assert trained == names
     assert "| N_Q 10 | 3 | 0.50 (0.25 to 0.75) | - |" in capsys.readouterr().out
     assert list(json.loads((tmp_path / "table.json").read_text())["rows"]) == names
+    with pytest.raises(SystemExit, match="2"):  # rows of two seeds would stand in one table
+        cim_ablations.main([f"--out={tmp_path}", "--clips=3", "--seed=1", "--only", names[0]])
+    assert "table.json: its rows have other --seed; give another --out" in capsys.readouterr().err
+    assert trained == names

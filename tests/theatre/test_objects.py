@@ -74,6 +74,21 @@ def test_boxes_are_as_large_as_the_activity_and_lie_in_the_place():
     assert any(len(set(levels)) > 1 for levels in clip.activity.values())
 
 
+@pytest.mark.parametrize(
+    ("changes_at", "frames"), [(0.0, {4, 8, 12}), (1.0, {2, 6, 10, 14}), (0.5, {1, 5, 9, 13})]
+)
+def test_levels_change_in_sight_and_sound_at_the_second_asked(changes_at, frames):
+    config = ObjectsConfig(
+        things=(0.0, 1.0, 0.0, 0.0), background=0.0, steady=0.0, silent=0.0, changes_at=changes_at
+    )
+    clip = render_objects(plan_objects(3, 1, config))
+    (levels,) = clip.activity.values()
+    assert set(np.flatnonzero(np.diff(levels)) + 1) == frames
+    (wave,) = clip.sources.values()
+    loudness = np.sqrt((wave.reshape(16, -1).astype(float) ** 2).mean(axis=1)) / LEVEL
+    np.testing.assert_allclose(loudness**0.6, levels, rtol=0.25)
+
+
 def test_a_prompt_names_things_and_lasting_states():
     config = ObjectsConfig(things=(0.0, 0.0, 1.0, 0.0), background=1.0, steady=1.0, state_words=1.0)
     plan = plan_objects(0, 0, config)
@@ -136,6 +151,7 @@ def test_kinds_differ_in_sound():
         ({"height": 50}, "multiple of 16"),
         ({"things": (0.5, 0.5, 0.5, 0.5)}, "add up to 1"),
         ({"fps": Fraction(-1)}, "positive"),
+        ({"changes_at": 2.0}, "changes_at 2.0: must be at least 0 and less than 2 s"),
     ],
 )
 def test_impossible_worlds_are_refused(values, words):

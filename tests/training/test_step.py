@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import ClosedJaxpr
 
 from mtv_jax.planning.plans import latent_size, training_batch, with_scale
 from mtv_jax.training.build import make_task
@@ -182,4 +183,21 @@ def test_no_step_closes_over_an_array_on_a_device(name):
         data = training_batch(model, latent_size(model), 2)
     state = jax.eval_shape(make_init(task, config.optimizer, 10, 0, data))
     traced = jax.make_jaxpr(make_step(task, config.optimizer, 10, 0))(state, data)
-    assert not [x.shape for x in traced.consts if isinstance(x, jax.Array)]
+    assert not [x.shape for x in constants(traced) if isinstance(x, jax.Array)]
+
+
+def constants(traced: ClosedJaxpr):
+    """Arrays that a traced function and those it calls close over."""
+    yield from traced.consts
+    for equation in traced.jaxpr.eqns:
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: isinstance(x, ClosedJaxpr)):
+            if isinstance(value, ClosedJaxpr):
+                yield from constants(value)
+
+
+def test_arrays_that_a_called_function_closes_over_are_found():
+    inner = jnp.arange(3.0)
+    traced = jax.make_jaxpr(
+        lambda x: jax.lax.cond(x.sum() > 0, jax.jit(lambda y: y * inner), lambda y: y, x)
+    )(inner)
+    assert any(isinstance(x, jax.Array) for x in constants(traced))

@@ -6,6 +6,7 @@ silence. The last three are controls.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mtv_jax.evaluation.objects.readers import Seen, kind_in_box, read_things
 from mtv_jax.evaluation.report.contact_sheet import Strip
 from mtv_jax.theatre import EVALUATION_SEEDS
 from mtv_jax.theatre.objects import KINDS, ObjectClip, ObjectsConfig, plan_objects, render_objects
+from mtv_jax.theatre.objects.plan import Thing
 from mtv_jax.typing import Float, UInt8
 
 THINGS = (2, 3)
@@ -29,12 +31,14 @@ class Case:
       clip: what the result is compared with.
       sounds: of each source, float32 [s] at 16 kHz, by a name.
       places: where each belongs, by the same names: left, top, right, bottom in shares of the frame.
+      things: what makes each sound, by the same names; without those that are silenced.
       seed: of the noise.
     """
 
     clip: ObjectClip
     sounds: Mapping[str, Float[np.ndarray, "s"]]
     places: Mapping[str, Float[np.ndarray, "4"]]
+    things: Mapping[str, Thing]
     seed: int
 
 
@@ -47,31 +51,28 @@ class Look:
     things: Mapping[str, Seen]
 
 
-def evaluation_clips(
-    count: int, *, things: int, seed: int = 0, num_frames: int = ObjectsConfig.num_frames
-) -> list[ObjectClip]:
+def evaluation_clips(count: int, *, things: int, seed: int = 0, **fields: Any) -> list[ObjectClip]:
     """The first clips of `evaluation_clip`."""
-    return [evaluation_clip(index, things=things, seed=seed, num_frames=num_frames) for index in range(count)]
+    return [evaluation_clip(index, things=things, seed=seed, **fields) for index in range(count)]
 
 
-def evaluation_clip(
-    index: int, *, things: int, seed: int = 0, num_frames: int = ObjectsConfig.num_frames
-) -> ObjectClip:
+def evaluation_clip(index: int, *, things: int, seed: int = 0, **fields: Any) -> ObjectClip:
     """A clip of two or three `things` and no background, from seeds that training never uses; no two things alike.
 
-    Levels change from segment to segment, since nothing says what a source is that is silent throughout. Raises
-    ValueError for other numbers.
+    Levels change from segment to segment, since nothing says what a source is that is silent throughout. `fields` are
+    of `ObjectsConfig`: `num_frames`, `changes_at`. Raises ValueError for other numbers of things.
     """
     if things not in THINGS:
         raise ValueError(f"things {things}: must be one of {THINGS}")
     chances = (0.0, 0.0, float(things == 2), float(things == 3))
-    config = ObjectsConfig(things=chances, background=0.0, steady=0.0, num_frames=num_frames)
+    config = ObjectsConfig(things=chances, background=0.0, steady=0.0, **fields)
     return render_objects(plan_objects(EVALUATION_SEEDS + seed, index, config))
 
 
 def own_case(clip: ObjectClip, seed: int) -> Case:
     """A clip as it is, from a noise."""
-    return Case(clip, {kind: clip.sources[kind] for kind in clip.places}, clip.places, seed)
+    things = {thing.kind: thing for thing in clip.plan.things}
+    return Case(clip, {kind: clip.sources[kind] for kind in clip.places}, clip.places, things, seed)
 
 
 def variants(clips: Sequence[ObjectClip], seed: int, *, controls: bool = True) -> list[dict[str, Case]]:
@@ -89,30 +90,26 @@ def variants(clips: Sequence[ObjectClip], seed: int, *, controls: bool = True) -
         other = next((c for c in rest if not set(c.places) & set(clip.places)), None)
         if other is not None:
             sounds = dict(zip(clip.places, (other.sources[kind] for kind in other.places), strict=True))
-            cases[OTHER_SOUNDS] = replace(own, sounds=sounds)
+            things = dict(zip(clip.places, other.plan.things, strict=True))
+            cases[OTHER_SOUNDS] = replace(own, sounds=sounds, things=things)
         kinds = list(clip.places)
         cases[OTHER_BOXES] = replace(
             own, places=dict(zip(kinds, (clip.places[kind] for kind in kinds[1:] + kinds[:1]), strict=True))
         )
         silent = {kind: np.zeros_like(sound) for kind, sound in own.sounds.items()}
-        cases[SILENCE] = replace(own, sounds=silent)
+        cases[SILENCE] = replace(own, sounds=silent, things={})
         found.append(cases)
     return found
 
 
 def performed(case: Case) -> UInt8[np.ndarray, "f h w 3"]:
     """The world's own frames for a case: the thing of each sound, in the place of the sound."""
-    plan = case.clip.plan
-    things = {thing.kind: thing for thing in plan.things}
-    by_sound = {case.clip.sources[kind].tobytes(): kind for kind in things}
-    shown = []
-    for name, sound in case.sounds.items():
-        kind = by_sound.get(sound.tobytes())
-        if kind is not None:
-            there = next(k for k in things if np.array_equal(case.clip.places[k], case.places[name]))
-            sizes = {key: getattr(things[there], key) for key in ("x", "y", "half_width", "half_height")}
-            shown.append(replace(things[kind], **sizes))
-    return render_objects(replace(plan, things=tuple(shown))).frames
+    clip, shown = case.clip, []
+    for name, thing in case.things.items():
+        there = next(t for t in clip.plan.things if np.array_equal(clip.places[t.kind], case.places[name]))
+        sizes = {key: getattr(there, key) for key in ("x", "y", "half_width", "half_height")}
+        shown.append(replace(thing, **sizes))
+    return render_objects(replace(clip.plan, things=tuple(shown))).frames
 
 
 def see(case: Case, frames: UInt8[np.ndarray, "f h w 3"]) -> Look:

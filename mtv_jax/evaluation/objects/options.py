@@ -25,6 +25,9 @@ class ObjectsOptions:
     seed: int = option(0, "of the mixes and the first noise", type=int)
     things: int = option(2, "number of sounding things of a mix", type=int, choices=(2, 3))
     num_frames: int = option(16, "of the mixes and the videos, 2 a second", type=count)
+    changes_at: float = option(
+        0.0, "seconds of each segment of 2 after which loudness changes; 0: between segments", type=float
+    )
     without_controls: bool = option(
         False, "leave out other sounds, other boxes and silence: a quarter of the time", action="store_true"
     )

@@ -68,7 +68,11 @@ def evaluate_objects(options: ObjectsOptions, out: Path, *, overwrite: bool) -> 
         return drawn(pipe, cases, options)
 
     clips = evaluation_clips(
-        options.clips, things=options.things, seed=options.seed, num_frames=options.num_frames
+        options.clips,
+        things=options.things,
+        seed=options.seed,
+        num_frames=options.num_frames,
+        changes_at=options.changes_at,
     )
     rows: list[VideoRow] = []
     strips: list[Strip] = []

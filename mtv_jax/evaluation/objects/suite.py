@@ -17,6 +17,9 @@ from mtv_jax.typing import Bool, Float
 Sample = Mapping[str, Look]
 """What is seen of one clip under each variant of `cases.variants`."""
 
+FOLLOWED = "other_sounds_followed"
+"""Figure of the control with other sounds: whether the things of *these* stand in the boxes."""
+
 AWAKE = float(brightness_of(np.array([0.0, 0.45])).mean())
 """Brightness from which on a thing counts as sounding: half-way between a silent and the softest one."""
 
@@ -40,12 +43,16 @@ class _PlaceRow:
 def _place_row(sample: Sample) -> _PlaceRow:
     own = sample[OWN]
     controls = {name: _right(look) for name, look in sample.items() if name != OWN}
+    if OTHER_SOUNDS in sample:
+        controls[FOLLOWED] = _right(sample[OTHER_SOUNDS], by_sound=True)
     return _PlaceRow(own.case.clip.plan.index, _right(own), _overlap(own), float(_right(own) == 1), controls)
 
 
-def _right(look: Look) -> float:
-    """Share of the boxes in which the kind that gave its name to a source stands."""
-    return float(np.mean([look.kinds[name] == name for name in look.case.places]))
+def _right(look: Look, *, by_sound: bool = False) -> float:
+    """Share of the boxes in which the kind that a source is called after stands, or the kind that makes its sound."""
+    case = look.case
+    wanted = {name: case.things[name].kind if by_sound else name for name in case.places}
+    return float(np.mean([look.kinds[name] == kind for name, kind in wanted.items()]))
 
 
 def _overlap(look: Look) -> float:
@@ -60,7 +67,7 @@ def _place_figures(rows: Sequence[_PlaceRow]) -> list[Figure]:
         *mean_figure("objects.all_right", [(row.clip, row.all_right) for row in rows]),
         *mean_figure("objects.overlap", [(row.clip, row.overlap) for row in rows]),
     ]
-    for name in (OTHER_BOXES, OTHER_SOUNDS, SILENCE):
+    for name in (OTHER_BOXES, OTHER_SOUNDS, FOLLOWED, SILENCE):
         with_it = [(row.clip, row.controls[name]) for row in rows if name in row.controls]
         found += mean_figure(f"objects.{name}", with_it)
     return found
@@ -68,7 +75,10 @@ def _place_figures(rows: Sequence[_PlaceRow]) -> list[Figure]:
 
 @dataclass(frozen=True)
 class _TimeRow:
-    """Of a clip: changes between silence and sound of its things, true and seen, and activity with what is seen."""
+    """Of a clip: changes between silence and sound of its things, true and seen, and activity with what is seen.
+
+    `sounding` are frames in which a thing sounds and is seen.
+    """
 
     clip: int
     true: tuple[tuple[int, ...], ...]
@@ -77,6 +87,7 @@ class _TimeRow:
     activity: Float[np.ndarray, "n"]
     brightness: Float[np.ndarray, "n"]
     area: Float[np.ndarray, "n"]
+    sounding: Bool[np.ndarray, "n"]
 
 
 def _time_row(sample: Sample) -> _TimeRow:
@@ -97,6 +108,9 @@ def _time_row(sample: Sample) -> _TimeRow:
         np.concatenate(list(activity.values())),
         np.concatenate([thing.brightness for thing in seen]),
         np.concatenate(area),
+        np.concatenate(
+            [(levels > 0) & thing.there for levels, thing in zip(activity.values(), seen, strict=True)]
+        ),
     )
 
 
@@ -111,16 +125,29 @@ def _time_figures(rows: Sequence[_TimeRow]) -> list[Figure]:
     if not any(true for _, _, true in own):
         return []
     clips = [row.clip for row in rows for _ in row.activity]
-    activity, brightness, area = (
-        np.concatenate([getattr(row, name) for row in rows]) for name in ("activity", "brightness", "area")
+    activity, brightness, area, sounding = (
+        np.concatenate([getattr(row, name) for row in rows])
+        for name in ("activity", "brightness", "area", "sounding")
     )
+    among = [clip for clip, kept in zip(clips, sounding, strict=True) if kept]
     return [
         _f1("objects.changes_f1", own, tolerance=1),
         _f1("objects.changes_exact", own, tolerance=0),
         _f1("objects.changes_of_others", other, tolerance=1),
-        resampled("objects.brightness", lambda p: rank_correlation(activity[p], brightness[p]), clips),
-        resampled("objects.size", lambda p: rank_correlation(activity[p], area[p]), clips),
+        _correlation("objects.brightness", activity, brightness, clips),
+        _correlation("objects.size", activity, area, clips),
+        *(
+            _correlation(f"objects.{name}_of_sounding", activity[sounding], seen[sounding], among)
+            for name, seen in (("brightness", brightness), ("size", area))
+            if among
+        ),
     ]
+
+
+def _correlation(
+    identifier: str, levels: Float[np.ndarray, "n"], seen: Float[np.ndarray, "n"], clips: Sequence[int]
+) -> Figure:
+    return resampled(identifier, lambda p: rank_correlation(levels[p], seen[p]), clips)
 
 
 def _f1(

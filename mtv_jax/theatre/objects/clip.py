@@ -116,11 +116,11 @@ def _box(canvas: Canvas, thing: Thing, x: np.ndarray, scale: np.ndarray) -> np.n
 
 
 def _sound(plan: ObjectsPlan, kind: str, activity: tuple[float, ...]) -> np.ndarray:
-    """A source, as loud in each segment as its activity says; levels change within 20 ms."""
+    """A source, as loud as its levels of activity say, which change within 20 ms."""
     length = max(round(plan.config.seconds * TRACK_RATE), SEGMENT * TRACK_RATE)
     wave = sound_of(plan.rng(f"sound of {kind}"), kind, length, TRACK_RATE)
-    segment = np.minimum(np.arange(length) // (SEGMENT * TRACK_RATE), len(activity) - 1)
-    gain = LEVEL * np.asarray(activity)[segment] ** (1 / _LOUDNESS_POWER)
+    level = np.minimum(plan.config.level_at(np.arange(length) / TRACK_RATE), len(activity) - 1)
+    gain = LEVEL * np.asarray(activity)[level] ** (1 / _LOUDNESS_POWER)
     ramp = TRACK_RATE // 50
     gain = np.convolve(np.pad(gain, ramp // 2, mode="edge"), np.ones(ramp) / ramp, mode="same")
     return (wave * gain[ramp // 2 : ramp // 2 + length]).astype(np.float32)

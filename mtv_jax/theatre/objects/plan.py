@@ -35,6 +35,7 @@ class ObjectsConfig:
       silent: chance that a source is silent in a segment.
       heard: whether one source at least is heard in each clip.
       steady: chance that all levels stay as they are over the clip.
+      changes_at: seconds of each segment after which levels change; 0: between segments.
       state_words: chance that the prompt says how loud each thing is.
       unnamed: chance that the prompt leaves a source out, as captions do; one of them is always named.
     """
@@ -48,6 +49,7 @@ class ObjectsConfig:
     silent: float = 0.2
     heard: bool = True
     steady: float = 0.5
+    changes_at: float = 0.0
     state_words: float = 0.6
     unnamed: float = 0.0
 
@@ -61,6 +63,8 @@ class ObjectsConfig:
             raise UserError(f"width {self.width}: must be at least 1.5 times the height {self.height}")
         if self.fps <= 0:
             raise UserError(f"fps {self.fps}: must be positive")
+        if not 0 <= self.changes_at < SEGMENT:
+            raise UserError(f"changes_at {self.changes_at}: must be at least 0 and less than {SEGMENT} s")
         chances = (*self.things, self.background, self.silent, self.steady, self.state_words, self.unnamed)
         if len(self.things) != 4 or not all(0 <= p <= 1 for p in chances) or abs(sum(self.things) - 1) > 1e-6:
             raise UserError(
@@ -73,9 +77,13 @@ class ObjectsConfig:
         return float(self.num_frames / self.fps)
 
     @property
-    def segments(self) -> int:
-        """Segments of `SEGMENT` seconds, the last of which may be longer than the clip."""
-        return max(-int(-(self.num_frames / self.fps) // SEGMENT), 1)
+    def levels(self) -> int:
+        """Number of levels that a source has one after another."""
+        return int(self.level_at(np.array([self.seconds]) - 1e-6)[0]) + 1
+
+    def level_at(self, seconds: np.ndarray) -> np.ndarray:
+        """Which level a source has at some times: each lasts `SEGMENT` seconds, the first up to `changes_at`."""
+        return ((seconds + -self.changes_at % SEGMENT) // SEGMENT).astype(int)
 
     @classmethod
     def pictures(cls) -> "ObjectsConfig":
@@ -98,7 +106,7 @@ class ObjectsConfig:
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing: kind, middle and half size in stage units (`paint`), and its activity in each segment, 0 to 1."""
+    """A thing: kind, middle and half size in stage units (`paint`), and its levels of activity in turn, 0 to 1."""
 
     kind: str
     x: float
@@ -115,7 +123,7 @@ class ObjectsPlan:
     Attributes:
       things: what stands on the stage.
       background: one of `BACKGROUNDS`; None: there is none.
-      background_activity: in each segment.
+      background_activity: its levels in turn.
       grey: shade of the wall.
       stated: whether the prompt says how loud things are.
       named: what the prompt names.
@@ -137,7 +145,7 @@ class ObjectsPlan:
 
     @property
     def activities(self) -> dict[str, tuple[float, ...]]:
-        """Activity of each source in each segment, by name: the things in order, then the background."""
+        """Levels of activity of each source in turn, by name: the things in order, then the background."""
         found = {thing.kind: thing.activity for thing in self.things}
         return found | ({self.background: self.background_activity} if self.background else {})
 
@@ -148,9 +156,9 @@ class ObjectsPlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def per_frame(self, activity: tuple[float, ...]) -> np.ndarray:
-        """Activity of each frame, [F], of that of each segment."""
+        """Activity of each frame, [F], of the levels one after another."""
         seconds = np.arange(self.config.num_frames) / float(self.config.fps)
-        return np.asarray(activity)[(seconds // SEGMENT).astype(int)]
+        return np.asarray(activity)[self.config.level_at(seconds)]
 
 
 def plan_objects(seed: int, index: int, config: ObjectsConfig | None = None) -> ObjectsPlan:
@@ -191,8 +199,8 @@ def _named(rng: np.random.Generator, sources: tuple[str, ...], config: ObjectsCo
 def _levels(
     rng: np.random.Generator, sources: int, config: ObjectsConfig, steady: bool
 ) -> list[tuple[float, ...]]:
-    """Activity of each source in each segment."""
-    shape = (sources, config.segments)
+    """Levels of each source, one after another."""
+    shape = (sources, config.levels)
     levels = rng.uniform(*_LEVELS, shape) * (rng.random(shape) >= config.silent)
     if steady:
         levels[:] = levels[:, :1]

@@ -48,6 +48,7 @@ def test_variants_change_one_thing(clips):
 def test_perfect_pictures_reach_the_ceilings_and_controls_fail(clips):
     found = values_of(seen(clips))
     assert found["accuracy"] == found["all_right"] == found["other_boxes"] == 1
+    assert found["other_sounds_followed"] == 1
     assert found["other_sounds"] == 0  # another clip's sounds are of none of its kinds
     assert found["silence"] < 1
     assert found["overlap"] > 0.75
@@ -55,6 +56,8 @@ def test_perfect_pictures_reach_the_ceilings_and_controls_fail(clips):
     assert found["changes_of_others"] < 0.8
     assert found["brightness"] > 0.97
     assert found["size"] > 0.8
+    assert found["brightness_of_sounding"] > 0.9
+    assert found["size_of_sounding"] > 0.6
 
 
 def test_things_in_each_others_boxes_are_wrong(clips):
@@ -80,3 +83,24 @@ def test_a_pair_without_one_of_its_things_is_half_right(clips):
 def test_changes_are_frames_of_beginnings_and_ends():
     assert changes(np.array([False, False, True, True, False])) == (2, 4)
     assert changes(np.array([True, True])) == ()
+
+
+def test_things_that_are_on_or_off_do_not_follow_loudness(clips):
+    def switched(case):
+        def thing(it):
+            return replace(it, activity=tuple(float(level > 0) for level in it.activity))
+
+        things = tuple(thing(it) for it in case.clip.plan.things)
+        return render_objects(replace(case.clip.plan, things=things)).frames
+
+    found = values_of(seen(clips, switched))
+    assert found["changes_exact"] == 1
+    assert found["brightness"] > 0.5  # sound and silence alone
+    assert abs(found["brightness_of_sounding"]) < 0.2
+
+
+def test_changes_within_segments_are_lost_where_they_are_drawn_between_them():
+    clips = evaluation_clips(12, things=2, changes_at=1.0)
+    assert values_of(seen(clips))["changes_exact"] == 1
+    found = values_of(seen(clips, lambda case: np.roll(performed(case), -2, axis=0)))
+    assert found["changes_f1"] < 0.5

@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.separation_metrics import si_sdr
+from mtv_jax.audio.separation.by_text.audiosep import AudioSep
 from mtv_jax.evaluation.objects.cases import evaluation_clips
 from mtv_jax.evaluation.objects.pipeline import watch
 from mtv_jax.evaluation.objects.suite import figures
+from mtv_jax.names import TRACK_RATE
+from mtv_jax.pipelines.presets import pipeline_folder
 
 ROOT = Path(__file__).parents[3]
 CLIPS, SEED = 6, 0
@@ -55,3 +59,18 @@ def test_the_right_thing_stands_in_each_box(found):
 def test_things_are_seen_to_sound_when_they_do(found):
     assert found["objects.brightness"] > 0.4
     assert found["objects.changes_f1"] > found["objects.changes_of_others"]
+
+
+def test_its_separator_finds_the_sounds_of_a_mix():
+    clip = evaluation_clips(2, things=2)[1]  # the bundled mix
+    found = AudioSep(str(pipeline_folder("maestro-tiny"))).separate(
+        clip.mix[:, None], TRACK_RATE, list(clip.places)
+    )
+    for kind in clip.places:
+        gain = si_sdr(found[kind][:, 0], clip.sources[kind]) - si_sdr(clip.mix, clip.sources[kind])
+        assert gain > 5, kind
+
+
+def test_its_weights_are_small_enough_to_ship():
+    files = pipeline_folder("maestro-tiny").rglob("*.safetensors")
+    assert sum(file.stat().st_size for file in files) <= 12_000_000
