@@ -9,9 +9,11 @@ which do not cover how trainings differ (`--seed` with another `--out` gives ano
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.maestro import cells, table
 from mtv_jax.evaluation.objects.options import ObjectsOptions
@@ -26,6 +28,8 @@ VARIANTS = {
 }
 """Name -> what differs from the config, whose own values are .5 and 5."""
 SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "brightness")
+DISTANCE, LAST = "text_distance", 50
+"""The loss's distance of the tokens from the label's text, over the last steps of a training."""
 
 
 def train(name: str, seed: int, steps: int, workdir: Path) -> None:
@@ -35,6 +39,13 @@ def train(name: str, seed: int, steps: int, workdir: Path) -> None:
     subprocess.run([*command, "--workdir", str(workdir)], check=True)
     if not (workdir / PIPELINE).is_dir():
         raise SystemExit(f"{workdir}: stopped; run the same command again to go on")
+
+
+def text_distance(workdir: Path) -> dict[str, Any]:
+    """The cell of `DISTANCE`."""
+    steps = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    found = [step["text_sound"] for step in steps if "text_sound" in step][-LAST:]
+    return {"value": sum(found) / len(found), "interval": None, "clips": None, "ceilings": {}}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -57,11 +68,11 @@ def main(argv: list[str] | None = None) -> None:
         train(name, args.seed, args.steps, workdir)
         options = ObjectsOptions(str(workdir), clips=args.clips, without_controls=True)
         report, _ = evaluate_objects(options, workdir / "report", overwrite=True)
-        rows[name] = cells(report, SHOWN)
+        rows[name] = cells(report, SHOWN) | {DISTANCE: text_distance(workdir)}
         rows = {name: rows[name] for name in VARIANTS if name in rows}
         write_json(file, {**how, "rows": rows})
-        write_text(args.out / "table.md", table(rows, SHOWN))
-    print(table(rows, SHOWN))
+        write_text(args.out / "table.md", table(rows, (*SHOWN, DISTANCE)))
+    print(table(rows, (*SHOWN, DISTANCE)))
 
 
 if __name__ == "__main__":

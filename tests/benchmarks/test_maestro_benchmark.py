@@ -10,7 +10,7 @@ from maestro_folders import SIZE, write_maestro
 from benchmarks import cim_ablations, maestro
 from mtv_jax.evaluation.report.schema import Figure, Report
 from mtv_jax.io.clip_size import ClipSize
-from mtv_jax.io.files import write_json
+from mtv_jax.io.files import write_json, write_text
 from mtv_jax.models.registry import make_config
 from mtv_jax.training.cim_task import CIMLossConfig
 from mtv_jax.training.configs import load_train_config, train_config
@@ -56,7 +56,13 @@ def test_each_ablation_changes_its_value_of_the_cim():
 
 def test_the_table_of_ablations_has_a_row_for_each_training(tmp_path, monkeypatch, capsys):
     trained = []
-    monkeypatch.setattr(cim_ablations, "train", lambda name, *_: trained.append(name))
+
+    def train(name, _seed, _steps, workdir):
+        trained.append(name)
+        steps = [{"step": n, "text_sound": 9.0 if n < 10 else 0.25} for n in range(60)]
+        write_text(workdir / "metrics.jsonl", "\n".join(json.dumps(step) for step in steps))
+
+    monkeypatch.setattr(cim_ablations, "train", train)
 
     def evaluate(options, _out, **_):
         assert options.clips == 3
@@ -66,7 +72,7 @@ def test_the_table_of_ablations_has_a_row_for_each_training(tmp_path, monkeypatc
     names = ["lambda_1 0.5", "N_Q 10"]
     cim_ablations.main([f"--out={tmp_path}", "--clips=3", "--only", *names])
     assert trained == names
-    assert "| N_Q 10 | 3 | 0.50 (0.25 to 0.75) | - |" in capsys.readouterr().out
+    assert "| N_Q 10 | 3 | 0.50 (0.25 to 0.75) | - | - | - | - | 0.25 |" in capsys.readouterr().out
     assert list(json.loads((tmp_path / "table.json").read_text())["rows"]) == names
     with pytest.raises(SystemExit, match="2"):  # rows of two seeds would stand in one table
         cim_ablations.main([f"--out={tmp_path}", "--clips=3", "--seed=1", "--only", names[0]])
