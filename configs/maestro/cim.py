@@ -68,7 +68,8 @@ def _make_released(config: ConfigDict) -> None:
 def _make_tiny(config: ConfigDict) -> None:
     """For two cores: float32, small batches, a higher rate, few steps; the schedule of the tiny UNets.
 
-    With so few steps the text distance needs more weight than the paper's .1 (compare: benchmarks/cim_ablations.py).
+    In so few steps the tokens come nearer to the label's text with more weight on it than the paper's .1
+    (docs/maestro_tiny.md).
     """
     config.num_steps = 1200
     config.loss.lambda_1 = 0.5
