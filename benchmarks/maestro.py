@@ -40,10 +40,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "frames/48": {"num_frames": 48},
     "pairs/within": {"changes_at": 1.0},
 }
-SHOWN = ("accuracy", "all_right", "overlap", "changes_f1", "changes_of_others", "brightness", "size")
+SHOWN = (
+    *("accuracy", "all_right", "overlap", "changes_f1", "changes_of_others"),
+    *("brightness", "size", "brightness_of_sounding", "size_of_sounding"),
+)
 CEILINGS = {"theatre": "the world's frames", "autoencoder": "after the autoencoder"}
 CONTROLS = ("other_boxes", "other_sounds", "other_sounds_followed", "silence")
-OF_SOUNDING = ("brightness_of_sounding", "size_of_sounding")
 
 
 def measure(name: str, preset: str, out: Path, given: dict[str, Any]) -> Report:
@@ -124,7 +126,7 @@ def main(argv: list[str] | None = None) -> None:
     rows, origins = before["rows"], before["provenance"]
     for name in names:
         report = measure(name, preset, out, args)
-        rows[name] = cells(report, SHOWN + CONTROLS + OF_SOUNDING)
+        rows[name] = cells(report, SHOWN + CONTROLS)
         rows = {name: rows[name] for name in ROWS if name in rows}
         origins[name] = origin(report)
         write_json(file, {"rows": rows, "provenance": origins})

@@ -19,26 +19,26 @@ from mtv_jax.diffusion.noise.vp import (
 from mtv_jax.io.errors import UserError
 
 
-def close(actual, desired, atol):
+def assert_close(actual, desired, atol):
     np.testing.assert_allclose(actual, desired, rtol=0, atol=atol)
 
 
 def test_training_table_is_that_of_the_mtv_reference(sampler_golden, bounds, reference_schedule):
     atol = bounds["sampler sqrt_alphabar*"]
     schedule = Schedule.create(reference_schedule)
-    close(schedule.sqrt_alphas_cumprod, sampler_golden["train.sqrt_alphabar_1000"], atol)
-    close(
+    assert_close(schedule.sqrt_alphas_cumprod, sampler_golden["train.sqrt_alphabar_1000"], atol)
+    assert_close(
         shifted_alphas_cumprod(reference_schedule),
         sampler_golden["train.alphabar_before_zero_snr_1000"],
         1e-12,
     )
-    close(
+    assert_close(
         np.sqrt(full_alphas_cumprod(reference_schedule)),
         sampler_golden["train.sqrt_alphabar_1000_f64"],
         1e-12,
     )
     shifted = Schedule.create(dataclasses.replace(reference_schedule, snr_shift_scale=3.0))
-    close(shifted.sqrt_alphas_cumprod, sampler_golden["train.shift3.sqrt_alphabar_1000"], atol)
+    assert_close(shifted.sqrt_alphas_cumprod, sampler_golden["train.shift3.sqrt_alphabar_1000"], atol)
 
 
 def test_released_sampling_levels_are_those_of_the_mtv_reference(sampler_golden, bounds, reference_schedule):
@@ -49,14 +49,14 @@ def test_released_sampling_levels_are_those_of_the_mtv_reference(sampler_golden,
         now, after, ends = sampling_alphas_cumprod(config, n)
         np.testing.assert_array_equal(sampling_timesteps(config, n), sampler_golden[f"n{n}.timesteps"])
         levels = np.sqrt(np.append(now, after[-1]))
-        close(levels, sampler_golden[f"n{n}.sqrt_alphabar_f64"], 1e-10)
-        close(levels, sampler_golden[f"n{n}.sqrt_alphabar"], bounds["sampler sqrt_alphabar*"])
-        close(after[:-1], now[1:], 0)
+        assert_close(levels, sampler_golden[f"n{n}.sqrt_alphabar_f64"], 1e-10)
+        assert_close(levels, sampler_golden[f"n{n}.sqrt_alphabar"], bounds["sampler sqrt_alphabar*"])
+        assert_close(after[:-1], now[1:], 0)
         assert ends.tolist() == [False] * (n - 1) + [True]
         nearest = nearest_level(config, now)
         np.testing.assert_array_equal(nearest, sampler_golden[f"n{n}.denoiser_quantised_index"])
         table = Schedule.create(config).sqrt_alphas_cumprod
-        close(
+        assert_close(
             np.asarray(table)[nearest],
             sampler_golden[f"n{n}.denoiser_sqrt_alphabar"],
             bounds["sampler sqrt_alphabar*"],
@@ -116,10 +116,10 @@ def test_the_true_prediction_gives_back_x0_at_each_frames_own_timestep(predictio
     x = add_noise(schedule, x0, noise, t)
     signal, sigma = (level[..., None, None, None] for level in schedule.levels(t))
     truth = {"v": signal * noise - sigma * x0, "epsilon": noise, "sample": x0}[prediction]
-    close(schedule.target(x0, noise, t), truth, 1e-6)
-    close(schedule.to_x0(x, truth, t), x0, 1e-5)
+    assert_close(schedule.target(x0, noise, t), truth, 1e-6)
+    assert_close(schedule.to_x0(x, truth, t), x0, 1e-5)
     one = add_noise(schedule, x0[:, :1], noise[:, :1], t[:, 0])
-    close(one, x[:, :1], 0)
+    assert_close(one, x[:, :1], 0)
 
 
 def test_pure_noise_has_a_finite_x0_and_a_finite_gradient():
